@@ -32,13 +32,13 @@ from proxy.call.routing import Number
 from proxy.config import Listen, Settings
 from proxy.media.direct import DirectSession
 from proxy.media.disk_writer import DiskThread
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.interface import MediaSession
 from proxy.media.kernel.bpf import KernelRefused
 from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.stream import KernelStream
 from proxy.media.ports import PortPool
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.session import RelaySession
 from proxy.media.stream import Stream
 from proxy.media.udp import SocketMedia
@@ -71,7 +71,7 @@ class App:
         self._settings, self._heard = settings, finished
         self.ids = RandomIds()
         self.metrics = Metrics(CollectorRegistry())
-        self._rounds = Rounds()
+        self._rounds = RtcpTimer()
         self.ports = PortPool(settings.media.ports.low, settings.media.ports.high)
         self._sockets = SocketMedia(keep=min(self.ports.free, _sockets_allowed() // 8))
         self._forwarder: Forwarder | None = None
@@ -300,13 +300,13 @@ class App:
         return relay
 
     @cached_property
-    def _relays(self) -> House:
+    def _relays(self) -> MediaEngine:
         """What the relay sessions of all calls share."""
         clock = asyncio.get_running_loop().time
         home, other = self._homes
         told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
         make = Stream if self._forwarder is None else partial(KernelStream, self._forwarder)
-        return House(*told, disk=self._disk, make_stream=make)
+        return MediaEngine(*told, disk=self._disk, make_stream=make)
 
     def _moved(self, address: str) -> None:
         """Switch new calls to a public address that has changed; calls in progress keep the old one."""

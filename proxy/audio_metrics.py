@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from proxy.media.quality import Quality, Way
+from proxy.media.quality import DirectionQuality, Quality
 
 MARKS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.2, 4.5)
 JITTER_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)
@@ -87,7 +87,7 @@ class AudioMetrics(Collector):
                 values.add_to(histogram, of)
             yield histogram
 
-    def _count(self, of: _Of, way: Way) -> None:
+    def _count(self, of: _Of, way: DirectionQuality) -> None:
         counts = self._packets.setdefault(of, [0, 0])
         counts[0] += way.packets
         counts[1] += way.lost

@@ -13,7 +13,7 @@ from proxy.media.clip import Clip
 from proxy.media.disk_writer import Disk
 from proxy.media.espeak import Espeak
 from proxy.media.openai_speech import OpenAISpeech, OpenAIVoice
-from proxy.media.speech import FirstOf, Prompts, Remembered, Speech, SpeechFailed
+from proxy.media.speech import CachedSpeech, FallbackSpeech, RecordedPrompts, Speech, SpeechFailed
 
 log = structlog.get_logger("screendoor")
 
@@ -34,8 +34,8 @@ class Voices:
             voices.append(Espeak())
         self.latest = ""
         """The text asked for last, for tests."""
-        self._remembered = [*map(Remembered, voices)]
-        self._voices = FirstOf([*self._remembered, Prompts()])
+        self._remembered = [*map(CachedSpeech, voices)]
+        self._voices = FallbackSpeech([*self._remembered, RecordedPrompts()])
 
     async def spoken(self, text: str, language: str) -> Clip:
         """Synthesize with the first voice that works."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from proxy.media.quality import Quality, Way
+from proxy.media.quality import DirectionQuality, Quality
 from proxy.metrics import Metrics
 
 
 def test_a_leg_that_is_over_is_counted_by_leg_and_direction() -> None:
     metrics = Metrics(registry := CollectorRegistry())
-    heard, sent = Way(100, 3, 12.0, mos=4.1), Way(98)
+    heard, sent = DirectionQuality(100, 3, 12.0, mos=4.1), DirectionQuality(98)
     metrics.audio.leg_over("phone 2", Quality(heard, sent, dropped=5), silent=False)
-    metrics.audio.leg_over("phone", Quality(Way(), Way(200)), silent=True)
+    metrics.audio.leg_over("phone", Quality(DirectionQuality(), DirectionQuality(200)), silent=True)
 
     def value(name: str, direction: str | None = "heard", **more: str) -> float | None:
         labels = {"leg": "phone"} | ({"direction": direction} if direction else {}) | more

@@ -10,7 +10,7 @@ from proxy.config import parse
 from proxy.lab.openai_api import OpenAiLab
 from proxy.media.disk_writer import DiskThread
 from proxy.media.openai_speech import forget_spoken
-from proxy.media.speech import LEAVE_MESSAGE, MAX_REMEMBERED, RECORDED, SpeechFailed
+from proxy.media.speech import LEAVE_MESSAGE, MAX_CACHED, RECORDED, SpeechFailed
 from proxy.voices import Voices
 
 pytestmark = pytest.mark.network
@@ -48,7 +48,7 @@ async def test_what_callers_hear_is_not_forgotten_for_what_phones_are_told(tmp_p
     async with OpenAiLab("sk-lab", "whsec_", "") as lab:
         speaking = voices(tmp_path, DiskThread(), f'api_key = "env:KEY", api_base = "{lab.base_url}"')
         await speaking.prepare()
-        for n in range(MAX_REMEMBERED + 1):
+        for n in range(MAX_CACHED + 1):
             await speaking.spoken(f"Call from {n}", "en")
         forget_spoken(tmp_path / "speech")
         await speaking.spoken(LEAVE_MESSAGE, "en")

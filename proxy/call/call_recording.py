@@ -6,7 +6,7 @@ from pathlib import Path
 
 from proxy.call.journal import Scribe
 from proxy.media.interface import MediaRefused, MediaSession, Recording
-from proxy.media.speech import RECORDED, Prompts, Speech, SpeechFailed, within
+from proxy.media.speech import RECORDED, RecordedPrompts, Speech, SpeechFailed, speak_within
 
 SPEECH_PATIENCE_S = 1.0
 """How long text to speech may take for the announcement before the recorded prompt is played instead."""
@@ -40,11 +40,11 @@ class Tape:
         if self._recording is None:
             return
         try:
-            clip = await within(SPEECH_PATIENCE_S, speech, text, language)
+            clip = await speak_within(SPEECH_PATIENCE_S, speech, text, language)
         except SpeechFailed as failure:
             self._scribe.step("announcement not spoken", str(failure))
             try:
-                clip = await Prompts().spoken(RECORDED, language)
+                clip = await RecordedPrompts().spoken(RECORDED, language)
             except SpeechFailed as worse:
                 self._recording.close(keep=False)
                 self._recording = None

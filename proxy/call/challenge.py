@@ -11,7 +11,7 @@ from proxy.call.phrases import words_of
 from proxy.call.waiting import first
 from proxy.media.clip import Clip
 from proxy.media.interface import MediaSession
-from proxy.media.speech import GOODBYE, Prompts, Speech, SpeechFailed, within
+from proxy.media.speech import GOODBYE, RecordedPrompts, Speech, SpeechFailed, speak_within
 
 PATIENCE_S = 1.0
 """How long text to speech may take before the recorded prompt is played instead."""
@@ -88,10 +88,10 @@ class Challenge:
     async def _clip(self, text: str, recorded: str) -> Clip:
         """The text spoken, or the recorded prompts if that fails; raises SpeechFailed if both do."""
         try:
-            return await within(PATIENCE_S, self._speech, text, self._language)
+            return await speak_within(PATIENCE_S, self._speech, text, self._language)
         except SpeechFailed as failure:
             self._scribe.step("challenge not spoken", str(failure))
-            return await Prompts().spoken(recorded, self._language)
+            return await RecordedPrompts().spoken(recorded, self._language)
 
     async def _pressed(self, clip: Clip) -> str | None:
         """The first key that counts, or None if none comes in time."""

@@ -16,7 +16,7 @@ from proxy.call.journal import LOG, Log
 from proxy.call.media_watch import Hearing
 from proxy.call.record import WallClock
 from proxy.media.sdes import SrtpPolicy
-from proxy.media.speech import Prompts, Speech
+from proxy.media.speech import RecordedPrompts, Speech
 from proxy.sip.digest import DigestClient
 from proxy.transport.flow import Flow
 from proxy.ua.contact_tracking import Phones, nobody
@@ -36,7 +36,7 @@ class Surroundings:
     voicemail_dir: Path
     wall_clock: WallClock
     recording_dir: Path = Path("recordings")
-    speech: Speech = field(default_factory=Prompts)
+    speech: Speech = field(default_factory=RecordedPrompts)
     """Text to speech, for announcements and prompts."""
     tolls: Tolls = field(default_factory=lambda: Tolls(lambda: asyncio.get_running_loop().time()))
     phones: Phones = nobody

@@ -12,7 +12,7 @@ import structlog
 from proxy.call.feed import Feed
 from proxy.call.outcome import Outcome, Result, outcome
 from proxy.call.record import CallRecord, LegRecord, WallClock
-from proxy.media.quality import UNHEARD, Quality
+from proxy.media.quality import NO_AUDIO, Quality
 from proxy.sip.errors import SipError
 from proxy.sip.reason import reasons
 from proxy.ua.errors import LegEnded, Rejected
@@ -156,7 +156,7 @@ class Scribe:
 
     def heard(self, entry: LegRecord, quality: Quality) -> None:
         """Write down the audio quality of a leg that is over; nothing if no audio went either way."""
-        if quality == UNHEARD:
+        if quality == NO_AUDIO:
             return
         entry.quality = quality
         heard, sent = quality.heard, quality.sent

@@ -9,7 +9,7 @@ from proxy.call.journal import Scribe
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import LegRecord
 from proxy.media.interface import MediaSession
-from proxy.media.quality import UNHEARD
+from proxy.media.quality import NO_AUDIO
 from proxy.media.sdes import SrtpPolicy
 from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded
@@ -111,7 +111,7 @@ class Legs:
         self._standing[ended] = leg, None
         entry.call_ids = leg.call_ids
         self.scribe.leg_ended(entry, ended.result(), leg.peer_reason)
-        if (quality := self.media.quality(leg.name)) is not UNHEARD:
+        if (quality := self.media.quality(leg.name)) is not NO_AUDIO:
             self.scribe.heard(entry, quality)
         self.media.release(leg.name)
 

@@ -1,6 +1,6 @@
 """Watches answered calls: warns of legs that send no audio, and ends them and calls that last too long.
 
-All calls share one timer (`Rounds`); only answered calls are watched.
+All calls share one timer (`RtcpTimer`); only answered calls are watched.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_timer import RtcpTimer
 from proxy.ua.reason import EndReason
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Hearing:
     """A leg from which no audio has come for so long is ended; 0 for never."""
     call_limit_s: float = 0.0
     """A call that has lasted for so long since its answer is ended; 0 for never."""
-    rounds: Rounds = field(default_factory=Rounds)
+    rounds: RtcpTimer = field(default_factory=RtcpTimer)
 
 
 class Listening:
@@ -45,7 +45,7 @@ class Listening:
         self._hearing.rounds.leave(self)
 
     def report(self) -> None:
-        """Check every answered leg; called by `Rounds`."""
+        """Check every answered leg; called by `RtcpTimer`."""
         scribe, media, limit_s = self._legs.scribe, self._legs.media, self._hearing.inactivity_s
         now = scribe.now()
         if self._too_long(now):

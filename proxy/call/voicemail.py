@@ -10,7 +10,7 @@ from proxy.call.journal import Scribe
 from proxy.call.outcome import Result
 from proxy.media.clip import Clip
 from proxy.media.interface import MediaRefused, MediaSession, Recording
-from proxy.media.speech import LEAVE_MESSAGE, Prompts, Speech, SpeechFailed, within
+from proxy.media.speech import LEAVE_MESSAGE, RecordedPrompts, Speech, SpeechFailed, speak_within
 from proxy.media.tones import beep
 
 GREETING_PATIENCE_S = 1.0
@@ -86,11 +86,11 @@ class Message:
         if not self._terms.greeting:
             return
         try:
-            clip = await within(GREETING_PATIENCE_S, self._speech, self._terms.greeting, self._language)
+            clip = await speak_within(GREETING_PATIENCE_S, self._speech, self._terms.greeting, self._language)
         except SpeechFailed as failure:
             self._scribe.step("greeting not spoken", str(failure))
             try:
-                clip = await Prompts().spoken(LEAVE_MESSAGE, self._language)
+                clip = await RecordedPrompts().spoken(LEAVE_MESSAGE, self._language)
             except SpeechFailed as worse:
                 return self._scribe.broken("no greeting", worse)  # the beep has to do
         await self._media.play("caller", clip)

@@ -13,7 +13,7 @@ from proxy.call.waiting import first
 from proxy.call.whisper_text import Announced
 from proxy.media.clip import Clip
 from proxy.media.interface import MediaSession
-from proxy.media.speech import Prompts, Speech, SpeechFailed, within
+from proxy.media.speech import RecordedPrompts, Speech, SpeechFailed, speak_within
 from proxy.ua.errors import LegEnded
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
@@ -55,7 +55,7 @@ class Whisper:
         """Start text to speech while the phone rings."""
         language = self._number.language
         if (text := self._announced.text(language, wanted)) and wanted not in self._spoken:
-            work = within(SPEECH_LIMIT_S, self._speech, text, language)
+            work = speak_within(SPEECH_LIMIT_S, self._speech, text, language)
             self._spoken[wanted] = asyncio.ensure_future(work)
 
     async def confirmed(self, phone: Leg, wanted: Confirmation) -> None:
@@ -103,7 +103,7 @@ class Whisper:
         if spoken.done() and not spoken.cancelled() and spoken.exception() is None:
             return spoken.result()
         try:
-            return await Prompts().spoken(self._announced.generic(wanted), self._number.language)
+            return await RecordedPrompts().spoken(self._announced.generic(wanted), self._number.language)
         except SpeechFailed as failure:
             raise NotConfirmed(f"nothing could be said to it: {failure}") from failure
 

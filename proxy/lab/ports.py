@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 from contextlib import suppress
 
-from proxy.media.udp import Address, MediaNetwork, OnPacket, Pair
+from proxy.media.udp import Address, MediaNetwork, OnPacket, PortPair
 
 _TRIES = 100
 
 
-def any_pair(network: MediaNetwork, host: str, on_rtp: OnPacket) -> tuple[Address, Pair]:
+def any_pair(network: MediaNetwork, host: str, on_rtp: OnPacket) -> tuple[Address, PortPair]:
     """Bind a free pair; returns where RTP's port is. Raises OSError if none can be had.
 
     What comes for RTCP is dropped. Its port is held all the same: the edge sends reports there, and whoever

@@ -105,7 +105,7 @@ class Window:
 
 
 class CmSender:
-    """Encrypts what we send; see `srtp.Sender`."""
+    """Encrypts what we send; see `srtp.SrtpSender`."""
 
     __slots__ = ("_control", "_control_index", "_keys", "_tag_bytes", "_windows")
 
@@ -142,7 +142,7 @@ class CmSender:
 
 
 class CmReceiver:
-    """Decrypts what one peer sends; see `srtp.Receiver`."""
+    """Decrypts what one peer sends; see `srtp.SrtpReceiver`."""
 
     __slots__ = ("_control", "_control_windows", "_keys", "_tag_bytes", "_windows", "unauthentic")
 

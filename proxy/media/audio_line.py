@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from proxy.media.interface import MediaRefused
 from proxy.media.sdp import Description, Direction, Layout, Line, MediaSection, SdpError, parse_sdp
-from proxy.media.sdp_cache import usual_text
+from proxy.media.sdp_cache import normalise
 
 PROTOCOLS = ("RTP/AVP", "RTP/SAVP", "RTP/AVPF", "RTP/SAVPF")
 _CROSSING = frozenset(
@@ -53,7 +53,7 @@ class AudioLine:
     @classmethod
     def read(cls, body: bytes) -> tuple[AudioLine, Layout]:
         """Parse the first usable audio line, and the m= lines around it. Raises MediaRefused."""
-        usual = usual_text(body)
+        usual = normalise(body)
         if usual is None:
             return _read(body)
         line, layout = _read_usual(usual[0])
@@ -116,7 +116,7 @@ def _read(body: bytes) -> tuple[AudioLine, Layout]:
 
 
 _read_usual = lru_cache(maxsize=256)(_read)
-"""Cached by normalised text; see `usual_text`."""
+"""Cached by normalised text; see `normalise`."""
 
 
 def _usable(description: Description) -> MediaSection:

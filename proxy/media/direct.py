@@ -20,11 +20,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.media.audio_line import AudioLine, both
-from proxy.media.direct_leg import ToldLeg
+from proxy.media.direct_leg import DirectLeg
 from proxy.media.direct_offers import Answer, Move, NoSignalling, Offer, Refuse, Signalling
-from proxy.media.direct_pairing import Pairs
-from proxy.media.direct_relay import Packets
-from proxy.media.dtmf import USUAL_S
+from proxy.media.direct_pairing import DirectPairing
+from proxy.media.direct_relay import DirectRelay
+from proxy.media.dtmf import DEFAULT_PRESS_S
 from proxy.media.interface import MediaRefused
 from proxy.media.ports import NoPortFree
 from proxy.media.sdes import SrtpPolicy
@@ -34,7 +34,7 @@ US = "us"
 """Stands for our relay where a leg's partner is named."""
 
 
-class DirectSession(Packets):
+class DirectSession(DirectRelay):
     """The `MediaSession` of direct mode. It sends nothing by itself: see `next_move`.
 
     A leg is *here* while its packets come to our relay, and *opening* while its own INVITE waits for an
@@ -47,8 +47,8 @@ class DirectSession(Packets):
         """`relay`: handles packets that come here; `host`: our address, in the `o=` line of what we send."""
         super().__init__(relay)
         self._host, self._ids = host, ids
-        self._legs: dict[str, ToldLeg] = {}
-        self._pairs = Pairs()
+        self._legs: dict[str, DirectLeg] = {}
+        self._pairs = DirectPairing()
         self._wanted: set[str] = set()
         """Legs whose packets should come to our relay."""
         self._stuck: set[str] = set()
@@ -123,7 +123,7 @@ class DirectSession(Packets):
         """Take the peer's offer. Empty: the answer depends on another leg, and `again` returns it later."""
         known = self._legs.get(leg)
         if known is None:
-            known = ToldLeg(self._ids(31))
+            known = DirectLeg(self._ids(31))
             known.opening = True
         known.offered(sdp)
         assert known.offer is not None
@@ -169,7 +169,7 @@ class DirectSession(Packets):
         if on or before:
             self.signalling.changed()
 
-    def pressed(self, leg: str, digit: str, seconds: float = USUAL_S) -> None:
+    def pressed(self, leg: str, digit: str, seconds: float = DEFAULT_PRESS_S) -> None:
         """See `MediaSession`. Where packets do not pass us, the partner is sent the key by signalling."""
         partner = self._pairs.partner(leg)
         if partner is None or self.is_here(leg):
@@ -350,7 +350,7 @@ class DirectSession(Packets):
         asking = next((each.offer for _, each in legs if each.opening), None)
         talking = next((each.said for name, each in legs if each.said is not None and stands(name)), None)
         heard = asking or talking
-        known = self._legs.setdefault(leg, ToldLeg(self._ids(31)))
+        known = self._legs.setdefault(leg, DirectLeg(self._ids(31)))
         if heard is None or known.wants_ours or not self._suits(leg, heard):
             return self._offer_ours(leg)
         if asking is not None:
@@ -359,7 +359,7 @@ class DirectSession(Packets):
         return b""
 
     def _offer_ours(self, leg: str) -> bytes:
-        known = self._legs.setdefault(leg, ToldLeg(self._ids(31)))
+        known = self._legs.setdefault(leg, DirectLeg(self._ids(31)))
         line, _ = AudioLine.read(self._relay.offer(leg))
         return known.proposed(line, self._host, ours=True)
 

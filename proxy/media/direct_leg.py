@@ -19,7 +19,7 @@ class Proposal:
     """It names a port of ours, rather than another leg's peer."""
 
 
-class ToldLeg:
+class DirectLeg:
     """Offer/answer state with one peer: one series of `o=` versions, whoever's SDP is sent (RFC 3264 §8)."""
 
     __slots__ = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 
-class Pairs:
+class DirectPairing:
     """Joined legs, by name. A leg is joined with at most one other."""
 
     __slots__ = ("_apart", "_before", "_partner")

@@ -11,7 +11,7 @@ from proxy.media.quality import Quality
 from proxy.media.session import RelaySession
 
 
-class Packets(ABC):
+class DirectRelay(ABC):
     """See `MediaSession`. Methods that take time first bring the leg's packets here; for all others, a leg
     whose packets do not come here counts as gone.
     """

@@ -13,7 +13,7 @@ KEYS = "0123456789*#ABCD"
 """The keys of events 0 to 15 (§3.2)."""
 RATE = 8000
 """Default clock rate of durations, in Hz: `telephone-event/8000`."""
-USUAL_S = 0.1
+DEFAULT_PRESS_S = 0.1
 """How long we hold a key if nothing else is asked for; §2.5.1.1 wants at least 50 ms."""
 LONGEST_S = 3.0
 
@@ -34,7 +34,7 @@ _KEPT = 32
 _WAITING = 32
 
 
-def retold(payload: bytes, rate: int, other: int) -> bytes:
+def convert_duration(payload: bytes, rate: int, other: int) -> bytes:
     """Convert an event's duration from clock rate `rate` to `other`; one beyond 16 bits is capped."""
     if len(payload) < _EVENT.size:
         return payload
@@ -42,7 +42,7 @@ def retold(payload: bytes, rate: int, other: int) -> bytes:
     return _EVENT.pack(event, flags, min(_WHOLE_SEGMENT, duration * other // rate)) + payload[_EVENT.size :]
 
 
-class Presses:
+class KeyQueue:
     """Keys one peer has pressed that nobody has asked for yet."""
 
     __slots__ = ("_kept", "_waiting", "count")
@@ -53,7 +53,7 @@ class Presses:
         self.count = 0
         """Total ever pressed."""
 
-    def put(self, key: str, seconds: float = USUAL_S) -> None:
+    def put(self, key: str, seconds: float = DEFAULT_PRESS_S) -> None:
         """Add a key. Of more than 32 that nobody asks for, the oldest are dropped."""
         self.count += 1
         self._kept.append(key)
@@ -69,7 +69,7 @@ class Presses:
         return self._kept.popleft()
 
 
-class Twins:
+class PressMatcher:
     """Pairs keys that a peer reports both in RTP and by signalling, as some gear does: the two are one press.
 
     Either may come first. Each report is paired once, so that a key pressed again at once counts.
@@ -126,7 +126,9 @@ class EventReader:
         "_twins",
     )
 
-    def __init__(self, press: Callable[[str, float], None], clock: Callable[[], float], twins: Twins) -> None:
+    def __init__(
+        self, press: Callable[[str, float], None], clock: Callable[[], float], twins: PressMatcher
+    ) -> None:
         """`press` is called with the key and the seconds it was held, unless `twins` has seen it already."""
         self._press, self._clock, self._twins = press, clock, twins
         self._news = True  # signalling has not reported it before
@@ -198,15 +200,15 @@ class EventReader:
             self._timer = asyncio.get_running_loop().call_later(left, self._lapsed)
 
 
-Say = Callable[[bytes, object, int, int, bool], None]
+SendEvent = Callable[[bytes, object, int, int, bool], None]
 """Sends one packet: payload, source, its sequence number and timestamp, and the marker."""
 
 
 def _nothing(payload: bytes, source: object, sequence: int, timestamp: int, begins: bool) -> None:
-    """Replaces `Say` once the stream is closed."""
+    """Replaces `SendEvent` once the stream is closed."""
 
 
-class Keypad:
+class EventSender:
     """Sends key presses to one peer, one after another, as telephone-events in its RTP stream (§2.5.1).
 
     No speech is sent meanwhile, as it would break the timestamp that all packets of one key share.
@@ -214,7 +216,7 @@ class Keypad:
 
     __slots__ = ("_due", "_keys", "_said", "_say", "_source", "_timer", "busy")
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: SendEvent) -> None:
         self._say = say
         self._keys: deque[tuple[int, int, int]] = deque(maxlen=_WAITING)  # event, its steps, ticks in each
         self._source = object()
@@ -228,7 +230,7 @@ class Keypad:
         """Queue a key press of so many seconds, or of the default if that is no plausible time. Durations are
         sent by clock `rate`, and capped at what 16 bits can express.
         """
-        held, ticks = seconds if 0.04 <= seconds <= LONGEST_S else USUAL_S, round(_STEP_S * rate)
+        held, ticks = seconds if 0.04 <= seconds <= LONGEST_S else DEFAULT_PRESS_S, round(_STEP_S * rate)
         steps = min(max(1, round(held / _STEP_S)), _WHOLE_SEGMENT // ticks)
         self._keys.append((KEYS.index(key), steps, ticks))
         if self._timer is None:
@@ -283,16 +285,16 @@ class Keypad:
         self._timer = asyncio.get_running_loop().call_at(self._due, self._next)
 
 
-class Keys:
+class DtmfState:
     """The DTMF state of one stream: keys its peer presses, and keys pressed towards it."""
 
     __slots__ = ("_pad", "_reader", "_twins", "presses")
 
-    def __init__(self, say: Say, clock: Callable[[], float]) -> None:
-        self.presses = Presses()
-        self._twins = Twins(clock)
+    def __init__(self, say: SendEvent, clock: Callable[[], float]) -> None:
+        self.presses = KeyQueue()
+        self._twins = PressMatcher(clock)
         self._reader = EventReader(self.presses.put, clock, self._twins)
-        self._pad = Keypad(say)
+        self._pad = EventSender(say)
 
     @property
     def down(self) -> bool:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from proxy.media.disk_writer import Disk, at_once
 from proxy.media.ports import PortPool
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.stream import Stream
 from proxy.media.udp import MediaNetwork
 
-Home = tuple[str, str]
+MediaAddress = tuple[str, str]
 """A local address to bind to, and the public address that leads to it."""
 
 
-class House:
+class MediaEngine:
     """The shared dependencies of every `RelaySession`, and our media addresses."""
 
     __slots__ = ("clock", "disk", "homes", "ids", "make_stream", "network", "ports", "rounds", "usual")
@@ -27,8 +27,8 @@ class House:
         public_address: str,
         ids: Callable[[int], int],
         clock: Callable[[], float],
-        other_home: Home | None = None,
-        rounds: Rounds | None = None,
+        other_home: MediaAddress | None = None,
+        rounds: RtcpTimer | None = None,
         *,
         disk: Disk = at_once,
         make_stream: Callable[..., Stream] = Stream,
@@ -40,10 +40,10 @@ class House:
         """
         self.network, self.ports = network, ports
         self.ids, self.clock = ids, clock
-        self.rounds = Rounds() if rounds is None else rounds
+        self.rounds = RtcpTimer() if rounds is None else rounds
         self.disk, self.make_stream = disk, make_stream
         known = (bind_host, public_address), *([other_home] if other_home else [])
-        self.homes: dict[int, Home] = {_version(public): (bind, public) for bind, public in known}
+        self.homes: dict[int, MediaAddress] = {_version(public): (bind, public) for bind, public in known}
         """By IP version."""
         self.usual = _version(public_address)
         """Default IP version: for an offer to a leg of which nothing else is known."""

@@ -16,10 +16,10 @@ _USUAL_MS = 20
 """Milliseconds of audio per packet, unless somebody asks otherwise."""
 
 
-Wish = tuple[int | None, int | None]
+PacketTimes = tuple[int | None, int | None]
 """(ptime, maxptime): milliseconds of audio per packet that a peer wants, and at most takes; None if unsaid.
 """
-NO_WISH: Wish = (None, None)
+NO_PACKET_TIMES: PacketTimes = (None, None)
 
 
 class Terms(NamedTuple):
@@ -32,7 +32,7 @@ class Terms(NamedTuple):
     """RTCP may be multiplexed on the RTP port (RFC 5761 §5.1.1)."""
 
     @classmethod
-    def between(cls, own: int | None, wish: Wish, *, mux: bool) -> Terms:
+    def between(cls, own: int | None, wish: PacketTimes, *, mux: bool) -> Terms:
         """Packets are relayed as they are, so we ask a peer for what the other leg wants, if it said; else
         for the peer's `own` preference.
         """
@@ -48,7 +48,7 @@ _USUAL_TERMS, _WITH_MUX = Terms(), Terms(mux=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LocalSdp:
     """The content of an SDP of ours, apart from origin and address; see `say`."""
 
     formats: tuple[AudioFormat, ...]
@@ -67,7 +67,7 @@ class Said:
         network = _network(address[0])
         return self.pattern % (*origin, network, network, address[1])
 
-    def under(self, protection: Protection) -> Said:
+    def under(self, protection: Protection) -> LocalSdp:
         """The same with another SRTP protection."""
         return say(self.formats, self.direction, self.layout, protection, self.terms)
 
@@ -78,7 +78,7 @@ def say(
     layout: Layout = (None,),
     protection: Protection = NO_PROTECTION,
     terms: Terms = _USUAL_TERMS,
-) -> Said:
+) -> LocalSdp:
     """The content for these parts, cached since calls of one carrier are sent the same; never with keys in
     it.
     """
@@ -92,7 +92,7 @@ def _say(
     layout: Layout,
     protection: Protection,
     terms: Terms,
-) -> Said:
+) -> LocalSdp:
     lines = [" ".join([protection.protocol, *(str(each.pt) for each in formats)])]
     for each in formats:
         lines.append(f"a=rtpmap:{each.pt} {each.encoding}")
@@ -108,7 +108,7 @@ def _say(
     media = [f"m=audio %d {audio}\r\n" if each is None else _refused(each) for each in layout]
     pattern = "v=0\r\no=- %d %d %s\r\ns=-\r\nc=%s\r\nt=0 0\r\n" + "".join(media)
     encoded = pattern.encode("utf-8", "surrogateescape")
-    return Said(formats, direction, layout, protection, terms, encoded)
+    return LocalSdp(formats, direction, layout, protection, terms, encoded)
 
 
 _say_as_ever = lru_cache(maxsize=256)(_say)
@@ -122,7 +122,7 @@ def describe(
     layout: Layout = (None,),
     protection: Protection = NO_PROTECTION,
 ) -> bytes:
-    """A whole SDP; see `Said.written`."""
+    """A whole SDP; see `LocalSdp.written`."""
     return say(tuple(formats), direction, layout, protection).written(origin, address)
 
 

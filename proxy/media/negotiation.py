@@ -24,10 +24,10 @@ from proxy.media.formats import (
     events_beside,
 )
 from proxy.media.interface import MediaRefused
-from proxy.media.local_sdp import NO_WISH, Said, Terms, Wish, say
+from proxy.media.local_sdp import NO_PACKET_TIMES, LocalSdp, PacketTimes, Terms, say
 from proxy.media.sdes import Crypto, SrtpPolicy
 from proxy.media.sdp import Description, Direction, Layout, MediaSection, SdpError, number, parse_sdp
-from proxy.media.sdp_cache import moved, usual_ports
+from proxy.media.sdp_cache import normalise_ports, rtcp_at
 from proxy.media.srtp_negotiation import (
     NO_PROTECTION,
     PLAIN,
@@ -96,7 +96,7 @@ class Agreement:
             self.protocol,
             self.crypto,
             self.ours,
-            None if self.rtcp is None else moved(self.rtcp, port),
+            None if self.rtcp is None else rtcp_at(self.rtcp, port),
             self.mux,
             self.reports,
             self.ptime,
@@ -105,7 +105,7 @@ class Agreement:
         )
 
     @property
-    def wish(self) -> Wish:
+    def wish(self) -> PacketTimes:
         """The packet lengths the peer wants and takes."""
         return self.ptime, self.maxptime
 
@@ -124,7 +124,7 @@ class Answer:
     """Our answer to an acceptable offer; treat as immutable."""
 
     agreement: Agreement
-    said: Said
+    said: LocalSdp
     """The content of our answer, still without a key of ours."""
 
 
@@ -135,7 +135,7 @@ def read_offer(
     spoken: str | None,
     anchor: str | None,
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
-    wish: Wish = NO_WISH,
+    wish: PacketTimes = NO_PACKET_TIMES,
 ) -> Answer:
     """Evaluate a peer's offer (§6). Raises MediaRefused.
 
@@ -143,7 +143,7 @@ def read_offer(
     format of the leg it will be joined with; only what that leg can hear is accepted. `wish`: that leg's
     packet lengths. `ip_version`: the only possible one; None: either.
     """
-    usual = usual_ports(body)
+    usual = normalise_ports(body)
     if usual is None:
         return _read_offer(body, ip_version, spoken, anchor, srtp, wish)
     answer = _usual_offer(usual[0], ip_version, spoken, anchor, srtp, wish)
@@ -156,7 +156,7 @@ def _read_offer(
     spoken: str | None,
     anchor: str | None,
     srtp: SrtpPolicy,
-    wish: Wish = NO_WISH,
+    wish: PacketTimes = NO_PACKET_TIMES,
 ) -> Answer:
     description, section, voices = _audio(body, anchor, lambda section: unfit_offer(section, srtp))
     by_key = {voice.key: voice for voice in reversed(voices)}
@@ -185,7 +185,7 @@ def read_answer(
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
 ) -> Agreement:
     """Evaluate a peer's answer to our offer (§7). `told`: the SRTP in our offer. Raises MediaRefused."""
-    usual = usual_ports(body) if layout == (None,) and not told.cryptos else None
+    usual = normalise_ports(body) if layout == (None,) and not told.cryptos else None
     if usual is None:
         return _read_answer(body, offered, layout, ip_version, anchor, told, srtp)
     return _usual_answer(usual[0], offered, layout, ip_version, anchor, told, srtp).at(usual[1])
@@ -213,7 +213,7 @@ def _read_answer(
 
 _usual_offer = lru_cache(maxsize=256)(_read_offer)
 _usual_answer = lru_cache(maxsize=256)(_read_answer)
-"""Cached by text: except for what `usual_text` takes out, a carrier sends the same SDP in every call."""
+"""Cached by text: except for what `normalise` takes out, a carrier sends the same SDP in every call."""
 
 
 @lru_cache(maxsize=256)

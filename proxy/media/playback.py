@@ -10,15 +10,15 @@ from proxy.media.negotiation import Agreement
 from proxy.media.player import Player
 from proxy.media.stream import Stream
 
-USUAL_SOUNDS = Sounds()
+DEFAULT_SOUNDS = Sounds()
 
 
-class SoundedLeg:
+class PlaybackLeg:
     """One leg's stream, and its player once there is something to play."""
 
     __slots__ = ("_player", "stream")
 
-    # Set by the subclass's __init__, for speed: see `Speaker`.
+    # Set by the subclass's __init__, for speed: see `Sender`.
     stream: Stream
     _player: Player | None
 
@@ -46,15 +46,15 @@ class SoundedLeg:
         self.stream.close()
 
 
-LegT = TypeVar("LegT", bound=SoundedLeg)
+LegT = TypeVar("LegT", bound=PlaybackLeg)
 
 
-class SoundedSession(Generic[LegT]):
+class PlaybackSession(Generic[LegT]):
     """The playback part of `MediaSession`, for sessions whose legs have streams."""
 
     __slots__ = ("_held", "_legs", "_sounds")
 
-    # Set by the subclass's __init__, for speed: see `Speaker`.
+    # Set by the subclass's __init__, for speed: see `Sender`.
     _legs: dict[str, LegT]
     _sounds: Sounds
     _held: bool

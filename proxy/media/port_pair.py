@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from proxy.media.ports import NoPortFree, PortPool
-from proxy.media.udp import MediaNetwork, OnPacket, Pair
+from proxy.media.udp import MediaNetwork, OnPacket, PortPair
 
 _BIND_TRIES = 64
 
 
 def bind_next(
     network: MediaNetwork, ports: PortPool, host: str, on_rtp: OnPacket, on_rtcp: OnPacket
-) -> tuple[int, Pair]:
+) -> tuple[int, PortPair]:
     """Bind the next pair that no other program uses; returns its RTP port and the pair. Give the port back to
     `ports` once the pair is closed. Raises NoPortFree.
     """

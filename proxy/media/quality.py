@@ -9,11 +9,11 @@ from proxy.media.rtp import Reception
 
 if TYPE_CHECKING:  # those import this module
     from proxy.media.interface import Counts
-    from proxy.media.rtcp_session import Control
+    from proxy.media.rtcp_session import RtcpSession
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class DirectionQuality:
     """Statistics of one direction of a leg."""
 
     packets: int = 0
@@ -33,9 +33,9 @@ class Way:
 class Quality:
     """Audio quality of one leg, from its first packet to its last, or until now."""
 
-    heard: Way = Way()
+    heard: DirectionQuality = DirectionQuality()
     """What we received from the peer."""
-    sent: Way = Way()
+    sent: DirectionQuality = DirectionQuality()
     """What we sent to the peer; loss and jitter as its RTCP reports them, if it sends any."""
     round_trip_ms: float | None = None
     """Measured by RTCP; None if the peer sends no reports."""
@@ -66,11 +66,11 @@ class Quality:
         told: dict[str, object] = {}
         for name in self.__slots__:
             value = getattr(self, name)
-            told[name] = _plain(value) if isinstance(value, Way) else value
+            told[name] = _plain(value) if isinstance(value, DirectionQuality) else value
         return told
 
 
-UNHEARD = Quality()
+NO_AUDIO = Quality()
 """For a leg without audio in either direction, as in most calls that fail."""
 _SPOKEN_PACKETS = 100
 """Two seconds of speech sent before the peer's silence is worth reporting."""
@@ -99,17 +99,17 @@ def delay_ms(round_trip_ms: float | None, jitter_ms: float) -> float:
 
 
 def measured(
-    counts: Counts, reception: Reception | None, control: Control | None, *, g711: bool, rate: int
+    counts: Counts, reception: Reception | None, control: RtcpSession | None, *, g711: bool, rate: int
 ) -> Quality:
     """Quality from the counters. `g711`: the E-model applies to the voice; `rate`: the voice's clock rate."""
     trip_s = None if control is None else control.round_trip_s
     trip_ms = None if trip_s is None else round(1000 * trip_s, 1)
-    heard, sent = Way(), Way(packets=counts.packets_out)
+    heard, sent = DirectionQuality(), DirectionQuality(packets=counts.packets_out)
     if reception is not None and counts.packets_in:
         jitter_ms = 1000 * reception.jitter / reception.rate
         came = max(1, counts.packets_in - reception.duplicates)
         loss = reception.lost / (reception.lost + came)
-        heard = Way(
+        heard = DirectionQuality(
             packets=counts.packets_in,
             lost=reception.lost,
             jitter_ms=round(jitter_ms, 2),
@@ -123,9 +123,9 @@ def measured(
         jitter_ms, lost = 1000 * told.jitter / rate, max(told.lost, 0)
         mark = mos(lost / max(counts.packets_out, lost), delay_ms(trip_ms, jitter_ms))
         judged = g711 and counts.packets_out >= _JUDGED
-        sent = Way(counts.packets_out, lost, round(jitter_ms, 2), mos=mark if judged else None)
+        sent = DirectionQuality(counts.packets_out, lost, round(jitter_ms, 2), mos=mark if judged else None)
     return Quality(heard, sent, trip_ms, counts.dropped, counts.unauthentic, counts.rtcp_in)
 
 
-def _plain(way: Way) -> dict[str, object]:
+def _plain(way: DirectionQuality) -> dict[str, object]:
     return {name: getattr(way, name) for name in way.__slots__}

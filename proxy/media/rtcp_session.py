@@ -7,14 +7,14 @@ from collections.abc import Callable
 from proxy.media.negotiation import Agreement
 from proxy.media.rtcp import Block, Report, Sent, compound, middle, read
 from proxy.media.rtp import Reception
-from proxy.media.rtp_timeline import OutLine
+from proxy.media.rtp_timeline import RtpTimeline
 from proxy.media.udp import Address
 
 _LONGEST_TRIP_S = 30.0
 """A round trip longer than this is a peer's miscalculation."""
 
 
-class Control:
+class RtcpSession:
     """RTCP state for one peer, without timer or socket."""
 
     __slots__ = (
@@ -80,7 +80,7 @@ class Control:
             return target
         return self.source or (agreement.control if target == agreement.remote else None)
 
-    def report(self, line: OutLine, reception: Reception | None, *, leaves: bool = False) -> bytes:
+    def report(self, line: RtpTimeline, reception: Reception | None, *, leaves: bool = False) -> bytes:
         """Our next compound packet; a sender report if we have sent RTP since the last one (§6.4)."""
         now = self._clock()
         sends = line.packets != self._sent_packets

@@ -25,13 +25,13 @@ _FIRST = _NOTCHES // 2 - _SPREAD // 2
 """Slots from the wheel's position to the first where a member may join; it never advances further at once."""
 
 
-class Reporting(Protocol):
+class RtcpReporter(Protocol):
     """A member: something that sends reports."""
 
     def report(self) -> None: ...
 
 
-class Rounds:
+class RtcpTimer:
     """Calls each member every 5 s; the first time after half of that, give or take half a second (§6.2).
 
     Without members no timer runs.
@@ -40,9 +40,9 @@ class Rounds:
     __slots__ = ("_at", "_due", "_joined", "_loop", "_members", "_notch_of", "_step", "_timer", "_turned")
 
     def __init__(self) -> None:
-        self._members: list[dict[Reporting, None]] = [{} for _ in range(_NOTCHES)]
-        self._notch_of: dict[Reporting, int] = {}
-        self._due: deque[Reporting] = deque()
+        self._members: list[dict[RtcpReporter, None]] = [{} for _ in range(_NOTCHES)]
+        self._notch_of: dict[RtcpReporter, int] = {}
+        self._due: deque[RtcpReporter] = deque()
         """Members whose slot has come and that have not reported yet."""
         self._at, self._turned = 0, 0.0
         """The wheel's position, and when it was due there."""
@@ -56,7 +56,7 @@ class Rounds:
     def __len__(self) -> int:
         return len(self._notch_of)
 
-    def join(self, member: Reporting) -> None:
+    def join(self, member: RtcpReporter) -> None:
         """Start calling this member; if it has joined already, do nothing."""
         if member in self._notch_of:
             return
@@ -72,7 +72,7 @@ class Rounds:
         self._joined = (self._joined + _STEP) % _SPREAD
         self._members[notch][member] = None
 
-    def leave(self, member: Reporting) -> None:
+    def leave(self, member: RtcpReporter) -> None:
         """Stop calling this member; an unknown one is ignored."""
         notch = self._notch_of.pop(member, None)
         if notch is not None:

@@ -12,7 +12,7 @@ _BELIEVABLE_S = 10.0
 """How far a source's timestamp may run ahead of the wall clock before it counts as a restart."""
 
 
-class OutLine:
+class RtpTimeline:
     """Constant SSRC, continuous sequence numbers and monotonic timestamps across every change of source.
 
     Within one source, the steps of its sequence numbers and timestamps are kept, so that loss stays loss and

@@ -11,7 +11,7 @@ _VERSION, _ORIGIN, _AUDIO = b"v=0", b"\r\no=", b"\r\nm=audio "
 _RTCP = re.compile(rb"([0-9]{1,5})[ \r]")
 
 
-def usual_text(body: bytes) -> tuple[bytes, int, bool] | None:
+def normalise(body: bytes) -> tuple[bytes, int, bool] | None:
     """Normalise a body: empty o= line, port 9 in the only m= line. Returns the text, the real port, and
     whether it may have an a=rtcp line.
 
@@ -29,12 +29,12 @@ def usual_text(body: bytes) -> tuple[bytes, int, bool] | None:
         return None
     try:
         text, reports = _examine(middle, formats)
-    except _Unusual:
+    except _NotCacheable:
         return None
     return text, port, reports
 
 
-class _Unusual(Exception):
+class _NotCacheable(Exception):
     """Not cacheable. Raised rather than returned, so that `lru_cache` does not remember it either."""
 
 
@@ -47,15 +47,15 @@ def _examine(middle: bytes, formats: bytes) -> tuple[bytes, bool]:
     # RFC 4568; RFC 8866 §5.12; RFC 4567
     keys = b"a=crypto" in text or b"k=" in text or b"a=key-mgmt" in text
     if len(text) > _LONGEST or text.count(b"m=") != 1 or keys:
-        raise _Unusual
+        raise _NotCacheable
     return text, b"a=rtcp:" in text
 
 
-def usual_ports(body: bytes) -> tuple[bytes, int] | None:
-    """Like `usual_text`, with the only a=rtcp line normalised too: port 9 if it names the RTP port, 10 if it
+def normalise_ports(body: bytes) -> tuple[bytes, int] | None:
+    """Like `normalise`, with the only a=rtcp line normalised too: port 9 if it names the RTP port, 10 if it
     names the next. None as well if it names any other.
     """
-    usual = usual_text(body)
+    usual = normalise(body)
     if usual is None:
         return None
     text, port, reports = usual
@@ -71,6 +71,6 @@ def usual_ports(body: bytes) -> tuple[bytes, int] | None:
     return before + line + (b"9" if told == port else b"10") + after[found.end(1) :], port
 
 
-def moved(control: tuple[str, int] | None, port: int) -> tuple[str, int] | None:
+def rtcp_at(control: tuple[str, int] | None, port: int) -> tuple[str, int] | None:
     """The a=rtcp address for RTP port `port`, given `control` as parsed from a normalised text."""
     return None if control is None else (control[0], control[1] - 9 + port)

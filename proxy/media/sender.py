@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxy.media.dtmf import Keys, Presses
+from proxy.media.dtmf import DtmfState, KeyQueue
 from proxy.media.formats import EVENT_KEY
 from proxy.media.g711 import audible
 from proxy.media.negotiation import Agreement
 from proxy.media.recorder import Recordings
 from proxy.media.route import Route, route_for
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN
-from proxy.media.rtp_timeline import OutLine
-from proxy.media.stream_srtp import Seal
-from proxy.media.udp import Address, Pair
+from proxy.media.rtp_timeline import RtpTimeline
+from proxy.media.stream_srtp import StreamSrtp
+from proxy.media.udp import Address, PortPair
 
 QUIET_S = 0.6
 """How long a joined leg must be silent before ringback is heard."""
 _pack = HEADER.pack
 
 
-class Speaker:
+class Sender:
     """Sends one peer what it hears: the joined leg's packets, clips and key presses. `Stream` is the rest.
 
     State that only packets need is made for the first of them: many calls never have any.
@@ -46,10 +46,10 @@ class Speaker:
     )
 
     # Set in `Stream.__init__`: every call makes two of these, and a second constructor call costs time.
-    _pair: Pair
+    _pair: PortPair
     _ids: Callable[[int], int]
     _clock: Callable[[], float]
-    _rounds: Rounds
+    _rounds: RtcpTimer
     agreement: Agreement | None
     recordings: Recordings | None
     """Recordings of what our peer sends and hears; None before the first."""
@@ -59,14 +59,14 @@ class Speaker:
     """While ringback is on, silent packets are not relayed: the tone is more useful."""
     _fed_at: float | None
     _to: Address | None  # where to send, if the peer wants to hear us
-    _line: OutLine | None
+    _line: RtpTimeline | None
     _key: str | None  # the format relayed last, and its route
     _route: Route | None
-    _keys: Keys | None
-    _seal: Seal | None  # SRTP; None: plain RTP
+    _keys: DtmfState | None
+    _seal: StreamSrtp | None  # SRTP; None: plain RTP
 
     def report(self) -> None:
-        """Send an RTCP report (RFC 3550 §6.4); called by `Rounds`."""
+        """Send an RTCP report (RFC 3550 §6.4); called by `RtcpTimer`."""
         raise NotImplementedError
 
     @property
@@ -97,7 +97,7 @@ class Speaker:
             self._emit(PLAIN, route.pt, 0, place, frame)
 
     @property
-    def presses(self) -> Presses:
+    def presses(self) -> KeyQueue:
         """The keys the peer has pressed."""
         return self._touched().presses
 
@@ -161,7 +161,7 @@ class Speaker:
             header = _pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc)
             self._send(header + body, line)
 
-    def _send(self, packet: bytes | memoryview, line: OutLine) -> None:
+    def _send(self, packet: bytes | memoryview, line: RtpTimeline) -> None:
         to = self._to
         if to is None:
             return
@@ -186,19 +186,19 @@ class Speaker:
             self._key = key
         return self._route
 
-    def _speaking(self) -> OutLine:
+    def _speaking(self) -> RtpTimeline:
         """The stream our peer hears, started on first use."""
         line = self._line
         if line is None:
             ids = self._ids  # RFC 3711 §3.3.1: below 2^15, lest loss of the first packets hide a roll-over
-            line = self._line = OutLine(ssrc=ids(32), sequence=ids(15), timestamp=ids(32))
+            line = self._line = RtpTimeline(ssrc=ids(32), sequence=ids(15), timestamp=ids(32))
             self._rounds.join(self)
         return line
 
-    def _touched(self) -> Keys:
+    def _touched(self) -> DtmfState:
         keys = self._keys
         if keys is None:
-            keys = self._keys = Keys(self._say_event, self._clock)
+            keys = self._keys = DtmfState(self._say_event, self._clock)
         return keys
 
     @property

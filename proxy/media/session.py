@@ -8,15 +8,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Never
 
-from proxy.media.dtmf import USUAL_S, Presses
-from proxy.media.engine import House
+from proxy.media.dtmf import DEFAULT_PRESS_S, KeyQueue
+from proxy.media.engine import MediaEngine
 from proxy.media.formats import G711, PCMU
 from proxy.media.interface import Counts, MediaRefused, Recording
-from proxy.media.local_sdp import NO_WISH, Said, Terms, Wish, say
+from proxy.media.local_sdp import NO_PACKET_TIMES, LocalSdp, PacketTimes, Terms, say
 from proxy.media.negotiation import Agreement, Answer, formats_to_offer, read_answer, read_offer
 from proxy.media.own_address import is_ours
-from proxy.media.playback import USUAL_SOUNDS, SoundedLeg, SoundedSession
-from proxy.media.quality import UNHEARD, Quality
+from proxy.media.playback import DEFAULT_SOUNDS, PlaybackLeg, PlaybackSession
+from proxy.media.quality import NO_AUDIO, Quality
 from proxy.media.recorder import WavRecording
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Direction
@@ -29,7 +29,7 @@ _NOWHERE: Mapping[str, Never] = {}
 _NOTHING = say((), Direction.SENDRECV)
 
 
-class _Leg(SoundedLeg):
+class _Leg(PlaybackLeg):
     """One leg's stream, and the SDP we last sent its peer."""
 
     __slots__ = ("_version", "address", "ip_version", "origin_id", "said")
@@ -55,7 +55,7 @@ class _Leg(SoundedLeg):
         """We have sent the peer at least one SDP."""
         return self._version > 0
 
-    def describe(self, said: Said, *, anew: bool) -> bytes:
+    def describe(self, said: LocalSdp, *, anew: bool) -> bytes:
         """Our SDP; `o=` version + 1 if the content has changed, or if `anew` (RFC 3264 §8)."""
         if anew or self._version == 0 or said != self.said:
             self._version += 1
@@ -67,7 +67,7 @@ class _Leg(SoundedLeg):
         return self.said.written((self.origin_id, self._version), (self.address, self.stream.port))
 
 
-class RelaySession(SoundedSession[_Leg]):
+class RelaySession(PlaybackSession[_Leg]):
     """The `MediaSession` of relay mode. It starts no task; its timers run only while packets flow."""
 
     __slots__ = (
@@ -81,10 +81,10 @@ class RelaySession(SoundedSession[_Leg]):
         "_policies",
     )
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: MediaEngine) -> None:
         self._house = house
         self._legs = {}
-        self._sounds, self._held = USUAL_SOUNDS, False
+        self._sounds, self._held = DEFAULT_SOUNDS, False
         self._offers: Mapping[str, int] = _NOWHERE
         """IP version to offer a leg, where it differs from the default."""
         self._near: Mapping[str, tuple[str, str]] = _NOWHERE
@@ -132,7 +132,7 @@ class RelaySession(SoundedSession[_Leg]):
         ours = self._open(leg, self._offers.get(leg, self._house.usual))
         other = self._other(leg)
         before, said = ours.stream.agreement, ours.said
-        anchor, wish = (None, NO_WISH) if other is None else (other.voice.key, other.wish)
+        anchor, wish = (None, NO_PACKET_TIMES) if other is None else (other.voice.key, other.wish)
         protection = offered(before, said.protection, self._policy(leg), self._house.ids)
         if said is _NOTHING and protection is NO_PROTECTION:
             return ours.describe(_first_offer(anchor, wish), anew=True)
@@ -226,9 +226,9 @@ class RelaySession(SoundedSession[_Leg]):
     async def digit(self, leg: str) -> str:
         """The next key pressed on the leg; see `MediaSession`."""
         stream = self._stream(leg)
-        return await (Presses() if stream is None else stream.presses).next()
+        return await (KeyQueue() if stream is None else stream.presses).next()
 
-    def pressed(self, leg: str, digit: str, seconds: float = USUAL_S) -> None:
+    def pressed(self, leg: str, digit: str, seconds: float = DEFAULT_PRESS_S) -> None:
         """A key press reported by signalling; see `MediaSession`."""
         stream = self._stream(leg)
         if stream is not None and stream.told(digit) and stream.joined is not None:
@@ -277,7 +277,7 @@ class RelaySession(SoundedSession[_Leg]):
         ours = self._legs.get(leg)
         if ours is not None:
             return ours.stream.quality()
-        return self._last[leg][1] if self._last and leg in self._last else UNHEARD
+        return self._last[leg][1] if self._last and leg in self._last else NO_AUDIO
 
     def quiet_s(self, leg: str) -> float | None:
         """Seconds since the leg was last heard; see `MediaSession`."""
@@ -376,6 +376,6 @@ def _check_recorded(stream: Stream | None) -> Stream:
 
 
 @lru_cache(maxsize=256)
-def _first_offer(anchor: str | None, wish: Wish) -> Said:
+def _first_offer(anchor: str | None, wish: PacketTimes) -> LocalSdp:
     """Content of an offer to a peer we know nothing about, without SRTP."""
     return say(formats_to_offer((), anchor), Direction.SENDRECV, terms=Terms.between(None, wish, mux=True))

@@ -21,7 +21,7 @@ MAX_TEXT = 600
 """Most characters of one text that are spoken."""
 MAX_S = 60.0
 """Most seconds of speech that a voice may return for one text."""
-MAX_REMEMBERED = 64
+MAX_CACHED = 64
 PROMPTS = Path(__file__).parent / "prompts"
 
 RECORDED = "This call is recorded."
@@ -69,7 +69,7 @@ class Speech(Protocol):
         ...
 
 
-class Remembered:
+class CachedSpeech:
     """A cache for a voice, so that what every caller hears is spoken only once.
 
     A text is finished even if whoever asked first stopped waiting: the next one gets it at once.
@@ -118,11 +118,11 @@ class Remembered:
             return
         self._clips[key] = made.result()
         passing = [each for each in self._clips if each not in self._held]
-        if len(passing) > MAX_REMEMBERED:
+        if len(passing) > MAX_CACHED:
             del self._clips[passing[0]]
 
 
-class FirstOf:
+class FallbackSpeech:
     """Falls back from one voice to the next until one succeeds."""
 
     def __init__(self, voices: Sequence[Speech]) -> None:
@@ -138,7 +138,7 @@ class FirstOf:
             try:
                 return await voice.spoken(text, language)
             except SpeechFailed as error:
-                if not isinstance(voice, Prompts):
+                if not isinstance(voice, RecordedPrompts):
                     log.warning("voice failed", why=str(error))
                 failure = error
         raise failure
@@ -147,7 +147,7 @@ class FirstOf:
         """The clip from the first cache that has it. Better voices, which failed before, try again for the
         next time.
         """
-        remembering = [voice for voice in self._voices if isinstance(voice, Remembered)]
+        remembering = [voice for voice in self._voices if isinstance(voice, CachedSpeech)]
         for number, voice in enumerate(remembering):
             if (clip := voice.kept(text, language)) is not None:
                 for better in remembering[:number]:
@@ -161,7 +161,7 @@ def _tell(made: asyncio.Task[Clip]) -> None:
         log.warning("voice failed", why=str(error))
 
 
-class Prompts:
+class RecordedPrompts:
     """Recorded prompts: a voice that knows only their texts, in English whatever language is asked for."""
 
     async def spoken(self, text: str, language: str) -> Clip:
@@ -201,7 +201,7 @@ def _recorded(name: str) -> array[int]:
     return sound.samples
 
 
-async def within(limit_s: float, voice: Speech, text: str, language: str) -> Clip:
+async def speak_within(limit_s: float, voice: Speech, text: str, language: str) -> Clip:
     """Speak the text with this voice; SpeechFailed if it takes longer than `limit_s`."""
     try:
         async with asyncio.timeout(limit_s):

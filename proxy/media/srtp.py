@@ -36,7 +36,7 @@ _length = ffi.new("int *")
 _move = ffi.memmove
 
 
-class Sender(Protocol):
+class SrtpSender(Protocol):
     """Encrypts what we send to one peer."""
 
     def protect(self, packet: bytes) -> bytes | None:
@@ -48,7 +48,7 @@ class Sender(Protocol):
         ...
 
 
-class Receiver(Protocol):
+class SrtpReceiver(Protocol):
     """Decrypts what one peer sends."""
 
     @property
@@ -65,17 +65,17 @@ class Receiver(Protocol):
         ...
 
 
-def sender(ours: Crypto) -> Sender:
+def sender(ours: Crypto) -> SrtpSender:
     """A sender for this key, starting afresh."""
     return _LibSender(ours) if ours.suite in _PROFILES else CmSender(ours)
 
 
-def receiver(theirs: Crypto, before: Receiver | None = None) -> Receiver:
+def receiver(theirs: Crypto, before: SrtpReceiver | None = None) -> SrtpReceiver:
     """A receiver for this key, which also accepts packets in flight under the key of `before`."""
     made = _LibReceiver(theirs) if theirs.suite in _PROFILES else CmReceiver(theirs)
     if before is None:
         return made
-    return _Successor(made, before.made if isinstance(before, _Successor) else before)
+    return _RekeyedReceiver(made, before.made if isinstance(before, _RekeyedReceiver) else before)
 
 
 class _LibSender:
@@ -142,14 +142,14 @@ class _LibReceiver:
         return _content[: _length[0]]
 
 
-class _Successor:
+class _RekeyedReceiver:
     """A receiver for a new key that falls back to the old one until the first packet under the new."""
 
     __slots__ = ("_before", "made")
 
-    def __init__(self, made: _LibReceiver | CmReceiver, before: Receiver) -> None:
+    def __init__(self, made: _LibReceiver | CmReceiver, before: SrtpReceiver) -> None:
         self.made = made
-        self._before: Receiver | None = before
+        self._before: SrtpReceiver | None = before
 
     @property
     def unauthentic(self) -> int:

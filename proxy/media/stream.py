@@ -12,27 +12,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxy.media.disk_writer import Disk, at_once
-from proxy.media.dtmf import retold
+from proxy.media.dtmf import convert_duration
 from proxy.media.formats import EVENT_KEY, G711, clock_rate
 from proxy.media.interface import Counts
 from proxy.media.latch import MOVING_S, may_take
 from proxy.media.negotiation import Agreement
 from proxy.media.port_pair import bind_next
 from proxy.media.ports import PortPool
-from proxy.media.quality import UNHEARD, Quality, measured
+from proxy.media.quality import NO_AUDIO, Quality, measured
 from proxy.media.recorder import Recordings, WavRecording
-from proxy.media.rtcp_session import Control
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_session import RtcpSession
+from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
 from proxy.media.sender import QUIET_S as QUIET_S
-from proxy.media.sender import Speaker
-from proxy.media.stream_srtp import Seal
+from proxy.media.sender import Sender
+from proxy.media.stream_srtp import StreamSrtp
 from proxy.media.udp import Address, MediaNetwork
 
 _unpack = HEADER.unpack_from
 
 
-class Stream(Speaker):
+class Stream(Sender):
     """RTP with one peer. Hostile packets are dropped and counted; no packet can raise an exception.
 
     State that only packets need is made when the first one arrives: many calls never have any.
@@ -63,7 +63,7 @@ class Stream(Speaker):
         host: str,
         ids: Callable[[int], int],
         clock: Callable[[], float],
-        rounds: Rounds,
+        rounds: RtcpTimer,
     ) -> None:
         """Bind a free port pair. `ids(n)` gives n random bits; `rounds` times RTCP. Raises NoPortFree."""
         self.port, pair = bind_next(network, ports, host, self._received, self._control)
@@ -82,7 +82,7 @@ class Stream(Speaker):
         self._source: object = None  # stands for the peer under its present SSRC; compared by identity
         self._receive: dict[int, str] = {}  # of the agreement
         self._reception: Reception | None = None
-        self._reports: Control | None = None
+        self._reports: RtcpSession | None = None
         self._dropped = 0
         self._since = 0.0  # time of the last completed offer/answer
         self._alive_at = 0.0  # when the last packet came that is no speech
@@ -96,7 +96,7 @@ class Stream(Speaker):
         before, self.agreement = self.agreement, agreement
         self._receive = agreement.receive
         if agreement.crypto is not None or self._seal is not None:
-            self._seal = self._seal or Seal()
+            self._seal = self._seal or StreamSrtp()
             self._seal.agreed(agreement, before)
         if before is None or before.remote != agreement.remote:
             self._target = agreement.remote
@@ -148,7 +148,7 @@ class Stream(Speaker):
     def quality(self) -> Quality:
         """Audio quality so far, both ways."""
         if self._line is None and self._reception is None and not self._dropped:
-            return UNHEARD
+            return NO_AUDIO
         voice = None if self.agreement is None else self.agreement.voice.key
         g711, rate = voice in G711, 8000 if voice is None else clock_rate(voice)
         return measured(self.counts(), self._reception, self._reports, g711=g711, rate=rate)
@@ -234,7 +234,7 @@ class Stream(Speaker):
             return False
         heard = None if self.joined is None else self.joined.agreement
         if heard is not None and heard.event_rate != rate:
-            payload[:] = retold(bytes(payload), rate, heard.event_rate)
+            payload[:] = convert_duration(bytes(payload), rate, heard.event_rate)
         return True
 
     def _admitted(self, packet: memoryview, source: Address) -> tuple[int, int] | None:
@@ -293,7 +293,7 @@ class Stream(Speaker):
             self.joined._speaking().skip(self._source, sequence)
 
     def report(self) -> None:
-        """Send an RTCP report (RFC 3550 §6.4); called by `Rounds`."""
+        """Send an RTCP report (RFC 3550 §6.4); called by `RtcpTimer`."""
         self._say_control(leaves=False)
 
     def _control(self, borrowed: memoryview, source: Address) -> None:
@@ -319,8 +319,8 @@ class Stream(Speaker):
         if sealed is not None:
             (self._pair.send if self.agreement.mux else self._pair.send_control)(sealed, to)
 
-    def _reporting(self) -> Control:
+    def _reporting(self) -> RtcpSession:
         control = self._reports
         if control is None:
-            control = self._reports = Control(f"{self._ids(64):016x}", self._clock)
+            control = self._reports = RtcpSession(f"{self._ids(64):016x}", self._clock)
         return control

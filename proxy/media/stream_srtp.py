@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from proxy.media.negotiation import Agreement
-from proxy.media.srtp import Receiver, Sender, receiver, sender
+from proxy.media.srtp import SrtpReceiver, SrtpSender, receiver, sender
 
 
-class Seal:
+class StreamSrtp:
     """Encrypts what a stream sends and decrypts what it receives, under the keys agreed last."""
 
     __slots__ = ("_before", "receiver", "sender")
 
     def __init__(self) -> None:
-        self.sender: Sender | None = None
+        self.sender: SrtpSender | None = None
         """None: we send plain RTP."""
-        self.receiver: Receiver | None = None
+        self.receiver: SrtpReceiver | None = None
         self._before = 0  # failures under earlier keys
 
     @property

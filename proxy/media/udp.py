@@ -20,7 +20,7 @@ OnPacket = Callable[[memoryview, Address], None]
 copy whatever it keeps: the buffer is reused as soon as it returns.
 """
 
-LARGEST = 2048
+MAX_PACKET_BYTES = 2048
 """Buffer size. RTP packets of telephone calls are never longer; one that fills it was truncated, and is
 dropped.
 """
@@ -58,7 +58,7 @@ class Endpoint(Protocol):
         ...
 
 
-class Pair(Protocol):
+class PortPair(Protocol):
     """The two ports of a stream in use: RTP, and the next port for RTCP (RFC 3550 §11)."""
 
     def send(self, packet: bytes | memoryview, to: Address) -> None:
@@ -83,7 +83,7 @@ class MediaNetwork(Protocol):
 
     def bind_pair(
         self, host: str, port: int, on_rtp: OnPacket, on_rtcp: OnPacket, *, rested: bool = False
-    ) -> Pair:
+    ) -> PortPair:
         """Bind a UDP port and the next. Raises OSError if one is taken.
 
         `rested`: the ports were last used so long ago that no packets of that use are left in them.
@@ -270,9 +270,9 @@ class _Watch:
         self._count = 0
         """Number of sockets watched."""
         self._poll: select.epoll | None = None
-        self._buffer = bytearray(LARGEST)
+        self._buffer = bytearray(MAX_PACKET_BYTES)
         whole = memoryview(self._buffer)
-        self._views = [whole[:size] for size in range(LARGEST + 1)]
+        self._views = [whole[:size] for size in range(MAX_PACKET_BYTES + 1)]
         """One view for every possible packet length, made once."""
         self._read, self._since = 0, 0.0
         """Packets read since a moment (loop time), while woken for each packet."""
@@ -362,7 +362,7 @@ class _Watch:
             except OSError:  # the descriptor was closed and reused: nothing to read yet
                 continue
             user = ear.user
-            if user is not None and size < LARGEST:
+            if user is not None and size < MAX_PACKET_BYTES:
                 user(views[size], source if len(source) == 2 else source[:2])
 
 

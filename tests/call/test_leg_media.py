@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from proxy.call.journal import Scribe
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import CallRecord
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.ports import PortPool
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.session import RelaySession
@@ -32,7 +32,7 @@ def a_leg(
 
 def a_session(ports: PortPool) -> RelaySession:
     return RelaySession(
-        House(MemoryMedia(), ports, EDGE, EDGE, CountingIds().bits, asyncio.get_running_loop().time)
+        MediaEngine(MemoryMedia(), ports, EDGE, EDGE, CountingIds().bits, asyncio.get_running_loop().time)
     )
 
 

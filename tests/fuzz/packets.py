@@ -14,7 +14,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["proxy.media"]):
-    from proxy.media.engine import House
+    from proxy.media.engine import MediaEngine
     from proxy.media.ports import PortPool
     from proxy.media.rtcp import Block, Sent, compound, read
     from proxy.media.rtp import HEADER, is_rtcp
@@ -71,7 +71,9 @@ class Heard:
 
 async def told(data: bytes) -> None:
     network, ports, ids = MemoryMedia(0.001, EDGE), PortPool(20000, 20003), count(1)
-    session = RelaySession(House(network, ports, EDGE, EDGE, lambda bits: next(ids) % (1 << bits), LOOP.time))
+    session = RelaySession(
+        MediaEngine(network, ports, EDGE, EDGE, lambda bits: next(ids) % (1 << bits), LOOP.time)
+    )
     heard, strangers = Heard(), Heard()
     peer, other = network.bind(PEER, 4000, Heard()), network.bind(OTHER, 4000, heard)
     stranger = network.bind(STRANGER, 4000, strangers)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, TonePeer
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.ports import PortPool
 from proxy.media.sdes import SUITES, SrtpPolicy
 from proxy.media.session import RelaySession
@@ -34,7 +34,7 @@ class Call:
         first = free_block(8)
         media, self.ports = SocketMedia(), PortPool(first, first + 7)
         clock = asyncio.get_running_loop().time
-        self.session = RelaySession(House(media, self.ports, HOST, HOST, secrets.randbits, clock))
+        self.session = RelaySession(MediaEngine(media, self.ports, HOST, HOST, secrets.randbits, clock))
         self.caller, self.agent = TonePeer(media, HOST, CALLER_HZ), TonePeer(media, HOST, AGENT_HZ)
         self.caller.start_towards(self.session.accept("caller", self.caller.sdp()))
 

@@ -35,14 +35,14 @@ from proxy.lab.message_templates import CARRIER_MARKS
 from proxy.lab.openai_sip import OpenAiSip
 from proxy.lab.phone import Phone
 from proxy.media.direct import DirectSession
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.interface import MediaSession
 from proxy.media.ports import PortPool
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import SdpError, parse_sdp
 from proxy.media.session import RelaySession
-from proxy.media.speech import Prompts, Speech
+from proxy.media.speech import RecordedPrompts, Speech
 from proxy.media.udp import Address
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
@@ -173,7 +173,7 @@ class Edge:
         self.number = number or a_number()
         self.ids = CountingIds()
         self.voicemail, self.recordings = tmp / "voicemail", tmp / "recordings"
-        self.speech = speech or Prompts()
+        self.speech = speech or RecordedPrompts()
         self.most = most
         self.caller_srtp = SrtpPolicy.ACCEPT
         """The SRTP policy for the carrier's calls."""
@@ -182,7 +182,7 @@ class Edge:
         self.named: set[Address] = set()
         """The addresses at which the peers' SDP asked for audio."""
         self.feed = Feed(self._wall_clock)
-        self.rounds = Rounds()
+        self.rounds = RtcpTimer()
         """The RTCP timer that all calls share."""
         self.trusted = {"signalwire"}
         """The trunks that are trusted about a caller's identity."""
@@ -409,7 +409,9 @@ class Edge:
 
     def _media(self, number: Number) -> MediaSession:
         clock = asyncio.get_running_loop().time
-        session = Noting(House(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock, None, self.rounds))
+        session = Noting(
+            MediaEngine(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock, None, self.rounds)
+        )
         session.named = self.named
         if self.mode == "relay" or number.record:
             return session

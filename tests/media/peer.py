@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
 
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.ports import PortPool
 from proxy.media.rtp import HEADER, is_rtcp
 from proxy.media.session import RelaySession
@@ -109,7 +109,7 @@ class Rig:
 
     def new_session(self) -> RelaySession:
         clock = asyncio.get_running_loop().time
-        return RelaySession(House(self.network, self.ports, "0.0.0.0", PUBLIC, counting(), clock))
+        return RelaySession(MediaEngine(self.network, self.ports, "0.0.0.0", PUBLIC, counting(), clock))
 
     def peer(self, leg: str) -> Peer:
         """A peer of its own host and SSRC, without SDP exchanged."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.media.direct import DirectSession
 from proxy.media.direct_offers import Answer, Offer, Refuse
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.interface import MediaRefused
 from proxy.media.ports import PortPool
 from proxy.media.sdes import SrtpPolicy
@@ -237,7 +237,7 @@ def test_whatever_order_things_come_in_all_settles_and_no_port_is_left(
 
 async def all_settles(words: list[tuple[str, str, Direction]]) -> None:
     network, ports = MemoryMedia(), PortPool(20000, 20099)
-    relay = RelaySession(House(network, ports, "0.0.0.0", PUBLIC, counting(), lambda: 0.0))
+    relay = RelaySession(MediaEngine(network, ports, "0.0.0.0", PUBLIC, counting(), lambda: 0.0))
     rig = SimpleNamespace(peers={}, ports=ports, network=network)
     rig.peer = lambda leg: rig.peers.setdefault(leg, Peer(network, f"198.51.100.{LEGS.index(leg) + 1}"))
     session = DirectSession(relay, PUBLIC, counting())

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.media.direct_pairing import Pairs
+from proxy.media.direct_pairing import DirectPairing
 
 EVERYBODY = ("caller", "agent", "phone")
 
 
 @pytest.fixture
-def pairs() -> Pairs:
+def pairs() -> DirectPairing:
     """The caller was with the agent, and is with the phone now."""
-    pairs = Pairs()
+    pairs = DirectPairing()
     pairs.join("caller", "agent")
     pairs.part("caller")
     pairs.part("phone")
@@ -20,33 +20,33 @@ def pairs() -> Pairs:
     return pairs
 
 
-def partners(pairs: Pairs) -> list[str | None]:
+def partners(pairs: DirectPairing) -> list[str | None]:
     return [pairs.partner(leg) for leg in EVERYBODY]
 
 
-def test_each_is_with_one_other_and_that_one_with_it(pairs: Pairs) -> None:
+def test_each_is_with_one_other_and_that_one_with_it(pairs: DirectPairing) -> None:
     assert partners(pairs) == ["phone", None, "caller"]
     pairs.part("phone")
     assert partners(pairs) == [None, None, None]
 
 
 @pytest.mark.parametrize("leg", ["caller", "phone"])
-def test_a_join_that_comes_to_nothing_has_everybody_where_he_was(pairs: Pairs, leg: str) -> None:
+def test_a_join_that_comes_to_nothing_has_everybody_where_he_was(pairs: DirectPairing, leg: str) -> None:
     assert list(pairs.take_back(leg, EVERYBODY)) == ["caller"]
     assert partners(pairs) == ["agent", "caller", None]
 
 
-def test_nobody_is_taken_back_to_one_who_has_left(pairs: Pairs) -> None:
+def test_nobody_is_taken_back_to_one_who_has_left(pairs: DirectPairing) -> None:
     assert list(pairs.take_back("phone", ("caller", "phone"))) == []
     assert partners(pairs) == [None, None, None]
 
 
-def test_nobody_is_taken_back_to_one_who_is_gone_and_has_come_again(pairs: Pairs) -> None:
+def test_nobody_is_taken_back_to_one_who_is_gone_and_has_come_again(pairs: DirectPairing) -> None:
     pairs.forget("agent")
     assert list(pairs.take_back("phone", EVERYBODY)) == []
 
 
-def test_who_cannot_talk_but_through_us_is_so_either_way_until_one_is_gone(pairs: Pairs) -> None:
+def test_who_cannot_talk_but_through_us_is_so_either_way_until_one_is_gone(pairs: DirectPairing) -> None:
     pairs.set_apart("caller", "phone")
     assert pairs.are_apart("phone", "caller")
     assert not pairs.are_apart("caller", "agent")
@@ -54,7 +54,7 @@ def test_who_cannot_talk_but_through_us_is_so_either_way_until_one_is_gone(pairs
     assert not pairs.are_apart("caller", "phone")
 
 
-def test_all_is_forgotten_at_the_end(pairs: Pairs) -> None:
+def test_all_is_forgotten_at_the_end(pairs: DirectPairing) -> None:
     pairs.set_apart("caller", "phone")
     pairs.clear()
     assert partners(pairs) == [None, None, None]

@@ -7,7 +7,7 @@ from struct import pack
 
 import pytest
 
-from proxy.media.dtmf import EventReader, Presses, Twins
+from proxy.media.dtmf import EventReader, KeyQueue, PressMatcher
 from proxy.media.stream import Stream
 from tests.media.peer import SPEECH
 
@@ -286,7 +286,7 @@ async def test_a_strangers_keys_are_nobodys(rig):
 
 
 async def test_of_keys_that_nobody_asks_for_the_latest_are_kept():
-    keys = Presses()
+    keys = KeyQueue()
     for n in range(100):
         keys.put(str(n % 10))
     assert keys.count == 100
@@ -308,7 +308,7 @@ async def test_of_keys_that_nobody_asks_for_the_latest_are_kept():
     ],
 )
 async def test_a_key_told_in_rtp_and_by_signalling_is_one_press_in_any_order(ways, presses):
-    twins, told = Twins(asyncio.get_running_loop().time), []
+    twins, told = PressMatcher(asyncio.get_running_loop().time), []
     for way in ways:
         if way == ".":
             await asyncio.sleep(1.1)
@@ -322,7 +322,7 @@ class Reading:
     def __init__(self) -> None:
         self.keys: list[tuple[str, float]] = []
         loop = asyncio.get_running_loop()
-        self.reader = EventReader(self._press, loop.time, Twins(loop.time))
+        self.reader = EventReader(self._press, loop.time, PressMatcher(loop.time))
         self.source = object()
 
     def _press(self, key: str, seconds: float) -> None:
@@ -351,7 +351,7 @@ async def test_each_key_is_as_long_as_itself_and_not_as_the_one_before():
 
 
 async def test_a_key_held_long_in_rtp_and_told_by_signalling_once_it_is_up_is_one_press():
-    twins = Twins(asyncio.get_running_loop().time)
+    twins = PressMatcher(asyncio.get_running_loop().time)
     assert twins.news("5", in_rtp=True)
     for _ in range(5):
         await asyncio.sleep(1)

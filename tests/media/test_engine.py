@@ -1,16 +1,16 @@
 """What the relays of all calls have in common."""
 
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.ports import PortPool
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.session import RelaySession
 from tests.kit.ids import CountingIds
 from tests.kit.media import MemoryMedia
 
 
-def a_house(*more: object) -> House:
+def a_house(*more: object) -> MediaEngine:
     ports = PortPool(20000, 20009)
-    return House(MemoryMedia(), ports, "0.0.0.0", "203.0.113.1", CountingIds().bits, lambda: 0.0, *more)
+    return MediaEngine(MemoryMedia(), ports, "0.0.0.0", "203.0.113.1", CountingIds().bits, lambda: 0.0, *more)
 
 
 def test_each_ip_version_has_its_home_and_one_is_the_usual() -> None:
@@ -21,7 +21,7 @@ def test_each_ip_version_has_its_home_and_one_is_the_usual() -> None:
 
 
 def test_reports_are_timed_by_what_the_house_shares_or_by_a_timer_of_its_own() -> None:
-    shared = Rounds()
+    shared = RtcpTimer()
     assert a_house(None, shared).rounds is shared
     assert a_house().rounds is not a_house().rounds
 

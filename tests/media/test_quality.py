@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from proxy.media.quality import Quality, Way, mos
+from proxy.media.quality import DirectionQuality, Quality, mos
 
 
 def test_marks_fall_with_loss_and_delay_and_stay_within_the_scale_g107():
@@ -21,11 +21,11 @@ def test_marks_fall_with_loss_and_delay_and_stay_within_the_scale_g107():
 @pytest.mark.parametrize(
     ("quality", "likely"),
     [
-        (Quality(Way(), Way(99)), None),
-        (Quality(Way(1), Way(500)), None),
-        (Quality(Way(), Way(500)), "firewall"),
-        (Quality(Way(), Way(500), dropped=400, unauthentic=400), "SRTP"),
-        (Quality(Way(), Way(500), dropped=400), "not usable"),
+        (Quality(DirectionQuality(), DirectionQuality(99)), None),
+        (Quality(DirectionQuality(1), DirectionQuality(500)), None),
+        (Quality(DirectionQuality(), DirectionQuality(500)), "firewall"),
+        (Quality(DirectionQuality(), DirectionQuality(500), dropped=400, unauthentic=400), "SRTP"),
+        (Quality(DirectionQuality(), DirectionQuality(500), dropped=400), "not usable"),
     ],
 )
 def test_silence_has_a_likely_cause(quality, likely):

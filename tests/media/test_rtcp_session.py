@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.rtcp import Block, Report, Sent, compound, read
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.rtp import is_rtcp
 from proxy.media.session import RelaySession
 from tests.media.peer import PUBLIC, counting
@@ -195,9 +195,9 @@ async def test_a_peer_that_grants_no_bandwidth_gets_no_reports_rfc3556_2(rig):
 
 
 async def test_all_sessions_share_one_timer_and_leave_it_at_their_end(rig):
-    rounds, clock = Rounds(), asyncio.get_running_loop().time
+    rounds, clock = RtcpTimer(), asyncio.get_running_loop().time
     sessions = [
-        RelaySession(House(rig.network, rig.ports, "0.0.0.0", PUBLIC, counting(), clock, rounds=rounds))
+        RelaySession(MediaEngine(rig.network, rig.ports, "0.0.0.0", PUBLIC, counting(), clock, rounds=rounds))
         for _ in "12"
     ]
     for n, session in enumerate(sessions):

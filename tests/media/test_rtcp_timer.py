@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections import Counter
 
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_timer import RtcpTimer
 from tests.kit.virtual_loop import stoppable
 
 
@@ -17,7 +17,7 @@ class Member:
 
 
 async def test_each_is_called_after_about_half_an_interval_and_every_interval_then_rfc3550_6_2():
-    rounds, first, second = Rounds(), Member(), Member()
+    rounds, first, second = RtcpTimer(), Member(), Member()
     rounds.join(first)
     rounds.join(first)
     await asyncio.sleep(1.01)
@@ -29,7 +29,7 @@ async def test_each_is_called_after_about_half_an_interval_and_every_interval_th
 
 
 async def test_the_wheel_stops_where_somebody_is_due_and_no_more_often_than_it_must():
-    loop, rounds, member, stops = asyncio.get_running_loop(), Rounds(), Member(), list[float]()
+    loop, rounds, member, stops = asyncio.get_running_loop(), RtcpTimer(), Member(), list[float]()
     call_at = loop.call_at
 
     def counted(when: float, *told: object, **more: object) -> asyncio.TimerHandle:
@@ -48,7 +48,7 @@ async def test_the_wheel_stops_where_somebody_is_due_and_no_more_often_than_it_m
 
 
 async def test_after_a_stop_of_the_process_nobody_reports_before_what_came_meanwhile_is_read():
-    rounds, first, second = Rounds(), Member(), Member()
+    rounds, first, second = RtcpTimer(), Member(), Member()
     rounds.join(first)
     await asyncio.sleep(1.01)
     rounds.join(second)
@@ -61,7 +61,7 @@ async def test_after_a_stop_of_the_process_nobody_reports_before_what_came_meanw
 
 
 async def test_who_joins_while_the_wheel_rests_is_called_when_anybody_would_be():
-    rounds, members = Rounds(), [Member() for _ in range(60)]
+    rounds, members = RtcpTimer(), [Member() for _ in range(60)]
     joined = []
     for member in members:
         joined.append(asyncio.get_running_loop().time() - 5000)
@@ -77,7 +77,7 @@ async def test_who_joins_while_the_wheel_rests_is_called_when_anybody_would_be()
 
 
 async def test_those_who_join_together_are_not_called_together():
-    rounds, members = Rounds(), [Member() for _ in range(510)]
+    rounds, members = RtcpTimer(), [Member() for _ in range(510)]
     for member in members:
         rounds.join(member)
     await asyncio.sleep(4)
@@ -91,7 +91,7 @@ async def test_those_who_join_together_are_not_called_together():
 
 
 async def test_who_left_is_called_no_more_and_the_last_stops_the_timer():
-    rounds, member = Rounds(), Member()
+    rounds, member = RtcpTimer(), Member()
     rounds.join(member)
     await asyncio.sleep(3)
     rounds.leave(member)
@@ -106,7 +106,7 @@ async def test_who_left_is_called_no_more_and_the_last_stops_the_timer():
 
 
 async def test_one_may_leave_while_another_is_called():
-    rounds, staying = Rounds(), Member()
+    rounds, staying = RtcpTimer(), Member()
 
     class Leaving(Member):
         def report(self) -> None:
@@ -122,7 +122,7 @@ async def test_one_may_leave_while_another_is_called():
 
 
 async def test_those_of_one_notch_report_in_a_turn_of_the_loop_each_so_that_packets_pass_between_them():
-    rounds, loop, busy, reports = Rounds(), asyncio.get_running_loop(), set[Member](), list[int]()
+    rounds, loop, busy, reports = RtcpTimer(), asyncio.get_running_loop(), set[Member](), list[int]()
 
     class Busy(Member):
         def report(self) -> None:
@@ -141,7 +141,7 @@ async def test_those_of_one_notch_report_in_a_turn_of_the_loop_each_so_that_pack
 
 
 async def test_who_leaves_while_his_notch_reports_is_not_called():
-    rounds, last = Rounds(), Member()
+    rounds, last = RtcpTimer(), Member()
 
     class First(Member):
         def report(self) -> None:
@@ -158,7 +158,7 @@ async def test_who_leaves_while_his_notch_reports_is_not_called():
 
 
 async def test_one_whose_report_fails_keeps_nobody_else_from_his():
-    rounds, failures, second = Rounds(), list[object](), Member()
+    rounds, failures, second = RtcpTimer(), list[object](), Member()
 
     class Failing(Member):
         def report(self) -> None:

@@ -2,13 +2,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.media.rtp import HEADER
-from proxy.media.rtp_timeline import OutLine
+from proxy.media.rtp_timeline import RtpTimeline
 
 AGENT, PHONE = object(), object()
 
 
-def _line() -> OutLine:
-    return OutLine(ssrc=7, sequence=100, timestamp=1000)
+def _line() -> RtpTimeline:
+    return RtpTimeline(ssrc=7, sequence=100, timestamp=1000)
 
 
 def _place(line, source, sequence, timestamp, now, event=False):
@@ -62,7 +62,7 @@ def test_after_a_cut_the_same_source_is_a_new_one():
 
 
 def test_numbers_wrap_in_the_packet_and_not_in_the_reckoning():
-    line = OutLine(ssrc=7, sequence=0xFFFE, timestamp=0xFFFFFFFF)
+    line = RtpTimeline(ssrc=7, sequence=0xFFFE, timestamp=0xFFFFFFFF)
     assert _place(line, AGENT, 0xFFFF, 0xFFFFFFF0, 1.0) == (0xFFFF, 0xFFFFFFFF, True)
     assert _place(line, AGENT, 0, 0x90, 1.02) == (0, 0x9F, False)
     assert _place(line, AGENT, 0xFFFF, 0xFFFFFFF0, 1.03) == (0xFFFF, 0xFFFFFFFF, False)
@@ -137,7 +137,7 @@ _PACKETS = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(_PACKETS)
 def test_whatever_comes_every_switch_is_the_next_number_and_never_earlier(packets):
-    line, highest, now = OutLine(1, 0, 0), 0, 0.0
+    line, highest, now = RtpTimeline(1, 0, 0), 0, 0.0
     for source, sequence, timestamp, event in packets:
         now += 0.02
         place = line.place(source, sequence, timestamp, now, rate=8000, event=event)
@@ -194,7 +194,7 @@ _STEPS = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(_STEPS, st.integers(0, 65535), st.integers(0, 2**32 - 1))
 def test_a_packet_changed_where_it_lies_is_the_one_that_would_be_made_anew(steps, sequence, timestamp):
-    made, changed, now = OutLine(7, 65530, 2**32 - 500), OutLine(7, 65530, 2**32 - 500), 0.0
+    made, changed, now = RtpTimeline(7, 65530, 2**32 - 500), RtpTimeline(7, 65530, 2**32 - 500), 0.0
     for source, step, ticks, marker in steps:
         sequence, timestamp, now = (sequence + step) & 0xFFFF, (timestamp + ticks) & 0xFFFFFFFF, now + 0.02
         place = made.place(source, sequence, timestamp, now, 8000)

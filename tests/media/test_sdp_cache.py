@@ -10,7 +10,7 @@ from proxy.media.interface import MediaRefused
 from proxy.media.negotiation import Answer, _read_offer, read_answer, read_offer
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import Line, SdpError, parse_sdp
-from proxy.media.sdp_cache import _examine, usual_ports, usual_text
+from proxy.media.sdp_cache import _examine, normalise, normalise_ports
 
 BODY = (
     b"v=0\r\no=user1 53655765 2353687637 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -20,9 +20,9 @@ BODY = (
 
 def test_two_calls_of_one_carrier_differ_in_origin_and_port_alone() -> None:
     other = BODY.replace(b"53655765", b"9").replace(b"6000", b"40002")
-    assert usual_text(BODY) is not None
-    assert usual_text(BODY)[0] == usual_text(other)[0]
-    assert (usual_text(BODY)[1], usual_text(other)[1]) == (6000, 40002)
+    assert normalise(BODY) is not None
+    assert normalise(BODY)[0] == normalise(other)[0]
+    assert (normalise(BODY)[1], normalise(other)[1]) == (6000, 40002)
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_two_calls_of_one_carrier_differ_in_origin_and_port_alone() -> None:
     ],
 )
 def test_what_might_be_read_otherwise_is_not_shortened(before: bytes, after: bytes) -> None:
-    assert usual_text(BODY.replace(before, after)) is None
+    assert normalise(BODY.replace(before, after)) is None
 
 
 def test_a_text_with_a_key_is_kept_nowhere_however_often_it_comes_rfc4568() -> None:
     body = BODY.replace(b"a=rtpmap:0", b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\r\na=rtpmap:0")
     before = _examine.cache_info().currsize
-    assert usual_text(body) is usual_text(body) is None
+    assert normalise(body) is normalise(body) is None
     assert _examine.cache_info().currsize == before
 
 
@@ -63,7 +63,7 @@ def test_a_shortened_body_says_the_same_but_for_origin_and_port(edits: list[tupl
     body = BODY
     for place, piece in edits:
         body = body[:place] + piece + body[place + len(piece) :]
-    usual = usual_text(body)
+    usual = normalise(body)
     if usual is None:
         return
     try:
@@ -106,18 +106,18 @@ REPORTS = BODY + b"a=rtcp:6001 IN IP4 192.0.2.2\r\na=sendrecv\r\n"
 
 def test_two_calls_differ_in_the_port_of_their_reports_too_rfc3605() -> None:
     other = REPORTS.replace(b"6000", b"40002").replace(b"6001", b"40003")
-    assert usual_ports(REPORTS) is not None
-    assert usual_ports(REPORTS)[0] == usual_ports(other)[0]
+    assert normalise_ports(REPORTS) is not None
+    assert normalise_ports(REPORTS)[0] == normalise_ports(other)[0]
     agreed = [read_offer(each, ip_version=4, spoken=None, anchor=None).agreement for each in (REPORTS, other)]
     assert [each.rtcp for each in agreed] == [("192.0.2.2", 6001), ("192.0.2.2", 40003)]
 
 
 def test_reports_that_come_to_the_port_of_audio_are_no_other_text() -> None:
     shared = [REPORTS.replace(b"6000", port).replace(b"6001", port) for port in (b"6000", b"40002")]
-    one, two = (usual_ports(each) for each in shared)
+    one, two = (normalise_ports(each) for each in shared)
     assert one is not None
     assert two is not None
-    assert one[0] == two[0] != usual_ports(REPORTS)[0]
+    assert one[0] == two[0] != normalise_ports(REPORTS)[0]
     agreed = [read_offer(each, ip_version=4, spoken=None, anchor=None).agreement for each in shared]
     assert [each.rtcp for each in agreed] == [("192.0.2.2", 6000), ("192.0.2.2", 40002)]
 
@@ -138,8 +138,8 @@ def test_reports_that_come_to_the_port_of_audio_are_no_other_text() -> None:
 )
 def test_reports_at_any_other_port_are_read_each_time(line: bytes) -> None:
     body = BODY + line + b"\r\n"
-    assert usual_ports(body) is None
-    assert usual_text(body) is not None
+    assert normalise_ports(body) is None
+    assert normalise(body) is not None
     assert outcome(body) == outcome(body, anew=True)
 
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.g711 import planes
 from proxy.media.interface import Counts, MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
@@ -478,7 +478,9 @@ class TwoHomes(Rig):
 
     def new_session(self) -> RelaySession:
         clock = asyncio.get_running_loop().time
-        return RelaySession(House(self.network, self.ports, PUBLIC, PUBLIC, counting(), clock, (SIX, SIX)))
+        return RelaySession(
+            MediaEngine(self.network, self.ports, PUBLIC, PUBLIC, counting(), clock, (SIX, SIX))
+        )
 
 
 def six(rig: Rig) -> bytes:
@@ -616,7 +618,9 @@ async def test_the_next_place_that_is_called_is_told_what_is_right_for_it(rig):
 
 
 async def test_audio_that_is_bound_elsewhere_is_not_found_there(rig):
-    house = House(rig.network, rig.ports, ELSEWHERE, PUBLIC, counting(), asyncio.get_running_loop().time)
+    house = MediaEngine(
+        rig.network, rig.ports, ELSEWHERE, PUBLIC, counting(), asyncio.get_running_loop().time
+    )
     session = RelaySession(house)
     session.over("phone", 4, ("192.168.1.20", HERE))
     assert _told(session.offer("phone")) == PUBLIC

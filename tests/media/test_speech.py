@@ -18,11 +18,11 @@ from proxy.media.speech import (
     PROMPTS,
     RECORDED,
     WITHHELD,
-    FirstOf,
-    Prompts,
-    Remembered,
+    CachedSpeech,
+    FallbackSpeech,
+    RecordedPrompts,
     SpeechFailed,
-    within,
+    speak_within,
 )
 from proxy.media.wav import read_wav
 
@@ -46,52 +46,54 @@ class Voice:
 
 async def test_the_first_voice_that_can_speaks() -> None:
     hoarse, clear, unused = Voice("gone"), Voice(), Voice()
-    clip = await FirstOf([hoarse, clear, unused]).spoken("Hello", "de")
+    clip = await FallbackSpeech([hoarse, clear, unused]).spoken("Hello", "de")
     assert clip.seconds == 0.02
     assert (hoarse.asked, clear.asked, unused.asked) == (["de: Hello"], ["de: Hello"], [])
 
 
 async def test_where_no_voice_can_the_last_one_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SpeechFailed, match="no recorded prompt"):
-        await FirstOf([Voice("the account is empty"), Prompts()]).spoken("Grace has a parcel", "en")
+        await FallbackSpeech([Voice("the account is empty"), RecordedPrompts()]).spoken(
+            "Grace has a parcel", "en"
+        )
     printed = "".join(capsys.readouterr())
     assert "the account is empty" in printed
     assert "parcel" not in printed
     with pytest.raises(SpeechFailed, match="there is no voice"):
-        await FirstOf([]).spoken("Hello", "en")
+        await FallbackSpeech([]).spoken("Hello", "en")
 
 
 async def test_a_text_without_end_is_cut() -> None:
     voice = Voice()
-    await FirstOf([voice]).spoken("a" * 10_000, "en")
+    await FallbackSpeech([voice]).spoken("a" * 10_000, "en")
     assert len(voice.asked[0]) == len("en: ") + speech.MAX_TEXT
 
 
 async def test_what_was_spoken_last_is_remembered() -> None:
     voice = Voice()
-    remembered = Remembered(voice)
+    remembered = CachedSpeech(voice)
     clips = [await remembered.spoken("Hello", "en") for _ in range(3)]
     assert clips[0] is clips[1] is clips[2]
     await remembered.spoken("Hello", "de")
-    for n in range(speech.MAX_REMEMBERED):
+    for n in range(speech.MAX_CACHED):
         await remembered.spoken(str(n), "en")
     assert await remembered.spoken("Hello", "en") is not clips[0]
 
 
 async def test_what_is_held_is_remembered_however_much_else_is_spoken() -> None:
     voice = Voice()
-    remembered = Remembered(voice)
+    remembered = CachedSpeech(voice)
     remembered.hold("Hello", "en")
     clip = await remembered.spoken("Hello", "en")
-    for n in range(2 * speech.MAX_REMEMBERED):
+    for n in range(2 * speech.MAX_CACHED):
         await remembered.spoken(str(n), "en")
     assert await remembered.spoken("Hello", "en") is clip
-    assert len(remembered._clips) == speech.MAX_REMEMBERED + 1
+    assert len(remembered._clips) == speech.MAX_CACHED + 1
 
 
 async def test_a_failure_is_not_remembered() -> None:
     voice = Voice("gone")
-    remembered = Remembered(voice)
+    remembered = CachedSpeech(voice)
     with pytest.raises(SpeechFailed):
         await remembered.spoken("Hello", "en")
     voice.failure = None
@@ -100,16 +102,16 @@ async def test_a_failure_is_not_remembered() -> None:
 
 async def test_who_could_not_wait_leaves_it_to_the_next_who_asks() -> None:
     voice = Voice(takes_s=3)
-    remembered = Remembered(voice)
-    speaks = FirstOf([remembered, Prompts()])
+    remembered = CachedSpeech(voice)
+    speaks = FallbackSpeech([remembered, RecordedPrompts()])
     for _ in range(2):
         with pytest.raises(SpeechFailed, match="nothing was spoken within 1 s"):
-            await within(1, speaks, "Grüß Gott", "de")
+            await speak_within(1, speaks, "Grüß Gott", "de")
     await asyncio.sleep(2)
-    assert (await within(1, speaks, "Grüß Gott", "de")).seconds == 0.02
+    assert (await speak_within(1, speaks, "Grüß Gott", "de")).seconds == 0.02
     assert voice.asked == ["de: Grüß Gott"]
     with pytest.raises(SpeechFailed):
-        await within(1, speaks, "Servus", "de")
+        await speak_within(1, speaks, "Servus", "de")
     await remembered.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -118,28 +120,29 @@ async def test_a_voice_that_hangs_keeps_nobody_from_what_another_remembers(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     better, own = Voice("gone"), Voice()
-    speaks = FirstOf([Remembered(better), Remembered(own), Prompts()])
+    speaks = FallbackSpeech([CachedSpeech(better), CachedSpeech(own), RecordedPrompts()])
     await speaks.spoken("Grüß Gott", "de")
     better.takes_s = 8
     for _ in range(2):
-        assert (await within(1, speaks, "Grüß Gott", "de")).seconds == 0.02
+        assert (await speak_within(1, speaks, "Grüß Gott", "de")).seconds == 0.02
     await asyncio.sleep(10)
     assert "".join(capsys.readouterr()).count("gone") == 3
     better.failure, better.takes_s, better.sound = None, 3, [1] * 320
-    assert (await within(1, speaks, "Grüß Gott", "de")).seconds == 0.02
+    assert (await speak_within(1, speaks, "Grüß Gott", "de")).seconds == 0.02
     await asyncio.sleep(4)
-    assert (await within(1, speaks, "Grüß Gott", "de")).seconds == 0.04
+    assert (await speak_within(1, speaks, "Grüß Gott", "de")).seconds == 0.04
     assert len(own.asked) == 1
 
 
 async def test_every_sentence_of_ours_is_recorded_and_short() -> None:
     for text in (RECORDED, LEAVE_MESSAGE, A_CALL, PRESS, f"{A_CALL} {PRESS}", f"{FROM} {WITHHELD}. {PRESS}"):
-        assert 0.5 < (await Prompts().spoken(text, "en")).seconds < 8
+        assert 0.5 < (await RecordedPrompts().spoken(text, "en")).seconds < 8
 
 
 async def test_a_number_is_spoken_digit_by_digit() -> None:
     one, ten = [
-        await Prompts().spoken(f"{FROM} {digits}. {PRESS}", "en") for digits in ("4", "4 1 5 5 5 5 0 1 0 0")
+        await RecordedPrompts().spoken(f"{FROM} {digits}. {PRESS}", "en")
+        for digits in ("4", "4 1 5 5 5 5 0 1 0 0")
     ]
     assert 4 < ten.seconds - one.seconds < 8
 
@@ -147,7 +150,7 @@ async def test_a_number_is_spoken_digit_by_digit() -> None:
 @pytest.mark.parametrize("text", ["", "...", "Call from Grace", "415"])
 async def test_what_is_not_recorded_is_not_spoken(text: str) -> None:
     with pytest.raises(SpeechFailed):
-        await Prompts().spoken(text, "en")
+        await RecordedPrompts().spoken(text, "en")
 
 
 def test_there_is_one_small_file_at_8_khz_for_every_phrase() -> None:
@@ -163,7 +166,7 @@ async def test_a_prompt_that_is_not_there_is_a_failure_like_any_other(
     monkeypatch.setattr(speech, "PROMPTS", tmp_path)
     speech._recorded.cache_clear()
     with pytest.raises(SpeechFailed, match="prompt recorded cannot be read"):
-        await Prompts().spoken(RECORDED, "en")
+        await RecordedPrompts().spoken(RECORDED, "en")
 
 
 async def test_who_is_too_slow_has_failed() -> None:
@@ -174,4 +177,4 @@ async def test_who_is_too_slow_has_failed() -> None:
             raise AssertionError
 
     with pytest.raises(SpeechFailed, match=r"nothing was spoken within 0\.01 s"):
-        await within(0.01, Slow(), "Hello", "en")
+        await speak_within(0.01, Slow(), "Hello", "en")

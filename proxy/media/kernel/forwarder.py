@@ -17,7 +17,7 @@ import structlog
 from proxy.media.kernel import bpf, flow, netlink
 from proxy.media.kernel.flow import Flow
 from proxy.media.kernel.host import Host
-from proxy.media.kernel.netlink import Way
+from proxy.media.kernel.netlink import IpRoute
 from proxy.media.kernel.program import forwarder
 
 log = structlog.get_logger("screendoor")
@@ -29,7 +29,7 @@ _LIVE = tuple(struct.pack("=I", live) for live in range(3))
 _WAYS_KEPT = 4096
 
 
-class Hearing(NamedTuple):
+class ReceptionState(NamedTuple):
     """Reception statistics of a peer, handed to the kernel to continue, and back."""
 
     at: float | None
@@ -39,7 +39,7 @@ class Hearing(NamedTuple):
     longest_gap_s: float
 
 
-class Carried(NamedTuple):
+class ForwardedCount(NamedTuple):
     """What the kernel has forwarded for one stream since the last query, as consecutive packets."""
 
     packets: int
@@ -47,7 +47,7 @@ class Carried(NamedTuple):
     """Octets of payload."""
     timestamp: int
     """Timestamp of the peer's last packet."""
-    hearing: Hearing
+    hearing: ReceptionState
 
 
 class Forwarder:
@@ -66,7 +66,7 @@ class Forwarder:
         self._binds = tuple(binds)
         self._open: list[int] = []
         self._links: dict[int, int] = {}
-        self._live: set[Lane] = set()
+        self._live: set[PortEntry] = set()
         self._changes: list[socket.socket] = []
         try:
             self._netlink = netlink.Netlink()
@@ -108,9 +108,9 @@ class Forwarder:
         """Number of streams the kernel forwards now; a call has two."""
         return len(self._live)
 
-    def lane(self, port: int) -> Lane:
+    def lane(self, port: int) -> PortEntry:
         """The kernel's record for this RTP port of ours; it forwards nothing yet."""
-        return Lane(self, (port - self._low) // 2 * flow.RECORD_BYTES)
+        return PortEntry(self, (port - self._low) // 2 * flow.RECORD_BYTES)
 
     def close(self) -> None:
         """Stop all forwarding; calling it again does nothing."""
@@ -125,11 +125,11 @@ class Forwarder:
         self._netlink.close()
         self._host.close()
 
-    def went(self, lane: Lane, live: bool) -> None:
+    def went(self, lane: PortEntry, live: bool) -> None:
         """A lane has started or stopped forwarding in the kernel."""
         (self._live.add if live else self._live.discard)(lane)
 
-    def _way(self, to: str, source: str | None) -> Way | None:
+    def _way(self, to: str, source: str | None) -> IpRoute | None:
         if self.doubt is not None:
             return None
         try:
@@ -178,7 +178,7 @@ class Forwarder:
                 self._links[interface] = bpf.attach(self.program, interface)
 
 
-class Lane:
+class PortEntry:
     """One RTP port of ours in the forwarding table."""
 
     __slots__ = ("_asked", "_at", "_forwarder", "_live")
@@ -190,7 +190,7 @@ class Lane:
         self._asked = (0, 0)
         forwarder.memory[at : at + flow.RECORD_BYTES] = bytes(flow.RECORD_BYTES)
 
-    def forward(self, wanted: Flow, sequence: int, timestamp: int, hearing: Hearing) -> None:
+    def forward(self, wanted: Flow, sequence: int, timestamp: int, hearing: ReceptionState) -> None:
         """Forward what matches the flow, from the next packet on; the numbers are those of the peer's last
         packet. Call `carried` before the next `forward`.
         """
@@ -208,15 +208,15 @@ class Lane:
         self._say(0)
         self._forwarder.went(self, False)
 
-    def carried(self) -> Carried:
+    def carried(self) -> ForwardedCount:
         """What was forwarded since the last call, or since `forward`."""
         memory, at = self._forwarder.memory, self._at
         packets, octets, at_ns, jitter, longest_ns = _COUNTERS.unpack_from(memory, at + flow.PACKETS)
         place = at + flow.FLOWS + (max(self._live, 1) - 1) * flow.FLOW_BYTES + flow.LAST
         (last,) = _LAST.unpack_from(memory, place)
         before, self._asked = self._asked, (packets, octets)
-        hearing = Hearing(at_ns / 1e9, jitter / 16, longest_ns / 1e9)
-        return Carried(packets - before[0], octets - before[1], last & 0xFFFFFFFF, hearing)
+        hearing = ReceptionState(at_ns / 1e9, jitter / 16, longest_ns / 1e9)
+        return ForwardedCount(packets - before[0], octets - before[1], last & 0xFFFFFFFF, hearing)
 
     def _say(self, live: int) -> None:
         at = self._at + flow.LIVE

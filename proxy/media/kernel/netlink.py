@@ -35,7 +35,7 @@ _BUFFER = 65536
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class IpRoute:
     """The route for packets to an address."""
 
     interface: int
@@ -56,7 +56,7 @@ class Netlink:
         self.refused = 0
         """Error number of the last query's answer; 0: none."""
 
-    def way(self, to: str, source: str | None = None) -> Way | None:
+    def way(self, to: str, source: str | None = None) -> IpRoute | None:
         """The route to an address, from `source` if that is fixed; None if there is none, or no unambiguous
         one.
 
@@ -69,7 +69,7 @@ class Netlink:
         way = found[0]
         return way if way.local or self._route(to, way.source, way.interface) == found else None
 
-    def _route(self, to: str, source: str | None, interface: int = 0) -> tuple[Way, bytes | None] | None:
+    def _route(self, to: str, source: str | None, interface: int = 0) -> tuple[IpRoute, bytes | None] | None:
         """The route, and its gateway if it has one."""
         where = ip_address(to)
         family = socket.AF_INET if where.version == 4 else socket.AF_INET6
@@ -86,7 +86,7 @@ class Netlink:
             ours = source or (str(ip_address(told[_RTA_PREFSRC])) if _RTA_PREFSRC in told else None)
             if kind not in (_UNICAST, _LOCAL) or ours is None or _RTA_OIF not in told:
                 return None
-            way = Way(int.from_bytes(told[_RTA_OIF], sys.byteorder), ours, kind == _LOCAL)
+            way = IpRoute(int.from_bytes(told[_RTA_OIF], sys.byteorder), ours, kind == _LOCAL)
             return way, told.get(_RTA_GATEWAY, told.get(_RTA_VIA))
         return None
 

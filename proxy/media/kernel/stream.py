@@ -12,13 +12,13 @@ from proxy.media.disk_writer import Disk, at_once
 from proxy.media.formats import EVENT_KEY, clock_rate
 from proxy.media.interface import Counts
 from proxy.media.kernel.flow import Flow
-from proxy.media.kernel.forwarder import Forwarder, Hearing, Lane
+from proxy.media.kernel.forwarder import Forwarder, PortEntry, ReceptionState
 from proxy.media.negotiation import Agreement
 from proxy.media.ports import PortPool
 from proxy.media.recorder import WavRecording
-from proxy.media.rtcp_timer import Rounds
+from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.stream import Stream
-from proxy.media.udp import LARGEST, Address, MediaNetwork, SocketPair
+from proxy.media.udp import MAX_PACKET_BYTES, Address, MediaNetwork, SocketPair
 
 _FIRST_TRY = 5
 """Packets handled in userspace first, until both sides are latched and the outgoing stream has begun."""
@@ -78,13 +78,13 @@ class KernelStream(Stream):
         host: str,
         ids: Callable[[int], int],
         clock: Callable[[], float],
-        rounds: Rounds,
+        rounds: RtcpTimer,
     ) -> None:
         """Bind a free port pair; `clock` must be the system's monotonic clock. Raises NoPortFree."""
         Stream.__init__(self, network, ports, host, ids, clock, rounds)  # faster than `super()`
         self._forwarder = forwarder
         self._host = host
-        self._lane: Lane | None = None
+        self._lane: PortEntry | None = None
         self._in_kernel = False
         self._untried = _FIRST_TRY
         self._fruitless = self._unseen = 0
@@ -96,19 +96,19 @@ class KernelStream(Stream):
         return self._in_kernel
 
     def ring(self, on: bool) -> None:
-        """During ringback, userspace must check the joined peer for speech; see `Speaker`."""
+        """During ringback, userspace must check the joined peer for speech; see `Sender`."""
         self.ringing = on
         self._have_back_what_it_hears()
 
     def reserve(self, on: bool) -> None:
-        """A clip replaces the joined peer's audio; see `Speaker`."""
+        """A clip replaces the joined peer's audio; see `Sender`."""
         if on is not self.reserved:
             self.reserved = on
             self._have_back_what_it_hears()
 
     @property
     def said_at(self) -> float | None:
-        """When the peer was last sent audio, also by the kernel; see `Speaker`."""
+        """When the peer was last sent audio, also by the kernel; see `Sender`."""
         line, joined = self._line, self.joined
         if line is None:
             return None
@@ -118,7 +118,7 @@ class KernelStream(Stream):
 
     @property
     def fed_at(self) -> float | None:
-        """When audio of the joined stream was last relayed, also by the kernel; see `Speaker`."""
+        """When audio of the joined stream was last relayed, also by the kernel; see `Sender`."""
         if isinstance(self.joined, KernelStream):
             self.joined._catch_up()
         return self._fed_at
@@ -240,7 +240,7 @@ class KernelStream(Stream):
             self._lane = self._forwarder.lane(self.port)
         # A key's timestamp is not a time of sending: then the kernel's first packet is compared with nothing.
         at = reception.at if reception.last_timestamp == timestamp else None
-        hearing = Hearing(at, reception.jitter, reception.longest_gap_s)
+        hearing = ReceptionState(at, reception.jitter, reception.longest_gap_s)
         self._lane.forward(flow, sequence, timestamp, hearing)
         self._in_kernel = True
 
@@ -262,8 +262,8 @@ class KernelStream(Stream):
             return
         with suppress(OSError):  # the queue is empty
             for _ in range(_LONGEST_QUEUE):
-                packet, source = pair.rtp.recvfrom(LARGEST)
-                if len(packet) < LARGEST:
+                packet, source = pair.rtp.recvfrom(MAX_PACKET_BYTES)
+                if len(packet) < MAX_PACKET_BYTES:
                     super()._received(memoryview(bytearray(packet)), source[:2])
 
     @property

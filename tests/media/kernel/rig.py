@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count, pairwise
 
-from proxy.media.engine import House
+from proxy.media.engine import MediaEngine
 from proxy.media.kernel import flow
 from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.stream import KernelStream
@@ -37,7 +37,7 @@ class Rig:
         numbers = count(0xFFF0)
         clock = asyncio.get_running_loop().time
         self.session = RelaySession(
-            House(
+            MediaEngine(
                 self.media,
                 self.ports,
                 wildcard,

@@ -12,7 +12,7 @@ import pytest
 
 from proxy.media.kernel import bpf, netlink
 from proxy.media.kernel.flow import Flow
-from proxy.media.kernel.forwarder import Forwarder, Hearing
+from proxy.media.kernel.forwarder import Forwarder, ReceptionState
 from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.houses import EDGE, Houses
 
@@ -33,7 +33,7 @@ FLOW = Flow(
     rate=8000,
     leaves_by=0,
 )
-UNHEARD = Hearing(None, 0.0, 0.0)
+UNHEARD = ReceptionState(None, 0.0, 0.0)
 PACKET = b"\x80\x00\x00\x0b\x00\x00\x00\x10" + b"AAAA" + b"speech"
 SENT_ON = b"\x80\x00\x00\x10\x00\x00\x00\x17" + b"BBBB" + b"speech"
 

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.media.kernel.netlink import Netlink, Way, changes
+from proxy.media.kernel.netlink import IpRoute, Netlink, changes
 from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.houses import EDGE, EDGE6, PEERS, PEERS6, Houses
 
@@ -33,9 +33,9 @@ def test_the_way_to_a_peer_names_interface_and_our_address_on_it(edge):
 
 
 def test_an_address_of_ours_is_reached_by_the_loopback_interface(edge):
-    assert edge.way("127.0.0.1") == Way(1, "127.0.0.1", True)
-    assert edge.way(EDGE["caller"], "127.0.0.1") == Way(1, "127.0.0.1", True)
-    assert edge.way("::1") == Way(1, "::1", True)
+    assert edge.way("127.0.0.1") == IpRoute(1, "127.0.0.1", True)
+    assert edge.way(EDGE["caller"], "127.0.0.1") == IpRoute(1, "127.0.0.1", True)
+    assert edge.way("::1") == IpRoute(1, "::1", True)
 
 
 def test_there_is_no_way_without_a_route_nor_where_packets_are_thrown_away(edge, houses):
