@@ -30,7 +30,7 @@ from screening.contract import (
     Verification,
     Wish,
 )
-from screening.costs.accounts import Books
+from screening.costs.accounts import Accounts
 from screening.decision import Action
 from screening.log_limit import LogLimit
 from screening.pending_calls import EndedCall, Ignored, PendingCall, PendingCalls
@@ -79,7 +79,7 @@ class Screener:
         token_bytes: Callable[[int], bytes],
         provider_of: Callable[[AgentSettings], Provider] = provider_of,
         policies: Mapping[str, Policy] | None = None,
-        books: Books | None = None,
+        accounts: Accounts | None = None,
         verifier: Verifier | None = None,
     ) -> None:
         """Raise ValueError (also as `InvalidSession`) for settings that cannot work.
@@ -92,7 +92,7 @@ class Screener:
         self._numbers = {number.dialed: number for number in numbers}
         self._briefings = {each.dialed: Briefings(each.talk) for each in numbers if each.talk is not None}
         self._policies = dict(policies or {})
-        self.books = books or Books(wall_clock)
+        self.accounts = accounts or Accounts(wall_clock)
         self.recent = RecentCalls()
         self._verifier, self._unverified_said = verifier, False
         self._wall_clock = wall_clock
@@ -194,8 +194,8 @@ class Screener:
             limits = replace(limits, talk_limit_s=number.talk_limit_s)
         if number is not None and number.ask_if_there_s is not None:
             limits = replace(limits, ask_if_there_s=number.ask_if_there_s)
-        limits = self.books.limited(caller, limits)
-        meter = self.books.meter(caller, agent, limits)
+        limits = self.accounts.limited(caller, limits)
+        meter = self.accounts.meter(caller, agent, limits)
         if isinstance(meter, str):
             return Undecided(meter)
         if agent.provider == SIP_AGENT:

@@ -92,4 +92,4 @@ async def test_those_who_are_told_of_calls_are_told_of_budgets(tmp_path: Path) -
     secret = {"SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}
     async with App(parse(text, secret, file="test.toml", folder=tmp_path)) as app:
         assert app.services.dispatcher is not None
-        assert app.services.screener.books.ledger.told == app.services.dispatcher.budget
+        assert app.services.screener.accounts.ledger.on_warning == app.services.dispatcher.budget

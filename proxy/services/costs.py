@@ -12,7 +12,7 @@ import structlog
 from proxy.config import Settings
 from proxy.config.costs import CostsOfNumber
 from proxy.config.model import Number
-from screening.costs.accounts import Books
+from screening.costs.accounts import Accounts
 from screening.costs.caps import Budget, Budgets, Cap
 from screening.costs.prices import Price, Prices
 from screening.settings import SIP_AGENT
@@ -28,9 +28,9 @@ PATIENCE_S = 10.0
 """How long restoring waits for the memory."""
 
 
-def books(settings: Settings, wall_clock: Callable[[], datetime]) -> Books:
+def accounts(settings: Settings, wall_clock: Callable[[], datetime]) -> Accounts:
     """Prices, caps and the daily ledger."""
-    return Books(wall_clock, budgets(settings), prices(settings))
+    return Accounts(wall_clock, budgets(settings), prices(settings))
 
 
 def prices(settings: Settings) -> Prices:
@@ -82,7 +82,7 @@ def _budget(settings: Settings, number: Number) -> Budget:
 
 
 async def restore(
-    settings: Settings, books: Books, memory: Memory | None, now: datetime, again: bool = False
+    settings: Settings, accounts: Accounts, memory: Memory | None, now: datetime, again: bool = False
 ) -> bool:
     """Add costs from before this start to the ledger, if there are caps.
 
@@ -106,7 +106,7 @@ async def restore(
         if not again:
             log.warning("costs: what was spent today before this start is not known yet", why=why)
         return False
-    books.restore(calls)
+    accounts.restore(calls)
     log.info("costs of today known", calls=len(calls))
     return True
 
@@ -115,7 +115,7 @@ def any_cap(settings: Settings) -> bool:
     """Whether any cap is set."""
     found = budgets(settings)
     each = [found.all_numbers, *found.of_number.values()]
-    return any(cap.limits for budget in each for cap in (budget.call, budget.caller, budget.number))
+    return any(cap.is_set for budget in each for cap in (budget.call, budget.caller, budget.number))
 
 
 def spent(connection: Connection, settings: Settings, now: datetime) -> list[dict[str, object]]:
@@ -123,7 +123,7 @@ def spent(connection: Connection, settings: Settings, now: datetime) -> list[dic
 
     Runs in the memory's thread (`Memory.ask`), or on a connection of the caller's.
     """
-    from screening.costs.totals import sum_since
+    from screening.costs.totals import total_since
 
     found: list[dict[str, object]] = []
     zones: list[tuple[str | None, tzinfo]] = [
@@ -131,7 +131,7 @@ def spent(connection: Connection, settings: Settings, now: datetime) -> list[dic
     ]
     for dialed, zone in [*zones, (None, settings.screening.time_zone or UTC)]:
         day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        today, month = (sum_since(connection, since, dialed) for since in (day, day.replace(day=1)))
+        today, month = (total_since(connection, since, dialed) for since in (day, day.replace(day=1)))
         told: dict[str, object] = {"dialed": dialed, "currency": settings.costs.currency}
         found.append(told | {"today": today.as_dict(), "month": month.as_dict()})
     return found

@@ -238,7 +238,7 @@ def screener(
         wall_clock=wall_clock,
         token_bytes=secrets.token_bytes,
         policies=policies(settings, kept),
-        books=costs.books(settings, wall_clock),
+        accounts=costs.accounts(settings, wall_clock),
         verifier=_verifier(settings.stir, wall_clock),
     )
 

@@ -72,14 +72,16 @@ class Services:
         if self.dispatcher is not None:
             await stack.enter_async_context(self.dispatcher)
             self.transcribing.told.append(self._words_known)
-            self.screener.books.tell(self.dispatcher.budget)
+            self.screener.accounts.on_warning(self.dispatcher.budget)
         await stack.enter_async_context(history.taken_in(self._ways_to_the_past()))
         stack.push_async_callback(self.transcribing.close)
         await stack.enter_async_context(self.screener)
 
     def _ways_to_the_past(self) -> list[history.Way]:
         now, memory = self._now(), self.memory
-        ways: list[history.Way] = [partial(costs.restore, self._settings, self.screener.books, memory, now)]
+        ways: list[history.Way] = [
+            partial(costs.restore, self._settings, self.screener.accounts, memory, now)
+        ]
         if memory is not None:
             ways.append(partial(memory_setup.restore, self.screener.recent, memory, now))
         return ways

@@ -10,16 +10,16 @@ from decimal import Decimal
 
 from screening.contract import Caller, Tokens
 from screening.costs.caps import Amount, Budgets
-from screening.costs.ledger import Ledger, Past, Told
+from screening.costs.ledger import Ledger, OnWarning, PastCall
 from screening.costs.meter import Meter
 from screening.costs.prices import Prices
 from screening.settings import SIP_AGENT, AgentSettings, ScreeningSettings
 
-A_MINUTE = Tokens(600, 1500, 150, 600, 1500, 700)
+MINUTE_ESTIMATE = Tokens(600, 1500, 150, 600, 1500, 700)
 """Estimated tokens of a minute of talk, until a call has been measured."""
 
 
-class Books:
+class Accounts:
     """Opens a cost meter for each call that fits into the budgets."""
 
     def __init__(
@@ -29,35 +29,39 @@ class Books:
         self._prices = prices or Prices(currency=self._budgets.currency)
         self.ledger = Ledger(self._budgets, wall_clock)
 
-    def tell(self, told: Told) -> None:
+    def on_warning(self, callback: OnWarning) -> None:
         """Report each cap at 80 % and at 100 % to this callback, once a day."""
-        self.ledger.told = told
+        self.ledger.on_warning = callback
 
-    def restore(self, calls: Iterable[Past]) -> None:
+    def restore(self, calls: Iterable[PastCall]) -> None:
         """Add today's calls from before a restart to the ledger."""
         for past in calls:
             self.ledger.restore(past)
 
     def limited(self, caller: Caller, limits: ScreeningSettings) -> ScreeningSettings:
         """Shorten the talk limit to the minutes that one call may cost."""
-        most = self._budgets.of_number.get(caller.dialed, self._budgets.all_numbers).call.minutes
-        if most is None or most * 60 >= limits.talk_limit_s:
+        limit = self._budgets.of_number.get(caller.dialed, self._budgets.all_numbers).call.minutes
+        if limit is None or limit * 60 >= limits.talk_limit_s:
             return limits
-        return replace(limits, talk_limit_s=most * 60, over="the budget of this call is spent")
+        return replace(limits, talk_limit_s=limit * 60, over="the budget of this call is spent")
 
     def meter(self, caller: Caller, agent: AgentSettings, limits: ScreeningSettings) -> Meter | str:
         """Open the meter of a call, to be closed by the caller; or return why no budget is left for it."""
         model = _model(agent)
-        tab = self.ledger.open(caller, self._guess(model, limits.talk_limit_s / 60))
-        if isinstance(tab, str):
-            return tab
+        reservation = self.ledger.open(caller, self._guess(model, limits.talk_limit_s / 60))
+        if isinstance(reservation, str):
+            return reservation
         clock = asyncio.get_running_loop().time
-        return Meter(agent.name, model, self._prices, clock, transcriber=_transcriber(agent), tab=tab)
+        return Meter(
+            agent.name, model, self._prices, clock, transcriber=_transcriber(agent), reservation=reservation
+        )
 
     def _guess(self, model: str, minutes: float) -> Amount:
         price = self._prices.of(model)
-        a_minute = Amount(1.0, A_MINUTE.total, price.of(A_MINUTE, 1.0) if price else Decimal(0))
-        return a_minute.share(Decimal(repr(minutes)))
+        per_minute = Amount(
+            1.0, MINUTE_ESTIMATE.total, price.of(MINUTE_ESTIMATE, 1.0) if price else Decimal(0)
+        )
+        return per_minute.share(Decimal(repr(minutes)))
 
 
 def _model(agent: AgentSettings) -> str:
@@ -67,7 +71,7 @@ def _model(agent: AgentSettings) -> str:
 
 def _transcriber(agent: AgentSettings) -> str:
     """The model that transcribes the caller: from the session's `extra`, or our default."""
-    told: object = agent.extra
+    found: object = agent.extra
     for name in ("audio", "input", "transcription", "model"):
-        told = told.get(name) if isinstance(told, dict) else None
-    return told if isinstance(told, str) else "gpt-transcribe"
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else "gpt-transcribe"

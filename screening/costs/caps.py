@@ -24,7 +24,7 @@ class Amount:
     def __sub__(self, other: Amount) -> Amount:
         return Amount(self.minutes - other.minutes, self.tokens - other.tokens, self.money - other.money)
 
-    def most(self, other: Amount) -> Amount:
+    def maximum(self, other: Amount) -> Amount:
         """The larger of each kind."""
         return Amount(
             max(self.minutes, other.minutes), max(self.tokens, other.tokens), max(self.money, other.money)
@@ -49,20 +49,20 @@ class Cap:
     def reached(self, spent: Amount) -> Iterator[tuple[str, Decimal]]:
         """Each limited kind with the share that is spent; 1 if all of it."""
         for kind in KINDS:
-            if (most := getattr(self, kind)) is not None:
-                yield kind, Decimal(str(getattr(spent, kind))) / Decimal(str(most)) if most else Decimal(1)
+            if (limit := getattr(self, kind)) is not None:
+                yield kind, Decimal(str(getattr(spent, kind))) / Decimal(str(limit)) if limit else Decimal(1)
 
-    def least(self, amount: Amount) -> Amount:
+    def capped(self, amount: Amount) -> Amount:
         """The amount, each kind cut to its limit."""
-        kept = {
-            kind: min(getattr(amount, kind), most)
+        cut = {
+            kind: min(getattr(amount, kind), limit)
             for kind in KINDS
-            if (most := getattr(self, kind)) is not None
+            if (limit := getattr(self, kind)) is not None
         }
-        return Amount(**{kind: kept.get(kind, getattr(amount, kind)) for kind in KINDS})
+        return Amount(**{kind: cut.get(kind, getattr(amount, kind)) for kind in KINDS})
 
     @property
-    def limits(self) -> bool:
+    def is_set(self) -> bool:
         return any(getattr(self, kind) is not None for kind in KINDS)
 
 

@@ -19,15 +19,15 @@ from screening.costs.caps import NO_CAP, NOTHING, Amount, Budget, Budgets, Budge
 
 log = structlog.get_logger("screendoor")
 
-WARNED_AT = Decimal("0.8")
-ALL = Decimal(1)
-CALLERS = 100_000
+WARN_AT = Decimal("0.8")
+WHOLE = Decimal(1)
+MAX_CALLERS = 100_000
 """Callers tracked; beyond it the least recently seen is dropped."""
-FADES = Decimal("0.9")
+DECAY = Decimal("0.9")
 """Decay of the expected cost per call after a cheaper one."""
-A_NIGHT = timedelta(days=1)
+ONE_DAY = timedelta(days=1)
 
-Told = Callable[[BudgetWarning], None]
+OnWarning = Callable[[BudgetWarning], None]
 
 
 @dataclass(slots=True)
@@ -38,12 +38,12 @@ class Account:
     cap: Cap
     day: date
     spent: Amount = NOTHING
-    kept: Amount = NOTHING
+    reserved: Amount = NOTHING
     calls: int = 0
     """Calls in progress with a reservation."""
     dialed: str | None = None
     caller: str | None = None
-    told: dict[str, Decimal] = field(default_factory=dict)
+    reported: dict[str, Decimal] = field(default_factory=dict)
     """The share last reported today, by kind."""
 
     def on(self, day: date) -> Account:
@@ -55,14 +55,14 @@ class Account:
         """
         if day > self.day:
             self.day, self.spent = day, NOTHING
-            self.told.clear()
-        elif self.day - day > A_NIGHT:
+            self.reported.clear()
+        elif self.day - day > ONE_DAY:
             self.day = day
         return self
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastCall:
     """A call from before this start."""
 
     dialed: str
@@ -71,20 +71,20 @@ class Past:
     amount: Amount
 
 
-class Tab:
+class Reservation:
     """What one call reserves and spends."""
 
     def __init__(
-        self, own: Account, accounts: tuple[Account, ...], kept: Amount,
+        self, own: Account, accounts: tuple[Account, ...], reserved: Amount,
         spend: Callable[[Account, Amount], None], learn: Callable[[Amount], None],
     ) -> None:  # fmt: skip
         """`own` has the cap of this call alone."""
-        self._own, self._accounts, self._kept = own, accounts, kept
+        self._own, self._accounts, self._reserved = own, accounts, reserved
         self._spend, self._learn = spend, learn
         self._noted = NOTHING
         self._open = True
         for account in accounts:
-            account.kept += kept
+            account.reserved += reserved
             account.calls += 1
 
     def note(self, amount: Amount) -> None:
@@ -92,12 +92,12 @@ class Tab:
         if not self._open:
             return
         more, self._noted = amount - self._noted, amount
-        left = (self._kept - more).most(NOTHING)
+        left = (self._reserved - more).maximum(NOTHING)
         for account in self._accounts:
-            account.kept += left - self._kept
+            account.reserved += left - self._reserved
             self._spend(account, more)
         self._spend(self._own, more)
-        self._kept = left
+        self._reserved = left
 
     def close(self, amount: Amount) -> None:
         """Release the rest of the reservation; further calls do nothing."""
@@ -107,69 +107,73 @@ class Tab:
         self._open = False
         for account in self._accounts:
             account.calls -= 1
-            account.kept = account.kept - self._kept if account.calls else NOTHING
+            account.reserved = account.reserved - self._reserved if account.calls else NOTHING
         if amount != NOTHING:
             self._learn(amount)
 
     def exceeded(self, amount: Amount) -> str | None:
         """Why the budget of this call is spent, if it is."""
-        spent = any(share >= ALL for _, share in self._own.cap.reached(amount))
+        spent = any(share >= WHOLE for _, share in self._own.cap.reached(amount))
         return "the budget of this call is spent" if spent else None
 
 
-def no_tab() -> Tab:
+def unlimited_reservation() -> Reservation:
     """A reservation without caps, in no ledger."""
     nobody = Account("call", NO_CAP, date.min)
-    return Tab(nobody, (), NOTHING, lambda account, amount: None, lambda amount: None)
+    return Reservation(nobody, (), NOTHING, lambda account, amount: None, lambda amount: None)
 
 
 class Ledger:
     """The ledger of the day. No method waits."""
 
     def __init__(
-        self, budgets: Budgets, clock: Callable[[], datetime], told: Told = lambda warning: None
+        self, budgets: Budgets, clock: Callable[[], datetime], on_warning: OnWarning = lambda warning: None
     ) -> None:
-        """`clock` gives an aware datetime; `told` is called for each cap at 80 % and at 100 %, once a day."""
-        self._budgets, self._clock, self.told = budgets, clock, told
+        """`clock` gives an aware datetime; `on_warning` is called for each cap at 80 % and at 100 %, once a
+        day.
+        """
+        self._budgets, self._clock, self.on_warning = budgets, clock, on_warning
         self._all = Account("day", budgets.all_numbers.number, budgets.all_numbers.day(clock()))
         self._numbers: dict[str, Account] = {}
         self._callers: OrderedDict[tuple[str, str | None], Account] = OrderedDict()
         self._expected: dict[str, Amount] = {}
-        self._of_calls: dict[tuple[str | None, str, bool], date] = {}
+        self._call_warnings: dict[tuple[str | None, str, bool], date] = {}
         """When a call was last reported for nearing or reaching its cap."""
 
-    def open(self, caller: Caller, guess: Amount) -> Tab | str:
+    def open(self, caller: Caller, guess: Amount) -> Reservation | str:
         """Reserve the expected cost of a call, or return why no budget is left for it.
 
         `guess` is the expected cost until a call of this agent has been measured.
         """
         budget = self._budget(caller.dialed)
-        expected = budget.call.least(self._expected.get(caller.agent, guess))
+        expected = budget.call.capped(self._expected.get(caller.agent, guess))
         accounts = tuple(self._accounts(caller.dialed, caller.number, caller.at))
         for account in accounts:
-            if why := self._full(account, expected):
+            if why := self._no_room(account, expected):
                 return why
 
         def learn(amount: Amount) -> None:
-            self._expected[caller.agent] = self._expected.get(caller.agent, amount).share(FADES).most(amount)
+            self._expected[caller.agent] = (
+                self._expected.get(caller.agent, amount).share(DECAY).maximum(amount)
+            )
 
         own = Account("call", budget.call, budget.day(caller.at), dialed=caller.dialed, caller=caller.number)
-        return Tab(own, accounts, expected, self._spend, learn)
+        return Reservation(own, accounts, expected, self._spend, learn)
 
-    def restore(self, past: Past) -> None:
+    def restore(self, past: PastCall) -> None:
         """Add a call from before this start if it was today; caps it reached are not reported again."""
         now = self._clock()
-        for account, day in self._held(past.dialed, past.caller, past.at):
+        for account, day in self._accounts_with_days(past.dialed, past.caller, past.at):
             if day == account.on(self._today(account, now)).day:
                 account.spent += past.amount
-                account.told.update(dict(account.cap.reached(account.spent)))
+                account.reported.update(dict(account.cap.reached(account.spent)))
 
     def today(self) -> list[tuple[str | None, Amount, Amount]]:
         """What was spent today and what is reserved, by dialed number; None: all numbers."""
         now = self._clock()
         found = [self._all, *self._numbers.values()]
         return [
-            (account.dialed, account.spent, account.kept)
+            (account.dialed, account.spent, account.reserved)
             for account in (each.on(self._today(each, now)) for each in found)
         ]
 
@@ -181,9 +185,11 @@ class Ledger:
         return zoned.day(now)
 
     def _accounts(self, dialed: str, caller: str | None, at: datetime) -> Iterator[Account]:
-        return (account.on(day) for account, day in self._held(dialed, caller, at))
+        return (account.on(day) for account, day in self._accounts_with_days(dialed, caller, at))
 
-    def _held(self, dialed: str, caller: str | None, at: datetime) -> Iterator[tuple[Account, date]]:
+    def _accounts_with_days(
+        self, dialed: str, caller: str | None, at: datetime
+    ) -> Iterator[tuple[Account, date]]:
         """The accounts that a call counts for, each with its day.
 
         Uncapped callers have none, which saves memory.
@@ -194,59 +200,59 @@ class Ledger:
         if dialed not in self._numbers:
             self._numbers[dialed] = Account("number", budget.number, day, dialed=dialed)
         yield self._numbers[dialed], day
-        if budget.caller.limits:
-            yield self._of_caller(dialed, caller, budget.caller, day), day
+        if budget.caller.is_set:
+            yield self._caller_account(dialed, caller, budget.caller, day), day
 
-    def _of_caller(self, dialed: str, caller: str | None, cap: Cap, day: date) -> Account:
+    def _caller_account(self, dialed: str, caller: str | None, cap: Cap, day: date) -> Account:
         """Withheld numbers count as one caller."""
         who = (dialed, caller)
         found = self._callers.get(who)
         if found is None:
             found = self._callers[who] = Account("caller", cap, day, dialed=dialed, caller=caller)
-            if len(self._callers) > CALLERS:
+            if len(self._callers) > MAX_CALLERS:
                 self._callers.popitem(last=False)
         self._callers.move_to_end(who)
         return found
 
-    def _full(self, account: Account, expected: Amount) -> str | None:
+    def _no_room(self, account: Account, expected: Amount) -> str | None:
         """Why another call does not fit: the cap is reached, or the rest is reserved by calls in progress."""
         whose = {"day": "", "number": " of this number", "caller": " of this caller"}[account.key]
         for kind, share in account.cap.reached(account.spent):
-            if share >= ALL:
-                return f"the budget{whose} for today is spent: {self._told(account, kind)}"
+            if share >= WHOLE:
+                return f"the budget{whose} for today is spent: {self._usage(account, kind)}"
         if not account.calls:
             return None
-        for kind, share in account.cap.reached(account.spent + account.kept + expected):
-            if share > ALL:
-                return f"the budget{whose} for today is taken by calls going on: {self._told(account, kind)}"
+        for kind, share in account.cap.reached(account.spent + account.reserved + expected):
+            if share > WHOLE:
+                return f"the budget{whose} for today is taken by calls going on: {self._usage(account, kind)}"
         return None
 
     def _spend(self, account: Account, amount: Amount) -> None:
         account.on(self._today(account, self._clock())).spent += amount
         for kind, share in account.cap.reached(account.spent):
-            before, account.told[kind] = account.told.get(kind, Decimal(0)), share
-            if any(before < mark <= share for mark in (WARNED_AT, ALL)):
+            before, account.reported[kind] = account.reported.get(kind, Decimal(0)), share
+            if any(before < mark <= share for mark in (WARN_AT, WHOLE)):
                 self._warn(account, kind, share)
 
     def _warn(self, account: Account, kind: str, share: Decimal) -> None:
-        cap, spent = f"{account.key}_{kind}", self._told(account, kind)
-        reached = share >= ALL
+        cap, spent = f"{account.key}_{kind}", self._usage(account, kind)
+        reached = share >= WHOLE
         what = "budget spent" if reached else "budget nearly spent"
         log.warning(what, cap=cap, spent=spent, number=_mask(account.dialed), caller=_mask(account.caller))
         if account.key == "call":  # there may be many: reported once a day
             which = (account.dialed, kind, reached)
-            if self._of_calls.get(which) == account.day:
+            if self._call_warnings.get(which) == account.day:
                 return
-            self._of_calls[which] = account.day
+            self._call_warnings[which] = account.day
         warning = BudgetWarning(
             cap, account.dialed, account.caller, spent, round(float(share), 3), account.day, reached
         )
-        self.told(warning)
+        self.on_warning(warning)
 
-    def _told(self, account: Account, kind: str) -> str:
-        spent, most = getattr(account.spent, kind), getattr(account.cap, kind)
+    def _usage(self, account: Account, kind: str) -> str:
+        spent, limit = getattr(account.spent, kind), getattr(account.cap, kind)
         unit = self._budgets.currency if kind == "money" else kind
-        return f"{float(spent):.6g} of {float(most):.6g} {unit}"
+        return f"{float(spent):.6g} of {float(limit):.6g} {unit}"
 
 
 def _mask(number: str | None) -> str | None:

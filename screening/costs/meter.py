@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from screening.contract import Spent, Tokens
 from screening.costs.caps import Amount
-from screening.costs.ledger import Tab, no_tab
+from screening.costs.ledger import Reservation, unlimited_reservation
 from screening.costs.prices import AUDIO_TOKENS_A_MINUTE, Price, Prices
 from screening.provider import TRANSCRIBER, Used
 
@@ -16,7 +16,7 @@ NOTHING = Tokens()
 
 
 class Meter:
-    """Minutes, tokens and money of one call; every change is passed on to its `tab`."""
+    """Minutes, tokens and money of one call; every change is passed on to its `reservation`."""
 
     def __init__(
         self,
@@ -26,12 +26,15 @@ class Meter:
         clock: Callable[[], float],
         *,
         transcriber: str = "",
-        tab: Tab | None = None,
+        reservation: Reservation | None = None,
     ) -> None:
         """`transcriber` is the model that transcribes the caller; `clock` gives seconds."""
         self._agent, self._model, self._prices, self._clock = agent, model, prices, clock
-        self._transcriber, self._tab = transcriber or TRANSCRIBER, tab or no_tab()
-        self._bills: dict[str, tuple[Tokens, float]] = {}
+        self._transcriber, self._reservation = (
+            transcriber or TRANSCRIBER,
+            reservation or unlimited_reservation(),
+        )
+        self._usage: dict[str, tuple[Tokens, float]] = {}
         self._began: float | None = None
         self._ended: float | None = None
 
@@ -44,24 +47,24 @@ class Meter:
         """The agent left the call."""
         if self._began is not None and self._ended is None:
             self._ended = self._clock()
-            self._tab.note(self._amount())
+            self._reservation.note(self._amount())
 
     def close(self) -> None:
         """The call ended: release the unused reservation."""
         self.end()
-        self._tab.close(self._amount())
+        self._reservation.close(self._amount())
 
     def count(self, used: Used) -> None:
         """Count usage that the vendor reports."""
         model = self._transcriber if used.model == TRANSCRIBER else used.model or self._model
-        tokens, seconds = self._bills.get(model, (NOTHING, 0.0))
-        self._bills[model] = (tokens + used.tokens, seconds + used.seconds)
-        self._tab.note(self._amount())
+        tokens, seconds = self._usage.get(model, (NOTHING, 0.0))
+        self._usage[model] = (tokens + used.tokens, seconds + used.seconds)
+        self._reservation.note(self._amount())
 
     @property
     def exceeded(self) -> str | None:
         """Why the budget of this call is spent; None while some is left."""
-        return self._tab.exceeded(self._amount())
+        return self._reservation.exceeded(self._amount())
 
     @property
     def minutes(self) -> float:
@@ -72,9 +75,9 @@ class Meter:
     @property
     def spent(self) -> Spent | None:
         """The total; None if no agent joined and nothing was billed."""
-        if self._began is None and not self._bills:
+        if self._began is None and not self._usage:
             return None
-        tokens = sum((tokens for tokens, _ in self._bills.values()), NOTHING)
+        tokens = sum((tokens for tokens, _ in self._usage.values()), NOTHING)
         money, currency = self._money(), self._prices.currency
         return Spent(self._agent, self._model, self.minutes, tokens, money, currency)
 
@@ -88,10 +91,10 @@ class Meter:
         """None if the agent's own model has no price: a sum of the rest would mislead."""
         if (own := self._prices.of(self._model)) is None:
             return None
-        tokens, seconds = self._bills.get(self._model, (NOTHING, 0.0))
+        tokens, seconds = self._usage.get(self._model, (NOTHING, 0.0))
         # A vendor that reports its own time does so only now and then: take ours where it is ahead.
         money = own.of(tokens, max(seconds / 60, self.minutes))
-        for model, (tokens, seconds) in self._bills.items():
+        for model, (tokens, seconds) in self._usage.items():
             if model != self._model and (price := self._prices.of(model)) is not None:
                 money += price.of(tokens, _minutes(price, tokens, seconds))
         return money.quantize(Decimal("0.000001"))

@@ -10,7 +10,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, func, select
 
 from screening.costs.caps import Amount
-from screening.costs.ledger import Past
+from screening.costs.ledger import PastCall
 from screening.memory.schema import calls
 
 MAX = 200_000
@@ -18,7 +18,7 @@ MAX = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class Total:
     """The total cost of several calls."""
 
     calls: int
@@ -37,24 +37,24 @@ class Sum:
         }
 
 
-def sum_since(connection: Connection, since: datetime, dialed: str | None = None) -> Sum:
+def total_since(connection: Connection, since: datetime, dialed: str | None = None) -> Total:
     """The total of calls begun at `since` or later, to one number or to all."""
     columns = (calls.c.cost_minutes, calls.c.tokens, calls.c.cost_money)
     wanted = select(func.count(calls.c.cost_minutes), *map(func.sum, columns)).where(calls.c.began >= since)
     if dialed is not None:
         wanted = wanted.where(calls.c.dialed == dialed)
     count, *found = connection.execute(wanted).one()
-    return Sum(count, _amount(*found))
+    return Total(count, _amount(*found))
 
 
-def past_calls(connection: Connection, since: datetime, until: datetime) -> Iterator[Past]:
+def past_calls(connection: Connection, since: datetime, until: datetime) -> Iterator[PastCall]:
     """Calls begun from `since` until before `until` that cost something, newest first."""
     of_call = (calls.c.dialed, calls.c.caller, calls.c.began)
     costs = (calls.c.cost_minutes, calls.c.tokens, calls.c.cost_money)
     wanted = select(*of_call, *costs).where(calls.c.began >= since, calls.c.began < until)
     wanted = wanted.where(calls.c.cost_minutes.is_not(None))
     for dialed, caller, began, *spent in connection.execute(wanted.order_by(calls.c.began.desc()).limit(MAX)):
-        yield Past(dialed, caller, began, _amount(*spent))
+        yield PastCall(dialed, caller, began, _amount(*spent))
 
 
 def _amount(minutes: float | None, tokens: int | None, money: float | None) -> Amount:

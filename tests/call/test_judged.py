@@ -13,7 +13,7 @@ from proxy.call import user_commands
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.user_commands import NotPossible, State
 from screening.contract import Caller, Message, Plan, TakeMessage, Undecided
-from screening.costs.accounts import Books
+from screening.costs.accounts import Accounts
 from screening.costs.caps import Budget, Budgets, Cap
 from screening.notices.notice import Event, call_notices
 from screening.policy import Policy
@@ -42,7 +42,7 @@ async def judged(
         wall_clock=lambda: NOW,
         token_bytes=lambda size: b"k" * size,
         policies={"*": Policy(gate=gate)},
-        books=Books(lambda: NOW, budgets),
+        accounts=Accounts(lambda: NOW, budgets),
         verifier=verifier,
     ) as screener:
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from screening.contract import Caller, Connect, Decline, News, Undecided
-from screening.costs.accounts import Books
+from screening.costs.accounts import Accounts
 from screening.costs.caps import Budget, Budgets, Cap
 from screening.costs.meter import Meter
 from screening.settings import AgentSettings, ScreeningSettings
@@ -57,15 +57,15 @@ async def test_it_is_told_and_ended_without_a_word() -> None:
 
 
 async def test_what_was_set_aside_for_it_is_free_again_when_its_call_is_over() -> None:
-    books = Books(lambda: AT, Budgets(all_numbers=Budget(number=Cap(minutes=2))))
+    accounts = Accounts(lambda: AT, Budgets(all_numbers=Budget(number=Cap(minutes=2))))
     caller = Caller("c1", "+13475550148", None, "+14155551234", "bot", AT)
     bot, limits = AgentSettings("bot", provider="sip"), ScreeningSettings(talk_limit_s=90)
-    meter = books.meter(caller, bot, limits)
+    meter = accounts.meter(caller, bot, limits)
     assert isinstance(meter, Meter)
     screening = SipScreening(limits, meter)
-    assert isinstance(books.meter(caller, bot, limits), str), "another would not fit beside it"
+    assert isinstance(accounts.meter(caller, bot, limits), str), "another would not fit beside it"
     screening.over("the caller left while it rang")
-    assert isinstance(books.meter(caller, bot, limits), Meter)
+    assert isinstance(accounts.meter(caller, bot, limits), Meter)
 
 
 async def test_a_bye_is_how_it_says_no() -> None:

@@ -14,7 +14,7 @@ from proxy.commands import costs as costing
 from proxy.services import costs, policy_setup
 from screening.contract import Ask, Caller, Undecided
 from screening.costs.caps import Amount, Cap
-from screening.costs.ledger import Past
+from screening.costs.ledger import PastCall
 from screening.costs.prices import PUBLISHED, Price
 from screening.memory.database import Database
 from screening.memory.store import Memory
@@ -66,7 +66,7 @@ async def test_a_caller_for_whom_there_is_no_budget_is_not_asked(tmp_path: Path)
         plan = await screener.plan(caller)
         assert isinstance(plan, Ask)
         plan.screening.over("declined")
-        screener.books.restore([Past(GERMAN, None, AT, Amount(minutes=10))])
+        screener.accounts.restore([PastCall(GERMAN, None, AT, Amount(minutes=10))])
         assert await screener.plan(caller) == Undecided("the budget for today is spent: 10 of 10 minutes")
 
 
@@ -105,10 +105,10 @@ async def test_what_was_spent_today_is_known_after_a_restart(tmp_path: Path) -> 
     memory = remembered(tmp_path, *CALLS)
     try:
         await memory.ask(lambda connection: None)
-        await costs.restore(settings, screener.books, memory, AT)
+        await costs.restore(settings, screener.accounts, memory, AT)
     finally:
         await asyncio.to_thread(memory.close)
-    told = {dialed: spent for dialed, spent, _ in screener.books.ledger.today()}
+    told = {dialed: spent for dialed, spent, _ in screener.accounts.ledger.today()}
     assert told[None] == Amount(3.5, 1500, Decimal("0.25"))
     assert told[US] == Amount(1.5, 1000, Decimal("0.25"))
     async with screener:
@@ -121,13 +121,13 @@ async def test_without_a_memory_the_day_begins_with_nothing_and_one_line_says_so
 ) -> None:
     capped, free = settled(tmp_path, "[costs]\nday_minutes = 3"), settled(tmp_path)
     for settings in (free, capped):
-        books = policy_setup.screener(settings, lambda: AT).books
-        await costs.restore(settings, books, None, AT)
+        accounts = policy_setup.screener(settings, lambda: AT).accounts
+        await costs.restore(settings, accounts, None, AT)
     assert capsys.readouterr().out.count("there is no memory") == 1
     closed = Memory(Database(f"sqlite:///{tmp_path}/calls.db"), process="p")
-    assert not await costs.restore(capped, books, closed, AT)
+    assert not await costs.restore(capped, accounts, closed, AT)
     assert "is not known yet" in capsys.readouterr().out
-    assert books.ledger.today()[0] == (None, Amount(), Amount())
+    assert accounts.ledger.today()[0] == (None, Amount(), Amount())
 
 
 @pytest.mark.parametrize(

@@ -39,23 +39,23 @@ def call(name: str, at: datetime, minutes: float) -> dict[str, object]:
 async def test_what_is_kept_may_be_known_only_when_callers_have_come_already(tmp_path: Path) -> None:
     """Without the calls since the start, which are already counted."""
     settings = settled(tmp_path, "[costs]\nday_minutes = 3.5")
-    books, recent = policy_setup.screener(settings, lambda: AT).books, RecentCalls()
+    accounts, recent = policy_setup.screener(settings, lambda: AT).accounts, RecentCalls()
     memory = Memory(Database(f"sqlite:///{tmp_path}/calls.db"), process="p")
     finish(memory, call("c1", AT - timedelta(hours=1), 1.5))
     finish(memory, call("c2", AT + timedelta(minutes=1), 2.0))
     caller = Caller("c2", CALLER, None, US, "local", AT + timedelta(minutes=1))
     with structlog.testing.capture_logs() as logs:
         for again in (False, True):
-            assert not await costs.restore(settings, books, memory, AT, again)
+            assert not await costs.restore(settings, accounts, memory, AT, again)
             assert not await memory_setup.restore(recent, memory, AT, again)
         assert recent.called(caller) is None
         await asyncio.to_thread(memory.start)
         try:
-            assert await costs.restore(settings, books, memory, AT, True)
+            assert await costs.restore(settings, accounts, memory, AT, True)
             assert await memory_setup.restore(recent, memory, AT, True)
         finally:
             await asyncio.to_thread(memory.close)
-    assert books.ledger.today()[0] == (None, Amount(1.5), Amount())
+    assert accounts.ledger.today()[0] == (None, Amount(1.5), Amount())
     assert list(recent.calls(caller)) == [AT - timedelta(hours=1)]
     assert [line["event"] for line in logs] == [
         "costs: what was spent today before this start is not known yet",

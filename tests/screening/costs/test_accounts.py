@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from screening.contract import Caller, Connect, News, Tokens, Undecided
-from screening.costs.accounts import Books
+from screening.costs.accounts import Accounts
 from screening.costs.caps import Amount, Budget, Budgets, Cap
 from screening.costs.meter import Meter
 from screening.provider import Used
@@ -29,11 +29,11 @@ SPENT = "the budget of this call is spent"
 class Talk:
     """One caller being screened within a budget."""
 
-    def __init__(self, books: Books, agent: AgentSettings = AGENT) -> None:
-        self.books = books
+    def __init__(self, accounts: Accounts, agent: AgentSettings = AGENT) -> None:
+        self.accounts = accounts
         self.vendor = ScriptedVendor()
-        limits = books.limited(self.caller, ScreeningSettings())
-        meter = books.meter(self.caller, agent, limits)
+        limits = accounts.limited(self.caller, ScreeningSettings())
+        meter = accounts.meter(self.caller, agent, limits)
         assert isinstance(meter, Meter)
         self.screening = RealtimeScreening("c", agent, limits, self.vendor, None, lambda: None, meter=meter)
 
@@ -42,16 +42,16 @@ class Talk:
         return Caller("c", "+13475550148", None, DIALED, "openai", START)
 
 
-def books(call: Cap | None = None, day: Cap | None = None) -> Books:
+def accounts_with(call: Cap | None = None, day: Cap | None = None) -> Accounts:
     loop = asyncio.get_running_loop()
     began = loop.time()
     budgets = Budgets({DIALED: Budget(call=call or Cap())}, Budget(number=day or Cap()))
-    return Books(lambda: START + timedelta(seconds=loop.time() - began), budgets)
+    return Accounts(lambda: START + timedelta(seconds=loop.time() - began), budgets)
 
 
 @asynccontextmanager
-async def talking(book: Books) -> AsyncIterator[Talk]:
-    talk = Talk(book)
+async def talking(accounts: Accounts) -> AsyncIterator[Talk]:
+    talk = Talk(accounts)
     attending = asyncio.ensure_future(talk.screening.attend("rtc_1"))
     talk.screening.tell(News.AGENT_ANSWERED)
     yield talk
@@ -61,7 +61,7 @@ async def talking(book: Books) -> AsyncIterator[Talk]:
 
 
 async def test_a_talk_that_has_spent_the_money_of_its_call_goes_on_without_a_decision() -> None:
-    async with talking(books(call=Cap(money=Decimal("0.10")))) as talk:
+    async with talking(accounts_with(call=Cap(money=Decimal("0.10")))) as talk:
         talk.vendor.happens(Used(Tokens(audio_out=1000)))
         verdict = asyncio.ensure_future(talk.screening.verdict())
         await asyncio.sleep(1)
@@ -71,14 +71,14 @@ async def test_a_talk_that_has_spent_the_money_of_its_call_goes_on_without_a_dec
 
 
 async def test_a_decision_that_is_taken_holds_though_the_budget_is_spent_with_it() -> None:
-    async with talking(books(call=Cap(tokens=100))) as talk:
+    async with talking(accounts_with(call=Cap(tokens=100))) as talk:
         talk.vendor.decides("ALLOW")
         talk.vendor.happens(Used(Tokens(audio_out=1000)))
         assert isinstance(await talk.screening.verdict(), Connect)
 
 
 async def test_a_budget_of_minutes_is_a_talk_limit_that_says_why() -> None:
-    async with talking(books(call=Cap(minutes=0.25))) as talk:
+    async with talking(accounts_with(call=Cap(minutes=0.25))) as talk:
         assert await talk.screening.verdict() == Undecided(SPENT)
         assert talk.vendor.now == 15.0
         talk.screening.tell(News.PHONE_BUSY)
@@ -87,26 +87,26 @@ async def test_a_budget_of_minutes_is_a_talk_limit_that_says_why() -> None:
 
 
 async def test_what_a_talk_costs_is_on_the_books_as_it_goes_on_and_exact_in_the_end() -> None:
-    book = books(day=Cap(minutes=10))
-    async with talking(book) as talk:
+    accounts = accounts_with(day=Cap(minutes=10))
+    async with talking(accounts) as talk:
         await asyncio.sleep(10)
         talk.vendor.happens(Used(Tokens(text_in=100)))
         await asyncio.sleep(0.1)
-        _, spent, kept = book.ledger.today()[0]
-        assert (round(spent.minutes, 3), spent.tokens, kept.minutes > 1) == (0.167, 100, True)
+        _, spent, reserved = accounts.ledger.today()[0]
+        assert (round(spent.minutes, 3), spent.tokens, reserved.minutes > 1) == (0.167, 100, True)
         await asyncio.sleep(7.9)
         talk.screening.tell(News.AGENT_LEFT)
         await asyncio.sleep(60)
-    _, spent, kept = book.ledger.today()[0]
-    assert (round(spent.minutes, 6), spent.tokens, kept) == (0.3, 100, Amount())
+    _, spent, reserved = accounts.ledger.today()[0]
+    assert (round(spent.minutes, 6), spent.tokens, reserved) == (0.3, 100, Amount())
     assert talk.screening.spent is not None
     assert talk.screening.spent.money == Decimal("0.0004")
 
 
 async def test_a_sip_agent_costs_the_minutes_that_it_is_in_the_call() -> None:
-    book = books(day=Cap(minutes=10))
-    caller = replace(Talk(book).caller, agent="bot")
-    meter = book.meter(caller, SIP, ScreeningSettings())
+    accounts = accounts_with(day=Cap(minutes=10))
+    caller = replace(Talk(accounts).caller, agent="bot")
+    meter = accounts.meter(caller, SIP, ScreeningSettings())
     assert isinstance(meter, Meter)
     screening = SipScreening(ScreeningSettings(), meter)
     assert screening.spent is None
@@ -118,4 +118,4 @@ async def test_a_sip_agent_costs_the_minutes_that_it_is_in_the_call() -> None:
     spent = screening.spent
     assert spent is not None
     assert (spent.agent, spent.model, spent.minutes, spent.money) == ("bot", "bot", 0.5, None)
-    assert book.ledger.today()[0][1].minutes == 0.5
+    assert accounts.ledger.today()[0][1].minutes == 0.5

@@ -12,54 +12,56 @@ import structlog
 from screening.contract import Caller
 from screening.costs import ledger
 from screening.costs.caps import Amount, Budget, Budgets, BudgetWarning, Cap
-from screening.costs.ledger import Ledger, Past, Tab
+from screening.costs.ledger import Ledger, PastCall, Reservation
 
 DIALED, OTHER, CALLER = "+14155551234", "+14155554321", "+13475550148"
 GUESS = Amount(1.5, 9000, Decimal("0.1"))
 
 
-class House:
+class Setup:
     """A ledger, its clock and its warnings."""
 
     def __init__(self, budget: Budget | None = None, day: Cap | None = None) -> None:
         self.now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-        self.told: list[BudgetWarning] = []
+        self.warnings: list[BudgetWarning] = []
         budgets = Budgets({DIALED: budget or Budget()}, Budget(number=day or Cap()))
-        self.ledger = Ledger(budgets, lambda: self.now, self.told.append)
+        self.ledger = Ledger(budgets, lambda: self.now, self.warnings.append)
 
-    def opens(self, caller: str | None = CALLER, dialed: str = DIALED, guess: Amount = GUESS) -> Tab | str:
+    def open(
+        self, caller: str | None = CALLER, dialed: str = DIALED, guess: Amount = GUESS
+    ) -> Reservation | str:
         return self.ledger.open(Caller("c", caller, None, dialed, "openai", self.now), guess)
 
-    def tab(self, caller: str | None = CALLER, dialed: str = DIALED) -> Tab:
-        tab = self.opens(caller, dialed)
-        assert isinstance(tab, Tab), tab
-        return tab
+    def reservation(self, caller: str | None = CALLER, dialed: str = DIALED) -> Reservation:
+        reservation = self.open(caller, dialed)
+        assert isinstance(reservation, Reservation), reservation
+        return reservation
 
-    def spends(
+    def spend(
         self, minutes: float = 0.0, tokens: int = 0, money: str = "0", caller: str | None = CALLER
     ) -> None:
-        self.tab(caller).close(Amount(minutes, tokens, Decimal(money)))
+        self.reservation(caller).close(Amount(minutes, tokens, Decimal(money)))
 
     def marks(self) -> list[tuple[str, bool]]:
-        return [(each.cap, each.reached) for each in self.told]
+        return [(each.cap, each.reached) for each in self.warnings]
 
 
 def test_a_day_over_all_numbers_is_warned_of_once_at_80_and_once_at_100_percent() -> None:
-    house = House(day=Cap(money=Decimal(1)))
+    setup = Setup(day=Cap(money=Decimal(1)))
     for _ in range(9):
-        house.spends(money="0.1")
-    assert house.marks() == [("day_money", False)]
-    house.spends(money="0.1")
-    assert house.marks() == [("day_money", False), ("day_money", True)]
-    assert house.opens() == "the budget for today is spent: 1 of 1 USD"
-    assert house.told[0].spent == "0.8 of 1 USD"
+        setup.spend(money="0.1")
+    assert setup.marks() == [("day_money", False)]
+    setup.spend(money="0.1")
+    assert setup.marks() == [("day_money", False), ("day_money", True)]
+    assert setup.open() == "the budget for today is spent: 1 of 1 USD"
+    assert setup.warnings[0].spent == "0.8 of 1 USD"
 
 
 def test_the_log_says_which_budget_is_nearly_spent_and_which_is_and_shows_no_whole_number() -> None:
-    house = House(Budget(caller=Cap(minutes=10)))
+    setup = Setup(Budget(caller=Cap(minutes=10)))
     with structlog.testing.capture_logs() as logs:
-        house.spends(minutes=9)
-        house.spends(minutes=1)
+        setup.spend(minutes=9)
+        setup.spend(minutes=1)
     whose = {"cap": "caller_minutes", "number": "…1234", "caller": "…0148", "log_level": "warning"}
     assert logs == [
         {"event": "budget nearly spent", "spent": "9 of 10 minutes", **whose},
@@ -68,129 +70,129 @@ def test_the_log_says_which_budget_is_nearly_spent_and_which_is_and_shows_no_who
 
 
 def test_the_next_day_begins_with_nothing_spent_in_the_time_zone_of_the_number() -> None:
-    house = House(Budget(number=Cap(minutes=5), zone=ZoneInfo("America/New_York")))
-    house.spends(minutes=6)
-    assert house.opens() == "the budget of this number for today is spent: 6 of 5 minutes"
-    house.now += timedelta(hours=13)  # past midnight in London, not in New York
-    assert isinstance(house.opens(), str)
-    house.now += timedelta(hours=4)
-    assert isinstance(house.opens(), Tab)
+    setup = Setup(Budget(number=Cap(minutes=5), zone=ZoneInfo("America/New_York")))
+    setup.spend(minutes=6)
+    assert setup.open() == "the budget of this number for today is spent: 6 of 5 minutes"
+    setup.now += timedelta(hours=13)  # past midnight in London, not in New York
+    assert isinstance(setup.open(), str)
+    setup.now += timedelta(hours=4)
+    assert isinstance(setup.open(), Reservation)
 
 
 def test_a_clock_that_was_years_ahead_gives_no_money_twice_and_days_end_again() -> None:
-    house = House(day=Cap(minutes=5))
-    house.spends(minutes=4)
-    right = house.now
-    house.now = right.replace(year=2036)
-    house.spends(minutes=4)
-    house.now = right
-    house.spends(minutes=1)
-    assert isinstance(house.opens(), str)
-    house.now += timedelta(days=1)
-    assert isinstance(house.opens(), Tab)
+    setup = Setup(day=Cap(minutes=5))
+    setup.spend(minutes=4)
+    right = setup.now
+    setup.now = right.replace(year=2036)
+    setup.spend(minutes=4)
+    setup.now = right
+    setup.spend(minutes=1)
+    assert isinstance(setup.open(), str)
+    setup.now += timedelta(days=1)
+    assert isinstance(setup.open(), Reservation)
 
 
 def test_one_caller_who_has_used_up_his_own_takes_nothing_from_others() -> None:
-    house = House(Budget(caller=Cap(tokens=10_000)))
-    house.spends(tokens=10_000)
-    assert house.opens() == "the budget of this caller for today is spent: 10000 of 10000 tokens"
-    assert isinstance(house.opens("+13475550000"), Tab)
-    house.spends(tokens=10_000, caller=None)
-    assert isinstance(house.opens(None), str)
-    assert [warning.caller for warning in house.told if warning.reached] == [CALLER, None]
+    setup = Setup(Budget(caller=Cap(tokens=10_000)))
+    setup.spend(tokens=10_000)
+    assert setup.open() == "the budget of this caller for today is spent: 10000 of 10000 tokens"
+    assert isinstance(setup.open("+13475550000"), Reservation)
+    setup.spend(tokens=10_000, caller=None)
+    assert isinstance(setup.open(None), str)
+    assert [warning.caller for warning in setup.warnings if warning.reached] == [CALLER, None]
 
 
 def test_a_hundred_calls_at_once_do_not_spend_the_same_money() -> None:
-    house = House(day=Cap(minutes=10))
-    tabs = [house.opens(f"+1347555{n:04d}") for n in range(100)]
-    going = [tab for tab in tabs if isinstance(tab, Tab)]
+    setup = Setup(day=Cap(minutes=10))
+    reservations = [setup.open(f"+1347555{n:04d}") for n in range(100)]
+    going = [reservation for reservation in reservations if isinstance(reservation, Reservation)]
     assert len(going) == 6
-    assert tabs[6] == "the budget for today is taken by calls going on: 0 of 10 minutes"
-    for tab in going:
-        tab.close(Amount(minutes=1.0))
-    assert house.ledger.today()[0] == (None, Amount(minutes=6.0), Amount())
-    assert isinstance(house.opens(), Tab)
+    assert reservations[6] == "the budget for today is taken by calls going on: 0 of 10 minutes"
+    for reservation in going:
+        reservation.close(Amount(minutes=1.0))
+    assert setup.ledger.today()[0] == (None, Amount(minutes=6.0), Amount())
+    assert isinstance(setup.open(), Reservation)
 
 
 def test_what_a_call_sets_aside_is_used_up_by_what_it_spends() -> None:
-    house = House(day=Cap(minutes=3))
-    tab = house.tab()
-    tab.note(Amount(minutes=1.0))
-    _, spent, kept = house.ledger.today()[0]
-    assert (spent.minutes, kept.minutes) == (1.0, 0.5)
-    tab.note(Amount(minutes=2.5))
-    assert house.ledger.today()[0][2].minutes == 0.0
-    assert isinstance(house.opens(), str)
-    tab.close(Amount(minutes=2.5))
-    tab.close(Amount(minutes=2.5))
-    assert isinstance(house.opens(), Tab)
+    setup = Setup(day=Cap(minutes=3))
+    reservation = setup.reservation()
+    reservation.note(Amount(minutes=1.0))
+    _, spent, reserved = setup.ledger.today()[0]
+    assert (spent.minutes, reserved.minutes) == (1.0, 0.5)
+    reservation.note(Amount(minutes=2.5))
+    assert setup.ledger.today()[0][2].minutes == 0.0
+    assert isinstance(setup.open(), str)
+    reservation.close(Amount(minutes=2.5))
+    reservation.close(Amount(minutes=2.5))
+    assert isinstance(setup.open(), Reservation)
 
 
 def test_a_single_call_is_let_in_as_long_as_anything_is_left() -> None:
-    house = House(day=Cap(minutes=1))
-    house.spends(minutes=0.9)
-    assert isinstance(house.opens(), Tab)
+    setup = Setup(day=Cap(minutes=1))
+    setup.spend(minutes=0.9)
+    assert isinstance(setup.open(), Reservation)
 
 
 def test_what_is_expected_of_a_call_follows_the_dearest_of_late() -> None:
-    house = House(day=Cap(money=Decimal(10)))
-    house.spends(money="0.5", minutes=1.0)
-    house.tab()
-    assert house.ledger.today()[0][2].money == Decimal("0.5")
+    setup = Setup(day=Cap(money=Decimal(10)))
+    setup.spend(money="0.5", minutes=1.0)
+    setup.reservation()
+    assert setup.ledger.today()[0][2].money == Decimal("0.5")
     for _ in range(30):
-        house.spends(money="0.01")
-    assert house.ledger.today()[0][2].money == Decimal("0.5")
-    house.tab()
-    assert house.ledger.today()[0][2].money < Decimal("0.53")
+        setup.spend(money="0.01")
+    assert setup.ledger.today()[0][2].money == Decimal("0.5")
+    setup.reservation()
+    assert setup.ledger.today()[0][2].money < Decimal("0.53")
 
 
 def test_a_call_sets_aside_no_more_than_it_may_spend() -> None:
-    house = House(Budget(call=Cap(money=Decimal("0.02"))))
-    house.tab()
-    assert house.ledger.today()[0][2] == Amount(1.5, 9000, Decimal("0.02"))
+    setup = Setup(Budget(call=Cap(money=Decimal("0.02"))))
+    setup.reservation()
+    assert setup.ledger.today()[0][2] == Amount(1.5, 9000, Decimal("0.02"))
 
 
 def test_a_call_that_has_spent_its_own_budget_says_so_and_is_told_of_once_a_day() -> None:
-    house = House(Budget(call=Cap(money=Decimal("0.10"))))
+    setup = Setup(Budget(call=Cap(money=Decimal("0.10"))))
     for _ in range(3):
-        tab = house.tab()
-        assert tab.exceeded(Amount(money=Decimal("0.09"))) is None
-        assert tab.exceeded(Amount(money=Decimal("0.10"))) == "the budget of this call is spent"
-        tab.note(Amount(money=Decimal("0.09")))
-        tab.close(Amount(money=Decimal("0.11")))
-    assert house.marks() == [("call_money", False), ("call_money", True)]
-    house.now += timedelta(days=1)
-    house.spends(money="0.2")
-    assert len(house.told) == 3
+        reservation = setup.reservation()
+        assert reservation.exceeded(Amount(money=Decimal("0.09"))) is None
+        assert reservation.exceeded(Amount(money=Decimal("0.10"))) == "the budget of this call is spent"
+        reservation.note(Amount(money=Decimal("0.09")))
+        reservation.close(Amount(money=Decimal("0.11")))
+    assert setup.marks() == [("call_money", False), ("call_money", True)]
+    setup.now += timedelta(days=1)
+    setup.spend(money="0.2")
+    assert len(setup.warnings) == 3
 
 
 def test_calls_from_before_a_restart_count_and_nobody_is_told_of_them_again() -> None:
-    house = House(day=Cap(minutes=10))
+    setup = Setup(day=Cap(minutes=10))
     for hours, minutes in ((13, 5.0), (2, 8.5)):
-        house.ledger.restore(
-            Past(DIALED, CALLER, house.now - timedelta(hours=hours), Amount(minutes=minutes))
+        setup.ledger.restore(
+            PastCall(DIALED, CALLER, setup.now - timedelta(hours=hours), Amount(minutes=minutes))
         )
-    assert house.ledger.today() == [
+    assert setup.ledger.today() == [
         (None, Amount(minutes=8.5), Amount()),
         (DIALED, Amount(minutes=8.5), Amount()),
     ]
-    house.spends(minutes=0.5)
-    assert house.told == []
-    house.spends(minutes=1.0)
-    assert house.marks() == [("day_minutes", True)]
+    setup.spend(minutes=0.5)
+    assert setup.warnings == []
+    setup.spend(minutes=1.0)
+    assert setup.marks() == [("day_minutes", True)]
 
 
 def test_callers_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "CALLERS", 100)
-    house = House(Budget(caller=Cap(minutes=1)))
-    house.spends(minutes=2)
+    monkeypatch.setattr(ledger, "MAX_CALLERS", 100)
+    setup = Setup(Budget(caller=Cap(minutes=1)))
+    setup.spend(minutes=2)
     for n in range(99):
-        house.spends(minutes=0.1, caller=f"+1347556{n:04d}")
-    assert isinstance(house.opens(), str)
+        setup.spend(minutes=0.1, caller=f"+1347556{n:04d}")
+    assert isinstance(setup.open(), str)
     for n in range(100):
-        house.spends(minutes=0.1, caller=f"+1347557{n:04d}")
-    assert len(house.ledger._callers) == 100
+        setup.spend(minutes=0.1, caller=f"+1347557{n:04d}")
+    assert len(setup.ledger._callers) == 100
 
 
 def test_a_cap_of_nothing_lets_no_agent_in() -> None:
-    assert House(day=Cap(minutes=0)).opens() == "the budget for today is spent: 0 of 0 minutes"
+    assert Setup(day=Cap(minutes=0)).open() == "the budget for today is spent: 0 of 0 minutes"
