@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from proxy.call.admission import Admission, Strictness
+from proxy.call.admission import Admission, BanPolicy
 from proxy.transport.flow import ListenOn, Network
 from proxy.transport.network import SocketNetwork
 from proxy.transport.udp import UdpFlow, UdpListener
@@ -90,7 +90,7 @@ KINDS: dict[str, Callable[[int], Iterator[Datagram]]] = {
 async def measure(kind: Callable[[int], Iterator[Datagram]], count: int) -> tuple[float, float]:
     """CPU microseconds for each message, and KiB that are held when all have come."""
     network: Network = SocketNetwork()
-    gate = Admission({"trunk": ["198.51.100.0/24", "203.0.113.7"]}, _nobody, Strictness())
+    gate = Admission({"trunk": ["198.51.100.0/24", "203.0.113.7"]}, _nobody, BanPolicy())
     core = UserAgentCore(
         network, ids=RandomIds(), advertised=Advertised("sbc.example.com"), gate=gate, invited=lambda _: None
     )

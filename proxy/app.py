@@ -21,10 +21,10 @@ from starlette.types import ASGIApp
 
 from proxy import assembly, certificate_expiry, folders, kernel_forwarding, media_address, network_setup
 from proxy.call.admission import Admission
-from proxy.call.context import Surroundings
+from proxy.call.context import CallContext
 from proxy.call.feed import Feed
-from proxy.call.media_watch import Hearing
-from proxy.call.overload import Strain
+from proxy.call.media_watch import MediaWatchSettings
+from proxy.call.overload import OverloadMonitor
 from proxy.call.probe import Probes
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
@@ -80,7 +80,7 @@ class App:
         self.admission = Admission(
             {trunk.name: assembly.sources(trunk) for trunk in settings.trunks},
             LastingLookup(self._lookup),
-            assembly.strictness(settings),
+            assembly.ban_policy(settings),
             unreadable=self.metrics.message_malformed,
         )
         self._disk = DiskThread()
@@ -89,9 +89,9 @@ class App:
         self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
         self.metrics.follow_connections(self.network.connections.refused)
         self.advertised = assembly.advertised(settings)
-        self.strain = Strain(settings.limits.lag_s, settings.limits.memory_mb * 1_000_000)
-        self.capacity = assembly.capacity(settings, self._trunk_of, self.strain, self.ids)
-        self.metrics.follow_capacity(self.capacity.counts, lambda: self.strain.lag_s)
+        self.overload = OverloadMonitor(settings.limits.lag_s, settings.limits.memory_mb * 1_000_000)
+        self.capacity = assembly.capacity(settings, self._trunk_of, self.overload, self.ids)
+        self.metrics.follow_capacity(self.capacity.counts, lambda: self.overload.lag_s)
         self.core = self._make_core()
         self.probes = Probes(self.core, assembly.probed(settings), self.advertised.host)
         self.metrics.follow_targets(self.probes.targets)
@@ -126,7 +126,7 @@ class App:
         settings = self._settings
         self._feed = Feed(_utc_now) if settings.api.tokens else None
         return Registry(
-            self._surroundings(),
+            self._call_context(),
             assembly.routing(settings),
             self.ids,
             media=self._media,
@@ -180,7 +180,7 @@ class App:
         self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
-        watching = self.strain.watch(), certificate_expiry.watch(self._settings, _utc_now)
+        watching = self.overload.watch(), certificate_expiry.watch(self._settings, _utc_now)
         following = media_address.follow(self._settings, self._moved)
         for upkeep in (self.admission.keep_fresh(), *watching, following, self.voices.prepare()):
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(upkeep))
@@ -252,9 +252,9 @@ class App:
         self.metrics.follow_api(refused)
         return api
 
-    def _surroundings(self) -> Surroundings:
+    def _call_context(self) -> CallContext:
         settings = self._settings
-        return Surroundings(
+        return CallContext(
             self.core,
             self.services.screener,
             self.advertised.host,
@@ -265,8 +265,10 @@ class App:
             phones=self.registrar.reachable,
             arrivals=self.registrar.arrivals,
             down=self.probes.down,
-            hearing=Hearing(settings.media.inactivity_s, settings.limits.call_limit_s, self._rounds),
-            word=assembly.word(settings, self.admission, self.registrations, self.core.doors.trunk),
+            media_watch=MediaWatchSettings(
+                settings.media.inactivity_s, settings.limits.call_limit_s, self._rounds
+            ),
+            trust_of=assembly.trust_of(settings, self.admission, self.registrations, self.core.doors.trunk),
             srtp=assembly.secured_by(settings),
             credentials=assembly.credentials(settings),
             feed=self._feed,

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from ipaddress import ip_address
 
-from proxy.call.admission import SCANNERS, Admission, Strictness
-from proxy.call.attestation import Word
+from proxy.call.admission import SCANNERS, Admission, BanPolicy
+from proxy.call.attestation import PeerTrust
 from proxy.call.capacity import Capacity, Limit
 from proxy.call.challenge import KEYS, Terms
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
-from proxy.call.phrases import words_of
+from proxy.call.phrases import phrases_for
 from proxy.call.probe import Probed
 from proxy.call.routing import Agent, Confirmation, Destination, Number, Routing, Trunk
 from proxy.call.sound import EarlyMedia, Sound
@@ -123,12 +123,12 @@ def credentials(settings: Settings) -> Callable[[str], DigestClient | None]:
     return lambda trunk: accounts[trunk].credentials() if trunk in accounts else None
 
 
-def word(
+def trust_of(
     settings: Settings,
     admission: Admission,
     registrations: Sequence[Registration],
     proved: Callable[[Flow], str | None],
-) -> Callable[[Flow], Word]:
+) -> Callable[[Flow], PeerTrust]:
     """Return a function that tells how far a peer's assertion of the caller's identity is trusted.
 
     Trusted are trunks known by their address or certificate, and those that we are registered with (RFC 3325
@@ -139,12 +139,12 @@ def word(
     registered = [each for each in registrations if each.account.trunk in believed]
 
     @cache  # there are few trunks
-    def of(trunk: str, trusted: bool) -> Word:
+    def of(trunk: str, trusted: bool) -> PeerTrust:
         verification = told_of.get(trunk, "off")
         headers = trusted and verification in ("headers", "both")
-        return Word(trunk, trusted, headers, verification in ("identity", "both"))
+        return PeerTrust(trunk, trusted, headers, verification in ("identity", "both"))
 
-    def told(flow: Flow) -> Word:
+    def told(flow: Flow) -> PeerTrust:
         if (source := admission.source(flow)) is not None:
             return of(source.trunk, source.trunk in believed)
         return of(proved(flow) or "", any(each.knows(flow) for each in registered))
@@ -189,8 +189,10 @@ def challenges(settings: Settings) -> set[str]:
     screenings = [settings.screening_of(number) for number in settings.numbers]
     if not any(getattr(screening, key) == "challenge" for screening in screenings for key in asked):
         return set()
-    words = words_of(settings.speech.language)
-    return {words.challenge(key, again=again) for key in KEYS for again in (False, True)} | {words.goodbye}
+    phrases = phrases_for(settings.speech.language)
+    return {phrases.challenge(key, again=again) for key in KEYS for again in (False, True)} | {
+        phrases.goodbye
+    }
 
 
 def sound(settings: Settings, number: told.Number) -> Sound:
@@ -271,17 +273,17 @@ def probed(settings: Settings) -> list[Probed]:
     return [Probed(name, str(uri), every, profile) for name, uri, every, profile in asked if uri and every]
 
 
-def strictness(settings: Settings) -> Strictness:
+def ban_policy(settings: Settings) -> BanPolicy:
     """The rules for banning strangers."""
     limits = settings.limits
     scanners = SCANNERS if limits.scanners is None else tuple(name.lower() for name in limits.scanners)
-    return Strictness(limits.ban_after, limits.ban_s, scanners)
+    return BanPolicy(limits.ban_after, limits.ban_s, scanners)
 
 
 def capacity(
     settings: Settings,
     trunk_of: Callable[[Flow], str | None],
-    strain: Callable[[], str | None],
+    overload: Callable[[], str | None],
     ids: Ids,
 ) -> Capacity:
     """The limits on concurrent calls and on calls per second."""
@@ -299,5 +301,5 @@ def capacity(
             for one in settings.numbers
         },
         trunk_of=trunk_of,
-        strain=strain,
+        overload=overload,
     )

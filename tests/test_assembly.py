@@ -8,7 +8,7 @@ import pytest
 
 from proxy import assembly
 from proxy.call.admission import Admission
-from proxy.call.attestation import Word
+from proxy.call.attestation import PeerTrust
 from proxy.call.challenge import Terms
 from proxy.call.probe import Probed
 from proxy.call.sound import EarlyMedia, Sound
@@ -144,7 +144,7 @@ async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
 ) -> None:
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
     admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
-    assert assembly.word(told, admission, [], lambda flow: "one")(a_flow(source)).trusted is trusted
+    assert assembly.trust_of(told, admission, [], lambda flow: "one")(a_flow(source)).trusted is trusted
 
 
 def test_a_place_that_we_call_out_to_may_be_written_as_an_address_of_ipv6() -> None:
@@ -155,28 +155,28 @@ def test_a_place_that_we_call_out_to_may_be_written_as_an_address_of_ipv6() -> N
 
 
 @pytest.mark.parametrize(
-    ("verification", "trusted", "word"),
+    ("verification", "trusted", "trust"),
     [
-        ("both", True, Word("one", trusted=True, headers=True, identity=True)),
-        ("headers", True, Word("one", trusted=True, headers=True)),
-        ("identity", True, Word("one", trusted=True, identity=True)),
-        ("off", True, Word("one", trusted=True)),
-        ("both", False, Word("one", identity=True)),  # a signature needs nobody's trust
-        ("headers", False, Word("one")),
+        ("both", True, PeerTrust("one", trusted=True, headers=True, identity=True)),
+        ("headers", True, PeerTrust("one", trusted=True, headers=True)),
+        ("identity", True, PeerTrust("one", trusted=True, identity=True)),
+        ("off", True, PeerTrust("one", trusted=True)),
+        ("both", False, PeerTrust("one", identity=True)),  # a signature needs nobody's trust
+        ("headers", False, PeerTrust("one")),
     ],
 )
 async def test_a_trunks_word_on_its_callers_goes_as_far_as_it_says(
-    verification: str, trusted: bool, word: Word
+    verification: str, trusted: bool, trust: PeerTrust
 ) -> None:
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
     changed = told.trunks[0].model_copy(update={"verification": verification, "trust_identity": trusted})
     told = told.model_copy(update={"trunks": (changed, *told.trunks[1:])})
     admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
-    known = assembly.word(told, admission, [], lambda flow: None)
-    assert known(a_flow("192.0.2.1")) == word
-    assert known(a_flow("192.0.2.66")) == Word()
-    proved = assembly.word(told, admission, [], lambda flow: "one")
-    assert proved(a_flow("192.0.2.66")) == Word("one", identity=word.identity)  # it takes no trust
+    known = assembly.trust_of(told, admission, [], lambda flow: None)
+    assert known(a_flow("192.0.2.1")) == trust
+    assert known(a_flow("192.0.2.66")) == PeerTrust()
+    proved = assembly.trust_of(told, admission, [], lambda flow: "one")
+    assert proved(a_flow("192.0.2.66")) == PeerTrust("one", identity=trust.identity)  # it takes no trust
 
 
 @pytest.mark.parametrize(

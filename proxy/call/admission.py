@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from proxy.call.bans import Bans
-from proxy.call.certificate_trunks import Certified, by_address
+from proxy.call.certificate_trunks import CertificateTrunks, by_address
 from proxy.call.sources import Lookup, Source, Sources
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
@@ -42,7 +42,7 @@ SCANNERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Strictness:
+class BanPolicy:
     """When strangers are banned."""
 
     ban_after: int = 20
@@ -60,20 +60,20 @@ class Admission:
         self,
         sources: Mapping[str, Sequence[str]],
         lookup: Lookup,
-        strictness: Strictness | None = None,
+        ban_policy: BanPolicy | None = None,
         *,
         turned_away: Callable[[], None] = lambda: None,
         unreadable: Callable[[], None] = lambda: None,
     ) -> None:
         """`sources`: the addresses, CIDR networks and names of each trunk; the callables feed metrics."""
-        self._strictness = strictness or Strictness()
+        self._ban_policy = ban_policy or BanPolicy()
         self._turned_away, self._unreadable = turned_away, unreadable
         self._sources = Sources(by_address(sources), lookup)
-        self._certified = Certified(sources)
-        self._bans = Bans(self._strictness.ban_after, self._strictness.ban_s, _now)
+        self._certificate_trunks = CertificateTrunks(sources)
+        self._bans = Bans(self._ban_policy.ban_after, self._ban_policy.ban_s, _now)
         self.proved = self._bans.spare
         """See `Gate`; bound directly, as it is called for every request that we send."""
-        self._scanners = [name.encode() for name in self._strictness.scanners]
+        self._scanners = [name.encode() for name in self._ban_policy.scanners]
         self._lines = FewLines()
         self.named: tuple[bytes, ...] = ()
         """User names that may authenticate by password: a stranger's new request is read if it has one."""
@@ -83,7 +83,7 @@ class Admission:
 
     def source(self, flow: Flow) -> Source | None:
         """The trunk at the other end of a flow; None for a stranger."""
-        if self._certified.names and (certified := self._certified.trunk(flow)):
+        if self._certificate_trunks.names and (certified := self._certificate_trunks.trunk(flow)):
             return Source(certified, wide=False)
         host = flow.remote[0]
         return self._sources.known.get(host) or self._sources.at(host)
@@ -93,7 +93,7 @@ class Admission:
         return (
             host in self._sources.known
             or self._sources.at(host) is not None
-            or self._certified.trunk(flow) is not None
+            or self._certificate_trunks.trunk(flow) is not None
         )
 
     def bars(self, flow: Flow) -> bool:
@@ -119,7 +119,7 @@ class Admission:
         if source is not None and not source.wide:
             return False
         agent = request.headers.get("User-Agent")
-        if agent is None or not any(name in agent.lower() for name in self._strictness.scanners):
+        if agent is None or not any(name in agent.lower() for name in self._ban_policy.scanners):
             return False
         self._scanned(flow)
         return True
@@ -161,7 +161,7 @@ class Admission:
             return
         news, barred = self._bans.strike(flow, weight, calls=calls)
         if barred:
-            for_s = self._strictness.ban_s
+            for_s = self._ban_policy.ban_s
             self._say("source banned", flow, because=what, transport=flow.transport, for_s=for_s)
         elif news:
             self._say(what, flow, transport=flow.transport)
@@ -169,7 +169,7 @@ class Admission:
     def _scanned(self, flow: Flow) -> None:
         self.counts["scanner"] += 1
         self._turned_away()
-        self._hold_against(flow, self._strictness.ban_after, "scanner ignored")
+        self._hold_against(flow, self._ban_policy.ban_after, "scanner ignored")
 
     def _say(self, what: str, flow: Flow, **more: Any) -> None:
         """Log a warning, at most a few a minute."""

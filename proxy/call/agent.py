@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from proxy.call.identity import Introduction
-from proxy.call.journal import Scribe
+from proxy.call.journal import Journal
 from proxy.call.outcome import NOT_TAKEN
 from proxy.call.routing import Agent, Destination
 from proxy.call.transfer import Transfers
@@ -18,7 +18,7 @@ from screening.contract import Ask, News, Screening, Undecided, Verdict
 
 
 async def call_agent(
-    agent: Leg, called: Agent, ask: Ask, introduction: Introduction, scribe: Scribe
+    agent: Leg, called: Agent, ask: Ask, introduction: Introduction, journal: Journal
 ) -> str | None:
     """Call the agent; returns None once it has answered, else why it does not take the call."""
     outgoing = introduction.to_agent(called, ask.headers)
@@ -31,11 +31,11 @@ async def call_agent(
         async with limit(agent.core.timer_queue, ask.patience_s, EndReason.NO_ANSWER):
             verdict = await first(*waits)
     except NOT_TAKEN as failure:
-        scribe.not_taken("agent", failure)
+        journal.not_taken("agent", failure)
         why = f"the agent did not take the call: {failure}"
     else:
         if verdict is None:
-            scribe.answered("agent")
+            journal.answered("agent")
             ask.screening.tell(News.AGENT_ANSWERED)
             return None
         # Undecided: the screening cannot even begin. The reason of any other verdict is a person's words.

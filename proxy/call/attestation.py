@@ -20,7 +20,7 @@ LONGEST_IDENTITY = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class PeerTrust:
     """How far the sender of a call is trusted."""
 
     trunk: str = ""
@@ -43,26 +43,26 @@ class Attested:
     signed: Signed | None = None
 
     @classmethod
-    def of(cls, invite: Request, word: Word, number: str | None, *, withheld: bool) -> Attested:
+    def of(cls, invite: Request, trust: PeerTrust, number: str | None, *, withheld: bool) -> Attested:
         """Read an INVITE, as far as its sender is trusted. `number`: the caller's, as we know it.
 
         The Identity header of a caller who withholds the number contains that number, so it is not read.
         """
         headers = invite.headers
         if has_no_attestation(headers):
-            return _nothing_said(word.trunk)
-        callback = word.trusted and is_emergency_callback(headers)
-        said = Verstat.of(headers) if word.headers else None
-        signs = word.identity and not withheld and "identity" in headers.first
+            return _nothing_said(trust.trunk)
+        callback = trust.trusted and is_emergency_callback(headers)
+        said = Verstat.of(headers) if trust.headers else None
+        signs = trust.identity and not withheld and "identity" in headers.first
         if said is None and not callback and not signs:
-            return _nothing_said(word.trunk)
+            return _nothing_said(trust.trunk)
         verification = _verification(said) if said is not None else None
-        return cls(word.trunk, verification, callback, _signed(invite, number) if signs else None)
+        return cls(trust.trunk, verification, callback, _signed(invite, number) if signs else None)
 
 
 NOTHING_SAID = Attested()
 _nothing_said = lru_cache(256)(Attested)
-NO_WORD = Word()
+NO_TRUST = PeerTrust()
 
 
 def _verification(said: Verstat) -> Verification:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import assert_never
 
-from proxy.call.attestation import NO_WORD, NOTHING_SAID, Attested, Word
+from proxy.call.attestation import NO_TRUST, NOTHING_SAID, Attested, PeerTrust
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
 from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, has_only_from, remote_party
@@ -66,10 +66,10 @@ class Identity:
     """What else the caller's trunk says; for the screening only."""
 
     @classmethod
-    def of(cls, invite: Request, *, trusted: bool = False, word: Word = NO_WORD) -> Identity:
+    def of(cls, invite: Request, *, trusted: bool = False, trust: PeerTrust = NO_TRUST) -> Identity:
         """The caller of an INVITE; `trusted`: whether its sender belongs to our trust domain (RFC 3325 §2.3).
 
-        `word`: what else the sender is trusted with. From anybody else, only From is taken, and a wish for
+        `trust`: what else the sender is trusted with. From anybody else, only From is taken, and a wish for
         privacy, which can only hide.
         """
         sender, plain = invite.sender, has_only_from(invite.headers)
@@ -78,13 +78,13 @@ class Identity:
         hops = MAX_FORWARDS if left is None else max(left - 1, 0)
         diverted_from = _diverted_from(invite) if trusted else None
         if _hidden(sender) if plain else _withheld(invite, sender, trusted):
-            attested = Attested.of(invite, word, None, withheld=True)
+            attested = Attested.of(invite, trust, None, withheld=True)
             return cls(None, None, hops, withheld=True, diverted_from=diverted_from, attested=attested)
         number, name = None, ""
         for each in _vouched(invite) if trusted else ():
             number, name = number or _number(each) or None, name or _name(each)
         known, name = number or _number(sender), name or _name(sender)
-        attested = Attested.of(invite, word, known, withheld=False)
+        attested = Attested.of(invite, trust, known, withheld=False)
         withheld, vouched = False, number is not None
         return cls(known, name or None, hops, withheld, vouched, diverted_from, sender.raw_uri, attested)
 

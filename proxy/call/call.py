@@ -12,15 +12,15 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from proxy.call.agent import call_agent, wanted
-from proxy.call.attestation import Word
+from proxy.call.attestation import PeerTrust
 from proxy.call.border import Identity
 from proxy.call.caller import Reception
 from proxy.call.caller_info import who_calls
-from proxy.call.context import Surroundings
-from proxy.call.destinations import Places
+from proxy.call.context import CallContext
+from proxy.call.destinations import DestinationQueue
 from proxy.call.fallback import Fallback
 from proxy.call.identity import Introduction
-from proxy.call.journal import Scribe
+from proxy.call.journal import Journal
 from proxy.call.legs import Legs
 from proxy.call.loop_detection import comes_round
 from proxy.call.outcome import (
@@ -39,7 +39,7 @@ from proxy.call.routing import Destination, Number
 from proxy.call.transfer import Transfers
 from proxy.call.waiting import EndOf, meanwhile
 from proxy.call.whisper import Whisper
-from proxy.call.whisper_text import Announced
+from proxy.call.whisper_text import Announcement
 from proxy.media.interface import MediaSession
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request
@@ -68,49 +68,60 @@ class Call:
     """One call: its legs, its record, and everything that is done with the caller."""
 
     __slots__ = (
-        "__weakref__", "_agent", "_around", "_identity", "_legs", "_number",
-        "_reception", "_screening", "_scribe", "_transfers", "_trunk", "_who", "record",
+        "__weakref__",
+        "_agent",
+        "_context",
+        "_identity",
+        "_journal",
+        "_legs",
+        "_number",
+        "_reception",
+        "_screening",
+        "_transfers",
+        "_trunk",
+        "_who",
+        "record",
     )  # fmt: skip
 
     def __init__(
         self,
-        around: Surroundings,
+        context: CallContext,
         name: str,
         number: Number,
         media: MediaSession,
         invite: Request,
-        word: Word,
+        trust: PeerTrust,
     ) -> None:
-        """`word`: what the sender of the INVITE is trusted to say about the caller."""
-        self._around, self._number = around, number
-        self._identity = caller = Identity.of(invite, trusted=word.trusted, word=word)
-        clock = clock_from(around.wall_clock(), asyncio.get_running_loop().time)
+        """`trust`: what the sender of the INVITE is trusted to say about the caller."""
+        self._context, self._number = context, number
+        self._identity = caller = Identity.of(invite, trusted=trust.trusted, trust=trust)
+        clock = clock_from(context.wall_clock(), asyncio.get_running_loop().time)
         self.record = CallRecord(name, caller.number, number.dialed, clock(), caller.name)
-        self._scribe = Scribe(self.record, clock, around.feed, around.log)
-        self._legs = Legs(around.core, media, self._scribe)
-        self._reception = Reception(around, number, self._legs, name)
-        self._trunk = word.trunk
+        self._journal = Journal(self.record, clock, context.feed, context.log)
+        self._legs = Legs(context.core, media, self._journal)
+        self._reception = Reception(context, number, self._legs, name)
+        self._trunk = trust.trunk
         self._screening: Screening | None = None
         self._agent: Leg | None = None
 
     async def run(self, invite: ServerTransaction) -> CallRecord:
         """Have the call screened, ring the phone, bridge, and end; returns the finished record."""
         try:
-            srtp = self._around.srtp(self._trunk)
+            srtp = self._context.srtp(self._trunk)
             with self._legs.leg("caller", peer=self._identity.uri, srtp=srtp) as caller:
-                caller.credentials = self._around.credentials(self._trunk)
+                caller.credentials = self._context.credentials(self._trunk)
                 self._reception.invited(caller, invite)
                 del invite  # the leg holds it from here on
                 async with caller.up():
                     if self._admitted(caller):
-                        await self._follow(await self._around.screener.plan(self._who))
+                        await self._follow(await self._context.screener.plan(self._who))
         except LegEnded as end:
-            self._scribe.ended_by(end)
+            self._journal.ended_by(end)
             if end.leg.name == "caller":
                 self._news(News.CALLER_LEFT)
         finally:
             self._reception.close()
-            self._scribe.close(self._screening)
+            self._journal.close(self._screening)
         return self.record
 
     def _fallback(self) -> Fallback:
@@ -132,7 +143,7 @@ class Call:
 
     def wished(self, wish: str, who: str) -> None:
         """Record a command that the user gave for this call; `who` names the user."""
-        self._scribe.step(wish, who)
+        self._journal.step(wish, who)
 
     # The plan: what to do with this caller.
 
@@ -146,7 +157,7 @@ class Call:
         return True
 
     async def _follow(self, plan: Plan) -> None:
-        self._scribe.planned(plan, self._who)
+        self._journal.planned(plan, self._who)
         if isinstance(plan, Refuse):
             return self._reception.refuse(plan)
         if isinstance(plan, Ask):
@@ -173,21 +184,21 @@ class Call:
             return await self._fallback().not_admitted(why)
         # The signature is verified only once: by now it may be too old.
         self._who = replace(self._who, challenged=True, verification=self.record.verification, signed=None)
-        await self._follow(await self._around.screener.plan(self._who))
+        await self._follow(await self._context.screener.plan(self._who))
 
     # The agent.
 
     async def _screened(self, ask: Ask) -> None:
         """Let the agent talk to the caller until there is a verdict; go on without one if the agent fails."""
-        self._scribe.follow(ask.screening)
+        self._journal.follow(ask.screening)
         called = self._number.agent
         assert called is not None
         with self._legs.leg("agent", peer=called.uri, takes_refer=True, srtp=called.srtp) as agent:
-            self._agent, self._transfers = agent, Transfers(self._number, self._scribe)
+            self._agent, self._transfers = agent, Transfers(self._number, self._journal)
             agent.ended.add_done_callback(lambda ended: ask.screening.tell(News.AGENT_LEFT))
             without: str | None = "the agent is down: it fails its probes"
-            if not self._around.down(f"agent:{called.name}"):
-                without = await call_agent(agent, called, ask, self._introduction(), self._scribe)
+            if not self._context.down(f"agent:{called.name}"):
+                without = await call_agent(agent, called, ask, self._introduction(), self._journal)
             if without is None:
                 without = await self._conversation(agent, ask.screening)
             if without is not None:
@@ -211,20 +222,20 @@ class Call:
                     if await self._referred(step):
                         return None
                 case Connect():
-                    self._scribe.decided("ALLOW", "verdict", step)
+                    self._journal.decided("ALLOW", "verdict", step)
                     self._transfers.foregone(screening.decided)
                     if await self._ring(self._number.called(step.to), "verdict"):
                         return None
                 case Decline():
-                    self._scribe.decided("REJECT", "verdict", step)
-                    self._scribe.settle(Result.DECLINED, step.reason)
+                    self._journal.decided("REJECT", "verdict", step)
+                    self._journal.settle(Result.DECLINED, step.reason)
                     return None
                 case TakeMessage():
-                    self._scribe.decided("VOICEMAIL", "verdict", step)
+                    self._journal.decided("VOICEMAIL", "verdict", step)
                     if step.message is None:
                         await self._fallback().message(step.reason)
                     else:
-                        self._scribe.noted(step.message)
+                        self._journal.noted(step.message)
                     return None
                 case Undecided(reason):
                     return reason
@@ -234,7 +245,7 @@ class Call:
     async def _referred(self, place: Destination) -> bool:
         """Ring the destination that a REFER has selected; returns whether the call is over."""
         decided = self._screening.decided if self._screening else None
-        self._scribe.decided("ALLOW", "refer", decided)
+        self._journal.decided("ALLOW", "refer", decided)
         named = isinstance(decided, Connect) and decided.to is not None and decided.to == place.name
         return await self._ring([place] if named else self._number.rung_for(place), "refer")
 
@@ -247,7 +258,7 @@ class Call:
         call: True if that settled it (a voicemail, a block), False if the caller still needs something else.
         """
         self._reception.phone_tried = True
-        self._scribe.rung_by(trigger)
+        self._journal.rung_by(trigger)
         whisper = self._whisper(trigger)
         if whisper is None:
             taken = await self._reached(places, whisper)
@@ -262,10 +273,12 @@ class Call:
     async def _reached(self, places: Sequence[Destination], whisper: Whisper | None) -> Leg | SipError:
         """Return the phone that took the call, connected with the caller; or the failure of the last one."""
         failure: SipError = TransportFailed("no destination is configured")
-        around, reception, agent = self._around, self._reception, self._agent
+        context, reception, agent = self._context, self._reception, self._agent
         clock = asyncio.get_running_loop().time
-        queue = Places(self._number, places, down=around.down, patience=around.patience, clock=clock)
-        ringing = Ringing(around, self._number, self._legs, self._introduction(), queue, whisper)
+        queue = DestinationQueue(
+            self._number, places, down=context.down, backoff=context.backoff, clock=clock
+        )
+        ringing = Ringing(context, self._number, self._legs, self._introduction(), queue, whisper)
         while group := queue.together():
             reception.company.rings(answered=reception.answered, alone=agent is None and len(group) == 1)
             rung = ringing.answered(group)
@@ -300,38 +313,38 @@ class Call:
                 await self._fallback().message(str(failure))
             case Unwanted():
                 answered = self._reception.answered
-                self._scribe.settle(Result.DECLINED if answered else Result.REFUSED, str(failure))
+                self._journal.settle(Result.DECLINED if answered else Result.REFUSED, str(failure))
                 self._reception.caller.end(EndReason.BLOCKED if answered else EndReason.UNWANTED)
         return spoken_for
 
     def _introduction(self) -> Introduction:
         """Make the INVITEs to the other legs, which say who calls."""
-        around, step = self._around, self._scribe.step
-        return Introduction(self._identity, self._number.dialed, around.host, around.refusals, step)
+        context, step = self._context, self._journal.step
+        return Introduction(self._identity, self._number.dialed, context.host, context.refusals, step)
 
     def _whisper(self, trigger: str) -> Whisper | None:
         """The announcement to whoever picks up a phone; None if there is nothing to announce."""
-        tape, unscreened = self._reception.tape, trigger == "failure"
-        recorded = tape is not None and tape.announced
+        recorder, unscreened = self._reception.recorder, trigger == "failure"
+        recorded = recorder is not None and recorder.announced
         if not (self._number.announces or unscreened or recorded):
             return None
-        announced = Announced.of(
+        announced = Announcement.of(
             self._identity,
             self._screening.decided if self._screening else None,
             unscreened=unscreened, recorded=recorded, keys=self._number.whisper_keys,
         )  # fmt: skip
         return Whisper(
-            self._legs.media, self._around.speech, self._number, announced, self._asked, self._wishes
+            self._legs.media, self._context.speech, self._number, announced, self._asked, self._wishes
         )
 
     def _wishes(self, wish: Wish) -> None:
         """Block or trust this caller from now on: a key was pressed at the phone."""
-        self._scribe.step(f"{wish.value} wished", "by a key, at the phone")
-        self._around.screener.remember(self._who, wish)
+        self._journal.step(f"{wish.value} wished", "by a key, at the phone")
+        self._context.screener.remember(self._who, wish)
 
     def _asked(self, phone: Leg) -> None:
         """A phone was picked up and hears who calls; the agent is sent a 183 meanwhile (RFC 3515 §2.4.5)."""
-        self._scribe.step("picked up", f"{phone.name} is told who calls")
+        self._journal.step("picked up", f"{phone.name} is told who calls")
         self._reception.company.picked_up(phone, answered=self._reception.answered)
         if self._agent is not None:
             self._transfers.progress(183)
@@ -347,7 +360,7 @@ class Call:
             self._tell(200, News.CONNECTED)
             self._agent.end(EndReason.TRANSFERRED)
             del self._transfers
-        self._scribe.settle(Result.BRIDGED, "the caller talked to the phone")
+        self._journal.settle(Result.BRIDGED, "the caller talked to the phone")
         del self._who, self._identity  # not needed while they talk, which may take hours
 
     def _tell(self, status: int, news: News) -> None:
@@ -364,7 +377,7 @@ class Call:
 
     async def _unscreened(self, why: str, then: OnFailure) -> None:
         """Fail open, as configured by `then`: the caller never sits in silence because a vendor is down."""
-        self._scribe.step("unscreened", why)
+        self._journal.step("unscreened", why)
         rings = then in (OnFailure.RING, OnFailure.CHALLENGE) and not self._reception.phone_tried
         challenges = rings and then is OnFailure.CHALLENGE and not self._who.challenged
         if challenges and not await self._fallback().challenge(why):

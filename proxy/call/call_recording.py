@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxy.call.journal import Scribe
+from proxy.call.journal import Journal
 from proxy.media.interface import MediaRefused, MediaSession, Recording
 from proxy.media.speech import RECORDED, RecordedPrompts, Speech, SpeechFailed, speak_within
 
@@ -12,11 +12,11 @@ SPEECH_PATIENCE_S = 1.0
 """How long text to speech may take for the announcement before the recorded prompt is played instead."""
 
 
-class Tape:
+class CallRecorder:
     """Records one call from answer to end, in stereo: the caller left, what the caller hears right."""
 
-    def __init__(self, media: MediaSession, scribe: Scribe, path: Path) -> None:
-        self._media, self._scribe, self._path = media, scribe, path
+    def __init__(self, media: MediaSession, journal: Journal, path: Path) -> None:
+        self._media, self._journal, self._path = media, journal, path
         self._recording: Recording | None = None
         self._told = False
         media.plain()
@@ -31,9 +31,9 @@ class Tape:
         try:
             self._recording = self._media.record_both("caller", self._path)
         except OSError as error:
-            self._scribe.broken("not recorded", error)
+            self._journal.broken("not recorded", error)
         except MediaRefused as refusal:
-            self._scribe.step("not recorded", refusal.reason)
+            self._journal.step("not recorded", refusal.reason)
 
     async def announce(self, speech: Speech, text: str, language: str) -> None:
         """Tell the caller that the call is recorded; if nothing can be played, stop recording."""
@@ -42,19 +42,19 @@ class Tape:
         try:
             clip = await speak_within(SPEECH_PATIENCE_S, speech, text, language)
         except SpeechFailed as failure:
-            self._scribe.step("announcement not spoken", str(failure))
+            self._journal.step("announcement not spoken", str(failure))
             try:
                 clip = await RecordedPrompts().spoken(RECORDED, language)
             except SpeechFailed as worse:
                 self._recording.close(keep=False)
                 self._recording = None
-                return self._scribe.broken("not recorded", worse)
+                return self._journal.broken("not recorded", worse)
         await self._media.play("caller", clip)
         self._told = True
-        self._scribe.announced()
+        self._journal.announced()
 
     def close(self) -> None:
         """Finish the file at the end of the call."""
         recording, self._recording = self._recording, None
         if recording is not None:
-            self._scribe.taped(recording.path, recording.close())
+            self._journal.taped(recording.path, recording.close())

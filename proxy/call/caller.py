@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from proxy.call.call_recording import Tape
-from proxy.call.context import Surroundings
-from proxy.call.direct_signalling import Switch
+from proxy.call.call_recording import CallRecorder
+from proxy.call.context import CallContext
+from proxy.call.direct_signalling import DirectSignalling
 from proxy.call.legs import Legs
-from proxy.call.media_watch import Listening
+from proxy.call.media_watch import MediaWatch
 from proxy.call.outcome import REFUSED_BY, Result
 from proxy.call.routing import Number
 from proxy.call.sound import Company
@@ -21,38 +21,38 @@ class Reception:
     """The caller's side of one call. Call `invited` first and `close` last."""
 
     __slots__ = (
-        "_listening",
+        "_media_watch",
         "answered",
-        "around",
         "caller",
         "company",
+        "context",
+        "direct_signalling",
         "failed",
         "legs",
         "number",
         "phone_tried",
-        "switch",
-        "tape",
+        "recorder",
     )
 
     caller: Leg
 
-    def __init__(self, around: Surroundings, number: Number, legs: Legs, name: str) -> None:
+    def __init__(self, context: CallContext, number: Number, legs: Legs, name: str) -> None:
         """`name`: the call's name."""
-        self.around, self.number, self.legs = around, number, legs
+        self.context, self.number, self.legs = context, number, legs
         self.company = Company(legs.media, number.sound)
-        self.switch = Switch.of(legs)
-        self.tape: Tape | None = None
+        self.direct_signalling = DirectSignalling.of(legs)
+        self.recorder: CallRecorder | None = None
         """None where the call is not recorded."""
         if number.record:
-            path = around.recording_dir / f"{name}.wav"
-            self.tape = Tape(legs.media, legs.scribe, path)
+            path = context.recording_dir / f"{name}.wav"
+            self.recorder = CallRecorder(legs.media, legs.journal, path)
         self.answered = False
         """Whether the caller's INVITE was answered, or is about to be."""
         self.phone_tried = False
         """Whether any phone was rung for the caller."""
         self.failed = 0
         """The SIP status with which the last attempt at the phones failed; 0 before that."""
-        self._listening: Listening | None = None
+        self._media_watch: MediaWatch | None = None
 
     def invited(self, caller: Leg, invite: ServerTransaction) -> None:
         """Take over the caller's leg and its INVITE."""
@@ -69,9 +69,9 @@ class Reception:
             return
         self.company.ringing(self.caller)
         number = self.number
-        if self.tape is not None and number.announcement is not None:
+        if self.recorder is not None and number.announcement is not None:
             await self.answer(None)
-            await self.tape.announce(self.around.speech, number.announcement, number.language)
+            await self.recorder.announce(self.context.speech, number.announcement, number.language)
             self.legs.media.ringback("caller", True)
 
     async def answer(self, other: str | None, *, speaks: bool = True) -> None:
@@ -79,7 +79,7 @@ class Reception:
 
         `other`: the name of that leg; None connects nobody. `speaks`: whether it will speak at once; if not,
         ringback is played until it does. Raises one of NOT_TAKEN if the media of a caller who was answered
-        before cannot be moved to the other leg (see `Switch`).
+        before cannot be moved to the other leg (see `DirectSignalling`).
         """
         if other is not None:
             self.legs.media.join("caller", other)
@@ -88,37 +88,37 @@ class Reception:
         else:
             self.company.until_heard()
         if self.answered:
-            return await self.switch.settled() if self.switch is not None else None
+            return await self.direct_signalling.settled() if self.direct_signalling is not None else None
         self.answered = True
-        self._listening = Listening(self.legs, self.around.hearing)
+        self._media_watch = MediaWatch(self.legs, self.context.media_watch)
         try:
             await self.caller.answer()
         except OfferRefused as refusal:
             self.turn_away(refusal)
             raise LegEnded(self.caller, self.caller.ended.result()) from refusal
-        self.legs.scribe.answered("caller")
-        if self.tape is not None:
-            self.tape.begin()
+        self.legs.journal.answered("caller")
+        if self.recorder is not None:
+            self.recorder.begin()
 
     def turn_away(self, refusal: OfferRefused) -> None:
         """Refuse the caller's offer: no media can be agreed on, or no port is free."""
-        self.legs.scribe.step("turned away", str(refusal))
-        self.legs.scribe.settle(Result.REFUSED, str(refusal))
+        self.legs.journal.step("turned away", str(refusal))
+        self.legs.journal.settle(Result.REFUSED, str(refusal))
         ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
-        self.caller.end(ends, refusal.told(self.around.host))
+        self.caller.end(ends, refusal.told(self.context.host))
 
     def refuse(self, plan: Refuse) -> None:
         """Reject the caller as planned; a 608 says where to complain (RFC 8688 §3.2)."""
         settled = Result.DECLINED if self.answered else Result.REFUSED
-        self.legs.scribe.settle(settled, plan.reason or plan.why.value)
+        self.legs.journal.settle(settled, plan.reason or plan.why.value)
         card = self.number.reject_card if plan.status == 608 else None
         headers = (("Call-Info", f"<{card}>;purpose=jwscard"),) if card else ()
         self.caller.end(REFUSED_BY[plan.status], headers)
 
     def close(self) -> None:
         """Release the call's media, and finish its recording."""
-        if self._listening is not None:
-            self._listening.stop()
+        if self._media_watch is not None:
+            self._media_watch.stop()
         self.legs.media.close()
-        if self.tape is not None:
-            self.tape.close()
+        if self.recorder is not None:
+            self.recorder.close()

@@ -70,10 +70,10 @@ class Capacity:
         trunks: Mapping[str, Limit] | None = None,
         numbers: Mapping[str, Limit] | None = None,
         trunk_of: Callable[[Flow], str | None] = lambda flow: None,
-        strain: Callable[[], str | None] = lambda: None,
+        overload: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`draw(low, high)` picks a random time; `strain` says why the process is overloaded, or None."""
-        self._clock, self._draw, self._trunk_of, self._strain = clock, draw, trunk_of, strain
+        """`draw(low, high)` picks a random time; `overload` says why the process is overloaded, or None."""
+        self._clock, self._draw, self._trunk_of, self._overload = clock, draw, trunk_of, overload
         self._overall = Account("all trunks", overall)
         self._everybodys: tuple[Account, ...] = (self._overall,)
         self._trunks = _accounts(trunks, lambda name: f"trunk {name}")
@@ -86,7 +86,7 @@ class Capacity:
 
     def sheds(self, flow: Flow) -> int | None:
         """Whether a new call is rejected before it is parsed: its Retry-After in seconds, or None."""
-        if why := self._strain():
+        if why := self._overload():
             return self._away("strain", why, LATER_S)
         if self._alike and self._overall.live < self._overall.most:
             return None

@@ -10,7 +10,7 @@ MARK = "tls:"
 """Prefix of a certificate name among the sources of a trunk (setting ``from``)."""
 
 
-class Certified:
+class CertificateTrunks:
     """Certificate names, and the trunk that each stands for."""
 
     def __init__(self, sources: Mapping[str, Sequence[str]]) -> None:

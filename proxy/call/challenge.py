@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from proxy.call.journal import Scribe
-from proxy.call.phrases import words_of
+from proxy.call.journal import Journal
+from proxy.call.phrases import phrases_for
 from proxy.call.waiting import first
 from proxy.media.clip import Clip
 from proxy.media.interface import MediaSession
@@ -45,12 +45,12 @@ class Challenge:
         media: MediaSession,
         speech: Speech,
         language: str,
-        scribe: Scribe,
+        journal: Journal,
         bits: Callable[[int], int],
     ) -> None:
         """`bits(n)` returns n random bits."""
         self._terms, self._media, self._speech = terms, media, speech
-        self._language, self._scribe, self._bits = language, scribe, bits
+        self._language, self._journal, self._bits = language, journal, bits
 
     async def passed(self) -> bool:
         """Whether the caller presses the right key within the allowed tries, each for another key."""
@@ -59,26 +59,26 @@ class Challenge:
         for number in range(self._terms.tries):
             key = self._another(than=key)
             try:
-                texts = [words_of(of).challenge(key, again=number > 0) for of in (self._language, "en")]
+                texts = [phrases_for(of).challenge(key, again=number > 0) for of in (self._language, "en")]
                 clip = await self._clip(*texts)
             except SpeechFailed as failure:
-                self._scribe.broken("challenge not possible", failure)
+                self._journal.broken("challenge not possible", failure)
                 return False
-            self._scribe.log.debug("challenged", key=key)
+            self._journal.log.debug("challenged", key=key)
             pressed = await self._pressed(clip)
             if pressed == key:
                 await asyncio.sleep(KEY_UP_S)
-                self._scribe.challenge_passed(clock() - began)
+                self._journal.challenge_passed(clock() - began)
                 return True
-            self._scribe.step("challenge", "a wrong key" if pressed else "no key was pressed")
+            self._journal.step("challenge", "a wrong key" if pressed else "no key was pressed")
         return False
 
     async def goodbye(self) -> None:
         """Say goodbye to a caller who has failed."""
         try:
-            clip = await self._clip(words_of(self._language).goodbye, GOODBYE)
+            clip = await self._clip(phrases_for(self._language).goodbye, GOODBYE)
         except SpeechFailed as failure:
-            return self._scribe.step("goodbye not spoken", str(failure))
+            return self._journal.step("goodbye not spoken", str(failure))
         await self._media.play("caller", clip)
 
     def _another(self, *, than: str) -> str:
@@ -90,7 +90,7 @@ class Challenge:
         try:
             return await speak_within(PATIENCE_S, self._speech, text, self._language)
         except SpeechFailed as failure:
-            self._scribe.step("challenge not spoken", str(failure))
+            self._journal.step("challenge not spoken", str(failure))
             return await RecordedPrompts().spoken(recorded, self._language)
 
     async def _pressed(self, clip: Clip) -> str | None:

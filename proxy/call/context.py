@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.call.attestation import NO_WORD, Word
-from proxy.call.destination_caps import Tolls
-from proxy.call.destinations import Patience
+from proxy.call.attestation import NO_TRUST, PeerTrust
+from proxy.call.destination_caps import DestinationCaps
+from proxy.call.destinations import Backoff
 from proxy.call.feed import Feed
 from proxy.call.identity import Refusals
 from proxy.call.journal import LOG, Log
-from proxy.call.media_watch import Hearing
+from proxy.call.media_watch import MediaWatchSettings
 from proxy.call.record import WallClock
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.speech import RecordedPrompts, Speech
@@ -26,7 +26,7 @@ from screening.contract import Screener
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class CallContext:
     """The services and settings that all calls share; the defaults are for tests."""
 
     core: UserAgentCore
@@ -38,22 +38,24 @@ class Surroundings:
     recording_dir: Path = Path("recordings")
     speech: Speech = field(default_factory=RecordedPrompts)
     """Text to speech, for announcements and prompts."""
-    tolls: Tolls = field(default_factory=lambda: Tolls(lambda: asyncio.get_running_loop().time()))
+    destination_caps: DestinationCaps = field(
+        default_factory=lambda: DestinationCaps(lambda: asyncio.get_running_loop().time())
+    )
     phones: Phones = nobody
     """The contacts of a registered phone, by its name."""
     arrivals: Arrivals = field(default_factory=Arrivals)
     """Notifies of phones that register while a call rings."""
     down: Callable[[str], bool] = lambda name: False
     """Whether a peer (`agent:NAME` or `trunk:NAME`) fails its probes."""
-    patience: Patience = field(default_factory=Patience)
-    word: Callable[[Flow], Word] = lambda flow: NO_WORD
+    backoff: Backoff = field(default_factory=Backoff)
+    trust_of: Callable[[Flow], PeerTrust] = lambda flow: NO_TRUST
     """What the peer at the other end of a flow is trusted to say about callers."""
     srtp: Callable[[str], SrtpPolicy] = lambda trunk: SrtpPolicy.ACCEPT
     """The SRTP policy for callers of a trunk, by its name; `""` for callers of no trunk."""
     credentials: Callable[[str], DigestClient | None] = lambda trunk: None
     """The credentials for a trunk that challenges our requests within a call that it sent us, by its name."""
     refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
-    hearing: Hearing = field(default_factory=Hearing)
+    media_watch: MediaWatchSettings = field(default_factory=MediaWatchSettings)
     log: Log = field(default_factory=LOG.bind)
     """The logger that each call binds its name to; binding one already bound is three times faster."""
     feed: Feed | None = None

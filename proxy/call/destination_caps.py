@@ -10,7 +10,7 @@ from proxy.transport.flow import TransportFailed
 HOUR_S = 3600.0
 
 
-class Tolls:
+class DestinationCaps:
     """Counts the calls of the last hour by destination; these are configured, so there are few."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -25,7 +25,7 @@ Note = tuple[str, str]
 """A step for the journal, and its reason."""
 
 
-class Patience:
+class Backoff:
     """Remembers destinations that sent a Retry-After (RFC 3261 §20.33); shared by all calls."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Patience:
         return self._until.get(place.uri, now) > now
 
 
-class Places:
+class DestinationQueue:
     """The queue of destinations for one attempt to reach a phone; each is handed out once."""
 
     def __init__(
@@ -54,11 +54,11 @@ class Places:
         wanted: Sequence[Destination],
         *,
         down: Callable[[str], bool],
-        patience: Patience,
+        backoff: Backoff,
         clock: Callable[[], float],
     ) -> None:
         """`down`: whether a trunk fails its probes; its destinations are skipped if there are others."""
-        self._number, self._patience, self._clock = number, patience, clock
+        self._number, self._backoff, self._clock = number, backoff, clock
         self._waiting = list(wanted) if len(wanted) == 1 else self._in_order(wanted, down)
         self._given: list[Destination] = []
         self._redirects = 0
@@ -70,7 +70,7 @@ class Places:
         named = list(once.values())
         standing = [place for place in named if not (place.trunk and down(f"trunk:{place.trunk.name}"))]
         now = self._clock()
-        return sorted(standing or named, key=lambda place: self._patience.later(place, now))
+        return sorted(standing or named, key=lambda place: self._backoff.later(place, now))
 
     def __iter__(self) -> Iterator[Destination]:
         """Hand out destinations one by one; a redirection may add more meanwhile."""
@@ -87,7 +87,7 @@ class Places:
 
     def refused(self, place: Destination, failure: SipError) -> Note | None:
         """A destination did not take the call; returns a note for the journal if that changes the queue."""
-        self._patience.asked(place, failure, self._clock())
+        self._backoff.asked(place, failure, self._clock())
         if isinstance(failure, Rejected) and 300 <= failure.status < 400:
             return self._redirected(failure.response)
         return None

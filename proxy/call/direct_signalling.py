@@ -27,17 +27,17 @@ PASSED_ON = frozenset({403, 415, 480, 486, 488, 491, 500, 503, 603, 606})
 """Statuses of one leg's refusal that are passed on to the leg whose offer it was; all others become 500."""
 
 
-class Switch:
+class DirectSignalling:
     """Renegotiates the media of one call's legs, so that audio flows directly between their peers."""
 
     def __init__(self, media: DirectSession, legs: Legs) -> None:
-        self._media, self._legs, self._step = media, legs, legs.scribe.step
+        self._media, self._legs, self._step = media, legs, legs.journal.step
         self._working: asyncio.Future[None] | None = None
         self._failure: SipError | None = None
         media.signalling = self
 
     @classmethod
-    def of(cls, legs: Legs) -> Switch | None:
+    def of(cls, legs: Legs) -> DirectSignalling | None:
         """For these legs; None if their audio is relayed by us."""
         return cls(legs.media, legs) if isinstance(legs.media, DirectSession) else None
 

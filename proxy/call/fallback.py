@@ -13,41 +13,41 @@ from proxy.ua.reason import EndReason
 class Fallback:
     """What the caller of one call gets instead of somebody to talk to. Ends the agent's leg, if any."""
 
-    __slots__ = ("_around", "_legs", "_name", "_number", "_reception")
+    __slots__ = ("_context", "_legs", "_name", "_number", "_reception")
 
     def __init__(self, reception: Reception, name: str) -> None:
         """`name`: the call's name, which a message's file gets too."""
         self._reception, self._name = reception, name
-        self._around, self._number, self._legs = reception.around, reception.number, reception.legs
+        self._context, self._number, self._legs = reception.context, reception.number, reception.legs
 
     async def unanswered(self, why: str, then: OnFailure) -> None:
         """Nobody takes the call: take a message, unless `then` says to reject."""
         if then is not OnFailure.REJECT:
             return await self.message(why)
         rung = self._reception.answered or self._reception.phone_tried
-        self._legs.scribe.settle(Result.UNANSWERED if rung else Result.REFUSED, why)
+        self._legs.journal.settle(Result.UNANSWERED if rung else Result.REFUSED, why)
         await self.sorry()
 
     async def message(self, why: str) -> None:
         """Take a voicemail message, until hang-up, silence or the limit."""
         number, legs = self._number, self._legs
         if (refusal := await self._alone()) is not None:
-            legs.scribe.step("voicemail not possible", refusal)
-            legs.scribe.settle(Result.UNANSWERED, why)
+            legs.journal.step("voicemail not possible", refusal)
+            legs.journal.settle(Result.UNANSWERED, why)
             return await self.sorry()
         greeting, language = number.sound.greeting, number.language
-        speech = self._around.speech
-        message = Message(number.voicemail, legs.media, speech, language, legs.scribe, greeting)
-        if not await message.taken(self._around.voicemail_dir / f"{self._name}.wav", why):
+        speech = self._context.speech
+        message = Message(number.voicemail, legs.media, speech, language, legs.journal, greeting)
+        if not await message.taken(self._context.voicemail_dir / f"{self._name}.wav", why):
             await self.sorry()
 
     async def challenge(self, why: str) -> bool:
         """Whether the caller presses the key that is announced; plays ringback after that."""
         legs = self._legs
         if (refusal := await self._alone()) is not None:
-            legs.scribe.step("challenge not possible", refusal)
+            legs.journal.step("challenge not possible", refusal)
             return False
-        legs.scribe.challenged(why)
+        legs.journal.challenged(why)
         if not await self._challenge().passed():
             return False
         legs.media.fill("caller", None)
@@ -59,14 +59,14 @@ class Fallback:
         why = f"no right key was pressed: {why}"
         if not self._number.challenge.rejects or not self._reception.answered:
             return await self.message(why)
-        self._legs.scribe.settle(Result.DECLINED, why)
+        self._legs.journal.settle(Result.DECLINED, why)
         await self._challenge().goodbye()
 
     def _challenge(self) -> Challenge:
         number, legs = self._number, self._legs
         bits = legs.core.ids.bits
-        speech = self._around.speech
-        return Challenge(number.challenge, legs.media, speech, number.language, legs.scribe, bits)
+        speech = self._context.speech
+        return Challenge(number.challenge, legs.media, speech, number.language, legs.journal, bits)
 
     async def _alone(self) -> str | None:
         """Answer the caller, connected with us alone; returns why that is not possible, or None."""
@@ -88,5 +88,5 @@ class Fallback:
         busy = reception.failed in (486, GLOBAL_FAILURE)
         if not reception.answered:
             return reception.caller.end(EndReason.BUSY if busy else EndReason.UNANSWERED)
-        self._legs.scribe.step("caller told", reception.company.told(busy=busy))
+        self._legs.journal.step("caller told", reception.company.told(busy=busy))
         await reception.company.sorry(busy=busy)

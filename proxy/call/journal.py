@@ -61,7 +61,7 @@ def _answered(leg: str) -> str:
     return f"{leg} answered"
 
 
-class Scribe:
+class Journal:
     """The only writer of a call's record, of its log lines and of its events."""
 
     __slots__ = ("_feed", "_record", "_wall_clock", "log")

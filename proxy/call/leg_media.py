@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.call.journal import Scribe
+from proxy.call.journal import Journal
 from proxy.media.audio_line import nothing_taken
 from proxy.media.interface import MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
@@ -19,10 +19,10 @@ UNABLE = (MediaRefused, NoPortFree)
 class LegMedia:
     """One leg's view of the call's media session; translates its errors to OfferRefused with a status."""
 
-    __slots__ = ("_leg", "_scribe", "_session", "_told", "_unanswered")
+    __slots__ = ("_journal", "_leg", "_session", "_told", "_unanswered")
 
-    def __init__(self, session: MediaSession, leg: str, policy: SrtpPolicy, scribe: Scribe) -> None:
-        self._session, self._leg, self._scribe = session, leg, scribe
+    def __init__(self, session: MediaSession, leg: str, policy: SrtpPolicy, journal: Journal) -> None:
+        self._session, self._leg, self._journal = session, leg, journal
         self._told: str | None = _NOT_YET if policy is _OFFER else None
         """The SRTP suite that was logged last; None if it is plain RTP, and that is expected or logged."""
         self._unanswered = False
@@ -74,16 +74,16 @@ class LegMedia:
     def concede(self) -> bool:
         if not self._session.concede(self._leg):
             return False
-        self._scribe.step("offer refused", f"{self._leg} is called again with another")
+        self._journal.step("offer refused", f"{self._leg} is called again with another")
         return True
 
     def _tell(self, suite: str | None) -> None:
         """Log how the leg's audio is protected: it has changed, or is not what we asked for."""
         self._told = suite
         if suite is None:
-            self._scribe.step("audio not protected", f"{self._leg} takes no SRTP")
+            self._journal.step("audio not protected", f"{self._leg} takes no SRTP")
         else:
-            self._scribe.log.info("audio protected", leg=self._leg, suite=suite)
+            self._journal.log.info("audio protected", leg=self._leg, suite=suite)
 
     def pressed(self, digit: str, seconds: float) -> None:
         self._session.pressed(self._leg, digit, seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from proxy.call.journal import Scribe
+from proxy.call.journal import Journal
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import LegRecord
 from proxy.media.interface import MediaSession
@@ -29,10 +29,10 @@ class Legs:
     It is itself the callback for the end of each leg: a bound method per leg would double what a leg costs.
     """
 
-    __slots__ = ("_standing", "core", "media", "scribe")
+    __slots__ = ("_standing", "core", "journal", "media")
 
-    def __init__(self, core: UserAgentCore, media: MediaSession, scribe: Scribe) -> None:
-        self.core, self.media, self.scribe = core, media, scribe
+    def __init__(self, core: UserAgentCore, media: MediaSession, journal: Journal) -> None:
+        self.core, self.media, self.journal = core, media, journal
         self._standing: dict[Latch[EndReason], tuple[Leg, LegRecord | None]] = {}
         """The legs of the call in the order they were begun, by the latch of their end.
 
@@ -41,16 +41,16 @@ class Legs:
 
     def leg(
         self, name: str, *, peer: str, takes_refer: bool = False, srtp: SrtpPolicy = SrtpPolicy.ACCEPT
-    ) -> Stretch:
+    ) -> LegScope:
         """Begin a leg for the time of a ``with`` block; legs begun within the block are ended before it."""
-        return Stretch(self, self.begin(name, peer, srtp, takes_refer=takes_refer))
+        return LegScope(self, self.begin(name, peer, srtp, takes_refer=takes_refer))
 
     def begin(self, name: str, peer: str, srtp: SrtpPolicy, *, takes_refer: bool = False) -> Leg:
         """Begin a leg, which lasts until `end_after` or its peer ends it; its media are released then."""
-        scribe = self.scribe
-        media = LegMedia(self.media, name, srtp, scribe)
-        leg = Leg(name, self.core, media, takes_refer=takes_refer, log=scribe.log)
-        self._standing[leg.ended] = leg, scribe.began(name, peer)
+        journal = self.journal
+        media = LegMedia(self.media, name, srtp, journal)
+        leg = Leg(name, self.core, media, takes_refer=takes_refer, log=journal.log)
+        self._standing[leg.ended] = leg, journal.began(name, peer)
         leg.ended.add_done_callback(self)
         return leg
 
@@ -110,13 +110,13 @@ class Legs:
             return
         self._standing[ended] = leg, None
         entry.call_ids = leg.call_ids
-        self.scribe.leg_ended(entry, ended.result(), leg.peer_reason)
+        self.journal.leg_ended(entry, ended.result(), leg.peer_reason)
         if (quality := self.media.quality(leg.name)) is not NO_AUDIO:
-            self.scribe.heard(entry, quality)
+            self.journal.heard(entry, quality)
         self.media.release(leg.name)
 
 
-class Stretch:
+class LegScope:
     """One leg, for the time of a ``with`` block."""
 
     __slots__ = ("_leg", "_legs")

@@ -21,7 +21,7 @@ STOPPED = "its packets came and then stopped: its network, a NAT that forgot it,
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class MediaWatchSettings:
     """Settings of the media watch, and the timer that all calls share."""
 
     inactivity_s: float = 0.0
@@ -31,26 +31,26 @@ class Hearing:
     rounds: RtcpTimer = field(default_factory=RtcpTimer)
 
 
-class Listening:
+class MediaWatch:
     """Watches one call and its legs, every five seconds from its answer on."""
 
-    __slots__ = ("_hearing", "_legs")
+    __slots__ = ("_legs", "_settings")
 
-    def __init__(self, legs: Legs, hearing: Hearing) -> None:
-        self._legs, self._hearing = legs, hearing
-        hearing.rounds.join(self)
+    def __init__(self, legs: Legs, settings: MediaWatchSettings) -> None:
+        self._legs, self._settings = legs, settings
+        settings.rounds.join(self)
 
     def stop(self) -> None:
         """Stop watching: the call is over."""
-        self._hearing.rounds.leave(self)
+        self._settings.rounds.leave(self)
 
     def report(self) -> None:
         """Check every answered leg; called by `RtcpTimer`."""
-        scribe, media, limit_s = self._legs.scribe, self._legs.media, self._hearing.inactivity_s
-        now = scribe.now()
+        journal, media, limit_s = self._legs.journal, self._legs.media, self._settings.inactivity_s
+        now = journal.now()
         if self._too_long(now):
             return self._legs.end_caller(EndReason.TOO_LONG)
-        standing = [(entry, media.quiet_s(entry.name)) for entry in scribe.standing()]
+        standing = [(entry, media.quiet_s(entry.name)) for entry in journal.standing()]
         somebody_speaks = any(quiet_s is not None and quiet_s < WARNED_S for _, quiet_s in standing)
         for entry, quiet_s in standing:
             if quiet_s is None:
@@ -61,13 +61,13 @@ class Listening:
             elif waited_s >= WARNED_S and somebody_speaks:
                 quality = media.quality(entry.name)
                 if quality.spoken_to:
-                    scribe.silent(entry, quality.silent or STOPPED)
+                    journal.silent(entry, quality.silent or STOPPED)
 
     def _too_long(self, now: datetime) -> bool:
-        limit_s = self._hearing.call_limit_s
+        limit_s = self._settings.call_limit_s
         return limit_s > 0 and any(
             entry.name == "caller" and _since(entry.answered, now) >= limit_s
-            for entry in self._legs.scribe.standing()
+            for entry in self._legs.journal.standing()
         )
 
 

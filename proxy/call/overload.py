@@ -25,7 +25,7 @@ def resident_bytes() -> int:
     return 0
 
 
-class Strain:
+class OverloadMonitor:
     """Measures loop lag and memory while `watch` runs; the loop counts as late if two ticks in a row are.
 
     A single late tick is a hiccup, after which the queue is worked off; two mean that more work comes in than

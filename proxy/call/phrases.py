@@ -8,7 +8,7 @@ from proxy.media import speech
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Phrases:
     """The phrases of one language."""
 
     caller: str
@@ -30,7 +30,7 @@ class Words:
 
 
 LANGUAGES = {
-    "en": Words(
+    "en": Phrases(
         speech.FROM,
         speech.WITHHELD,
         speech.PRESS,
@@ -42,7 +42,7 @@ LANGUAGES = {
         speech.WRONG_KEY,
         speech.GOODBYE,
     ),
-    "de": Words(
+    "de": Phrases(
         "Anruf von",
         "jemandem ohne Rufnummer",
         "Drücken Sie die 1, um anzunehmen, die 2 für die Mailbox.",
@@ -54,7 +54,7 @@ LANGUAGES = {
         "Das war nicht die richtige Taste.",
         "Auf Wiederhören.",
     ),
-    "fr": Words(
+    "fr": Phrases(
         "Appel de",
         "quelqu'un sans numéro",
         "Appuyez sur 1 pour accepter, sur 2 pour la messagerie.",
@@ -66,7 +66,7 @@ LANGUAGES = {
         "Ce n'était pas la bonne touche.",
         "Au revoir.",
     ),
-    "es": Words(
+    "es": Phrases(
         "Llamada de",
         "alguien sin número",
         "Pulse 1 para aceptar, 2 para el buzón de voz.",
@@ -81,6 +81,6 @@ LANGUAGES = {
 }
 
 
-def words_of(language: str) -> Words:
+def phrases_for(language: str) -> Phrases:
     """The phrases of a language tag such as ``de`` or ``de-AT``; the English ones if there are none."""
     return LANGUAGES.get(language.partition("-")[0].lower(), LANGUAGES["en"])

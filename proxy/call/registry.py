@@ -9,7 +9,7 @@ import structlog
 
 from proxy.call.call import Call
 from proxy.call.capacity import Account, Capacity
-from proxy.call.context import Surroundings
+from proxy.call.context import CallContext
 from proxy.call.loop_detection import may_come_round
 from proxy.call.record import CallRecord
 from proxy.call.routing import EmergencyCalled, Number, Routing
@@ -27,7 +27,7 @@ class Registry:
 
     def __init__(
         self,
-        around: Surroundings,
+        context: CallContext,
         routing: Routing,
         ids: Ids,
         *,
@@ -41,7 +41,7 @@ class Registry:
 
         `began` and `finished` are called with each call's record.
         """
-        self._around, self._routing, self._ids = around, routing, ids
+        self._context, self._routing, self._ids = context, routing, ids
         self._media, self._began, self._finished, self._most = media, began, finished, most
         self._capacity = capacity or Capacity(lambda: 0.0, ids.uniform)
         self._calls: dict[Call, asyncio.Task[None]] = {}
@@ -57,12 +57,12 @@ class Registry:
     def invited(self, invite: ServerTransaction) -> None:
         """Answer an INVITE outside any dialog, from a peer of ours, with 404, 486 or 503, or start a call."""
         try:
-            word = self._around.word(invite.flow)
-            number = self._routing.find(invite.request, trusted=word.trusted)
+            trust = self._context.trust_of(invite.flow)
+            number = self._routing.find(invite.request, trusted=trust.trusted)
         except EmergencyCalled:
             # Not a 6xx: the sender may still have another route. See docs/security.md.
             log.warning("emergency call refused", source=invite.flow.remote[0])
-            warning = f'399 {self._around.host} "emergency calls are not taken here, use another line"'
+            warning = f'399 {self._context.host} "emergency calls are not taken here, use another line"'
             return invite.reply(404, [("Warning", warning)])
         if self.draining or len(self._calls) >= self._most:
             log.info("turned away", why="draining" if self.draining else "too many calls")
@@ -76,7 +76,7 @@ class Registry:
         elif (wait_s := self._capacity.refuses(number.dialed)) is not None:
             invite.reply(503, [("Retry-After", str(wait_s))])
         else:
-            call = Call(self._around, self._ids.token(), number, self._media(number), invite.request, word)
+            call = Call(self._context, self._ids.token(), number, self._media(number), invite.request, trust)
             accounts = self._capacity.enter(invite.flow, number.dialed)  # last: what fails is not counted
             story = self._seen_through(call, accounts, call.run(invite))
             task = asyncio.get_running_loop().create_task(story, name=call.record.call)
@@ -85,7 +85,7 @@ class Registry:
 
     async def drain(self, limit_s: float) -> None:
         """Take no more calls, let those going on finish, and end the rest after `limit_s`."""
-        self.draining = self._around.core.draining = True
+        self.draining = self._context.core.draining = True
         if self._calls:
             log.info("draining", calls=len(self._calls), limit_s=limit_s)
             await asyncio.wait(self._calls.values(), timeout=limit_s)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from proxy.call.destinations import Places
+from proxy.call.destinations import DestinationQueue
 from proxy.call.identity import Introduction
 from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, NotRegistered
@@ -24,7 +24,7 @@ from proxy.ua.reason import EndReason
 from proxy.ua.scope import limit
 
 if TYPE_CHECKING:
-    from proxy.call.context import Surroundings
+    from proxy.call.context import CallContext
 
 Invite = tuple[Leg, Outgoing]
 
@@ -33,21 +33,30 @@ class Ringing:
     """Rings the destinations of one call. Its phone legs are ``phone``, ``phone 2`` and so on."""
 
     __slots__ = (
-        "_around", "_begun", "_charged", "_ends_at", "_introduction", "_legs", "_number", "_place", "_queue",
-        "_rung", "_whisper",
+        "_begun",
+        "_charged",
+        "_context",
+        "_ends_at",
+        "_introduction",
+        "_legs",
+        "_number",
+        "_place",
+        "_queue",
+        "_rung",
+        "_whisper",
     )  # fmt: skip
 
     def __init__(
         self,
-        around: Surroundings,
+        context: CallContext,
         number: Number,
         legs: Legs,
         introduction: Introduction,
-        queue: Places,
+        queue: DestinationQueue,
         whisper: Whisper | None,
     ) -> None:
         """`queue` learns of refusals; `whisper` talks to whoever picks up, None if nothing is to be said."""
-        self._around, self._number, self._legs = around, number, legs
+        self._context, self._number, self._legs = context, number, legs
         self._introduction, self._queue, self._whisper = introduction, queue, whisper
         self._place: dict[Leg, Destination] = {}
         """The destination that each leg calls; removed once the leg has failed."""
@@ -66,7 +75,7 @@ class Ringing:
         """
         self._rung.clear()
         self._begun = 0
-        self._ends_at = self._around.core.timer_queue.now() + self._number.ring_limit_s
+        self._ends_at = self._context.core.timer_queue.now() + self._number.ring_limit_s
         phones = {place.phone: place for place in places if place.phone}
         invites = self._invited(places)
         try:
@@ -79,7 +88,7 @@ class Ringing:
             for leg in list(self._place):
                 self._note(leg, failure)
             raise
-        self._legs.scribe.answered(winner.name)
+        self._legs.journal.answered(winner.name)
         return winner
 
     def _invited(self, places: Iterable[Destination]) -> list[Invite]:
@@ -91,7 +100,7 @@ class Ringing:
                 for outgoing in self._invites(place):
                     invites.append((self._leg(place, outgoing), outgoing))
             except NOT_TAKEN as failure:
-                self._legs.scribe.step("not called", str(failure))
+                self._legs.journal.step("not called", str(failure))
                 failures.append(failure)
         if not invites:
             raise best(failures)
@@ -99,7 +108,7 @@ class Ringing:
 
     def _invites(self, place: Destination) -> tuple[Outgoing, ...]:
         """The INVITEs to one destination: several if it is a phone registered with several contacts."""
-        contacts = self._around.phones(place.phone) if place.phone else ()
+        contacts = self._context.phones(place.phone) if place.phone else ()
         if place.phone and not contacts:
             raise NotRegistered(f"{place.phone} is not registered")
         self._charge(place)
@@ -112,13 +121,13 @@ class Ringing:
         self, contact: Binding, contacts: Sequence[Binding], place: Destination, outgoing: Outgoing
     ) -> Outgoing:
         """The INVITE to one of the contacts that a phone has at present."""
-        whereabouts = Whereabouts(self._around.phones, place.phone or "", contact, contacts)
+        whereabouts = Whereabouts(self._context.phones, place.phone or "", contact, contacts)
         return outgoing._replace(uri=contact.uri, flow=contact.flow, anew=whereabouts)
 
     def _charge(self, place: Destination) -> None:
         """Count one call to the destination, however many contacts it has; TransportFailed over its cap."""
         if (most := self._number.calls_per_destination_per_hour) and place not in self._charged:
-            self._around.tolls.charge(place.uri, most)
+            self._context.destination_caps.charge(place.uri, most)
             self._charged.add(place)
 
     def _leg(self, place: Destination, outgoing: Outgoing) -> Leg:
@@ -135,7 +144,7 @@ class Ringing:
         race = Race(self._note, self._dismiss)
         for leg, outgoing in invites:
             race.enter(leg, self._attempt(leg, outgoing))
-        with self._around.arrivals.told(phones, partial(self._arrived, race, phones, self._begun)):
+        with self._context.arrivals.told(phones, partial(self._arrived, race, phones, self._begun)):
             return await race.won()
 
     def _arrived(self, race: Race, phones: Mapping[str, Destination], first: int, name: str) -> None:
@@ -145,7 +154,7 @@ class Ringing:
         """
         called = {leg: where for leg, where in self._rung.items() if where.name == name}
         flows = [leg.seek() for leg in called]  # legs whose device has moved follow it
-        place, contacts = phones[name], self._around.phones(name)
+        place, contacts = phones[name], self._context.phones(name)
         for contact in one_of_each(contacts):
             known = contact.flow in flows or any(each.is_of(contact) for each in called.values())
             if not known and race.open and self._left_s > 0 and self._begun - first < MAX_CONTACTS:
@@ -155,13 +164,13 @@ class Ringing:
                     return
                 outgoing = self._at(contact, contacts, place, self._introduction.to_phone(place))
                 leg = self._leg(place, outgoing)
-                self._legs.scribe.step("rung as well", f"{name} has registered")
+                self._legs.journal.step("rung as well", f"{name} has registered")
                 race.enter(leg, self._attempt(leg, outgoing))
 
     @property
     def _left_s(self) -> float:
         """Seconds for which the present group may ring on."""
-        return self._ends_at - self._around.core.timer_queue.now()
+        return self._ends_at - self._context.core.timer_queue.now()
 
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
         whisper, wanted = self._whisper, self._place[leg].confirm
@@ -177,10 +186,10 @@ class Ringing:
         if isinstance(failure, TransportFailed | TransactionTimeout):
             self._rung.pop(leg, None)  # the INVITE may never have reached its phone
         if (place := self._place.pop(leg, None)) is not None:
-            self._legs.scribe.not_taken(leg.name, failure)
+            self._legs.journal.not_taken(leg.name, failure)
             leg.end(EndReason.NO_ANSWER)
             if (note := self._queue.refused(place, failure)) is not None:
-                self._legs.scribe.step(*note)
+                self._legs.journal.step(*note)
 
     def _dismiss(self, leg: Leg, reason: EndReason) -> None:
         """End a leg that is not needed any more."""

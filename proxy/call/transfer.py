@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.call.journal import Scribe
+from proxy.call.journal import Journal
 from proxy.call.routing import Destination, Number
 from proxy.ua.leg import Leg
 from proxy.ua.refer import Refer
@@ -12,10 +12,10 @@ from screening.contract import News, Screening, Verdict
 class Transfers:
     """The REFERs of one call."""
 
-    __slots__ = ("_accepted", "_failed", "_foregone", "_number", "_scribe")
+    __slots__ = ("_accepted", "_failed", "_foregone", "_journal", "_number")
 
-    def __init__(self, number: Number, scribe: Scribe) -> None:
-        self._number, self._scribe = number, scribe
+    def __init__(self, number: Number, journal: Journal) -> None:
+        self._number, self._journal = number, journal
         self._accepted: tuple[Refer, ...] = ()
         """Accepted REFERs whose final NOTIFY has not been sent."""
         self._foregone: Verdict | None = None
@@ -41,12 +41,12 @@ class Transfers:
         """
         place = self._number.destination_for(refer.target)
         if place is None:
-            self._scribe.step("refer refused", "its target is not a configured destination")
+            self._journal.step("refer refused", "its target is not a configured destination")
             refer.refuse(403)
             return None
         foregone, self._foregone = self._foregone, None
         if foregone is not None and self._failed and screening and screening.decided is foregone:
-            self._scribe.step("refer too late", "the phone was tried for it already")
+            self._journal.step("refer too late", "the phone was tried for it already")
             refer.accept()
             refer.progress(self._failed)
             return None
@@ -60,7 +60,7 @@ class Transfers:
         """Accept REFERs that come while the phone rings already: they ask for what is being done."""
         while True:
             if self.selected(await agent.refer(), screening):
-                self._scribe.step("refer joined", "the phone rings already")
+                self._journal.step("refer joined", "the phone rings already")
 
     def progress(self, status: int) -> None:
         """Report the phone's status to the agent by NOTIFY (§2.4.5)."""

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.call.journal import Scribe
+from proxy.call.journal import Journal
 from proxy.call.outcome import Result
 from proxy.media.clip import Clip
 from proxy.media.interface import MediaRefused, MediaSession, Recording
@@ -40,12 +40,12 @@ class Message:
         media: MediaSession,
         speech: Speech,
         language: str,
-        scribe: Scribe,
+        journal: Journal,
         greeting: Clip | None,
     ) -> None:
         """`greeting`: a recorded greeting; if given, it is played in place of the text in `terms`."""
         self._terms, self._media, self._speech = terms, media, speech
-        self._language, self._scribe, self._greeting = language, scribe, greeting
+        self._language, self._journal, self._greeting = language, journal, greeting
 
     async def taken(self, path: Path, why: str) -> bool:
         """Greet, beep and record; returns when the message is over, for whatever reason.
@@ -58,26 +58,26 @@ class Message:
         try:
             recording = self._media.record("caller", path)
         except OSError as error:
-            self._scribe.broken("voicemail not possible", error)
+            self._journal.broken("voicemail not possible", error)
             return self._none(why)
         except MediaRefused as refusal:
-            self._scribe.step("voicemail not possible", refusal.reason)
+            self._journal.step("voicemail not possible", refusal.reason)
             return self._none(why)
         began = asyncio.get_running_loop().time()
-        self._scribe.settle(Result.VOICEMAIL, why)
+        self._journal.settle(Result.VOICEMAIL, why)
         try:
-            self._scribe.step(*await self._over(recording, began))
+            self._journal.step(*await self._over(recording, began))
         finally:
             heard_s = (recording.voiced_at or began) - began
             if heard_s >= self._terms.least_s:
-                self._scribe.recorded(recording.path, recording.close())
+                self._journal.recorded(recording.path, recording.close())
             else:
                 recording.close(keep=False)
-                self._scribe.step("no message", "nothing was said, or next to nothing")
+                self._journal.step("no message", "nothing was said, or next to nothing")
         return True
 
     def _none(self, why: str) -> bool:
-        self._scribe.settle(Result.UNANSWERED, why)
+        self._journal.settle(Result.UNANSWERED, why)
         return False
 
     async def _greet(self) -> None:
@@ -88,11 +88,11 @@ class Message:
         try:
             clip = await speak_within(GREETING_PATIENCE_S, self._speech, self._terms.greeting, self._language)
         except SpeechFailed as failure:
-            self._scribe.step("greeting not spoken", str(failure))
+            self._journal.step("greeting not spoken", str(failure))
             try:
                 clip = await RecordedPrompts().spoken(LEAVE_MESSAGE, self._language)
             except SpeechFailed as worse:
-                return self._scribe.broken("no greeting", worse)  # the beep has to do
+                return self._journal.broken("no greeting", worse)  # the beep has to do
         await self._media.play("caller", clip)
 
     async def _over(self, recording: Recording, began: float) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Self
 from proxy.call.outcome import MessageWanted, NotConfirmed, Unwanted
 from proxy.call.routing import Confirmation, Number
 from proxy.call.waiting import first
-from proxy.call.whisper_text import Announced
+from proxy.call.whisper_text import Announcement
 from proxy.media.clip import Clip
 from proxy.media.interface import MediaSession
 from proxy.media.speech import RecordedPrompts, Speech, SpeechFailed, speak_within
@@ -39,7 +39,7 @@ class Whisper:
         media: MediaSession,
         speech: Speech,
         number: Number,
-        announced: Announced,
+        announced: Announcement,
         asked: Callable[[Leg], None],
         wishes: Callable[[Wish], None] = lambda wish: None,
     ) -> None:

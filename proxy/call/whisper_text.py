@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from proxy.call.border import Identity
-from proxy.call.phrases import words_of
+from proxy.call.phrases import phrases_for
 from proxy.call.routing import NOT_ASKED, Confirmation
 from proxy.media import speech
 from screening.contract import Connect, Verdict
@@ -16,7 +16,7 @@ MAX_NAME, MAX_REASON = 60, 160
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class Announcement:
     """What is announced to a phone about a caller."""
 
     name: str | None = None
@@ -37,7 +37,7 @@ class Announced:
         unscreened: bool,
         recorded: bool,
         keys: bool = False,
-    ) -> Announced:
+    ) -> Announcement:
         """From what the agent found out, else from what the carrier says."""
         wanted = decided if isinstance(decided, Connect) else None
         name = (wanted and wanted.caller_name) or caller.name
@@ -47,17 +47,17 @@ class Announced:
         """The text for this kind of confirmation; empty if nothing is to be said."""
         if wanted in NOT_ASKED and not self.recorded and not self._warned(wanted):  # most calls
             return ""
-        words = words_of(language)
-        known = [words.unscreened] * self._warned(wanted) + [words.recorded] * self.recorded
+        phrases = phrases_for(language)
+        known = [phrases.unscreened] * self._warned(wanted) + [phrases.recorded] * self.recorded
         if wanted in NOT_ASKED:
             return " ".join(known)
-        who = speakable(self.name, MAX_NAME) or digits(self.number) or words.withheld
-        parts = [f"{words.caller} {who}."]
+        who = speakable(self.name, MAX_NAME) or digits(self.number) or phrases.withheld
+        parts = [f"{phrases.caller} {who}."]
         if reason := speakable(self.reason, MAX_REASON):
             parts.append(reason if reason[-1] in ".?!" else f"{reason}.")
         parts += known
         if wanted is Confirmation.PRESS_1:
-            parts += [words.press] + [words.keys] * self.keys
+            parts += [phrases.press] + [phrases.keys] * self.keys
         return " ".join(parts)
 
     def _warned(self, wanted: Confirmation) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.call.admission import Admission, Strictness
+from proxy.call.admission import Admission, BanPolicy
 from proxy.call.bans import WINDOW_S
 from proxy.call.sources import Source
 from proxy.lab.carrier import Carrier
@@ -113,7 +113,7 @@ async def test_a_flood_from_a_thousand_places_does_not_flood_the_log() -> None:
 
 
 async def test_a_stranger_who_persists_is_banned_and_heard_of_in_health() -> None:
-    gate = Admission({}, nobody, Strictness(ban_after=3, ban_s=60))
+    gate = Admission({}, nobody, BanPolicy(ban_after=3, ban_s=60))
     flow = a_flow("192.0.2.66")
     with capture_logs() as logs:
         gate.refused(flow)
@@ -135,7 +135,7 @@ async def test_a_stranger_who_persists_is_banned_and_heard_of_in_health() -> Non
 
 
 async def test_a_forged_flood_in_the_name_of_a_trunk_or_of_a_peer_bans_neither() -> None:
-    gate = Admission({"t": ["192.0.2.1"]}, nobody, Strictness(ban_after=2))
+    gate = Admission({"t": ["192.0.2.1"]}, nobody, BanPolicy(ban_after=2))
     trunk, agent = a_flow("192.0.2.1"), a_flow("192.0.2.2")
     gate.proved(agent)
     for _ in range(10):
@@ -148,7 +148,7 @@ async def test_a_forged_flood_in_the_name_of_a_trunk_or_of_a_peer_bans_neither()
 
 
 async def test_a_banned_address_that_becomes_a_trunks_is_let_in() -> None:
-    gate = Admission({"t": ["sip.example.com"]}, resolved, Strictness(ban_after=1))
+    gate = Admission({"t": ["sip.example.com"]}, resolved, BanPolicy(ban_after=1))
     gate.refused(a_flow("192.0.2.1"))
     assert gate.bars(a_flow("192.0.2.1"))
     await gate.refresh()
@@ -156,7 +156,7 @@ async def test_a_banned_address_that_becomes_a_trunks_is_let_in() -> None:
 
 
 async def test_wrong_passwords_are_counted_and_ban_sooner() -> None:
-    gate = Admission({}, nobody, Strictness(ban_after=4))
+    gate = Admission({}, nobody, BanPolicy(ban_after=4))
     gate.failed(a_flow("192.0.2.66"))
     assert not gate.bars(a_flow("192.0.2.66"))
     gate.failed(a_flow("192.0.2.66"))
@@ -196,7 +196,7 @@ async def test_what_a_stranger_begins_is_counted_unread_unless_it_may_prove_itse
 
 
 async def test_the_list_of_scanners_may_be_another() -> None:
-    gate = Admission({}, nobody, Strictness(scanners=("nosy",)))
+    gate = Admission({}, nobody, BanPolicy(scanners=("nosy",)))
     request = messages.request("OPTIONS")
     request.headers.add("User-Agent", "Nosy/1.0")
     assert gate.scans(a_flow("192.0.2.66"), request)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.call.attestation import LONGEST_IDENTITY, Attested, Word
+from proxy.call.attestation import LONGEST_IDENTITY, Attested, PeerTrust
 from proxy.call.border import Identity
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Destination, Trunk
@@ -32,11 +32,11 @@ SAID = (
     ("Resource-Priority", "esnet.0"),
 )
 TRUNK = Trunk("trunk", "sip:trunk.example.com", "screendoor", "secret", "+14155550100")
-BELIEVED = Word("twilio", trusted=True, headers=True, identity=True)
+BELIEVED = PeerTrust("twilio", trusted=True, headers=True, identity=True)
 
 
-def attested(word: Word, *headers: tuple[str, str]) -> Attested:
-    return Identity.of(invite(headers=headers), trusted=word.trusted, word=word).attested
+def attested(trust: PeerTrust, *headers: tuple[str, str]) -> Attested:
+    return Identity.of(invite(headers=headers), trusted=trust.trusted, trust=trust).attested
 
 
 async def connects(edge: Edge, *headers: tuple[str, str]) -> None:
@@ -133,11 +133,11 @@ def test_only_as_much_is_believed_as_the_word_goes() -> None:
     assert everything.verification == Verification("passed", "A", False, SAID[2][1], "header")
     assert everything.callback
     assert everything.signed is not None
-    nothing = attested(Word("twilio"), *SAID)
+    nothing = attested(PeerTrust("twilio"), *SAID)
     assert nothing == Attested("twilio")
-    own = attested(Word("twilio", trusted=True, identity=True), *SAID)
+    own = attested(PeerTrust("twilio", trusted=True, identity=True), *SAID)
     assert (own.verification, own.signed is None) == (None, False)
-    carriers = attested(Word("twilio", trusted=True, headers=True), *SAID)
+    carriers = attested(PeerTrust("twilio", trusted=True, headers=True), *SAID)
     assert (carriers.verification is None, carriers.signed) == (False, None)
 
 
@@ -149,7 +149,7 @@ def test_what_was_signed_comes_with_what_it_must_agree_with() -> None:
     )
     came.headers.set("From", "<sip:alice@Example.COM>;tag=1")
     came.headers.set("To", "<sip:1-415-555-1234@a>")
-    signed = Identity.of(came, trusted=True, word=BELIEVED).attested.signed
+    signed = Identity.of(came, trusted=True, trust=BELIEVED).attested.signed
     assert signed is not None
     assert signed.identities == (TOKEN,)
     assert signed.origs == ("+14155550100", "sip:alice@example.com")

@@ -81,7 +81,7 @@ def test_all_trunks_share_what_is_said_of_the_machine() -> None:
 
 def test_a_strained_machine_takes_no_call_and_says_why_once_a_second() -> None:
     clock = Clock()
-    capacity = new_capacity(clock, strain=lambda: "the event loop is late")
+    capacity = new_capacity(clock, overload=lambda: "the event loop is late")
     with capture_logs() as logs:
         assert [capacity.sheds(TRUNK) for _ in range(100)] == [30] * 100
         clock.now += 1

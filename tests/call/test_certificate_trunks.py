@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from proxy.call.admission import Admission
-from proxy.call.certificate_trunks import Certified, by_address
+from proxy.call.certificate_trunks import CertificateTrunks, by_address
 
 SOURCES = {
     "one": ["192.0.2.0/24", "tls:sip.one.example", "sip.one.example"],
@@ -24,7 +24,7 @@ async def resolved(name: str) -> tuple[list[str], float]:
 
 
 def test_a_certificate_tells_whose_connection_it_is() -> None:
-    certified = Certified(SOURCES)
+    certified = CertificateTrunks(SOURCES)
     assert certified.trunk(a_flow("sip.one.example")) == "one"
     assert certified.trunk(a_flow("other.example", "edge.two.example")) == "two"
     assert certified.trunk(a_flow("other.example")) is None
@@ -37,7 +37,7 @@ def test_what_is_no_certificate_is_an_address() -> None:
         "two": [],
         "three": ["198.51.100.7"],
     }
-    assert Certified({"three": ["198.51.100.7"]}).trunk(a_flow("sip.one.example")) is None
+    assert CertificateTrunks({"three": ["198.51.100.7"]}).trunk(a_flow("sip.one.example")) is None
 
 
 async def test_a_trunk_is_let_in_by_its_certificate_or_by_its_address() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.call.challenge import KEYS, Terms
-from proxy.call.journal import Scribe
+from proxy.call.journal import Journal
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
 from proxy.call.routing import Confirmation
@@ -44,15 +44,15 @@ async def challenged(edge: Edge) -> None:
 
 def test_the_record_says_whether_the_key_was_pressed() -> None:
     record = CallRecord("7f3a", None, "*", BEGAN)
-    scribe = Scribe(record, lambda: BEGAN)
-    scribe.step("challenge not possible", "its audio passes us by")
+    journal = Journal(record, lambda: BEGAN)
+    journal.step("challenge not possible", "its audio passes us by")
     assert record.challenge_passed is None
-    scribe.challenged("gate")
-    scribe.step("challenge", "a wrong key")
+    journal.challenged("gate")
+    journal.step("challenge", "a wrong key")
     assert record.challenge_passed is False
-    scribe.challenge_passed(4.0)
+    journal.challenge_passed(4.0)
     assert record.challenge_passed is True
-    scribe.challenged("the agent is away")
+    journal.challenged("the agent is away")
     assert record.challenge_passed is True
     assert record.steps[-2:] == [
         "challenge passed: the right key after 4.0 s",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.call.destination_caps import HOUR_S, Tolls
+from proxy.call.destination_caps import HOUR_S, DestinationCaps
 from proxy.call.outcome import Result
 from proxy.transport.flow import TransportFailed
 from screening.contract import News
@@ -20,24 +20,24 @@ class Clock:
 
 def test_one_call_too_many_within_an_hour_is_not_made() -> None:
     clock = Clock()
-    tolls = Tolls(clock)
+    caps = DestinationCaps(clock)
     for _ in range(3):
-        tolls.charge("sip:a@h", 3)
+        caps.charge("sip:a@h", 3)
         clock.now += 60
     with pytest.raises(TransportFailed, match="3 times within an hour"):
-        tolls.charge("sip:a@h", 3)
-    tolls.charge("sip:b@h", 3)
+        caps.charge("sip:a@h", 3)
+    caps.charge("sip:b@h", 3)
     clock.now = 1000.0 + HOUR_S
-    tolls.charge("sip:a@h", 3)
+    caps.charge("sip:a@h", 3)
     with pytest.raises(TransportFailed):
-        tolls.charge("sip:a@h", 3)
+        caps.charge("sip:a@h", 3)
 
 
 def test_no_bound_counts_nothing() -> None:
-    tolls = Tolls(Clock())
+    caps = DestinationCaps(Clock())
     for _ in range(1000):
-        tolls.charge("sip:a@h", 0)
-    assert tolls._dialled == {}
+        caps.charge("sip:a@h", 0)
+    assert caps._dialled == {}
 
 
 async def test_a_destination_beyond_its_bound_is_a_phone_that_cannot_be_reached(new_edge: NewEdge) -> None:

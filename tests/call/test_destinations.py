@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.call.destinations import Patience, Places, contacts
+from proxy.call.destinations import Backoff, DestinationQueue, contacts
 from proxy.call.routing import Agent, Destination, Number, Trunk
 from proxy.sip.errors import SipError
 from proxy.transport.flow import TransportFailed
@@ -21,12 +21,14 @@ EVERYWHERE = (DESK, CELL, HOME)
 NUMBER = Number("+14155551234", EVERYWHERE, Agent("a", "sip:a@192.0.2.9"))
 
 
-def places(*wanted: Destination, down: tuple[str, ...] = (), patience: Patience | None = None) -> Places:
-    return Places(
+def places(
+    *wanted: Destination, down: tuple[str, ...] = (), backoff: Backoff | None = None
+) -> DestinationQueue:
+    return DestinationQueue(
         NUMBER,
         wanted or EVERYWHERE,
         down=lambda name: name in down,
-        patience=patience or Patience(),
+        backoff=backoff or Backoff(),
         clock=lambda: 100.0,
     )
 
@@ -47,7 +49,9 @@ def test_those_that_ring_together_are_given_out_together_and_once() -> None:
     queue.refused(CELL, answer(302, "<sip:home@192.0.2.40:5070>"))
     assert [queue.together(), queue.together(), queue.together()] == [[HOME], [], []]
     number = replace(NUMBER, at_once=True)
-    queue = Places(number, EVERYWHERE, down=lambda name: False, patience=Patience(), clock=lambda: 0.0)
+    queue = DestinationQueue(
+        number, EVERYWHERE, down=lambda name: False, backoff=Backoff(), clock=lambda: 0.0
+    )
     assert [queue.together(), queue.together()] == [[DESK, CELL, HOME], []]
 
 
@@ -56,8 +60,8 @@ def test_one_phone_under_two_names_is_rung_once(at_once: bool) -> None:
     """It would ring on two lines at once; or once more, right after it was declined."""
     sales, support = replace(CELL, name="sales"), replace(CELL, name="support")
     number = replace(NUMBER, destinations=(sales, support, HOME), at_once=at_once)
-    queue = Places(
-        number, number.destinations, down=lambda name: False, patience=Patience(), clock=lambda: 0.0
+    queue = DestinationQueue(
+        number, number.destinations, down=lambda name: False, backoff=Backoff(), clock=lambda: 0.0
     )
     groups = [group for _ in range(3) if (group := queue.together())]
     assert groups == ([[sales, HOME]] if at_once else [[sales], [HOME]])
@@ -125,7 +129,7 @@ def test_a_redirection_in_a_circle_ends_rfc3261_8_1_3_4() -> None:
 def test_five_redirections_are_followed_and_no_more() -> None:
     many = tuple(Destination(f"sip:{n}@192.0.2.40", None) for n in range(8))
     number = Number("*", many, None)
-    queue = Places(number, many[:1], down=lambda name: False, patience=Patience(), clock=lambda: 0.0)
+    queue = DestinationQueue(number, many[:1], down=lambda name: False, backoff=Backoff(), clock=lambda: 0.0)
     rung = []
     for place in queue:
         rung.append(place)
@@ -145,11 +149,11 @@ def test_use_proxy_and_alternative_service_are_refusals_rfc3261_21_3_4_21_3_5(st
 
 @pytest.mark.parametrize("status", [480, 486, 500, 600, 603])
 def test_a_destination_that_asked_for_it_is_rung_last_until_then_rfc3261_20_33(status: int) -> None:
-    patience = Patience()
-    patience.asked(DESK, answer(status, retry_after="60"), 50.0)
-    assert list(places(patience=patience)) == [CELL, HOME, DESK]
-    patience.asked(DESK, answer(status, retry_after="50"), 50.0)
-    assert list(places(patience=patience)) == [DESK, CELL, HOME]
+    backoff = Backoff()
+    backoff.asked(DESK, answer(status, retry_after="60"), 50.0)
+    assert list(places(backoff=backoff)) == [CELL, HOME, DESK]
+    backoff.asked(DESK, answer(status, retry_after="50"), 50.0)
+    assert list(places(backoff=backoff)) == [DESK, CELL, HOME]
 
 
 @pytest.mark.parametrize(
@@ -157,16 +161,16 @@ def test_a_destination_that_asked_for_it_is_rung_last_until_then_rfc3261_20_33(s
     [answer(486), answer(404, retry_after="600"), TransportFailed("gone"), answer(486, retry_after="x")],
 )
 def test_other_failures_ask_for_nothing(failure: SipError) -> None:
-    queue, patience = places(), Patience()
+    queue, backoff = places(), Backoff()
     assert queue.refused(DESK, failure) is None
-    patience.asked(DESK, failure, 99.0)
-    assert not patience.later(DESK, 99.1)
+    backoff.asked(DESK, failure, 99.0)
+    assert not backoff.later(DESK, 99.1)
 
 
 def test_patience_lasts_an_hour_at_most_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.call.destinations.MAX_REMEMBERED", 2)
-    patience = Patience()
+    backoff = Backoff()
     for place in EVERYWHERE:
-        patience.asked(place, answer(486, retry_after="999999"), 0.0)
-    assert [patience.later(place, 3599.0) for place in EVERYWHERE] == [False, False, True]
-    assert not patience.later(HOME, 3600.0)
+        backoff.asked(place, answer(486, retry_after="999999"), 0.0)
+    assert [backoff.later(place, 3599.0) for place in EVERYWHERE] == [False, False, True]
+    assert not backoff.later(HOME, 3600.0)

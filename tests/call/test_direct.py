@@ -560,7 +560,11 @@ async def test_nothing_of_a_call_is_left_to_the_garbage_collector(edge: Edge) ->
         [call] = edge.registry.going_on()
         left = [
             weakref.ref(each)
-            for each in (call, call._reception.switch, *(leg for leg, _ in call._legs._standing.values()))
+            for each in (
+                call,
+                call._reception.direct_signalling,
+                *(leg for leg, _ in call._legs._standing.values()),
+            )
         ]
         del call
         await edge.carrier.hangs_up()

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.call.journal import Scribe
+from proxy.call.journal import Journal
 from proxy.call.leg_media import LegMedia
 from proxy.call.record import CallRecord
 from proxy.media.engine import MediaEngine
@@ -27,7 +27,7 @@ def a_leg(
     steps: CallRecord | None = None,
 ) -> LegMedia:
     record = steps or CallRecord("7f3a", None, "+14155551234", BEGAN)
-    return LegMedia(session, name, policy, Scribe(record, lambda: BEGAN))
+    return LegMedia(session, name, policy, Journal(record, lambda: BEGAN))
 
 
 def a_session(ports: PortPool) -> RelaySession:

@@ -126,7 +126,7 @@ async def test_one_that_has_been_dialled_too_often_does_not_join(new_edge: NewEd
         new_edge, ALICE, BOB, at_once=True, calls_per_destination_per_hour=1, on_failure=OnFailure.REJECT
     ) as office:
         edge, desk = office.edge, await office.desk(user="bob")
-        edge.registry._around.tolls.charge(ALICE.uri, 1)
+        edge.registry._context.destination_caps.charge(ALICE.uri, 1)
         await edge.carrier.invites()
         await desk.rings()
         app = await office.desk("192.0.2.102")

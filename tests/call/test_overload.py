@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.call.overload import Strain, resident_bytes
+from proxy.call.overload import OverloadMonitor, resident_bytes
 
 
 async def test_a_loop_that_is_late_again_and_again_is_strained_and_one_hiccup_is_not() -> None:
-    strain = Strain(0.5, 0)
-    watching = asyncio.ensure_future(strain.watch())
+    overload = OverloadMonitor(0.5, 0)
+    watching = asyncio.ensure_future(overload.watch())
     await asyncio.sleep(0.05)
     found = []
     for busy_s in (0.0, 0.7, 0.0, 0.7, 0.7, 0.0):
@@ -17,29 +17,29 @@ async def test_a_loop_that_is_late_again_and_again_is_strained_and_one_hiccup_is
         await asyncio.sleep(0.1 if not busy_s else 0.0)
         for _ in range(4):
             await asyncio.sleep(0)
-        found.append(strain())
+        found.append(overload())
     watching.cancel()
     assert found == [None, None, None, None, "the event loop is late", None]
 
 
 async def test_memory_beyond_its_bound_is_strain_until_it_is_given_back() -> None:
     held = [100]
-    strain = Strain(0.5, 150, resident=lambda: held[0])
-    watching = asyncio.ensure_future(strain.watch())
+    overload = OverloadMonitor(0.5, 150, resident=lambda: held[0])
+    watching = asyncio.ensure_future(overload.watch())
     found = []
     for size in (100, 200, 100):
         held[0] = size
         await asyncio.sleep(1.2)
-        found.append(strain())
+        found.append(overload())
     watching.cancel()
     assert found == [None, "too much memory is in use", None]
 
 
 async def test_limits_of_zero_do_not_count() -> None:
-    strain = Strain(0, 0, resident=lambda: 10**12)
-    watching = asyncio.ensure_future(strain.watch())
+    overload = OverloadMonitor(0, 0, resident=lambda: 10**12)
+    watching = asyncio.ensure_future(overload.watch())
     await asyncio.sleep(2)
-    assert strain() is None
+    assert overload() is None
     watching.cancel()
 
 

@@ -107,7 +107,7 @@ async def test_a_carrier_that_challenges_what_we_say_in_its_own_call_gets_the_ac
 ) -> None:
     """RFC 3261 §22.1: any request may be challenged; unanswered, the call stays up at the carrier."""
     accounts = {"signalwire": DigestClient("screendoor", "secret")}
-    object.__setattr__(edge.registry._around, "credentials", accounts.get)
+    object.__setattr__(edge.registry._context, "credentials", accounts.get)
     await edge.bridges()
     edge.carrier.auto.discard("BYE")
     await edge.phone.hangs_up()

@@ -7,13 +7,13 @@ import pytest
 from proxy.call.border import Identity
 from proxy.call.phrases import LANGUAGES
 from proxy.call.routing import Confirmation
-from proxy.call.whisper_text import MAX_NAME, MAX_REASON, Announced, digits, speakable
+from proxy.call.whisper_text import MAX_NAME, MAX_REASON, Announcement, digits, speakable
 from proxy.media.speech import KEYS, PRESS, RECORDED, UNSCREENED, RecordedPrompts
 from screening.contract import Connect, Decline
 from tests.kit import messages
 
 OFF, WARNED, WHISPER, PRESS_1 = Confirmation
-GRACE = Announced("Grace", "+14155550148", "She brings the cake", unscreened=False)
+GRACE = Announcement("Grace", "+14155550148", "She brings the cake", unscreened=False)
 
 
 def test_a_phone_is_told_name_reason_and_keys() -> None:
@@ -25,13 +25,13 @@ def test_a_phone_is_told_name_reason_and_keys() -> None:
 
 
 def test_without_a_name_the_number_is_spoken_digit_by_digit() -> None:
-    assert Announced(number="+14155550148").text("en", WHISPER) == "Call from 1 4 1 5 5 5 5 0 1 4 8."
-    assert Announced().text("en", WHISPER) == "Call from a caller without a number."
+    assert Announcement(number="+14155550148").text("en", WHISPER) == "Call from 1 4 1 5 5 5 5 0 1 4 8."
+    assert Announcement().text("en", WHISPER) == "Call from a caller without a number."
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_says_all_of_it(language: str) -> None:
-    announced = Announced("Grace", None, "Der Kuchen", unscreened=True, recorded=True)
+    announced = Announcement("Grace", None, "Der Kuchen", unscreened=True, recorded=True)
     words = LANGUAGES[language]
     text = announced.text(f"{language.upper()}-XX", PRESS_1)
     assert text == f"{words.caller} Grace. Der Kuchen. {words.unscreened} {words.recorded} {words.press}"
@@ -43,7 +43,7 @@ def test_every_language_says_all_of_it(language: str) -> None:
 
 
 def test_a_language_that_we_do_not_have_is_english() -> None:
-    assert Announced("Grace").text("eo", WHISPER) == "Call from Grace."
+    assert Announcement("Grace").text("eo", WHISPER) == "Call from Grace."
 
 
 @pytest.mark.parametrize(
@@ -65,27 +65,32 @@ def test_a_strangers_text_has_words_in_it_and_nothing_for_a_machine(given: str |
 def test_a_strangers_text_is_cut_at_a_word() -> None:
     assert speakable("one two three", 9) == "one two"
     assert speakable("abcdefghijk", 5) == "abcde"
-    assert len(Announced("n " * 500, None, "r " * 500).text("en", OFF)) == 0
-    long = Announced("n" * 500, None, "r " * 500).text("en", WHISPER)
+    assert len(Announcement("n " * 500, None, "r " * 500).text("en", OFF)) == 0
+    long = Announcement("n" * 500, None, "r " * 500).text("en", WHISPER)
     assert len(long) < MAX_NAME + MAX_REASON + 20
 
 
 def test_what_the_agent_found_out_comes_before_what_the_carrier_says() -> None:
     caller = Identity.of(messages.invite(), trusted=True)
-    found = Announced.of(caller, Connect("the cake", "Grace"), unscreened=False, recorded=True)
+    found = Announcement.of(caller, Connect("the cake", "Grace"), unscreened=False, recorded=True)
     assert (found.name, found.reason, found.recorded) == ("Grace", "the cake", True)
-    kept = Announced.of(caller, Decline("no", "Eve"), unscreened=True, recorded=False)
+    kept = Announcement.of(caller, Decline("no", "Eve"), unscreened=True, recorded=False)
     assert (kept.name, kept.number, kept.reason, kept.unscreened) == (caller.name, caller.number, None, True)
 
 
 @pytest.mark.parametrize("wanted", [WHISPER, PRESS_1])
 @pytest.mark.parametrize(
     "announced",
-    [GRACE, Announced(), Announced(number="+14155550148", recorded=True), Announced(None, unscreened=True)],
+    [
+        GRACE,
+        Announcement(),
+        Announcement(number="+14155550148", recorded=True),
+        Announcement(None, unscreened=True),
+    ],
 )
 @pytest.mark.parametrize("keys", [False, True])
 async def test_the_recorded_prompts_can_say_all_but_name_and_reason(
-    announced: Announced, wanted: Confirmation, keys: bool
+    announced: Announcement, wanted: Confirmation, keys: bool
 ) -> None:
     text = replace(announced, keys=keys).generic(wanted)
     assert (RECORDED in text) == announced.recorded

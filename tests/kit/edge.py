@@ -18,11 +18,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from proxy.call.admission import Admission
-from proxy.call.attestation import Word
+from proxy.call.attestation import PeerTrust
 from proxy.call.capacity import Capacity, Limit
-from proxy.call.context import Surroundings
+from proxy.call.context import CallContext
 from proxy.call.feed import Feed
-from proxy.call.media_watch import Hearing
+from proxy.call.media_watch import MediaWatchSettings
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
@@ -214,7 +214,7 @@ class Edge:
             sheds=self.capacity.sheds,
         )
         self.registry = Registry(
-            Surroundings(
+            CallContext(
                 self.core,
                 self.screener,
                 HOST,
@@ -223,9 +223,11 @@ class Edge:
                 recording_dir=self.recordings,
                 speech=self.speech,
                 down=lambda name: name in self.down,
-                word=self._word,
+                trust_of=self._trust_of,
                 srtp=lambda trunk: self.caller_srtp,
-                hearing=Hearing(self.inactivity_s if audio else 0.0, self.call_limit_s, self.rounds),
+                media_watch=MediaWatchSettings(
+                    self.inactivity_s if audio else 0.0, self.call_limit_s, self.rounds
+                ),
                 feed=self.feed,
             ),
             Routing([self.number], is_emergency),
@@ -423,9 +425,9 @@ class Edge:
     def _trusts(self, flow: Flow) -> bool:
         return self._trunk_of(flow) in self.trusted
 
-    def _word(self, flow: Flow) -> Word:
+    def _trust_of(self, flow: Flow) -> PeerTrust:
         trusted = self._trusts(flow)
-        return Word(self._trunk_of(flow) or "", trusted, headers=trusted, identity=trusted)
+        return PeerTrust(self._trunk_of(flow) or "", trusted, headers=trusted, identity=trusted)
 
     def _trunk_of(self, flow: Flow) -> str | None:
         source = self.gate.source(flow)

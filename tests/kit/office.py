@@ -30,8 +30,8 @@ class Office:
         self.registrar = Registrar(edge.gate, challenger, [Phone("alice", "pw"), Phone("bob", "pw")])
         edge.core.doors.open(self.registrar)
         edge.gate.named = (b"alice", b"bob")
-        object.__setattr__(edge.registry._around, "phones", self.registrar.reachable)
-        object.__setattr__(edge.registry._around, "arrivals", self.registrar.arrivals)
+        object.__setattr__(edge.registry._context, "phones", self.registrar.reachable)
+        object.__setattr__(edge.registry._context, "arrivals", self.registrar.arrivals)
 
     async def desk(
         self,
