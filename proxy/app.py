@@ -114,7 +114,7 @@ class App:
             advertised=self.advertised,
             gate=self.admission,
             invited=lambda invite: self.registry.invited(invite),
-            sheds=self.capacity.sheds,
+            overload_wait_s=self.capacity.sheds,
         )
         if self._settings.log.level == "debug":
             core.traces.append(log_message)
@@ -268,7 +268,9 @@ class App:
             media_watch=MediaWatchSettings(
                 settings.media.inactivity_s, settings.limits.call_limit_s, self._rounds
             ),
-            trust_of=assembly.trust_of(settings, self.admission, self.registrations, self.core.doors.trunk),
+            trust_of=assembly.trust_of(
+                settings, self.admission, self.registrations, self.core.authenticated_peers.trunk
+            ),
             srtp=assembly.secured_by(settings),
             credentials=assembly.credentials(settings),
             feed=self._feed,
@@ -293,7 +295,7 @@ class App:
     def _trunk_of(self, flow: Flow) -> str | None:
         """The flow's trunk, known by its address, its certificate or its digest credentials."""
         source = self.admission.source(flow)
-        return source.trunk if source is not None else self.core.doors.trunk(flow)
+        return source.trunk if source is not None else self.core.authenticated_peers.trunk(flow)
 
     def _media(self, number: Number) -> MediaSession:
         relay = RelaySession(self._relays)

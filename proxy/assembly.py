@@ -39,7 +39,7 @@ from proxy.ua.challenger import Challenger
 from proxy.ua.core import UserAgentCore
 from proxy.ua.digest_trunks import DigestTrunks
 from proxy.ua.ids import Ids
-from proxy.ua.private_peers import Nearby
+from proxy.ua.private_peers import PrivatePeers
 from proxy.ua.registrar import Phone, Registrar
 from proxy.ua.registration import Account, Registration
 
@@ -57,14 +57,14 @@ def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Regis
     phones = [Phone(each.name, each.password.get_secret_value(), each.sources) for each in settings.phones]
     registrar = Registrar(gate, challenger, phones, core.needs)
     if phones:
-        core.doors.open(registrar)
+        core.authenticated_peers.add(registrar)
     accounts = {
         trunk.inbound_username: (trunk.name, trunk.inbound_password.get_secret_value())
         for trunk in settings.trunks
         if trunk.inbound_username is not None and trunk.inbound_password is not None
     }
     if accounts:
-        core.doors.open(DigestTrunks(gate, challenger, accounts))
+        core.authenticated_peers.add(DigestTrunks(gate, challenger, accounts))
     gate.named = tuple(name.encode() for name in [*(phone.name for phone in phones), *accounts])
     return registrar
 
@@ -88,7 +88,7 @@ def registrations(
                 trunk.name, str(where), trunk.username, password, trunk.register_expires_s, profile_of(trunk)
             )
             found.append(Registration(core, account, changed=changed, wall_clock=wall_clock))
-            core.doors.open(found[-1])
+            core.authenticated_peers.add(found[-1])
     return found
 
 
@@ -241,15 +241,15 @@ def advertised(settings: Settings) -> Advertised:
     public = settings.public
     host, six = in_uri(public.host), in_uri(public.address6) if public.address6 else None
     if host.startswith("[") and ":" not in public.address:
-        return Advertised(public.address, host6=host, nearby=_nearby(public.address))
+        return Advertised(public.address, host6=host, private_peers=_nearby(public.address))
     six = six if _is_address(public.host) else None
-    return Advertised(host, host6=six, nearby=_nearby(public.address))
+    return Advertised(host, host6=six, private_peers=_nearby(public.address))
 
 
-def _nearby(public: str) -> Nearby | None:
+def _nearby(public: str) -> PrivatePeers | None:
     """Detects peers in our private network; None if this machine itself has the public address."""
     own = ip_address(public).is_global and of_this_machine(public)
-    return None if own or ":" in public else Nearby()
+    return None if own or ":" in public else PrivatePeers()
 
 
 def homes(settings: Settings) -> list[tuple[str, str]]:

@@ -74,7 +74,7 @@ def test_a_machine_in_a_private_network_tells_its_neighbours_its_address_there(
 ) -> None:
     monkeypatch.setattr(assembly, "of_this_machine", lambda address: ours)
     advertised = assembly.advertised(settings(f'host = "sbc.example.com", address = "{address}"'))
-    assert (advertised.nearby is not None) is told
+    assert (advertised.private_peers is not None) is told
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ class Call:
 
     def _admitted(self, caller: Leg) -> bool:
         try:
-            caller.consider()
+            caller.prepare_sdp()
         except OfferRefused as refusal:
             self._reception.turn_away(refusal)
             return False

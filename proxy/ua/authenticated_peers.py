@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from proxy.ua.transactions import ServerTransaction
 
 
-class Meeting(enum.Enum):
-    """What a door did with a stranger's request."""
+class AuthResult(enum.Enum):
+    """What an authenticator did with a stranger's request."""
 
     IGNORED = enum.auto()
-    """Not for this door, or too frequent: no response is sent."""
-    SEEN_TO = enum.auto()
+    """Not for this authenticator, or too frequent: no response is sent."""
+    HANDLED = enum.auto()
     """Handled: challenged, or deliberately left without a response."""
-    LET_IN = enum.auto()
-    """It has credentials: it gets a transaction, which the door then takes."""
+    ADMITTED = enum.auto()
+    """It has credentials: it gets a transaction, which the authenticator then handles."""
 
 
-class Door(Protocol):
+class Authenticator(Protocol):
     """One way for a peer to prove its identity (RFC 3261 §22)."""
 
     def knows(self, flow: Flow) -> bool:
@@ -35,16 +35,16 @@ class Door(Protocol):
         """The trunk that the peer has proved to be, if it is one."""
         ...
 
-    def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
+    def authenticate(self, request: Request, flow: Flow, size_bytes: int) -> AuthResult:
         """Handle a stranger's request outside any dialog; `size_bytes` is its size on the wire."""
         ...
 
-    def unproven(self, request: Request, flow: Flow) -> bool:
+    def lacks_credentials(self, request: Request, flow: Flow) -> bool:
         """Whether this INVITE of a known peer has yet to bring credentials, and so is not a call yet."""
         ...
 
-    def takes(self, transaction: ServerTransaction) -> bool:
-        """Handle a request outside any dialog whose sender was let in; False if it is not for this door."""
+    def handles(self, transaction: ServerTransaction) -> bool:
+        """Handle a request outside any dialog whose sender was let in; False if it is not for us."""
         ...
 
     def lost(self, flow: Flow) -> None:
@@ -52,36 +52,38 @@ class Door(Protocol):
         ...
 
 
-class Doors:
-    """All doors of a core; most have none."""
+class AuthenticatedPeers:
+    """All authenticators of a core; most cores have none."""
 
     def __init__(self) -> None:
-        self._doors: list[Door] = []
+        self._authenticators: list[Authenticator] = []
 
-    def open(self, door: Door) -> None:
-        self._doors.append(door)
+    def add(self, authenticator: Authenticator) -> None:
+        self._authenticators.append(authenticator)
 
-    def know(self, flow: Flow) -> bool:
-        return bool(self._doors) and any(door.knows(flow) for door in self._doors)
+    def knows(self, flow: Flow) -> bool:
+        return bool(self._authenticators) and any(each.knows(flow) for each in self._authenticators)
 
     def trunk(self, flow: Flow) -> str | None:
         """The trunk that the peer of this flow has proved to be; None for everybody else."""
-        return next((trunk for door in self._doors if (trunk := door.trunk(flow)) is not None), None)
+        trunks = (each.trunk(flow) for each in self._authenticators)
+        return next((trunk for trunk in trunks if trunk is not None), None)
 
     def admit(self, request: Request, flow: Flow, size_bytes: int, gate: Gate) -> bool:
-        """Whether a stranger's request gets a transaction; the gate is told if no door handles it."""
-        for door in self._doors:
-            if (meeting := door.meets(request, flow, size_bytes)) is not Meeting.IGNORED:
-                return meeting is Meeting.LET_IN
+        """Whether a stranger's request gets a transaction; the gate is told if nobody handles it."""
+        for each in self._authenticators:
+            if (result := each.authenticate(request, flow, size_bytes)) is not AuthResult.IGNORED:
+                return result is AuthResult.ADMITTED
         gate.refused(flow)
         return False
 
-    def unproven(self, request: Request, flow: Flow) -> bool:
-        return bool(self._doors) and any(door.unproven(request, flow) for door in self._doors)
+    def lacks_credentials(self, request: Request, flow: Flow) -> bool:
+        ways = self._authenticators
+        return bool(ways) and any(each.lacks_credentials(request, flow) for each in ways)
 
-    def take(self, transaction: ServerTransaction) -> bool:
-        return bool(self._doors) and any(door.takes(transaction) for door in self._doors)
+    def handles(self, transaction: ServerTransaction) -> bool:
+        return bool(self._authenticators) and any(each.handles(transaction) for each in self._authenticators)
 
     def lost(self, flow: Flow) -> None:
-        for door in self._doors:
-            door.lost(flow)
+        for each in self._authenticators:
+            each.lost(flow)

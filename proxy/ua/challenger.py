@@ -12,7 +12,7 @@ from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow, TransportFailed, source_of
 from proxy.transport.log_limit import LINES_PER_MINUTE, FewLines
-from proxy.ua.authenticated_peers import Meeting
+from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.gate import Gate
 from proxy.ua.transactions import ServerTransaction
 
@@ -72,7 +72,9 @@ class Challenger:
         source.left -= 1
         return True
 
-    def meet(self, request: Request, flow: Flow, size_bytes: int, *, stale: bool = False) -> Meeting:
+    def challenge_stranger(
+        self, request: Request, flow: Flow, size_bytes: int, *, stale: bool = False
+    ) -> AuthResult:
         """Challenge a stranger statelessly (§8.2.7, §26.3.2.4).
 
         Over UDP the source may be forged, so the response is never larger than the request; if it cannot be
@@ -81,12 +83,12 @@ class Challenger:
         """
         response = self._fitting(request, flow, None if flow.reliable else size_bytes, stale)
         if response is None:
-            return Meeting.IGNORED
+            return AuthResult.IGNORED
         try:
             self._core.emit(flow, response)
         except TransportFailed:
             log.debug("challenge not sent", to=flow.remote)
-        return Meeting.SEEN_TO
+        return AuthResult.HANDLED
 
     def judge(self, request: Request, flow: Flow, username: str, password: str) -> Verdict:
         """Verify a request's credentials as those of this user."""
@@ -103,7 +105,7 @@ class Challenger:
         """
         return self.digest.mark(f"{request.call_id} {request.cseq.number} {request.from_tag}")
 
-    def ask(self, transaction: ServerTransaction, *, stale: bool = False) -> None:
+    def challenge(self, transaction: ServerTransaction, *, stale: bool = False) -> None:
         """Challenge in a transaction; `stale`: only the nonce was too old."""
         request, flow = transaction.request, transaction.flow
         order = self._order(request, flow)
@@ -116,7 +118,7 @@ class Challenger:
         """
         failures = self.failed(transaction.flow, who)
         if self.exhausted:
-            return self.ask(transaction)
+            return self.challenge(transaction)
         self._waiting += 1
         delay_s = min(FIRST_DELAY_S * 2 ** min(failures - 1, 10), LONGEST_DELAY_S)
         self._core.spawn(self._late(transaction, delay_s, max_bytes))

@@ -17,9 +17,9 @@ from proxy.sip.methods import KNOWN_METHODS
 from proxy.sip.timers import Timers
 from proxy.sip.transaction_key import TransactionKey, client_key, invite_key_of
 from proxy.transport.flow import Flow, Network, TransportFailed
-from proxy.ua.admission_queue import IDLE, Room
+from proxy.ua.admission_control import DEFERRABLE, AdmissionControl
 from proxy.ua.advertised import Advertised
-from proxy.ua.authenticated_peers import Doors
+from proxy.ua.authenticated_peers import AuthenticatedPeers
 from proxy.ua.capabilities import ALLOW, REGISTERING, UNDERSTOOD, capabilities
 from proxy.ua.driver import Message, TransactionUser
 from proxy.ua.ended_dialogs import EndedDialogs
@@ -31,7 +31,7 @@ from proxy.ua.latch import Turn
 from proxy.ua.loop_detection import calls_for_help, came_back
 from proxy.ua.merged_requests import MergedRequests
 from proxy.ua.request_checks import refusal
-from proxy.ua.response_route import stamp
+from proxy.ua.response_route import add_source
 from proxy.ua.route import DEFAULT_PORTS
 from proxy.ua.target_health import Reachability
 from proxy.ua.timer_queue import TimerQueue
@@ -56,20 +56,20 @@ class UserAgentCore:
         advertised: Advertised,
         gate: Gate,
         invited: Callable[[ServerTransaction], None],
-        sheds: Callable[[Flow], int | None] = lambda flow: None,
+        overload_wait_s: Callable[[Flow], int | None] = lambda flow: None,
         timers: Timers | None = None,
     ) -> None:
-        """`sheds`: overload control for new calls; see `Room`."""
+        """`overload_wait_s`: overload control for new calls; see `AdmissionControl`."""
         self.network, self.ids, self.advertised = network, ids, advertised
         self.timers = timers or Timers()
         self.timer_queue, self.turn = TimerQueue(), Turn()
         self.reachability = Reachability()
         self.traces: list[Trace] = []
-        self.doors = Doors()
+        self.authenticated_peers = AuthenticatedPeers()
         """Peers that prove who they are, by digest or registration, instead of by their address."""
         self.terms: Callable[[Flow], str] = lambda flow: ""
         """Name of the TLS profile to use if the connection to this flow's peer must be opened again."""
-        self.needed: list[Callable[[Flow], bool]] = [self.doors.know]
+        self.needed: list[Callable[[Flow], bool]] = [self.authenticated_peers.knows]
         """Further reasons to keep a connection open, such as a registration made over it."""
         self._gate, self._invited = gate, invited
         self.clients: TransactionTable[ClientTransaction] = TransactionTable(self.timer_queue)
@@ -77,7 +77,7 @@ class UserAgentCore:
         self.servers: TransactionTable[ServerTransaction] = TransactionTable(
             self.timer_queue, self._merged_requests.forget
         )
-        self._room = Room(self.servers, self.doors, sheds, ids)
+        self._admission = AdmissionControl(self.servers, self.authenticated_peers, overload_wait_s, ids)
         self._dialogs: dict[DialogId, InDialog] = {}
         self._ended_dialogs = EndedDialogs()
         self._proven: set[Flow] = set()
@@ -91,7 +91,7 @@ class UserAgentCore:
 
     def welcomes(self, flow: Flow) -> bool:
         """Whether the peer is known by its address or by what it has proved; others get no response."""
-        return flow in self._proven or self._gate.admits(flow) or self.doors.know(flow)
+        return flow in self._proven or self._gate.admits(flow) or self.authenticated_peers.knows(flow)
 
     def bars(self, flow: Flow) -> bool:
         """Whether this stranger was refused too often recently; connections that it opens are dropped."""
@@ -119,7 +119,7 @@ class UserAgentCore:
 
     def _received(self, flow: Flow, data: bytes) -> None:
         """Parse and dispatch one message; drop it if malformed or unwanted (RFC 3261 §16.3, §18.3)."""
-        ours = self._gate.admits(flow) or self.doors.know(flow)
+        ours = self._gate.admits(flow) or self.authenticated_peers.knows(flow)
         if not ours and self._gate.ignores(flow, data):
             if flow.reliable and self._gate.bars(flow):
                 flow.close()  # otherwise whatever it sends next would still be read
@@ -153,7 +153,7 @@ class UserAgentCore:
     def lost(self, flow: Flow, error: TransportFailed) -> None:
         """A connection is gone: fail every transaction that uses it (RFC 3261 §17.1.4, §17.2.4)."""
         self._proven.discard(flow)
-        self.doors.lost(flow)
+        self.authenticated_peers.lost(flow)
         for transaction in self._transactions():
             if transaction.flow is flow:
                 transaction.lost(error)
@@ -268,7 +268,7 @@ class UserAgentCore:
     def _request(
         self, request: Request, key: TransactionKey, dialog: DialogId, flow: Flow, ours: bool, size: int
     ) -> None:
-        stamp(request, flow)
+        add_source(request, flow)
         if known := self.servers.get(key):
             return known.receive(request)
         leg = self._dialogs.get(dialog) if dialog.local_tag else None
@@ -279,12 +279,14 @@ class UserAgentCore:
                 self._gate.proved(flow)
                 if flow.reliable:
                     self._proven.add(flow)
-            elif dialog not in self._ended_dialogs and not self.doors.admit(request, flow, size, self._gate):
+            elif dialog not in self._ended_dialogs and not self.authenticated_peers.admit(
+                request, flow, size, self._gate
+            ):
                 return
         if request.method == "ACK":
             return leg.acknowledged(request) if leg else None
-        if leg is None or request.method in IDLE:
-            wait_s = self._room.wait_s(request, flow)
+        if leg is None or request.method in DEFERRABLE:
+            wait_s = self._admission.wait_s(request, flow)
             if wait_s is not None:
                 return self._turn_away(request, flow, wait_s)
         if flow.mutual and request.via.params.has("alias"):
@@ -325,14 +327,14 @@ class UserAgentCore:
     def _begin(self, transaction: ServerTransaction) -> None:
         """Handle a request outside any dialog."""
         request, target = transaction.request, transaction.request.target
-        self.advertised.heard(request, transaction.flow)
+        self.advertised.learn(request, transaction.flow)
         if target.scheme not in ("sip", "sips", "tel") and not calls_for_help(request):
             transaction.reply(416)
         elif target.headers:
             transaction.reply(400)  # §19.1.5: a Request-URI must not contain headers
         elif request.max_forwards == 0 and request.method != "OPTIONS":
             transaction.reply(483)  # an OPTIONS is addressed to us and not forwarded anyway (§11)
-        elif self.doors.take(transaction):
+        elif self.authenticated_peers.handles(transaction):
             return
         elif came_back(request, self.advertised.host, self.advertised.ports):
             transaction.reply(482)  # §16.3: our own request, looped back
@@ -363,7 +365,7 @@ class UserAgentCore:
         if request is None or request.method == "ACK":
             return
         try:
-            stamp(request, flow)
+            add_source(request, flow)
             response = request.reply(error.status, to_tag=self.ids.tag())
             if error.status == 501:
                 response.headers.add("Allow", ALLOW)

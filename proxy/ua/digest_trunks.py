@@ -10,7 +10,7 @@ from proxy.sip.digest_server import Verdict
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow
-from proxy.ua.authenticated_peers import Meeting
+from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.challenger import Challenger
 from proxy.ua.gate import Gate
 from proxy.ua.transactions import ServerTransaction
@@ -46,29 +46,29 @@ class DigestTrunks:
         at, trunk = self._known.get(flow, (-KNOWN_S, None))
         return trunk if _now() - at < KNOWN_S else None
 
-    def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
+    def authenticate(self, request: Request, flow: Flow, size_bytes: int) -> AuthResult:
         if request.method == "ACK" and request.to_tag == self._challenger.tag(request):
-            return Meeting.SEEN_TO  # §17.1.1.3: the ACK for our 401
+            return AuthResult.HANDLED  # §17.1.1.3: the ACK for our 401
         username = self._named(request) if request.method == "INVITE" else None
         if username is None or not self._challenger.allows(flow):
-            return Meeting.IGNORED
+            return AuthResult.IGNORED
         match self._judge(request, flow, username):
             case Verdict.ACCEPTED:
                 self._accept(flow, username)
                 self._passed = request
-                return Meeting.LET_IN
+                return AuthResult.ADMITTED
             case Verdict.REFUSED:
                 self._deny(request, flow)
-                return Meeting.SEEN_TO
+                return AuthResult.HANDLED
             case verdict:
                 stale = verdict is Verdict.STALE
-                return self._challenger.meet(request, flow, size_bytes, stale=stale)
+                return self._challenger.challenge_stranger(request, flow, size_bytes, stale=stale)
 
-    def unproven(self, request: Request, flow: Flow) -> bool:
+    def lacks_credentials(self, request: Request, flow: Flow) -> bool:
         known = flow in self._known and not self._gate.admits(flow)
         return known and self._challenger.digest.claimed(request) is None
 
-    def takes(self, transaction: ServerTransaction) -> bool:
+    def handles(self, transaction: ServerTransaction) -> bool:
         """Authenticate again each INVITE on a flow that is known only from an earlier one."""
         request, flow = transaction.request, transaction.flow
         passed, self._passed = self._passed is request, None
@@ -82,7 +82,7 @@ class DigestTrunks:
             case Verdict.REFUSED:
                 self._challenger.deny(transaction, "trunk")
             case verdict:
-                self._challenger.ask(transaction, stale=verdict is Verdict.STALE)
+                self._challenger.challenge(transaction, stale=verdict is Verdict.STALE)
         return True
 
     def lost(self, flow: Flow) -> None:

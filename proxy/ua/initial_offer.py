@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from proxy.ua.media import LegMedia
 
 
-class Opening:
+class InitialOffer:
     """Which message carries the first offer and answer, and how far the exchange has come.
 
     INVITE with an offer: our answer in the 2xx
@@ -18,11 +18,11 @@ class Opening:
                           our offer in the first reliable provisional, the answer in its PRACK
     """
 
-    __slots__ = ("_awaits_answer", "_complete", "_media", "_offer", "_ours")
+    __slots__ = ("_awaits_answer", "_complete", "_media", "_offer", "_sdp")
 
     def __init__(self, media: LegMedia, invite: Request) -> None:
         self._media, self._offer = media, invite.body
-        self._ours: bytes | None = None
+        self._sdp: bytes | None = None
         self._complete = self._awaits_answer = False
 
     @property
@@ -31,27 +31,27 @@ class Opening:
         return self._awaits_answer
 
     @property
-    def owed(self) -> int | None:
+    def refusal_status(self) -> int | None:
         """The status that refuses a further offer of the peer until this one is complete (RFC 3311 §5.2)."""
         if self._complete:
             return None
         return 491 if self._awaits_answer else 500
 
-    def consider(self) -> None:
+    def prepare_sdp(self) -> None:
         """Take the peer's offer, or make ours; further calls do nothing. Raises OfferRefused."""
-        if self._ours is None:
-            self._ours = self._media.accept(self._offer) if self._offer else self._media.offer()
+        if self._sdp is None:
+            self._sdp = self._media.accept(self._offer) if self._offer else self._media.offer()
 
-    def in_provisional(self, *, early: bool = False) -> bytes:
+    def in_reliable_provisional(self, *, early: bool = False) -> bytes:
         """SDP for a reliable provisional: our offer in the first one, if the INVITE has none (§5).
 
         Our answer waits for the 2xx, unless audio is to be heard before (`early`). Raises OfferRefused.
         """
         if self._awaits_answer or self._complete or (self._offer and not early):
             return b""
-        return self._put()
+        return self._describe()
 
-    def in_ordinary(self) -> bytes:
+    def in_unreliable_provisional(self) -> bytes:
         """SDP for an unreliable provisional that enables early audio: our answer, or nothing.
 
         The 2xx then repeats the answer (RFC 3261 §13.2.1). There is nothing to send if the offer is ours.
@@ -59,13 +59,13 @@ class Opening:
         """
         if not self._offer:
             return b""
-        self.consider()
-        self._ours = self._ours or self._media.again()
-        return self._ours
+        self.prepare_sdp()
+        self._sdp = self._sdp or self._media.again()
+        return self._sdp
 
     def in_2xx(self) -> bytes:
         """SDP for our 2xx; empty if the exchange is complete. Raises OfferRefused."""
-        return b"" if self._complete else self._put()
+        return b"" if self._complete else self._describe()
 
     def answered(self, sdp: bytes) -> None:
         """Take the peer's answer to our offer, from its PRACK or ACK. Raises OfferRefused."""
@@ -73,9 +73,9 @@ class Opening:
             self._awaits_answer, self._complete = False, True
             self._media.answered(sdp)
 
-    def _put(self) -> bytes:
-        self.consider()
-        self._ours = self._ours or self._media.again()
+    def _describe(self) -> bytes:
+        self.prepare_sdp()
+        self._sdp = self._sdp or self._media.again()
         self._complete = bool(self._offer)
         self._awaits_answer = not self._offer
-        return self._ours
+        return self._sdp

@@ -94,7 +94,7 @@ class Leg:
         """Take the INVITE that begins this leg, as UAS, and send 100. An unacceptable one ends the leg."""
         self.flow = transaction.flow
         self.profile = self.core.terms(self.flow)
-        self.media.over(ip_version(self.flow), self.core.advertised.near(self.flow))
+        self.media.over(ip_version(self.flow), self.core.advertised.private_peer(self.flow))
         self._invitation, self._calls = Invitation(self, transaction), False
         self._invitation.watch()
         request = transaction.request
@@ -121,22 +121,22 @@ class Leg:
         if (invitation := self._invitation) is not None and invitation.open:
             invitation.progress(status, early=early)
 
-    def consider(self) -> None:
+    def prepare_sdp(self) -> None:
         """Take the caller's offer, or make ours if the INVITE has none. Raises OfferRefused."""
-        self.invitation.opening.consider()
+        self.invitation.initial_offer.prepare_sdp()
 
     async def answer(self) -> None:
-        """Send 200 with the SDP from `consider()`; return once it is acknowledged.
+        """Send 200 with the SDP from `prepare_sdp()`; return once it is acknowledged.
 
         Raises LegEnded if the leg ends before that, or if the ACK brings an unusable answer.
         """
         self._check_up()
         invitation = self.invitation
         if invitation.provisionals is not None:  # RFC 3262 §3: no 2xx before they are acknowledged
-            invitation.opening.consider()
+            invitation.initial_offer.prepare_sdp()
             await invitation.provisionals.heard()
             self._check_up()
-        sdp, timed = invitation.opening.in_2xx(), self._keeper.answering() if self._keeper else ()
+        sdp, timed = invitation.initial_offer.in_2xx(), self._keeper.answering() if self._keeper else ()
         self._answer = answer = invitation.accept(sdp, timed, self._answered_in_ack)
         await answer.settled()
         self._check_up()
@@ -231,8 +231,8 @@ class Leg:
     def reoffers(self) -> Reoffers:
         """Offers after the first, made on first use."""
         if self._reoffers is None:
-            opening = self._invitation.opening if self._invitation is not None else None
-            self._reoffers = Reoffers(self, owns_call_id=self._calls, opening=opening)
+            initial_offer = self._invitation.initial_offer if self._invitation is not None else None
+            self._reoffers = Reoffers(self, owns_call_id=self._calls, initial_offer=initial_offer)
         return self._reoffers
 
     def rang(self, status: int) -> None:
@@ -318,7 +318,7 @@ class Leg:
             return
         invitation = self.invitation
         try:
-            invitation.opening.answered(ack.body)
+            invitation.initial_offer.answered(ack.body)
         except OfferRefused:
             return self.end(EndReason.MEDIA_REFUSED)
         self._answer = None

@@ -10,7 +10,7 @@ from proxy.sip.message import Response
 from proxy.sip.session import RAck, ReliableProvisionals
 from proxy.ua.driver import Driver, Message
 from proxy.ua.errors import OfferRefused
-from proxy.ua.initial_offer import Opening
+from proxy.ua.initial_offer import InitialOffer
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 
@@ -26,8 +26,8 @@ class Provisionals(Driver):
 
     _machine: ReliableProvisionals
 
-    def __init__(self, leg: Leg, invite: ServerTransaction, opening: Opening) -> None:
-        self._leg, self._invite, self._opening = leg, invite, opening
+    def __init__(self, leg: Leg, invite: ServerTransaction, initial_offer: InitialOffer) -> None:
+        self._leg, self._invite, self._initial_offer = leg, invite, initial_offer
         self._machine = ReliableProvisionals(leg.core.ids.bits(31) or 1, leg.core.timers)
         self._timer_queue = leg.core.timer_queue
         self._acknowledged = asyncio.Event()
@@ -58,7 +58,7 @@ class Provisionals(Driver):
         self.perform(self._machine.acknowledged(self._timer_queue.now()))
         self._acknowledged.set()
         body = prack.request.body
-        if self._opening.awaits_answer or not body or self._leg.ended.done():
+        if self._initial_offer.awaits_answer or not body or self._leg.ended.done():
             prack.reply(200)
             self._answered(body)
         else:
@@ -77,7 +77,7 @@ class Provisionals(Driver):
         if self._leg.ended.done():
             return
         try:
-            self._opening.answered(sdp)
+            self._initial_offer.answered(sdp)
         except OfferRefused:
             self._leg.end(EndReason.MEDIA_REFUSED)
 

@@ -19,7 +19,7 @@ MAX_KEPT = 32
 """How many early descriptions are kept for one INVITE, one for each fork."""
 
 
-class Receipts:
+class ReceivedProvisionals:
     """Sends the PRACK for each reliable one, though we ask no peer for them (RFC 3262 §4).
 
     SDP in a provisional response is kept until the final answer; the media decides whether to play it before.
@@ -28,16 +28,16 @@ class Receipts:
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
         self._machine = ReliableReceipts()
-        self._sure: dict[str | None, bytes] = {}
+        self._reliable_sdp: dict[str | None, bytes] = {}
         """Answers in reliable provisionals, by To tag: they complete the exchange (§5)."""
-        self._unsure: dict[str | None, bytes] = {}
+        self._unreliable_sdp: dict[str | None, bytes] = {}
         """First SDP in unreliable provisionals: the 2xx must repeat it (RFC 3261 §13.2.1)."""
 
     def take(self, response: Response, dialog: Dialog | None) -> None:
         """Handle a 101-199 and its early dialog; a repeated or out-of-order one is ignored."""
         if not reliable(response):
-            if response.body and len(self._unsure) < MAX_KEPT:
-                self._unsure.setdefault(response.to_tag, response.body)
+            if response.body and len(self._unreliable_sdp) < MAX_KEPT:
+                self._unreliable_sdp.setdefault(response.to_tag, response.body)
                 self._leg.media.early(response.body)
             return
         try:
@@ -48,7 +48,7 @@ class Receipts:
         if dialog is None or rack is None:
             return
         if response.body:
-            self._sure.setdefault(response.to_tag, response.body)
+            self._reliable_sdp.setdefault(response.to_tag, response.body)
             self._leg.media.early(response.body)
         prack = dialog.request("PRACK")
         prack.headers.add("RAck", str(rack))
@@ -61,7 +61,7 @@ class Receipts:
         the 2xx has none.
         """
         tag = response.to_tag
-        return self._sure.get(tag) or response.body or self._unsure.get(tag, b"")
+        return self._reliable_sdp.get(tag) or response.body or self._unreliable_sdp.get(tag, b"")
 
     def _acknowledged(self, final: Final) -> None:
         """No consequence: only the final response counts."""

@@ -15,7 +15,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.values import NameAddr
 from proxy.transport.flow import Flow, TransportFailed
-from proxy.ua.authenticated_peers import Meeting
+from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.bindings import Binding, Unregistrable, updated
 from proxy.ua.challenger import Challenger
 from proxy.ua.gate import Gate
@@ -100,7 +100,7 @@ class Registrar:
         self._flows, self._left = set(), set()
         self._changed()
 
-    # The interface of a door.
+    # As an `Authenticator`.
 
     def knows(self, flow: Flow) -> bool:
         return flow in self._flows
@@ -108,25 +108,25 @@ class Registrar:
     def trunk(self, flow: Flow) -> str | None:
         return None  # a phone is not a trunk
 
-    def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
+    def authenticate(self, request: Request, flow: Flow, size_bytes: int) -> AuthResult:
         phone = self._named(request)
         if phone is None or not phone.may_be_at(flow.remote[0]) or not self._challenger.allows(flow):
-            return Meeting.IGNORED
+            return AuthResult.IGNORED
         if request.method != "REGISTER":
-            return Meeting.SEEN_TO  # without a response, as for strangers
+            return AuthResult.HANDLED  # without a response, as for strangers
         verdict = self._judge(request, flow, phone)
         if verdict is Verdict.MISSING:
-            return self._challenger.meet(request, flow, size_bytes)
+            return self._challenger.challenge_stranger(request, flow, size_bytes)
         if verdict is Verdict.REFUSED and self._challenger.exhausted:
             self._challenger.failed(flow, phone.name)
-            return Meeting.SEEN_TO
+            return AuthResult.HANDLED
         self._judged = request, verdict, None if flow.reliable else size_bytes
-        return Meeting.LET_IN
+        return AuthResult.ADMITTED
 
-    def unproven(self, request: Request, flow: Flow) -> bool:
+    def lacks_credentials(self, request: Request, flow: Flow) -> bool:
         return False
 
-    def takes(self, transaction: ServerTransaction) -> bool:
+    def handles(self, transaction: ServerTransaction) -> bool:
         request, flow = transaction.request, transaction.flow
         if request.method == "REGISTER":
             self._register(transaction)
@@ -176,9 +176,9 @@ class Registrar:
             judged = request, self._judge(request, transaction.flow, phone), None
         match judged[1]:
             case Verdict.MISSING:
-                self._challenger.ask(transaction)
+                self._challenger.challenge(transaction)
             case Verdict.STALE:
-                self._challenger.ask(transaction, stale=True)
+                self._challenger.challenge(transaction, stale=True)
             case Verdict.REFUSED:
                 self._challenger.deny(transaction, phone.name, judged[2])
             case Verdict.ACCEPTED:

@@ -18,7 +18,7 @@ from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr, retry_after
 from proxy.transport.flow import Flow, TransportFailed
-from proxy.ua.authenticated_peers import Meeting
+from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.driver import Message
 from proxy.ua.errors import Rejected, TransactionTimeout
 from proxy.ua.failover import TRY_S
@@ -123,7 +123,7 @@ class Registration:
             log.info("trunk unregistered", trunk=self.account.trunk)
             self._changed(self.account.trunk, False)
 
-    # The interface of a door.
+    # As an `Authenticator`.
 
     def knows(self, flow: Flow) -> bool:
         return flow is self._flow or flow.remote[0] in self._addresses
@@ -131,13 +131,13 @@ class Registration:
     def trunk(self, flow: Flow) -> str | None:
         return self.account.trunk if self.knows(flow) else None
 
-    def meets(self, request: Request, flow: Flow, size_bytes: int) -> Meeting:
-        return Meeting.IGNORED
+    def authenticate(self, request: Request, flow: Flow, size_bytes: int) -> AuthResult:
+        return AuthResult.IGNORED
 
-    def unproven(self, request: Request, flow: Flow) -> bool:
+    def lacks_credentials(self, request: Request, flow: Flow) -> bool:
         return False
 
-    def takes(self, transaction: ServerTransaction) -> bool:
+    def handles(self, transaction: ServerTransaction) -> bool:
         return False
 
     def lost(self, flow: Flow) -> None:

@@ -13,7 +13,7 @@ from proxy.sip.message import Request
 from proxy.sip.session import RETRY_AFTER_RANGE, Negotiation, OfferPending
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout, bare
 from proxy.ua.in_dialog_client import Final, InDialogRequest, accepted
-from proxy.ua.initial_offer import Opening
+from proxy.ua.initial_offer import InitialOffer
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
 from proxy.ua.uas import Answer
@@ -28,9 +28,9 @@ Outcome = asyncio.Future[SipError | None]
 class Reoffers:
     """Later offers and answers of one leg; glare gets 491 and is retried (§14.1)."""
 
-    def __init__(self, leg: Leg, *, owns_call_id: bool, opening: Opening | None = None) -> None:
-        """`opening`: the first offer and answer, if the peer began the leg."""
-        self._leg, self._opening = leg, opening
+    def __init__(self, leg: Leg, *, owns_call_id: bool, initial_offer: InitialOffer | None = None) -> None:
+        """`initial_offer`: the first offer and answer, if the peer began the leg."""
+        self._leg, self._initial_offer = leg, initial_offer
         self._negotiation = Negotiation(owns_call_id)
         self.answer: Answer | None = None
         """Our last 2xx to a re-INVITE."""
@@ -88,7 +88,7 @@ class Reoffers:
 
     def opened(self) -> None:
         """The first offer and answer are complete."""
-        self._opening = None
+        self._initial_offer = None
 
     # Our offers.
 
@@ -201,8 +201,8 @@ class Reoffers:
             return 500
         if self._leg.offered is not self:  # the offer in the peer's 2xx has no answer yet
             return 500
-        if self._opening is not None and (owed := self._opening.owed) is not None:  # RFC 5407 §3.1.5
-            return owed
+        if (first := self._initial_offer) is not None and first.refusal_status is not None:
+            return first.refusal_status  # RFC 5407 §3.1.5
         if request.method == "INVITE" and self.answer is not None and self.answer.waiting:
             return 491
         if request.body:

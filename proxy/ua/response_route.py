@@ -10,7 +10,7 @@ from proxy.transport.flow import Flow, Network, Target, TransportFailed
 from proxy.ua.route import DEFAULT_PORTS, proven
 
 
-class Interrupted:
+class DisconnectedFlow:
     """Stands in for a lost flow while it is replaced: queues what is sent."""
 
     reliable = True
@@ -36,22 +36,22 @@ class Interrupted:
     def fail(self, why: TransportFailed) -> None:
         """It has failed already."""
 
-    async def replaced(self, network: Network, request: Request, profile: str) -> Flow:
+    async def reconnect(self, network: Network, request: Request, profile: str) -> Flow:
         """Connect to the request's sender, send what is queued, return the flow; raises TransportFailed."""
-        flow = await network.connect(way_back(request, self, profile))
+        flow = await network.connect(response_target(request, self, profile))
         for data in self._waiting:
             flow.send(data)
         return flow
 
 
-def way_back(request: Request, flow: Flow, profile: str) -> Target:
+def response_target(request: Request, flow: Flow, profile: str) -> Target:
     """The address the request came from, at the port where its sender listens."""
     via = request.via
     address = (flow.remote[0], via.port or DEFAULT_PORTS[flow.transport])
     return Target(flow.transport, address, proven(flow) or via.host.strip("[]"), profile)
 
 
-def stamp(request: Request, flow: Flow) -> None:
+def add_source(request: Request, flow: Flow) -> None:
     """Add `received` and `rport` to the top Via, where they are needed (§18.2.1, RFC 3581 §4)."""
     host, port = flow.remote
     line = request.headers.first.get("via", "")

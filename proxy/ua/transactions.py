@@ -23,7 +23,7 @@ from proxy.transport.flow import Flow, NotSent, TransportFailed
 from proxy.ua.capabilities import SDP
 from proxy.ua.driver import Driver, Message, TransactionUser
 from proxy.ua.errors import TransactionTimeout
-from proxy.ua.response_route import Interrupted
+from proxy.ua.response_route import DisconnectedFlow
 from proxy.ua.tombstones import ABSORBER, AcceptedByPeer, AcceptedByUs, Resender, Tombstone
 
 if TYPE_CHECKING:
@@ -257,8 +257,8 @@ class ServerTransaction(Driver):
             return self.fail(error)
         self._returned = True  # only once: the peer may accept connections just to drop them
         profile = self._core.terms(self.flow)
-        self.flow = interrupted = Interrupted(self.flow)
-        self._core.spawn(self._return(interrupted, profile, error))
+        self.flow = disconnected = DisconnectedFlow(self.flow)
+        self._core.spawn(self._return(disconnected, profile, error))
 
     def deliver(self, message: Message) -> None:
         """Pass on an ACK for our 2xx that reuses the INVITE's branch, as RFC 2543 peers send it."""
@@ -269,9 +269,9 @@ class ServerTransaction(Driver):
         self._error = error
         self._on_failure(error)
 
-    async def _return(self, interrupted: Interrupted, profile: str, error: TransportFailed) -> None:
+    async def _return(self, disconnected: DisconnectedFlow, profile: str, error: TransportFailed) -> None:
         try:
-            self.flow = await interrupted.replaced(self._core.network, self.request, profile)
+            self.flow = await disconnected.reconnect(self._core.network, self.request, profile)
         except TransportFailed:
             self.fail(error)
 

@@ -20,7 +20,7 @@ from proxy.ua.in_dialog_server import serve
 from proxy.ua.latch import Latch
 from proxy.ua.outgoing_invite import Draft, Outgoing
 from proxy.ua.reason import EndReason
-from proxy.ua.received_provisionals import Receipts
+from proxy.ua.received_provisionals import ReceivedProvisionals
 from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Inviting:
 
     __slots__ = (
         "_acks", "_core", "_course", "_draft", "_ending", "_flow", "_forks", "_late", "_leg", "_owed",
-        "_receipts", "_transaction", "answered",
+        "_provisionals", "_transaction", "answered",
     )  # fmt: skip
 
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
@@ -49,7 +49,7 @@ class Inviting:
         self._acks: dict[str | None, Acknowledgement] = {}
         """The ACK of each 2xx, by its To tag."""
         self._forks = Forks(leg, self._declined)
-        self._receipts: Receipts | None
+        self._provisionals: ReceivedProvisionals | None
         """Set once a provisional response has brought SDP or asks for a PRACK."""
         self._ending: EndReason | None = None
         self._late: bool
@@ -63,7 +63,7 @@ class Inviting:
         if self._ending is None:
             leg = self._leg
             self._flow = leg.flow = flow
-            leg.media.over(ip_version(flow), leg.core.advertised.near(flow))
+            leg.media.over(ip_version(flow), leg.core.advertised.private_peer(flow))
             invite = self._draft.written(flow, leg.media.offer())
             if self._course.more:  # set before sending, which may fail at once and start the next attempt
                 self._course.sending(self._unheard)
@@ -143,8 +143,8 @@ class Inviting:
         if response.status > 100:
             dialog = self._forks.provisional(self._draft.request, response)
             if response.body or reliable(response):
-                self._receipts = self._receipts or Receipts(self._leg)
-                self._receipts.take(response, dialog)
+                self._provisionals = self._provisionals or ReceivedProvisionals(self._leg)
+                self._provisionals.take(response, dialog)
             if not self.answered.done():
                 self._leg.rang(response.status)
 
@@ -257,13 +257,13 @@ class Inviting:
             self.reply(sdp)
 
     def _answer(self, response: Response) -> bytes:
-        return self._receipts.answer(response) if self._receipts is not None else response.body
+        return self._provisionals.answer(response) if self._provisionals is not None else response.body
 
     def _hang_up(self, dialog: Dialog, flow: Flow) -> None:
         self._forks.hang_up(dialog, self._ending or EndReason.COMPLETED, flow)
 
     def _send(self, invite: Request) -> None:
-        self._late, self._receipts = not invite.body, None
+        self._late, self._provisionals = not invite.body, None
         self._transaction = self._core.launch(invite, self._flow, self)
         if self._draft.outgoing.anew is not None:
             self._transaction.anew = self._draft.outgoing.anew

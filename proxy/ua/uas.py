@@ -12,7 +12,7 @@ from proxy.sip.message import Request, Response
 from proxy.sip.reason import reasons
 from proxy.sip.session import Acceptance
 from proxy.ua.driver import Driver, Message
-from proxy.ua.initial_offer import Opening
+from proxy.ua.initial_offer import InitialOffer
 from proxy.ua.latch import Latch
 from proxy.ua.provisionals import Provisionals
 from proxy.ua.reason import EndReason
@@ -100,15 +100,16 @@ class Invitation:
     """A peer's INVITE that began a leg, until it has its final response (§13.3)."""
 
     __slots__ = (
-        "_contact", "_dialog", "_extension", "_leg", "_transaction", "opening", "provisionals", "request",
+        "_contact", "_dialog", "_extension", "_leg", "_transaction", "initial_offer", "provisionals",
+        "request",
     )  # fmt: skip
 
     def __init__(self, leg: Leg, transaction: ServerTransaction) -> None:
         self._leg, self._transaction = leg, transaction
         self.request = request = transaction.request
         self._dialog: Dialog | None = None
-        self.opening = Opening(leg.media, request)
-        self.provisionals = Provisionals(leg, transaction, self.opening) if _required(request) else None
+        self.initial_offer = InitialOffer(leg.media, request)
+        self.provisionals = Provisionals(leg, transaction, self.initial_offer) if _required(request) else None
         """Reliable provisional responses, if the peer requires them (RFC 3262); else None."""
         self._extension: Timer | None = None
         self._contact = "Contact", leg.contact(transaction.flow)
@@ -134,12 +135,14 @@ class Invitation:
         """
         self._extend(status, early)
         if self.provisionals is None:
-            body = self.opening.in_ordinary() if early else b""
+            body = self.initial_offer.in_unreliable_provisional() if early else b""
             response = self._transaction.make(status if body or not early else 180, [self._contact], body)
             self._stands(response)
             return self._transaction.respond(response)
         headers = [self._contact, *self._leg.capabilities()]  # RFC 3311 §5.1: Allow announces UPDATE
-        response = self._transaction.make(status, headers, self.opening.in_provisional(early=early))
+        response = self._transaction.make(
+            status, headers, self.initial_offer.in_reliable_provisional(early=early)
+        )
         self._stands(response)
         self.provisionals.respond(response)
 

@@ -211,7 +211,7 @@ class Edge:
             advertised=Advertised(HOST, {"udp": 5060, "tcp": 5060, "tls": 5061}),
             gate=self.gate,
             invited=lambda invite: self.registry.invited(invite),
-            sheds=self.capacity.sheds,
+            overload_wait_s=self.capacity.sheds,
         )
         self.registry = Registry(
             CallContext(

@@ -28,7 +28,7 @@ class Office:
         self.voices: list[TonePeer] = []
         challenger = Challenger(edge.core, edge.gate, DigestServer(HOST, b"secret"))
         self.registrar = Registrar(edge.gate, challenger, [Phone("alice", "pw"), Phone("bob", "pw")])
-        edge.core.doors.open(self.registrar)
+        edge.core.authenticated_peers.add(self.registrar)
         edge.gate.named = (b"alice", b"bob")
         object.__setattr__(edge.registry._context, "phones", self.registrar.reachable)
         object.__setattr__(edge.registry._context, "arrivals", self.registrar.arrivals)

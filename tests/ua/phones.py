@@ -19,7 +19,7 @@ def a_registrar(house: House, *phones: Phone) -> Registrar:
     """A registrar added to the core; for alice alone unless other phones are given."""
     challenger = Challenger(house.core, house, DigestServer(HOST, b"secret"))
     registrar = Registrar(house, challenger, phones or [Phone("alice", "pw")], house.core.needs)
-    house.core.doors.open(registrar)
+    house.core.authenticated_peers.add(registrar)
     return registrar
 
 

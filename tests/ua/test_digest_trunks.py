@@ -23,7 +23,7 @@ CONTACT = "<sip:pbx@192.0.2.66:5060>"
 @pytest.fixture
 async def pbx(house: House) -> Far:
     challenger = Challenger(house.core, house, DigestServer(HOST, b"secret"))
-    house.core.doors.open(DigestTrunks(house, challenger, {"pbx": ("carrier", "pw")}))
+    house.core.authenticated_peers.add(DigestTrunks(house, challenger, {"pbx": ("carrier", "pw")}))
     far = Far(house.wire, STRANGER)
     await far.start()
     return far
@@ -190,16 +190,16 @@ async def test_a_connection_that_is_lost_is_known_no_more(house: House, pbx: Far
     (await house.invited()).reply(486)
     await far.hears(486)
     (flow,) = house.wire.flows()
-    assert house.core.doors.know(flow.other)
+    assert house.core.authenticated_peers.knows(flow.other)
     house.wire.cut(flow)
-    assert not house.core.doors.know(flow.other)
+    assert not house.core.authenticated_peers.knows(flow.other)
 
 
 async def test_what_is_remembered_is_bounded(house: House, pbx: Far, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.ua.digest_trunks.MAX_KNOWN", 3)
     peers = [Far(house.wire, f"192.0.2.{100 + number}") for number in range(5)]
-    door = house.core.doors._doors[0]
-    assert isinstance(door, DigestTrunks)
+    trunks = house.core.authenticated_peers._authenticators[0]
+    assert isinstance(trunks, DigestTrunks)
     for number, far in enumerate(peers):
         house.shut_out.add(far.address)
         await far.start()
@@ -214,8 +214,8 @@ async def test_what_is_remembered_is_bounded(house: House, pbx: Far, monkeypatch
             for name, value in DigestClient("pbx", "guess").authorize(request, challenge, "x"):
                 wrong.headers.add(name, value)
             await far.says(wrong)
-    assert len(door._known) == 3
-    assert len(door._denied) <= 3
+    assert len(trunks._known) == 3
+    assert len(trunks._denied) <= 3
 
 
 async def test_who_came_by_password_is_the_trunk_whose_password_it_is_for_a_while(
@@ -225,15 +225,15 @@ async def test_who_came_by_password_is_the_trunk_whose_password_it_is_for_a_whil
     await pbx.says(request)
     await pbx.says(authorized(request, await pbx.hears(401)))
     invitation = await house.invited()
-    assert house.core.doors.trunk(invitation.flow) == "carrier"
+    assert house.core.authenticated_peers.trunk(invitation.flow) == "carrier"
     invitation.reply(486)
     await asyncio.sleep(301)
-    assert house.core.doors.trunk(invitation.flow) is None
+    assert house.core.authenticated_peers.trunk(invitation.flow) is None
 
 
 async def test_an_invite_that_is_yet_to_be_proved_takes_no_turn_of_its_trunk(house: House, pbx: Far) -> None:
     counted: list[Flow] = []
-    house.core._room.sheds = lambda flow: counted.append(flow)  # type: ignore[func-returns-value]
+    house.core._admission.overload_wait_s = lambda flow: counted.append(flow)  # type: ignore[func-returns-value]
     for number in (1, 11, 21):
         request = invite(number)
         await pbx.says(request)

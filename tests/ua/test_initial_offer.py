@@ -2,55 +2,66 @@
 
 from __future__ import annotations
 
-from proxy.ua.initial_offer import Opening
+from proxy.ua.initial_offer import InitialOffer
 from tests.kit.messages import SDP, invite
 from tests.ua.house import Media
 
 
 def test_an_offer_is_answered_in_the_2xx_and_in_no_provisional() -> None:
     media = Media()
-    opening = Opening(media, invite())
-    assert (opening.in_provisional(), opening.owed) == (b"", 500)
-    opening.consider()
-    opening.consider()
+    initial_offer = InitialOffer(media, invite())
+    assert (initial_offer.in_reliable_provisional(), initial_offer.refusal_status) == (b"", 500)
+    initial_offer.prepare_sdp()
+    initial_offer.prepare_sdp()
     assert media.told == [("accept", SDP)]
-    assert (opening.in_2xx(), opening.owed) == (SDP, None)
-    opening.answered(SDP)
+    assert (initial_offer.in_2xx(), initial_offer.refusal_status) == (SDP, None)
+    initial_offer.answered(SDP)
     assert media.told == [("accept", SDP)]
 
 
 def test_without_an_offer_ours_is_in_the_2xx_and_the_answer_is_taken_once() -> None:
     media = Media()
-    opening = Opening(media, invite(body=b""))
-    assert opening.owed == 500
-    assert (opening.in_2xx(), opening.owed, opening.awaits_answer) == (SDP, 491, True)
-    opening.answered(b"theirs")
-    opening.answered(b"theirs, repeated")
+    initial_offer = InitialOffer(media, invite(body=b""))
+    assert initial_offer.refusal_status == 500
+    assert (initial_offer.in_2xx(), initial_offer.refusal_status, initial_offer.awaits_answer) == (
+        SDP,
+        491,
+        True,
+    )
+    initial_offer.answered(b"theirs")
+    initial_offer.answered(b"theirs, repeated")
     assert media.told == [("offer", b""), ("answered", b"theirs")]
-    assert (opening.owed, opening.awaits_answer) == (None, False)
+    assert (initial_offer.refusal_status, initial_offer.awaits_answer) == (None, False)
 
 
 def test_an_offer_in_a_reliable_provisional_stands_in_the_first_alone() -> None:
-    opening = Opening(Media(), invite(body=b""))
-    assert [opening.in_provisional(), opening.in_provisional()] == [SDP, b""]
-    opening.answered(b"theirs")
-    assert [opening.in_provisional(), opening.in_2xx()] == [b"", b""]
+    initial_offer = InitialOffer(Media(), invite(body=b""))
+    assert [initial_offer.in_reliable_provisional(), initial_offer.in_reliable_provisional()] == [SDP, b""]
+    initial_offer.answered(b"theirs")
+    assert [initial_offer.in_reliable_provisional(), initial_offer.in_2xx()] == [b"", b""]
 
 
 def test_an_answer_that_is_to_be_heard_early_is_said_again_in_the_2xx_rfc3261_13_2_1() -> None:
     media = Media()
-    opening = Opening(media, invite())
-    assert [opening.in_ordinary(), opening.in_ordinary(), opening.in_2xx()] == [SDP, SDP, SDP]
+    initial_offer = InitialOffer(media, invite())
+    assert [
+        initial_offer.in_unreliable_provisional(),
+        initial_offer.in_unreliable_provisional(),
+        initial_offer.in_2xx(),
+    ] == [SDP, SDP, SDP]
     assert media.told == [("accept", SDP)]
 
 
 def test_an_answer_in_a_reliable_provisional_is_said_once_rfc3262_5() -> None:
-    opening = Opening(Media(), invite())
-    assert [opening.in_provisional(early=True), opening.in_provisional(early=True)] == [SDP, b""]
-    assert (opening.in_2xx(), opening.owed) == (b"", None)
+    initial_offer = InitialOffer(Media(), invite())
+    assert [
+        initial_offer.in_reliable_provisional(early=True),
+        initial_offer.in_reliable_provisional(early=True),
+    ] == [SDP, b""]
+    assert (initial_offer.in_2xx(), initial_offer.refusal_status) == (b"", None)
 
 
 def test_an_offer_of_ours_is_in_no_ordinary_provisional_rfc3261_13_2_1() -> None:
     media = Media()
-    assert Opening(media, invite(body=b"")).in_ordinary() == b""
+    assert InitialOffer(media, invite(body=b"")).in_unreliable_provisional() == b""
     assert media.told == []

@@ -13,7 +13,7 @@ from proxy.sip.message import Request
 from proxy.ua import private_peers
 from proxy.ua.advertised import Advertised
 from proxy.ua.errors import Rejected
-from proxy.ua.private_peers import Near, Nearby
+from proxy.ua.private_peers import PrivatePeer, PrivatePeers
 from proxy.ua.uac import Outgoing
 from tests.kit import messages
 from tests.ua.house import EDGE, Far, House
@@ -31,15 +31,15 @@ def a_request(*vias: str, method: str = "REGISTER") -> Request:
 
 
 def a_house() -> Advertised:
-    known = Nearby({PHONE: HERE, "172.17.0.1": "172.17.0.2"}.get)
-    return Advertised("sbc.example.com", {"udp": 5060, "tcp": 5062, "tls": 5061}, nearby=known)
+    private_peers = PrivatePeers({PHONE: HERE, "172.17.0.1": "172.17.0.2"}.get)
+    return Advertised("sbc.example.com", {"udp": 5060, "tcp": 5062, "tls": 5061}, private_peers=private_peers)
 
 
 @pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
 def test_a_phone_in_our_own_network_is_told_our_address_there(method: str) -> None:
     there = a_house()
-    there.heard(a_request(f"{PHONE}:5060", method=method), a_flow())
-    assert there.near(a_flow()) == Near(PHONE, HERE)
+    there.learn(a_request(f"{PHONE}:5060", method=method), a_flow())
+    assert there.private_peer(a_flow()) == PrivatePeer(PHONE, HERE)
     assert there.towards(a_flow()) == f"{HERE}:5060"
     assert there.towards(a_flow(transport="tcp")) == f"{HERE}:5062"
     assert there.towards(a_flow("198.51.100.7")) == "sbc.example.com:5060"
@@ -47,56 +47,58 @@ def test_a_phone_in_our_own_network_is_told_our_address_there(method: str) -> No
 
 def test_over_tls_the_name_stands_that_the_certificate_has() -> None:
     there = a_house()
-    there.heard(a_request(PHONE), a_flow())
+    there.learn(a_request(PHONE), a_flow())
     assert there.towards(a_flow(transport="tls")) == "sbc.example.com:5061"
 
 
 def test_all_the_world_behind_dockers_bridge_is_not_near() -> None:
     there = a_house()
-    there.heard(a_request("198.51.100.7:5060"), a_flow("172.17.0.1"))
-    assert there.near(a_flow("172.17.0.1")) is None
+    there.learn(a_request("198.51.100.7:5060"), a_flow("172.17.0.1"))
+    assert there.private_peer(a_flow("172.17.0.1")) is None
 
 
 @pytest.mark.parametrize("vias", [(PHONE, "198.51.100.7"), ("198.51.100.7",), (), ("192.168.1.20:x",)])
 def test_the_last_message_has_the_last_word_and_a_proxy_is_nobody_itself(vias: tuple[str, ...]) -> None:
     there = a_house()
-    there.heard(a_request(PHONE), a_flow())
-    there.heard(a_request(*vias), a_flow())
-    assert there.near(a_flow()) is None
+    there.learn(a_request(PHONE), a_flow())
+    there.learn(a_request(*vias), a_flow())
+    assert there.private_peer(a_flow()) is None
 
 
 def test_what_says_little_about_who_sends_it_is_not_heeded() -> None:
     there = a_house()
-    there.heard(a_request(PHONE, method="OPTIONS"), a_flow())
-    assert there.near(a_flow()) is None
+    there.learn(a_request(PHONE, method="OPTIONS"), a_flow())
+    assert there.private_peer(a_flow()) is None
 
 
 def test_a_listener_elsewhere_is_not_found_there() -> None:
     there = a_house()
-    there.heard(a_request(PHONE), a_flow(local="192.168.2.10"))
-    assert there.near(a_flow()) is None
-    there.heard(a_request(PHONE), a_flow(local=HERE))
-    assert there.near(a_flow()) is not None
+    there.learn(a_request(PHONE), a_flow(local="192.168.2.10"))
+    assert there.private_peer(a_flow()) is None
+    there.learn(a_request(PHONE), a_flow(local=HERE))
+    assert there.private_peer(a_flow()) is not None
 
 
 def test_who_has_the_public_address_tells_it_to_everybody() -> None:
     there = Advertised(PUBLIC, {"udp": 5060})
-    there.heard(a_request(PHONE), a_flow())
+    there.learn(a_request(PHONE), a_flow())
     assert there.towards(a_flow()) == f"{PUBLIC}:5060"
 
 
 def test_not_more_of_them_are_kept_than_a_network_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private_peers, "MAX", 2)
-    known = Nearby(lambda peer: HERE)
+    monkeypatch.setattr(private_peers, "MAX_PEERS", 2)
+    peers = PrivatePeers(lambda peer: HERE)
     for n in range(5):
         host = f"192.168.1.{20 + n}"
-        known.heard(a_request(host), a_flow(host))
-        assert known.of(a_flow(host)) is not None
-    assert known.of(a_flow(PHONE)) is None
+        peers.learn(a_request(host), a_flow(host))
+        assert peers.of(a_flow(host)) is not None
+    assert peers.of(a_flow(PHONE)) is None
 
 
 async def test_a_call_of_a_neighbour_and_one_to_it_are_within_the_network(house: House) -> None:
-    house.core.advertised = Advertised("sbc.example.com", {"udp": 5060}, nearby=Nearby(lambda peer: EDGE))
+    house.core.advertised = Advertised(
+        "sbc.example.com", {"udp": 5060}, private_peers=PrivatePeers(lambda peer: EDGE)
+    )
     far = Far(house.wire, PHONE)
     await far.start()
     call = messages.invite(sent_by=PHONE)

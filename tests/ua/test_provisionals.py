@@ -280,7 +280,7 @@ async def test_an_offer_in_a_prack_before_the_first_is_answered_is_500_and_ackno
     house: House,
 ) -> None:
     leg, ringing = await rung(house)
-    leg.consider()
+    leg.prepare_sdp()
     await house.far.says(prack(INVITE, ringing, body=OTHER))
     refusal = await house.far.hears(500)
     assert refusal.headers.get("Retry-After") == "5"

@@ -217,8 +217,8 @@ async def test_early_descriptions_from_ever_more_places_take_bounded_memory(hous
         house.far.answers(invite, 183, body=SDP, to_tag=f"bob{number}")
     await asyncio.sleep(1)
     assert leg._inviting is not None
-    assert leg._inviting._receipts is not None
-    assert len(leg._inviting._receipts._unsure) == MAX_KEPT
+    assert leg._inviting._provisionals is not None
+    assert len(leg._inviting._provisionals._unreliable_sdp) == MAX_KEPT
     house.far.answers(invite, 200, body=b"", to_tag="bob7")
     await task
     await ended(house, leg)

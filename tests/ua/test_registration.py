@@ -61,7 +61,7 @@ async def registering(
         house.core, account, changed=lambda *change: changes.append(change), wall_clock=wall_clock
     )
     registration.changes = changes  # type: ignore[attr-defined]
-    house.core.doors.open(registration)
+    house.core.authenticated_peers.add(registration)
     task = asyncio.ensure_future(registration.run())
     try:
         yield registration

@@ -9,7 +9,7 @@ import pytest
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request
 from proxy.sip.values import Via
-from proxy.ua.response_route import stamp
+from proxy.ua.response_route import add_source
 
 HOP = "SIP/2.0/UDP 192.0.2.1:5060"
 TOPS = [
@@ -43,7 +43,7 @@ def test_where_a_request_came_from_is_noted_and_nothing_else_changes(
 ) -> None:
     others = [("Max-Forwards", "70"), ("Via", "SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK0")]
     request = Request("OPTIONS", "sip:b", Headers([("To", "<sip:b>"), (name, top), *others]))
-    stamp(request, SimpleNamespace(remote=source))  # type: ignore[arg-type]
+    add_source(request, SimpleNamespace(remote=source))  # type: ignore[arg-type]
     assert [str(via) for via in request.vias] == [str(Via.parse(top).seen_from(*source)), others[1][1]]
     assert str(request.via) == request.headers.first["via"] or request.headers.first["via"] == top
     assert [key for key, _ in request.headers if key.lower() not in ("via", "v")] == ["To", "Max-Forwards"]
@@ -51,5 +51,5 @@ def test_where_a_request_came_from_is_noted_and_nothing_else_changes(
 
 def test_of_two_vias_on_a_line_the_first_is_marked() -> None:
     request = Request("OPTIONS", "sip:b", Headers([("Via", f"{TOPS[1]}, {TOPS[1]}")]))
-    stamp(request, SimpleNamespace(remote=("192.0.2.1", 7)))  # type: ignore[arg-type]
+    add_source(request, SimpleNamespace(remote=("192.0.2.1", 7)))  # type: ignore[arg-type]
     assert request.headers.get_all("Via") == [f"{TOPS[1]}=7;received=192.0.2.1", TOPS[1]]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.transport.flow import Address, TransportFailed
-from proxy.ua.response_route import way_back
+from proxy.ua.response_route import response_target
 from proxy.ua.route import lives_on, on_course, proven, reach
 from tests.kit import messages
 from tests.ua.house import Far, House
@@ -145,9 +145,9 @@ def test_a_peer_is_proven_by_the_name_we_asked_for_or_by_one_that_it_showed() ->
 def test_the_way_back_leads_to_where_the_request_came_from_rfc3261_18_2_2() -> None:
     flow = AFlow("tls", ("192.0.2.7", 40000))
     request = messages.request("OPTIONS", sent_by="pbx.example.com:5071", transport="TLS")
-    back = way_back(request, flow, "trunk x")
+    back = response_target(request, flow, "trunk x")
     assert (back.address, back.name, back.profile) == (("192.0.2.7", 5071), "pbx.example.com", "trunk x")
     request = messages.request("OPTIONS", sent_by="192.0.2.7", transport="TLS")
     flow.peer_names = frozenset(["sip.carrier.example"])
-    back = way_back(request, flow, "")
+    back = response_target(request, flow, "")
     assert (back.address, back.name) == (("192.0.2.7", 5061), "sip.carrier.example")

@@ -194,7 +194,7 @@ async def test_an_offer_that_cannot_be_used_is_told_before_anything_is_said(hous
     leg = await house.rung(INVITE)
     leg.media.refuses = 503
     with pytest.raises(OfferRefused):
-        leg.consider()
+        leg.prepare_sdp()
     leg.end(EndReason.OVERLOADED, (("Retry-After", "30"),))
     response = await house.far.hears(503)
     assert (response.headers.get("Retry-After"), "cause=34" in response.headers.get("Reason")) == ("30", True)
@@ -388,7 +388,7 @@ async def test_numbers_used_in_the_early_dialog_count_after_the_answer_rfc3261_1
 
 async def test_the_answer_of_a_considered_offer_is_given_once(house: House) -> None:
     leg = await house.rung(INVITE)
-    leg.consider()
+    leg.prepare_sdp()
     answering = asyncio.ensure_future(leg.answer())
     await house.far.hears(200)
     await house.far.says(messages.ack(INVITE, to_tag="tag1"))
