@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from bench.accounting import pss_kib
 from screening.callers.contacts import read
 from screening.callers.number_list import NumberList
-from screening.callers.timetable import Timetable, window
+from screening.callers.timetable import Timetable, parse_window
 from screening.callers.wildcards import Wildcards
 from screening.contract import Caller
 from screening.decision import Action
@@ -45,7 +45,7 @@ def policy(chance: random.Random) -> Policy:
         block=[NumberList(patterns(chance), "US")],
         block_names=[Wildcards(f"*agency {n}*" for n in range(NAMES))],
         international=Action.VOICEMAIL,
-        times=Timetable(ZoneInfo("America/New_York"), quiet=(window("22:00-07:00"),)),
+        times=Timetable(ZoneInfo("America/New_York"), quiet=(parse_window("22:00-07:00"),)),
     )
 
 

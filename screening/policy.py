@@ -31,9 +31,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from screening.callers.contacts import Contacts
-from screening.callers.expected import NOBODY, Expecting
+from screening.callers.expected import NONE_EXPECTED, ExpectedCalls
 from screening.callers.number_list import NumberList
-from screening.callers.numbering import country_of, normal
+from screening.callers.numbering import country_of, normalize
 from screening.callers.timetable import ALWAYS_OPEN, Timetable
 from screening.callers.wildcards import Wildcards
 from screening.contract import Caller
@@ -55,7 +55,7 @@ class Policy:
     emergency: Sequence[NumberList] = ()
     block: Sequence[NumberList] = ()
     block_names: Sequence[Wildcards] = ()
-    """Normalised by `comparable`."""
+    """Normalised by `normalized_name`."""
     vip: Sequence[NumberList] = ()
     allow: Sequence[NumberList] = ()
     contacts: Sequence[Contacts] = ()
@@ -73,49 +73,49 @@ class Policy:
     """What is done with any number that failed its verification; None: this rule is off."""
     rate: Rate | None = None
     rate_action: Action = Action.VOICEMAIL
-    expecting: Expecting = NOBODY
+    expecting: ExpectedCalls = NONE_EXPECTED
     gate: bool = False
     """Challenge callers before the agent asks them."""
     reject_with: int = 603
     """SIP status for refused callers, one of `contract.REFUSALS`."""
     block_with: int = 603
     """The same for callers on the block list."""
-    _judges: tuple[tuple[object, Judge], ...] = field(init=False, repr=False, compare=False)
+    _active_rules: tuple[tuple[object, Evaluation], ...] = field(init=False, repr=False, compare=False)
     """The rules that can apply here, each with its field's value; a list among these may be empty for now."""
-    _last: Decision = field(init=False, repr=False, compare=False)
+    _fallback: Decision = field(init=False, repr=False, compare=False)
     """What the last rule (the level) says about any caller."""
 
     def __post_init__(self) -> None:
-        told = [(getattr(self, rule.field, True), rule.judge) for rule in RULES]
-        object.__setattr__(self, "_judges", tuple(each for each in told if each[0] not in _NOTHING))
+        pairs = [(getattr(self, rule.field, True), rule.evaluate) for rule in RULES]
+        object.__setattr__(self, "_active_rules", tuple(each for each in pairs if each[0] not in _INACTIVE))
         action, why = _LEVELS.get(self.level, (self.untrusted, "the caller is not known"))
-        object.__setattr__(self, "_last", Decision(action, "level", f"{why} ({self.level.value})"))
+        object.__setattr__(self, "_fallback", Decision(action, "level", f"{why} ({self.level.value})"))
 
     def decide(
         self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()
     ) -> Decision:
         """Decide about this caller, whose last call was at `before`, and all recent ones at `earlier`."""
         case = self._case(caller, before, earlier)
-        for told, judge in self._judges:
-            if told and (decision := judge(self, case)) is not None:
+        for value, evaluate in self._active_rules:
+            if value and (decision := evaluate(self, case)) is not None:
                 return decision
-        return self._last
+        return self._fallback
 
-    def considered(
+    def explain(
         self, caller: Caller, before: datetime | None = None, earlier: Sequence[datetime] = ()
     ) -> Iterator[tuple[Rule, Decision | None]]:
         """Yield every rule up to the deciding one, each with its decision."""
         case = self._case(caller, before, earlier)
         for rule in RULES:
-            yield rule, (decision := rule.judge(self, case))
+            yield rule, (decision := rule.evaluate(self, case))
             if decision is not None:
                 return
 
     def _case(self, caller: Caller, before: datetime | None, earlier: Sequence[datetime]) -> _Case:
-        number = normal(caller.number, self.country) if caller.number else None
-        return _Case(number, caller, before, earlier, None if self._doubts(caller) else number)
+        number = normalize(caller.number, self.country) if caller.number else None
+        return _Case(number, caller, before, earlier, None if self._distrusts(caller) else number)
 
-    def _doubts(self, caller: Caller) -> bool:
+    def _distrusts(self, caller: Caller) -> bool:
         """Whether this policy distrusts the number's verification result."""
         said = caller.verification
         if said is None or said.result in ("none", "unknown"):
@@ -124,30 +124,30 @@ class Policy:
             return Doubt.FAILED in self.distrust
         return said.attest in ("B", "C") and Doubt(said.attest) in self.distrust
 
-    def came(self, caller: Caller) -> None:
+    def note_expected_call(self, caller: Caller) -> None:
         """Use up one expected call; to be called when the rule ``expected`` let the caller through.
 
         A known caller does not use up an expectation of "anybody".
         """
-        number = self._case(caller, None, ()).believed
+        number = self._case(caller, None, ()).trusted_number
         found = self.expecting.find(number, caller)
-        if found is not None and (found.number or number is None or not self.known(number)):
-            self.expecting.came(found)
+        if found is not None and (found.number or number is None or not self.knows_number(number)):
+            self.expecting.use_up(found)
 
-    def knows(self, caller: Caller) -> bool:
+    def knows_caller(self, caller: Caller) -> bool:
         """Whether the number is known and believed."""
-        number = self._case(caller, None, ()).believed
-        return number is not None and self.known(number)
+        number = self._case(caller, None, ()).trusted_number
+        return number is not None and self.knows_number(number)
 
-    def known(self, number: str) -> bool:
+    def knows_number(self, number: str) -> bool:
         """Whether the number is on the allow list or in the contacts."""
-        return _on(self.allow, number) or self.contact(number)
+        return _listed(self.allow, number) or self.in_contacts(number)
 
-    def contact(self, number: str) -> bool:
+    def in_contacts(self, number: str) -> bool:
         return bool(self.contacts) and any(number in each for each in self.contacts)
 
 
-def comparable(name: str) -> str:
+def normalized_name(name: str) -> str:
     """Normalise a name, or a name pattern, for comparison: case-folded, single spaces."""
     return " ".join(name[:LONGEST_NAME].casefold().split())
 
@@ -158,11 +158,11 @@ class _Case:
     caller: Caller
     before: datetime | None
     earlier: Sequence[datetime]
-    believed: str | None
+    trusted_number: str | None
     """`number`, or None if it is in doubt whether it is the caller's."""
 
 
-Judge = Callable[[Policy, _Case], Decision | None]
+Evaluation = Callable[[Policy, _Case], Decision | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +170,14 @@ class Rule:
     """One rule of the list above."""
 
     name: str
-    otherwise: str
+    why_not: str
     """Why the rule did not apply, as one line for `screendoor try`."""
-    judge: Judge
+    evaluate: Evaluation
     field: str = ""
     """The policy field that switches the rule on; empty if it depends on more than one."""
 
 
-def _on(lists: Sequence[NumberList], number: str | None) -> bool:
+def _listed(lists: Sequence[NumberList], number: str | None) -> bool:
     if number is not None:
         for each in lists:
             if each.find(number) is not None:
@@ -188,7 +188,7 @@ def _on(lists: Sequence[NumberList], number: str | None) -> bool:
 def _emergency(policy: Policy, case: _Case) -> Decision | None:
     if case.caller.callback:
         return Decision(Action.RING, "emergency", "marked as the call-back of an emergency service")
-    if not _on(policy.emergency, case.number):
+    if not _listed(policy.emergency, case.number):
         return None
     return Decision(Action.RING, "emergency", "the number of an emergency service")
 
@@ -202,14 +202,14 @@ def _block(policy: Policy, case: _Case) -> Decision | None:
 
 
 def _vip(policy: Policy, case: _Case) -> Decision | None:
-    return Decision(Action.RING, "vip", "a VIP") if _on(policy.vip, case.believed) else None
+    return Decision(Action.RING, "vip", "a VIP") if _listed(policy.vip, case.trusted_number) else None
 
 
 def _block_pattern(policy: Policy, case: _Case) -> Decision | None:
     if case.number is None:
         return None
     for each in policy.block:
-        if (entry := each.pattern(case.number)) is not None:
+        if (entry := each.find_pattern(case.number)) is not None:
             if _known(policy, case):
                 return None
             return Decision(Action.REJECT, "block pattern", f'the number matches "{entry}"')
@@ -219,7 +219,7 @@ def _block_pattern(policy: Policy, case: _Case) -> Decision | None:
 def _block_name(policy: Policy, case: _Case) -> Decision | None:
     if not case.caller.name or not policy.block_names:
         return None
-    name = comparable(case.caller.name)
+    name = normalized_name(case.caller.name)
     for each in policy.block_names:
         if (pattern := each.find(name)) is not None:
             if _known(policy, case):
@@ -229,27 +229,27 @@ def _block_name(policy: Policy, case: _Case) -> Decision | None:
 
 
 def _known(policy: Policy, case: _Case) -> bool:
-    number, expecting = case.believed, policy.expecting
+    number, expecting = case.trusted_number, policy.expecting
     if number is None:
         return False
-    if policy.known(number):
+    if policy.knows_number(number):
         return True
-    return expecting is not NOBODY and expecting.number(number, case.caller) is not None
+    return expecting is not NONE_EXPECTED and expecting.find_number(number, case.caller) is not None
 
 
 def _failed(policy: Policy, case: _Case) -> Decision | None:
     said = case.caller.verification
     if policy.failed is None or said is None or said.result != "failed":
         return None
-    if _waits(policy, case, policy.failed):
+    if _leaves_to_hours(policy, case, policy.failed):
         return None
     return Decision(policy.failed, "failed", f"the number failed its verification by {said.source}")
 
 
 def _expected(policy: Policy, case: _Case) -> Decision | None:
-    if policy.expecting is NOBODY or case.number != case.believed:
+    if policy.expecting is NONE_EXPECTED or case.number != case.trusted_number:
         return None
-    found = policy.expecting.find(case.believed, case.caller)
+    found = policy.expecting.find(case.trusted_number, case.caller)
     return Decision(Action.RING, "expected", str(found)) if found is not None else None
 
 
@@ -262,7 +262,11 @@ def _rate(policy: Policy, case: _Case) -> Decision | None:
 
 
 def _anonymous(policy: Policy, case: _Case) -> Decision | None:
-    if case.number is not None or policy.anonymous is None or _waits(policy, case, policy.anonymous):
+    if (
+        case.number is not None
+        or policy.anonymous is None
+        or _leaves_to_hours(policy, case, policy.anonymous)
+    ):
         return None
     why = "the number is withheld" if case.caller.privacy else "no number came with the call"
     return Decision(policy.anonymous, "anonymous", why)
@@ -272,24 +276,24 @@ def _international(policy: Policy, case: _Case) -> Decision | None:
     if case.number is None or policy.international is None or not case.number.startswith("+"):
         return None
     country = country_of(case.number)
-    if country in policy.home or _known(policy, case) or _waits(policy, case, policy.international):
+    if country in policy.home or _known(policy, case) or _leaves_to_hours(policy, case, policy.international):
         return None
     return Decision(policy.international, "international", f"a number of {country or 'no country'}")
 
 
-def _waits(policy: Policy, case: _Case, action: Action) -> bool:
+def _leaves_to_hours(policy: Policy, case: _Case, action: Action) -> bool:
     """Whether the hours rule decides first, so that closed hours do not ring or ask."""
     return action in (Action.RING, Action.ASK, Action.CHALLENGE) and _hours(policy, case) is not None
 
 
 def _hours(policy: Policy, case: _Case) -> Decision | None:
     why = policy.times.closed(case.caller.at)
-    if why is None or _again(policy, case):
+    if why is None or _called_moments_ago(policy, case):
         return None
     return Decision(policy.out_of_hours, "hours", why)
 
 
-def _again(policy: Policy, case: _Case) -> bool:
+def _called_moments_ago(policy: Policy, case: _Case) -> bool:
     """Whether the caller called moments ago: whoever insists may be in need."""
     if case.before is None:
         return False
@@ -297,13 +301,17 @@ def _again(policy: Policy, case: _Case) -> bool:
 
 
 def _allow(policy: Policy, case: _Case) -> Decision | None:
-    if not _on(policy.allow, case.believed):
+    if not _listed(policy.allow, case.trusted_number):
         return None
     return Decision(Action.RING, "allow", "the number is on the allow list")
 
 
 def _contacts(policy: Policy, case: _Case) -> Decision | None:
-    if case.believed is None or policy.level is Level.EVERYONE or not policy.contact(case.believed):
+    if (
+        case.trusted_number is None
+        or policy.level is Level.EVERYONE
+        or not policy.in_contacts(case.trusted_number)
+    ):
         return None
     return Decision(Action.RING, "contacts", "the number is in the contacts")
 
@@ -333,8 +341,8 @@ RULES = (
     Rule("allow", "the number is not on the allow list, or in doubt", _allow, "allow"),
     Rule("contacts", "the number is not in the contacts, or in doubt, or everybody is asked",
          _contacts, "contacts"),
-    Rule("level", "", lambda policy, case: policy._last),
+    Rule("level", "", lambda policy, case: policy._fallback),
 )  # fmt: skip
 """In order of evaluation; the last one always decides."""
-_NOTHING = (None, (), NOBODY, ALWAYS_OPEN)
+_INACTIVE = (None, (), NONE_EXPECTED, ALWAYS_OPEN)
 """Values of a field that mean its rule can never apply."""

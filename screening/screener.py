@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, assert_never
 
 import structlog
 
-from screening.callers.numbering import normal
+from screening.callers.numbering import normalize
 from screening.callers.recent import RecentCalls
 from screening.contract import (
     Ask,
@@ -159,7 +159,7 @@ class Screener:
         if first and not caller.challenged:  # they have to press a key first
             return Challenge(decision.reason)
         if decision.rule == "expected":
-            policy.came(caller)
+            policy.note_expected_call(caller)
         match decision.action:
             case Action.RING | Action.CHALLENGE:
                 return _ring(decision.reason)
@@ -219,8 +219,8 @@ class Screener:
         briefings = self._briefings.get(number.dialed) if number is not None else None
         if briefings is None:
             return None
-        shown = normal(caller.number, policy.country) if caller.number else None
-        return briefings.brief(caller, shown, known=policy.knows(caller))
+        shown = normalize(caller.number, policy.country) if caller.number else None
+        return briefings.brief(caller, shown, known=policy.knows_caller(caller))
 
     def _incoming(self, incoming: IncomingCall) -> None:
         """Match a webhook with a waiting call, once. Anybody can make the vendor send one."""

@@ -90,8 +90,8 @@ def trial(
 
 def _judged(policy: Policy, asked: Caller, dialed: str, earlier: Sequence[datetime]) -> Trial:
     rules, decided = [], None
-    for rule, decided in policy.considered(asked, earlier[-1] if earlier else None, earlier):
-        rules.append((rule.name, decided, decided.why if decided else rule.otherwise))
+    for rule, decided in policy.explain(asked, earlier[-1] if earlier else None, earlier):
+        rules.append((rule.name, decided, decided.why if decided else rule.why_not))
     assert decided is not None, "the last rule always speaks"
     zone = policy.times.zone
     done = DONE[decided.action].format(agent=asked.agent)

@@ -19,7 +19,7 @@ from proxy.config.memory import OFF
 from proxy.observe.capture import Capture
 from proxy.observe.trace import Seen
 from proxy.services import policy_setup
-from screening.callers.recent import MAX, RecentCalls
+from screening.callers.recent import MAX_CALLERS, RecentCalls
 from screening.contract import Caller, Wish
 from screening.screener import ANY_NUMBER
 
@@ -134,7 +134,7 @@ async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: boo
 
     try:
         async with asyncio.timeout(PATIENCE_S):
-            calls = await memory.ask(lambda connection: callers(connection, now - A_DAY, now, MAX))
+            calls = await memory.ask(lambda connection: callers(connection, now - A_DAY, now, MAX_CALLERS))
     except (Away, TimeoutError) as error:
         why = str(error) or f"it took longer than {PATIENCE_S:g} s"
         if not again:

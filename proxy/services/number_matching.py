@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from proxy.config import Settings
 from proxy.services import policy_setup
-from screening.callers.numbering import normal
+from screening.callers.numbering import normalize
 from screening.memory.number_matching import Alike
 
 
 def caller_of(settings: Settings, text: str) -> str:
     """A caller's number in E.164; unchanged if it cannot be parsed."""
-    return normal(text, policy_setup.country(settings, settings.numbers[0]))
+    return normalize(text, policy_setup.country(settings, settings.numbers[0]))
 
 
 def dialed_of(settings: Settings, text: str) -> str:
     """One of our numbers as the settings spell it; in E.164 if the settings no longer have it."""
     wanted = {text, caller_of(settings, text)}
     for number in settings.numbers:
-        if number.dialed in wanted or normal(number.dialed, policy_setup.country(settings, number)) in wanted:
+        if (
+            number.dialed in wanted
+            or normalize(number.dialed, policy_setup.country(settings, number)) in wanted
+        ):
             return number.dialed
     return caller_of(settings, text)
 
@@ -33,6 +36,6 @@ def alike(settings: Settings, caller: str) -> Alike:
     elsewhere = countries[settings.numbers[0].dialed]
 
     def is_he(number: str, dialed: str) -> bool:
-        return normal(number, countries.get(dialed, elsewhere)) == caller
+        return normalize(number, countries.get(dialed, elsewhere)) == caller
 
     return is_he

@@ -19,13 +19,13 @@ from proxy.services import briefing_setup, costs
 from screening import settings_check
 from screening.callers import number_list, timetable
 from screening.callers.contacts import Contacts, Import, read
-from screening.callers.expected import NOBODY
+from screening.callers.expected import NONE_EXPECTED
 from screening.callers.number_list import NumberList
 from screening.callers.timetable import Timetable
 from screening.callers.wildcards import Wildcards
 from screening.decision import Action, Doubt, Level, Rate
 from screening.openai import model_shutdowns
-from screening.policy import Policy, comparable
+from screening.policy import Policy, normalized_name
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
 
@@ -55,10 +55,10 @@ def check(settings: Settings, file: str) -> list[Problem]:
 
 def _problems(file: str, at: str, whom: Whom, countries: Iterable[str]) -> Iterator[Problem]:
     where = next(iter(countries), "us")
-    of_numbers = partial(number_list.entry, country=where)
+    of_numbers = partial(number_list.parse_entry, country=where)
     checks: list[tuple[str, Callable[[str], object]]] = [(key, of_numbers) for key in _LISTS]
-    checks += [(key, timetable.window) for key in _WINDOWS]
-    checks += [("holidays", timetable.holiday)]
+    checks += [(key, timetable.parse_window) for key in _WINDOWS]
+    checks += [("holidays", timetable.parse_holiday)]
     for key, parse in checks:
         for i, text in enumerate(getattr(whom, key)):
             try:
@@ -165,7 +165,7 @@ def _policy(settings: Settings, number: told.Number, lists: _Lists) -> Policy:
         failed=Action(whom.failed) if whom.failed else None,
         rate=Rate(*whom.rate) if whom.rate else None,
         rate_action=Action(whom.rate_action),
-        expecting=lists.kept.expecting if lists.kept else NOBODY,
+        expecting=lists.kept.expecting if lists.kept else NONE_EXPECTED,
         gate=whom.gate == "challenge",
         reject_with=whom.reject_with,
         block_with=whom.block_with or whom.reject_with,
@@ -179,7 +179,7 @@ class _Lists:
         self.kept = kept
         self._of_all = settings.screening
         self._list_of = lru_cache(None)(NumberList)
-        self._names_of = lru_cache(None)(lambda texts: Wildcards(map(comparable, texts)))
+        self._names_of = lru_cache(None)(lambda texts: Wildcards(map(normalized_name, texts)))
 
     def of(self, key: str, number: told.Number, where: str, *also: tuple[str, ...]) -> tuple[NumberList, ...]:
         """Lists of the settings; `where` is the default country of their numbers."""
@@ -211,9 +211,9 @@ def _times(whom: Whom) -> Timetable:
         return Timetable()
     return Timetable(
         whom.time_zone,
-        tuple(map(timetable.window, whom.hours)),
-        tuple(map(timetable.window, whom.quiet)),
-        tuple(map(timetable.holiday, whom.holidays)),
+        tuple(map(timetable.parse_window, whom.hours)),
+        tuple(map(timetable.parse_window, whom.quiet)),
+        tuple(map(timetable.parse_holiday, whom.holidays)),
     )
 
 

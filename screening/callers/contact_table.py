@@ -10,7 +10,7 @@ import csv
 import re
 from collections.abc import Iterator, Sequence
 
-Found = tuple[int, str, tuple[str, ...], str | None]
+RawContact = tuple[int, str, tuple[str, ...], str | None]
 """The line it begins on, the name, the numbers, and the fault that makes it unreadable."""
 
 MAX_LINES = 40
@@ -21,7 +21,7 @@ _NUMBER_TITLE = re.compile(
     r"|number|nummer|n[uú]mero|numéro",
     re.IGNORECASE,
 )
-_OF_A_NUMBER = re.compile(
+_NOT_A_PHONE = re.compile(
     r"type|label|kind|count|fax|pager|id\b|street|house|customer|client|kunde|account|order|member|invoice",
     re.IGNORECASE,
 )
@@ -30,7 +30,7 @@ _NAMES = (
     "full name", "display name", "displayname", "fn", "file as", "contact", "kontakt", "contacto", "contatto",
     "anzeigename", "nom complet", "nombre completo", "nome completo",
 )  # fmt: skip
-_HALF_A_NAME = _NAMES[:5]
+_AMBIGUOUS_NAMES = _NAMES[:5]
 """Next to a column of given names alone these hold the family name, and the other way round."""
 _GIVEN = (
     "first name", "given name", "firstname", "givenname", "middle name",
@@ -42,29 +42,29 @@ _FAMILY = (
     "cognome", "sobrenome", "achternaam",
 )  # fmt: skip
 _FIRMS = ("organization name", "organization", "company", "organisation", "firm", "firma")
-_SEPARATOR_TOLD = re.compile(r"\A\s*sep=[,;\t][ \t]*(?=[\r\n])", re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r"\A\s*sep=[,;\t][ \t]*(?=[\r\n])", re.IGNORECASE)
 """A first line that only tells spreadsheets the separator."""
 _LOOKS_DIALLED = re.compile(r"\s*(?:tel:)?\+?[\d(][\d\s().\-/]{4,24}\s*")
-_SEVERAL = re.compile(r"\s*:::\s*|[;\n|]")
+_MULTI_VALUE = re.compile(r"\s*:::\s*|[;\n|]")
 
 
-def table(text: str) -> Iterator[Found]:
+def read_table(text: str) -> Iterator[RawContact]:
     """Yield the rows; never raises."""
     delimiter = _delimiter(text)
-    text = _SEPARATOR_TOLD.sub("", text)
+    text = _SEPARATOR_LINE.sub("", text)
     columns: _Columns | None = None
-    for place, cells, fault in _rows(text, delimiter):
+    for line_number, cells, fault in _rows(text, delimiter):
         if fault is not None:
-            yield place, "", (), fault
+            yield line_number, "", (), fault
         elif columns is None and not any(map(_LOOKS_DIALLED.fullmatch, cells)) and any(cells):
             columns = _Columns(cells)
             if not columns.numbers:
-                yield place, "", (), "no column that is called phone or number"
+                yield line_number, "", (), "no column that is called phone or number"
                 return
         else:
             columns = columns or _Columns(())
             if any(cells):
-                yield place, *columns.of(cells), None
+                yield line_number, *columns.of(cells), None
 
 
 class _Columns:
@@ -74,12 +74,12 @@ class _Columns:
         known = [" ".join(each.lower().split()) for each in titles]
         self.titled = bool(titles)
         self.numbers = [
-            i for i, each in enumerate(known) if _NUMBER_TITLE.search(each) and not _OF_A_NUMBER.search(each)
+            i for i, each in enumerate(known) if _NUMBER_TITLE.search(each) and not _NOT_A_PHONE.search(each)
         ]
         whole, given, family, firms = (
             [i for i, each in enumerate(known) if each in some] for some in (_NAMES, _GIVEN, _FAMILY, _FIRMS)
         )
-        if whole and known[whole[0]] in _HALF_A_NAME and bool(given) != bool(family):
+        if whole and known[whole[0]] in _AMBIGUOUS_NAMES and bool(given) != bool(family):
             given, whole = [*given, whole[0]], []
         self._names = (whole[:1], [*given, *family], firms[:1])
 
@@ -93,7 +93,7 @@ class _Columns:
             tried = [cells[i] for i in self.numbers if i < len(cells) and cells[i]]
             names = (" ".join(cells[i] for i in each if i < len(cells) and cells[i]) for each in self._names)
             name = next((each for each in names if each), "")
-        split = [part.strip() for each in tried for part in _SEVERAL.split(each)]
+        split = [part.strip() for each in tried for part in _MULTI_VALUE.split(each)]
         return name, tuple(part.removeprefix("tel:") for part in split if part)
 
 
@@ -105,25 +105,25 @@ def _delimiter(text: str) -> str:
 def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str], str | None]]:
     """Yield line number, cells and fault of each row."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    place, width = 0, 0
-    while place < len(lines):
-        cells = _cells(lines[place], delimiter)
+    line_number, width = 0, 0
+    while line_number < len(lines):
+        cells = _cells(lines[line_number], delimiter)
         taken = 1
-        if cells is None and '"' in lines[place]:
-            cells, taken = _over_lines(lines[place : place + MAX_LINES], delimiter, width)
+        if cells is None and '"' in lines[line_number]:
+            cells, taken = _multiline_row(lines[line_number : line_number + MAX_LINES], delimiter, width)
         if cells is None:
-            yield place + 1, [], _fault(lines[place])
+            yield line_number + 1, [], _fault(lines[line_number])
         elif any(cells):
             width = width or len(cells)
-            yield place + 1, cells, None
-        place += taken
+            yield line_number + 1, cells, None
+        line_number += taken
 
 
 def _fault(line: str) -> str:
     return "a quotation mark that is not closed" if len(line) <= LONGEST_LINE else "too long for a row"
 
 
-def _over_lines(lines: Sequence[str], delimiter: str, width: int) -> tuple[list[str] | None, int]:
+def _multiline_row(lines: Sequence[str], delimiter: str, width: int) -> tuple[list[str] | None, int]:
     """Return a row that spans lines and the number of its lines, or None and 1 if it does not.
 
     If it would swallow a line that is a complete row by itself, it counts as unclosed.

@@ -6,9 +6,9 @@ import codecs
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from screening.callers.contact_table import table
+from screening.callers.contact_table import read_table
 from screening.callers.numbering import e164
-from screening.callers.vcard import cards
+from screening.callers.vcard import read_cards
 
 LONGEST_NAME = 80
 
@@ -17,7 +17,7 @@ LONGEST_NAME = 80
 class Row:
     """One entry of a contact file, as written there."""
 
-    place: int
+    line_number: int
     """The line it begins on, counted from 1."""
     name: str
     numbers: tuple[str, ...] = ()
@@ -29,11 +29,11 @@ class Row:
 class BadRow:
     """A row that was skipped, in whole or for one number; shows neither name nor number."""
 
-    place: int
+    line_number: int
     reason: str
 
     def __str__(self) -> str:
-        return f"line {self.place}: {self.reason}"
+        return f"line {self.line_number}: {self.reason}"
 
 
 class Contacts:
@@ -84,13 +84,15 @@ def read(data: bytes, country: str) -> Import:
     bad = list(remarks)
     for row in reader(text):
         if row.fault is not None:
-            bad.append(BadRow(row.place, row.fault))
+            bad.append(BadRow(row.line_number, row.fault))
         elif not row.numbers:
             without += 1
         else:
             found = [e164(number, country) for number in row.numbers]
             if None in found:
-                bad.append(BadRow(row.place, f"no telephone number that there can be ({country.upper()})"))
+                bad.append(
+                    BadRow(row.line_number, f"no telephone number that there can be ({country.upper()})")
+                )
             for number in found:
                 if number is not None:
                     names.setdefault(number, row.name[:LONGEST_NAME])
@@ -103,11 +105,11 @@ def _is_vcard(text: str) -> bool:
 
 
 def _table(text: str) -> Iterator[Row]:
-    return (Row(*row) for row in table(text))
+    return (Row(*row) for row in read_table(text))
 
 
 def _cards(text: str) -> Iterator[Row]:
-    return (Row(*card) for card in cards(text))
+    return (Row(*card) for card in read_cards(text))
 
 
 def _decoded(data: bytes) -> tuple[str, Iterable[BadRow]]:
@@ -121,10 +123,10 @@ def _decoded(data: bytes) -> tuple[str, Iterable[BadRow]]:
     try:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
-        place = data.count(b"\n", 0, error.start) + 1
+        line_number = data.count(b"\n", 0, error.start) + 1
         lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
         return "\n".join(map(_line, lines)), [
-            BadRow(place, "not UTF-8: read as Windows-1252, as others like it")
+            BadRow(line_number, "not UTF-8: read as Windows-1252, as others like it")
         ]
 
 

@@ -22,14 +22,14 @@ class Expectation:
     """Aware datetime; None for no end but that of `calls`."""
     calls: int | None = None
     """How many more calls; None for any number of them."""
-    place: int | None = None
+    entry_id: int | None = None
     """The id of its stored entry, if stored."""
 
     def __str__(self) -> str:
         whose = "the number is expected" if self.number else "somebody is expected"
         return f"{whose} until {self.until:%Y-%m-%d %H:%M %Z}" if self.until else whose
 
-    def meant(self, number: str | None, caller: Caller) -> bool:
+    def matches(self, number: str | None, caller: Caller) -> bool:
         """Whether this call is the expected one; `number` is the caller's, as far as it is believed."""
         return (
             (self.number is None or self.number == number)
@@ -39,10 +39,10 @@ class Expectation:
         )
 
 
-class Expecting(Protocol):
+class ExpectedCalls(Protocol):
     """The expected calls. Asked for every call, so no method may block."""
 
-    def number(self, number: str, caller: Caller) -> Expectation | None:
+    def find_number(self, number: str, caller: Caller) -> Expectation | None:
         """Return the expectation that names this number; None if there is none."""
         ...
 
@@ -52,12 +52,12 @@ class Expecting(Protocol):
         """
         ...
 
-    def came(self, expectation: Expectation) -> None:
+    def use_up(self, expectation: Expectation) -> None:
         """Use up one of the expectation's `calls`."""
         ...
 
 
-class Expected:
+class ExpectationList:
     """Expectations in memory."""
 
     def __init__(self, expectations: Iterable[Expectation] = ()) -> None:
@@ -66,17 +66,17 @@ class Expected:
     def __iter__(self) -> Iterator[Expectation]:
         return iter(self._all)
 
-    def number(self, number: str, caller: Caller) -> Expectation | None:
-        return next((each for each in self._all if each.number and each.meant(number, caller)), None)
+    def find_number(self, number: str, caller: Caller) -> Expectation | None:
+        return next((each for each in self._all if each.number and each.matches(number, caller)), None)
 
     def find(self, number: str | None, caller: Caller) -> Expectation | None:
         if not self._all:  # the usual case
             return None
-        named = self.number(number, caller) if number is not None else None
-        anybody = (each for each in self._all if each.number is None and each.meant(None, caller))
+        named = self.find_number(number, caller) if number is not None else None
+        anybody = (each for each in self._all if each.number is None and each.matches(None, caller))
         return named or next(anybody, None)
 
-    def came(self, expectation: Expectation) -> None:
+    def use_up(self, expectation: Expectation) -> None:
         if expectation.calls is None or expectation not in self._all:
             return
         place = self._all.index(expectation)
@@ -86,5 +86,5 @@ class Expected:
             del self._all[place]
 
 
-NOBODY = Expected()
+NONE_EXPECTED = ExpectationList()
 """No expected calls, ever."""

@@ -41,7 +41,7 @@ Entry = str | Range
 """A number or pattern, or a range."""
 
 
-def entry(text: str, country: str) -> Entry:
+def parse_entry(text: str, country: str) -> Entry:
     """Parse one entry of a list; raises ValueError saying what is expected."""
     if ends := _RANGE.fullmatch(text.strip()):
         return _range(*(each for each in ends.groups() if each), country=country)
@@ -75,7 +75,7 @@ class NumberList:
         wild: list[str] = []
         ranges: list[tuple[Range, str]] = []
         for text in texts:
-            match found := entry(text, country):
+            match found := parse_entry(text, country):
                 case Range():
                     ranges.append((found, text))
                 case _ if _PREFIX.fullmatch(found):
@@ -86,14 +86,14 @@ class NumberList:
                     self._numbers.add(found)
         self._lengths = sorted({len(prefix) for prefix in self._prefixes})
         self._wild = Wildcards(wild)
-        self._ranges = _apart(ranges)
+        self._ranges = _merge_ranges(ranges)
         self._patterned = bool(self._lengths or wild or ranges)
 
     def __contains__(self, number: str) -> bool:
         """Whether the number itself is listed; patterns do not count."""
         return number in self._numbers
 
-    def pattern(self, number: str) -> str | None:
+    def find_pattern(self, number: str) -> str | None:
         """Return the prefix, range or wildcard that the number matches; None if there is none."""
         for length in self._lengths:
             if (found := self._prefixes.get(number[:length])) is not None:
@@ -109,25 +109,25 @@ class NumberList:
         """Return the number if it is listed, else the pattern it matches; None for neither."""
         if number in self._numbers:
             return number
-        return self.pattern(number) if self._patterned else None
+        return self.find_pattern(number) if self._patterned else None
 
 
 _Sorted = tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]
 
 
-def _apart(ranges: Iterable[tuple[Range, str]]) -> dict[int, _Sorted]:
+def _merge_ranges(ranges: Iterable[tuple[Range, str]]) -> dict[int, _Sorted]:
     """Return sorted lows, highs and texts by length; overlapping ranges are merged, keeping the
     first's text.
     """
-    apart: dict[int, list[tuple[int, int, str]]] = {}
-    for one, text in sorted(ranges, key=lambda each: each[0].low):
-        line = apart.setdefault(one.digits, [])
-        if line and one.low <= line[-1][1]:
+    by_length: dict[int, list[tuple[int, int, str]]] = {}
+    for each, text in sorted(ranges, key=lambda pair: pair[0].low):
+        line = by_length.setdefault(each.digits, [])
+        if line and each.low <= line[-1][1]:
             low, high, first = line[-1]
-            line[-1] = (low, max(high, one.high), first)
+            line[-1] = (low, max(high, each.high), first)
         else:
-            line.append((one.low, one.high, text))
+            line.append((each.low, each.high, text))
     return {
         digits: (tuple(a for a, _, _ in line), tuple(b for _, b, _ in line), tuple(c for _, _, c in line))
-        for digits, line in apart.items()
+        for digits, line in by_length.items()
     }

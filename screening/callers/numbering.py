@@ -12,8 +12,8 @@ E164 = re.compile(r"\+[1-9]\d{6,14}")
 _SEPARATORS = str.maketrans("", "", " -./\u00a0\u2010\u2011\u2013\t")
 _OLD_MEXICAN = re.compile(r"\+521(\d{10})")
 """A Mexican mobile as dialled from abroad until 2019, and still found in many contacts."""
-_CODES = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
-_REMEMBERED = 8192
+_REGIONS_BY_CODE = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+_CACHE_SIZE = 8192
 """Size of the caches of the functions below."""
 
 
@@ -39,8 +39,8 @@ def e164(text: str, country: str) -> str | None:
     return phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
 
 
-@lru_cache(_REMEMBERED)
-def normal(number: str, country: str) -> str:
+@lru_cache(_CACHE_SIZE)
+def normalize(number: str, country: str) -> str:
     """Convert a caller's number as sent by a carrier to E.164; returned as it is if that is not possible."""
     if number.startswith("+"):
         return _OLD_MEXICAN.sub(r"+52\1", number)
@@ -50,7 +50,7 @@ def normal(number: str, country: str) -> str:
     return next(valid, possible[0] if possible else number)
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_CACHE_SIZE)
 def country_of(number: str) -> str | None:
     """Return the two-letter country code of a number in E.164; None if it belongs to no country.
 
@@ -59,7 +59,7 @@ def country_of(number: str) -> str | None:
     parsed = _split(number)
     if parsed is None:
         return None
-    regions = _CODES[parsed.country_code or 0]
+    regions = _REGIONS_BY_CODE[parsed.country_code or 0]
     if len(regions) == 1:
         return regions[0] if regions[0].isalpha() else None
     return phonenumbers.region_code_for_number(parsed) or regions[0]
@@ -69,6 +69,6 @@ def _split(number: str) -> PhoneNumber | None:
     """Split an E.164 number into calling code and the rest; None if the code is unassigned."""
     for length in (1, 2, 3):
         digits, rest = number[1 : 1 + length], number[1 + length :]
-        if digits.isdecimal() and int(digits) in _CODES and rest.isdecimal():
+        if digits.isdecimal() and int(digits) in _REGIONS_BY_CODE and rest.isdecimal():
             return PhoneNumber(country_code=int(digits), national_number=int(rest))
     return None

@@ -9,16 +9,16 @@ from datetime import datetime
 
 from screening.contract import Caller
 
-MAX = 10_000
+MAX_CALLERS = 10_000
 """Maximum callers remembered; the latest are kept."""
 
 
-MAX_EACH = 100
+MAX_CALLS_EACH = 100
 """Maximum calls remembered per caller; the latest are kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastCall:
     """An earlier call, as read from the database."""
 
     call: str
@@ -30,8 +30,8 @@ class Past:
 class RecentCalls:
     """The times at which each caller called each number; callers without a number are not recorded."""
 
-    def __init__(self, most: int = MAX) -> None:
-        self._most = most
+    def __init__(self, max_callers: int = MAX_CALLERS) -> None:
+        self._max_callers = max_callers
         self._calls: dict[tuple[str, str], tuple[str, list[datetime]]] = {}
         """The id of the latest call and the times of all, oldest first, by (caller, dialled number)."""
 
@@ -48,13 +48,13 @@ class RecentCalls:
         latest, times = self._calls.pop(who, ("", []))
         if latest != caller.call:
             times.append(caller.at)
-            del times[: -MAX_EACH - 1]
+            del times[: -MAX_CALLS_EACH - 1]
         self._calls[who] = caller.call, times
-        if len(self._calls) > self._most:
+        if len(self._calls) > self._max_callers:
             del self._calls[next(iter(self._calls))]
         return times[:-1]
 
-    def restore(self, calls: Iterable[Past]) -> None:
+    def restore(self, calls: Iterable[PastCall]) -> None:
         """Load the calls from before a restart, oldest first; new ones may already have been recorded."""
         for past in calls:
             who = (past.caller, past.dialed)
@@ -62,6 +62,6 @@ class RecentCalls:
             if not times or times[-1] <= past.at:
                 latest = past.call
             insort(times, past.at)
-            self._calls[who] = latest, times[-MAX_EACH:]
-            if len(self._calls) > self._most:
+            self._calls[who] = latest, times[-MAX_CALLS_EACH:]
+            if len(self._calls) > self._max_callers:
                 del self._calls[next(iter(self._calls))]

@@ -58,7 +58,7 @@ class Holiday:
         return day >= self.first or day <= self.last
 
 
-def window(text: str) -> Window:
+def parse_window(text: str) -> Window:
     """Raises ValueError with what is expected."""
     said = _WINDOW.fullmatch(text.strip())
     if said is None or not text.strip():
@@ -90,7 +90,7 @@ def _minutes(hours: str, minutes: str) -> int:
     return total
 
 
-def holiday(text: str) -> Holiday:
+def parse_holiday(text: str) -> Holiday:
     """Raises ValueError with what is expected."""
     ends = [_day(each.strip()) for each in text.split("/")]
     yearly = len(ends[0]) == 2

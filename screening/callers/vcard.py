@@ -10,47 +10,47 @@ import re
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
-Found = tuple[int, str, tuple[str, ...], str | None]
+RawContact = tuple[int, str, tuple[str, ...], str | None]
 """The line it begins on, the name, the numbers, and the fault that makes it unreadable."""
 
 _PROPERTY = re.compile(r'(?:[\w-]+\.)?([A-Za-z][\w-]*)((?:;(?:[^":;]|"[^"]*")*)*):(.*)', re.DOTALL)
 _CHARSET = re.compile(r"charset=([\w-]+)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)")
 _NO_VOICE = re.compile(r"\b(fax|pager)\b", re.IGNORECASE)
-_SHORT_OF_A_CARD = "a card that does not end"
+_UNFINISHED_CARD = "a card that does not end"
 _NAMES = ("FN", "N", "ORG", "NICKNAME")
 MAX_LINES = 5000
 """Lines of one card that are read: pictures are long."""
 
 
-def cards(text: str) -> Iterator[Found]:
+def read_cards(text: str) -> Iterator[RawContact]:
     """Yield the cards of a file; never raises."""
     began, card = 0, list[str]()
-    for place, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+    for line_number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
         word = line.strip().upper()
         if word == "BEGIN:VCARD":
             if began:
-                yield began, "", (), _SHORT_OF_A_CARD
-            began, card = place, []
+                yield began, "", (), _UNFINISHED_CARD
+            began, card = line_number, []
         elif word == "END:VCARD" and began:
             yield _read(began, card)
             began = 0
         elif began and len(card) < MAX_LINES:
             card.append(line)
         elif not began and word:
-            yield place, "", (), "text outside a card"
+            yield line_number, "", (), "text outside a card"
     if began:
-        yield began, "", (), _SHORT_OF_A_CARD
+        yield began, "", (), _UNFINISHED_CARD
 
 
-def _read(place: int, card: Sequence[str]) -> Found:
+def _read(line_number: int, card: Sequence[str]) -> RawContact:
     names: dict[str, str] = {}
     numbers: list[str] = []
     for line in _unfolded(card):
         said = _PROPERTY.fullmatch(line)
         if said is None:
             if line.strip() and not numbers and not names:
-                return place, "", (), "a card with a line that is no property"
+                return line_number, "", (), "a card with a line that is no property"
             continue
         name, parameters, value = said[1].upper(), said[2], said[3]
         if name == "TEL" and not _NO_VOICE.search(parameters):
@@ -58,7 +58,7 @@ def _read(place: int, card: Sequence[str]) -> Found:
         elif name in _NAMES:
             names.setdefault(name, _name(name, _value(parameters, value)))
     shown = next((names[each] for each in _NAMES if names.get(each)), "")
-    return place, shown, tuple(each for each in numbers if each), None
+    return line_number, shown, tuple(each for each in numbers if each), None
 
 
 def _unfolded(card: Sequence[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 _Node = dict[str, Any]
 """Child nodes by character, or by one of the keys below, which no single character equals."""
-_ONE, _ANY, _ENDS = "one", "any", "ends"
+_ANY_CHAR, _ANY_RUN, _ENDS = "one", "any", "ends"
 
 
 class Wildcards:
@@ -26,9 +26,9 @@ class Wildcards:
             for character in pattern:
                 match character:
                     case "?":
-                        node = node.setdefault(_ONE, {})
+                        node = node.setdefault(_ANY_CHAR, {})
                     case "*":
-                        node = node.setdefault(_ANY, {})
+                        node = node.setdefault(_ANY_RUN, {})
                     case _:
                         node = node.setdefault(character, {})
             node.setdefault(_ENDS, pattern)
@@ -47,7 +47,7 @@ class Wildcards:
             for node in (*stars, *here):
                 if (then := node.get(character)) is not None:
                     there.append(then)
-                if (then := node.get(_ONE)) is not None:
+                if (then := node.get(_ANY_CHAR)) is not None:
                     there.append(then)
             if there:
                 if (found := _reached(there, stars)) is not None:
@@ -61,10 +61,10 @@ class Wildcards:
 def _reached(nodes: list[_Node], stars: list[_Node]) -> str | None:
     """Add the ``*`` nodes that follow `nodes`; return the pattern, if any, that ends with one of them."""
     for node in nodes:
-        star = node.get(_ANY)
+        star = node.get(_ANY_RUN)
         while star is not None and not any(star is each for each in stars):
             if _ENDS in star:
                 return str(star[_ENDS])
             stars.append(star)
-            star = star.get(_ANY)
+            star = star.get(_ANY_RUN)
     return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, delete, literal, select, tuple_, update
 
-from screening.callers.recent import Past
+from screening.callers.recent import PastCall
 from screening.memory import wal_cleanup
 from screening.memory.files import delete_file, of_message
 from screening.memory.number_matching import Alike, calls_of, nobody
@@ -69,7 +69,7 @@ def call(connection: Connection, name: str) -> Row | None:
     return {**row, "transcript": transcript, "voicemail": voicemail(connection, name)}
 
 
-def recent(connection: Connection, since: datetime, until: datetime, most: int) -> Sequence[Past]:
+def recent(connection: Connection, since: datetime, until: datetime, most: int) -> Sequence[PastCall]:
     """The callers of a time span, oldest first, without withheld numbers.
 
     Beyond the limit the newest are kept.
@@ -77,7 +77,7 @@ def recent(connection: Connection, since: datetime, until: datetime, most: int) 
     query = select(calls.c.id, calls.c.caller, calls.c.dialed, calls.c.began)
     query = query.where(calls.c.began >= since, calls.c.began < until, calls.c.caller.is_not(None))
     rows = connection.execute(query.order_by(calls.c.began.desc()).limit(most)).all()
-    return [Past(*row) for row in reversed(rows)]
+    return [PastCall(*row) for row in reversed(rows)]
 
 
 def messages(

@@ -60,7 +60,7 @@ def written(which: str, text: str, country: str) -> str:
         if (number := e164(text, country)) is None:
             raise ValueError("a telephone number, such as +14155550100")
         return number
-    found = number_list.entry(text, country)
+    found = number_list.parse_entry(text, country)
     return text.strip() if isinstance(found, number_list.Range) else found
 
 

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, select
 
 from screening.callers.contacts import Contacts
-from screening.callers.expected import Expectation, Expected
+from screening.callers.expected import Expectation, ExpectationList
 from screening.callers.number_list import NumberList
 from screening.contract import Caller
 from screening.memory import lists
@@ -30,30 +30,30 @@ _Of = str | None
 Later = Callable[[Callable[[Connection], object]], None]
 
 
-class Expecting:
-    """Expected calls (implements `callers.expected.Expecting`), with expiry times and remaining counts."""
+class LiveExpectedCalls:
+    """Expected calls (implements `callers.expected.ExpectedCalls`), with expiry and remaining counts."""
 
     def __init__(self, later: Later | None) -> None:
         """`later` queues a write of the remaining count; None: counts are not stored."""
-        self._now, self._later = Expected(), later
+        self._now, self._later = ExpectationList(), later
 
-    def become(self, expected: Expected) -> None:
+    def become(self, expected: ExpectationList) -> None:
         """Replace the expectations."""
         self._now = expected
 
-    def number(self, number: str, caller: Caller) -> Expectation | None:
+    def find_number(self, number: str, caller: Caller) -> Expectation | None:
         """The expectation for exactly this number."""
-        return self._now.number(number, caller)
+        return self._now.find_number(number, caller)
 
     def find(self, number: str | None, caller: Caller) -> Expectation | None:
         """The expectation that this call meets."""
         return self._now.find(number, caller)
 
-    def came(self, expectation: Expectation) -> None:
+    def use_up(self, expectation: Expectation) -> None:
         """Count an expected call: at once in memory, and in the database so that it survives a restart."""
-        self._now.came(expectation)
-        if self._later is not None and expectation.place is not None and expectation.calls is not None:
-            self._later(partial(lists.came, place=expectation.place, left=expectation.calls - 1))
+        self._now.use_up(expectation)
+        if self._later is not None and expectation.entry_id is not None and expectation.calls is not None:
+            self._later(partial(lists.came, place=expectation.entry_id, left=expectation.calls - 1))
 
 
 class LiveLists:
@@ -66,7 +66,7 @@ class LiveLists:
         self._contacts: list[_Contacts] = []
         self._made: Mapping[tuple[_Of, str], NumberList] = {}
         self._books: Mapping[_Of, Contacts] = {}
-        self.expecting = Expecting(later)
+        self.expecting = LiveExpectedCalls(later)
         """For all dialed numbers."""
         self._seen = -1
         self._read_at, self._until = _NEVER, _EVER
@@ -122,7 +122,7 @@ class LiveLists:
         self._made = {key: _list(numbers) for key, numbers in texts.items()}
         self._books = {dialed: Contacts(each) for dialed, each in names.items()}
         self._hand_out()
-        self.expecting.become(Expected(expected))
+        self.expecting.become(ExpectationList(expected))
         self._read_at, self._until = now, min(ends, default=_EVER)
         return count
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from screening.callers.numbering import normal
+from screening.callers.numbering import normalize
 from screening.contract import Attest, Signed
 
 LONGEST = 8192
@@ -166,7 +166,7 @@ def canonical(party: str, country: str) -> str:
     """Canonicalise a number as in a token, or a URI for comparison (RFC 8224 §8.3, §8.5)."""
     if (uri := _uri(party)) is not None:
         return uri
-    return _NOT_DIALLED.sub("", normal(party, country))
+    return _NOT_DIALLED.sub("", normalize(party, country))
 
 
 def _uri(text: str) -> str | None:

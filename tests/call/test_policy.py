@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from proxy.call.outcome import OnFailure, Result
 from screening.callers.contacts import Contacts
 from screening.callers.number_list import NumberList
-from screening.callers.timetable import Timetable, window
+from screening.callers.timetable import Timetable, parse_window
 from screening.contract import Ring
 from screening.decision import Action
 from screening.policy import Policy
@@ -22,7 +22,7 @@ from tests.kit.edge import Edge, NewEdge, a_number, ends, story
 CALLER = "+13475550148"
 KNOWN = Policy(country="US", contacts=[Contacts({CALLER: "Anna"})])
 NEIGHBOURS = 'reject: block pattern: the number matches "+13475550100 - +13475550199"'
-AT_NIGHT = replace(KNOWN, times=Timetable(ZoneInfo("Asia/Tokyo"), quiet=(window("17:00-19:00"),)))
+AT_NIGHT = replace(KNOWN, times=Timetable(ZoneInfo("Asia/Tokyo"), quiet=(parse_window("17:00-19:00"),)))
 """It is 18:00 in Tokyo where the story begins."""
 
 

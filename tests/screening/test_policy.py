@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from screening.callers.contacts import Contacts
-from screening.callers.expected import Expectation, Expected
+from screening.callers.expected import Expectation, ExpectationList
 from screening.callers.number_list import NumberList
-from screening.callers.timetable import Timetable, window
+from screening.callers.timetable import Timetable, parse_window
 from screening.callers.wildcards import Wildcards
 from screening.contract import Caller, Verification
 from screening.decision import Action, Doubt, Level, Rate
-from screening.policy import RULES, Policy, comparable
+from screening.policy import RULES, Policy, normalized_name
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NIGHT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
@@ -28,11 +28,11 @@ POLICY = Policy(
     home=frozenset({"US", "CA"}),
     emergency=[NumberList(["911", POLICE])],
     block=[NumberList([PEST, "+14155550*", "+1900*"])],
-    block_names=[Wildcards(map(comparable, ["*Spam  Likely*", "telemarketer"]))],
+    block_names=[Wildcards(map(normalized_name, ["*Spam  Likely*", "telemarketer"]))],
     vip=[NumberList([BOSS])],
     allow=[NumberList([FRIEND])],
     contacts=[Contacts({ANNA: "Anna", KNOWN_ABROAD: "Kate"})],
-    times=Timetable(quiet=(window("22:00-07:00"),)),
+    times=Timetable(quiet=(parse_window("22:00-07:00"),)),
 )
 
 
@@ -60,7 +60,7 @@ def caller(
 
 def decided(policy: Policy, who: Caller, before: datetime | None = None) -> tuple[str, str]:
     decision = policy.decide(who, before)
-    assert list(policy.considered(who, before))[-1][1] == decision
+    assert list(policy.explain(who, before))[-1][1] == decision
     return decision.rule, decision.action.value
 
 
@@ -203,9 +203,9 @@ def test_a_number_that_failed_its_verification_is_not_the_one_we_know(number: st
 
 @pytest.mark.parametrize("number", [FRIEND, ANNA])
 def test_a_number_in_doubt_is_not_said_to_be_known(number: str) -> None:
-    assert OPEN.knows(caller(number))
-    assert not OPEN.knows(caller(number, verification=FAILED))
-    assert not OPEN.knows(caller(None))
+    assert OPEN.knows_caller(caller(number))
+    assert not OPEN.knows_caller(caller(number, verification=FAILED))
+    assert not OPEN.knows_caller(caller(None))
 
 
 def test_what_is_absent_has_not_failed() -> None:
@@ -281,7 +281,9 @@ def test_who_is_known_may_call_as_often_as_he_likes() -> None:
 
 def test_an_expected_number_rings_at_any_hour_and_whatever_pattern_it_matches() -> None:
     until = NIGHT + timedelta(hours=1)
-    policy = replace(POLICY, expecting=Expected([Expectation("+14155550999", until=until)]), rate=Rate(1, 60))
+    policy = replace(
+        POLICY, expecting=ExpectationList([Expectation("+14155550999", until=until)]), rate=Rate(1, 60)
+    )
     decision = policy.decide(caller("+14155550999", NIGHT), NIGHT, [NIGHT] * 3)
     assert decision.reason == "expected: the number is expected until 2026-11-23 00:00 UTC"
     assert policy.decide(caller("+14155550999", until)).rule == "block pattern"
@@ -292,7 +294,7 @@ def test_an_expected_number_rings_at_any_hour_and_whatever_pattern_it_matches() 
 
 
 def test_anybody_may_be_expected_but_whom_the_block_list_names() -> None:
-    policy = replace(POLICY, expecting=Expected([Expectation(calls=2)]), anonymous=Action.REJECT)
+    policy = replace(POLICY, expecting=ExpectationList([Expectation(calls=2)]), anonymous=Action.REJECT)
     assert decided(policy, caller(STRANGER, NIGHT)) == ("expected", "ring")
     assert decided(policy, caller(None, NIGHT)) == ("expected", "ring")
     assert decided(policy, caller("+19005550100"))[0] == "block pattern"
@@ -301,18 +303,18 @@ def test_anybody_may_be_expected_but_whom_the_block_list_names() -> None:
 
 
 def test_of_so_many_calls_of_anybody_those_of_people_we_know_do_not_count() -> None:
-    policy = replace(POLICY, expecting=Expected([Expectation(calls=1)]))
-    policy.came(caller(ANNA, NIGHT))
+    policy = replace(POLICY, expecting=ExpectationList([Expectation(calls=1)]))
+    policy.note_expected_call(caller(ANNA, NIGHT))
     assert decided(policy, caller(STRANGER, NIGHT))[0] == "expected"
-    policy.came(caller(STRANGER, NIGHT))
+    policy.note_expected_call(caller(STRANGER, NIGHT))
     assert decided(policy, caller(STRANGER, NIGHT))[0] == "hours"
 
 
 def test_every_rule_is_told_up_to_the_one_that_decides() -> None:
-    told = list(POLICY.considered(caller(ANNA)))
+    told = list(POLICY.explain(caller(ANNA)))
     assert [rule.name for rule, _ in told] == [rule.name for rule in RULES][:-1]
     assert [decision is not None for _, decision in told] == [False] * (len(told) - 1) + [True]
-    assert all(rule.otherwise for rule, decision in told if decision is None)
+    assert all(rule.why_not for rule, decision in told if decision is None)
 
 
 @given(

@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from structlog.testing import capture_logs
 
-from screening.callers.expected import Expectation, Expected
+from screening.callers.expected import Expectation, ExpectationList
 from screening.callers.number_list import NumberList
-from screening.callers.timetable import Timetable, window
+from screening.callers.timetable import Timetable, parse_window
 from screening.contract import (
     Ask,
     Caller,
@@ -398,14 +398,14 @@ CALLER = Caller("c1", "+14155550100", "Anna", "+14155551234", "openai", START)
 
 
 async def test_one_call_that_is_expected_is_one() -> None:
-    policy = Policy(level=Level.TRUSTED, expecting=Expected([Expectation(calls=1)]))
+    policy = Policy(level=Level.TRUSTED, expecting=ExpectationList([Expectation(calls=1)]))
     screener = ruled_by(policy, CALLER)
     plans = [await screener.plan(replace(CALLER, call=f"c{n}")) for n in range(3)]
     assert [type(plan) for plan in plans] == [Ring, TakeMessage, TakeMessage]
 
 
 async def test_who_insists_is_let_through_whenever_he_first_called() -> None:
-    closed = Timetable(ZoneInfo("UTC"), quiet=(window("00:00-23:59"),))
+    closed = Timetable(ZoneInfo("UTC"), quiet=(parse_window("00:00-23:59"),))
     screener = ruled_by(Policy(level=Level.OFF, times=closed, repeat_s=300.0), CALLER)
     plans = [
         type(await screener.plan(replace(CALLER, call=f"c{minutes}", at=START + timedelta(minutes=minutes))))

@@ -77,14 +77,14 @@ def test_a_field_may_go_over_lines_and_a_mark_that_is_not_closed_costs_its_row_a
     )
     assert names(came, ANNA, BOB, "+14155550104") == ["Anna", "Bob", "Ed"]
     assert came.rows == 3
-    assert [row.place for row in came.bad] == [4, 6]
+    assert [row.line_number for row in came.bad] == [4, 6]
     assert str(came.bad[0]) == "line 4: a quotation mark that is not closed"
 
 
 def test_bad_rows_are_listed_with_their_line_and_without_what_they_hold() -> None:
     came = read(b"name,number\nAnna,12\nBob,+14155550101\nCarl,nobody knows\nDora,+1415555\n", "us")
     assert came.rows == 1
-    assert [row.place for row in came.bad] == [2, 4, 5]
+    assert [row.line_number for row in came.bad] == [2, 4, 5]
     assert {row.reason for row in came.bad} == {"no telephone number that there can be (US)"}
 
 
@@ -104,7 +104,7 @@ def test_a_file_may_be_written_as_its_program_does(encoding: str) -> None:
 def test_one_line_of_another_encoding_spoils_no_other() -> None:
     came = read("name,number\nZoë,+14155550100\n".encode() + "Jürgen,+14155550101".encode("cp1252"), "us")
     assert names(came, ANNA, BOB) == ["Zoë", "Jürgen"]
-    assert [row.place for row in came.bad] == [3]
+    assert [row.line_number for row in came.bad] == [3]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_broken_card_costs_itself_alone() -> None:
         "us",
     )
     assert names(came, ANNA, BOB) == ["Anna", "Bob"]
-    assert [row.place for row in came.bad] == [1, 8, 11, 16, 20]
+    assert [row.line_number for row in came.bad] == [1, 8, 11, 16, 20]
 
 
 def test_one_percent_of_bad_rows_costs_one_percent() -> None:

@@ -60,7 +60,7 @@ def test_only_what_is_written_whole_is_on_the_list_itself() -> None:
     numbers = NumberList(LIST, "us")
     assert "+14155550100" in numbers
     assert "+19001234567" not in numbers
-    assert numbers.pattern("+14155550100") is None
+    assert numbers.find_pattern("+14155550100") is None
 
 
 @pytest.mark.parametrize(

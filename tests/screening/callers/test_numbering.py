@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from screening.callers.numbering import country_of, e164, normal
+from screening.callers.numbering import country_of, e164, normalize
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_number_becomes_e164_or_is_none(text: str, country: str, number: str |
     ],
 )
 def test_what_a_carrier_sends_without_a_plus_is_understood_where_it_can_be(sent: str, number: str) -> None:
-    assert normal(sent, "us") == number
+    assert normalize(sent, "us") == number
 
 
 @pytest.mark.parametrize(

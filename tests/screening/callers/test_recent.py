@@ -6,7 +6,7 @@ import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from screening.callers.recent import MAX_EACH, Past, RecentCalls
+from screening.callers.recent import MAX_CALLS_EACH, PastCall, RecentCalls
 from screening.contract import Caller
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -47,10 +47,12 @@ def test_a_call_that_is_asked_about_twice_is_one_call() -> None:
 
 def test_calls_of_before_a_start_are_taken_in() -> None:
     recent = RecentCalls(2)
-    before = [Past(f"c{n}", "+1", "+14155551234", AT + timedelta(minutes=n)) for n in range(150)]
-    recent.restore([Past("c", "+3", "+14155551234", AT), *before, Past("d", "+2", "+14155551234", AT)])
+    before = [PastCall(f"c{n}", "+1", "+14155551234", AT + timedelta(minutes=n)) for n in range(150)]
+    recent.restore(
+        [PastCall("c", "+3", "+14155551234", AT), *before, PastCall("d", "+2", "+14155551234", AT)]
+    )
     found = recent.calls(caller("+1", AT + timedelta(hours=9)))
-    assert list(found) == [each.at for each in before[-MAX_EACH:]]
+    assert list(found) == [each.at for each in before[-MAX_CALLS_EACH:]]
     assert recent.called(caller("+2")) == AT
     assert recent.called(caller("+3")) is None
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from screening.callers.timetable import Timetable, holiday, window
+from screening.callers.timetable import Timetable, parse_holiday, parse_window
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -34,7 +34,7 @@ def local(text: str) -> datetime:
     ],
 )
 def test_a_window_covers_its_hours_on_its_days(text: str, at: str, covered: bool) -> None:
-    assert window(text).covers(local(at)) is covered
+    assert parse_window(text).covers(local(at)) is covered
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_window_covers_its_hours_on_its_days(text: str, at: str, covered: bool
     ],
 )
 def test_a_holiday_covers_its_days(text: str, at: str, covered: bool) -> None:
-    assert holiday(text).covers(local(at)) is covered
+    assert parse_holiday(text).covers(local(at)) is covered
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_holiday_covers_its_days(text: str, at: str, covered: bool) -> None:
 )
 def test_what_is_no_window_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"days|time"):
-        window(text)
+        parse_window(text)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_what_is_no_window_is_refused(text: str) -> None:
 )
 def test_what_is_no_holiday_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="day"):
-        holiday(text)
+        parse_holiday(text)
 
 
 def test_the_clock_is_that_of_the_place_in_summer_and_in_winter() -> None:
-    nights = Timetable(NEW_YORK, quiet=(window("22:00-07:00"),))
+    nights = Timetable(NEW_YORK, quiet=(parse_window("22:00-07:00"),))
     assert nights.closed(datetime(2026, 7, 1, 2, 0, tzinfo=UTC)) == "quiet hours 22:00-07:00"
     assert nights.closed(datetime(2026, 12, 1, 2, 0, tzinfo=UTC)) is None
     assert nights.closed(datetime(2026, 12, 1, 3, 0, tzinfo=UTC)) == "quiet hours 22:00-07:00"
@@ -89,7 +89,10 @@ def test_the_clock_is_that_of_the_place_in_summer_and_in_winter() -> None:
 
 def test_what_closes_is_said() -> None:
     office = Timetable(
-        NEW_YORK, (window("Mon-Fri 09:00-17:00"),), (window("12:00-13:00"),), (holiday("12-25"),)
+        NEW_YORK,
+        (parse_window("Mon-Fri 09:00-17:00"),),
+        (parse_window("12:00-13:00"),),
+        (parse_holiday("12-25"),),
     )
     assert office.closed(local("2026-12-25T10:00")) == "holiday 12-25"
     assert office.closed(local("2026-12-24T12:30")) == "quiet hours 12:00-13:00"

@@ -113,7 +113,7 @@ def test_an_expected_call_is_found_until_its_time(kept: Kept) -> None:
     found = kept.lists.expecting.find(NUMBER, kept.caller())
     assert found is not None
     assert (found.number, found.until) == (NUMBER, AT + timedelta(minutes=5))
-    assert kept.lists.expecting.number("+14155550199", kept.caller("+14155550199")) is None
+    assert kept.lists.expecting.find_number("+14155550199", kept.caller("+14155550199")) is None
     kept.puts("expected", ANYBODY, dialed=US, until=AT + timedelta(minutes=5))
     assert kept.lists.expecting.find(None, kept.caller(None)) is not None
     kept.now += timedelta(minutes=5)
@@ -124,11 +124,11 @@ def test_expected_calls_are_counted_and_what_is_left_survives_a_restart(kept: Ke
     kept.puts("expected", ANYBODY, calls=3)
     for left in (2, 1):
         assert kept.rule() == "ring by expected"
-        kept.policy.came(kept.caller())
+        kept.policy.note_expected_call(kept.caller())
         assert kept.do(lambda c: [row["calls"] for row in listed(c, "expected")]) == [left]
     kept = Kept(url)
     assert kept.rule() == "ring by expected"
-    kept.policy.came(kept.caller())
+    kept.policy.note_expected_call(kept.caller())
     assert kept.rule() == "ask by level"
     kept.looks()
     assert kept.rule() == "ask by level"
@@ -146,7 +146,7 @@ def test_a_call_that_came_is_written_down_once_though_it_is_told_twice(kept: Kep
 def test_whoever_is_known_uses_up_no_call_of_anybody(kept: Kept) -> None:
     kept.puts("contact", NUMBER)
     kept.puts("expected", ANYBODY, calls=1)
-    kept.policy.came(kept.caller())
+    kept.policy.note_expected_call(kept.caller())
     assert kept.rule("+14155550199") == "ring by expected"
 
 
