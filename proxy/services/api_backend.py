@@ -67,6 +67,7 @@ class GoingOn:
         plain = record.as_dict()
         return _told(call) | {
             "trigger": record.trigger,
+            "legs": plain["legs"],
             "story": list(record.steps),
             "transcript": [{"speaker": each.speaker, "text": each.text, "at_s": each.at_s} for each in lines],
             "recording": record.recording,

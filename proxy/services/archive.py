@@ -12,10 +12,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from proxy.config import Settings
+from proxy.observe.pcapng import pcapng
+from proxy.observe.trace import Seen
 from proxy.services import costs, erasure, number_matching, policy_setup
+from proxy.transport.flow import shown
 from proxy.web.api.backend import Away, Row, Sought, Wrong
 from screening.callers.contacts import Contacts, read
-from screening.memory import errors, history, lists, privacy
+from screening.memory import errors, history, lists, privacy, sip_trace
 from screening.memory.store import Memory
 
 T = TypeVar("T")
@@ -50,6 +53,15 @@ class Kept:
         """One call in detail."""
         row = await self._ask(lambda c: history.call(c, name))
         return None if row is None else told(row)
+
+    async def trace(self, call: str) -> Sequence[Row]:
+        """Its SIP messages, as the API shows them."""
+        return [_shown(Seen.of(each)) for each in await self._ask(lambda c: sip_trace.of(c, call))]
+
+    async def capture(self, call: str) -> bytes:
+        """Its SIP messages as pcapng; empty if none are stored."""
+        messages = [Seen.of(each) for each in await self._ask(lambda c: sip_trace.of(c, call))]
+        return await asyncio.to_thread(pcapng, messages) if messages else b""
 
     async def entries(
         self, name: str, number: str | None, after: Sequence[Any] | None, limit: int
@@ -203,10 +215,23 @@ def told(row: Row) -> Row:
     message = row["voicemail"]
     return {
         **row,
+        "legs": list(record.get("legs") or ()),
         "story": list(record.get("steps") or ()),
         "voicemail": message is not None,
         "voicemail_transcript": message and message["transcript"],
         **{name: record.get(name) for name in ("message", "verification", "cost")},
+    }
+
+
+def _shown(seen: Seen) -> Row:
+    return {
+        "at": datetime.fromtimestamp(seen.at, UTC),
+        "leg": seen.leg,
+        "sent": seen.sent,
+        "transport": seen.transport,
+        "local": shown(seen.local),
+        "remote": shown(seen.remote),
+        "message": seen.octets.decode("utf-8", "replace"),
     }
 
 

@@ -108,6 +108,14 @@ class Archive(Protocol):
 
     async def call(self, name: str) -> Row | None: ...
 
+    async def trace(self, call: str) -> Sequence[Row]:
+        """The SIP messages of a call; empty if none are stored."""
+        ...
+
+    async def capture(self, call: str) -> bytes:
+        """The same as a capture file (pcapng)."""
+        ...
+
     async def entries(
         self, name: str, number: str | None, after: Sequence[Any] | None, limit: int
     ) -> Sequence[Row]: ...

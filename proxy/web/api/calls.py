@@ -12,12 +12,14 @@ from proxy.web.api.access import Token
 from proxy.web.api.auth import reader
 from proxy.web.api.backend import Sought, archive_of, house_of
 from proxy.web.api.live import CallName, row_or_404
-from proxy.web.api.models import Calls, CallStory, Number, ShortName, Time
+from proxy.web.api.models import Calls, CallStory, Number, ShortName, Time, Trace
 from proxy.web.api.page import Cursor, Limit, page, position
 from proxy.web.api.problem import responses
 
 router = APIRouter(tags=["calls"])
 Reader = Annotated[Token, Depends(reader)]
+PCAPNG = "application/x-pcapng"
+_CAPTURE = {PCAPNG: {"schema": {"type": "string", "format": "binary"}}}
 
 
 @router.get("/calls", summary="Calls, the latest first", responses=responses(401, 422, 429, 503))
@@ -47,3 +49,27 @@ async def call(request: Request, id: CallName, token: Reader) -> CallStory:
     """For a call in progress: the story so far."""
     row = house_of(request).live.call(id) or await archive_of(request).call(id)
     return CallStory.model_validate(row_or_404(row, "call"))
+
+
+@router.get(
+    "/calls/{id}/trace", summary="The SIP messages of a call", responses=responses(401, 404, 422, 429, 503)
+)
+async def trace(request: Request, id: CallName, token: Reader) -> Trace:
+    """Stored with `sip = "on"` in `[memory]`, complete half a minute after the call; 404 if there is none."""
+    return Trace.model_validate({"items": row_or_404(await archive_of(request).trace(id) or None, "trace")})
+
+
+@router.get(
+    "/calls/{id}/trace.pcapng",
+    summary="The SIP messages of a call as a capture file",
+    response_class=Response,
+    responses={
+        200: {"description": "a pcapng file", "content": _CAPTURE},
+        **responses(401, 404, 422, 429, 503),
+    },
+)
+async def capture(request: Request, id: CallName, token: Reader) -> Response:
+    """For Wireshark, sngrep and tcpdump; each message is a UDP packet that names its leg in a comment."""
+    octets = row_or_404(await archive_of(request).capture(id) or None, "trace")
+    name = {"Content-Disposition": f'attachment; filename="{id}.pcapng"'}
+    return Response(octets, media_type=PCAPNG, headers=name)

@@ -119,6 +119,62 @@ class TakenMessage(BaseModel):
     urgent: bool
 
 
+class AudioQuality(BaseModel):
+    """The audio of one leg in one direction; see the call record in the guide to calls."""
+
+    packets: int
+    lost: int | None
+    jitter_ms: float | None
+    reordered: int
+    duplicates: int
+    longest_gap_ms: float
+    mos: float | None = Field(description="estimated mean opinion score, 1 to 4.5")
+
+
+class LegQuality(BaseModel):
+    """The audio of one leg."""
+
+    heard: AudioQuality
+    sent: AudioQuality
+    round_trip_ms: float | None
+    dropped: int
+    unauthentic: int
+    rtcp_in: int
+
+
+class Leg(BaseModel):
+    """One leg of a call: the caller, the agent, or a phone."""
+
+    name: str = Field(description="caller, agent, phone, phone 2 …")
+    peer: str = Field(description="its URI")
+    call_ids: list[str] = Field(default=[], description="its SIP Call-IDs, known when it is over")
+    began: datetime
+    answered: datetime | None
+    ended: datetime | None
+    end: str | None = Field(description="why it ended")
+    peer_reason: str | None = Field(description="the Reason header of the peer's BYE, CANCEL or refusal")
+    silent: str | None = Field(description="the likely cause, if no audio came from it")
+    quality: LegQuality | None = Field(description="null if it had no audio")
+
+
+class SipMessage(BaseModel):
+    """One SIP message of a call, with its secrets masked."""
+
+    at: datetime
+    leg: str
+    sent: bool = Field(description="by Screendoor; otherwise by the peer")
+    transport: str = Field(description="udp, tcp or tls")
+    local: str = Field(description="our address and port")
+    remote: str = Field(description="the peer's address and port")
+    message: str = Field(description="the message as it was on the wire, decrypted")
+
+
+class Trace(BaseModel):
+    """The SIP messages of a call, in order of time."""
+
+    items: list[SipMessage]
+
+
 class Call(BaseModel):
     """One call."""
 
@@ -145,6 +201,7 @@ class CallStory(Call):
     """One call with everything that happened in it."""
 
     trigger: str | None
+    legs: list[Leg] = Field(description="in the order in which they began")
     story: list[str]
     transcript: list[Line]
     recording: str | None = Field(description="the file with both sides, where the call was recorded")

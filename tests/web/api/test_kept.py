@@ -13,9 +13,11 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import func, select
 
+from proxy.observe.pcapng import pcapng
+from proxy.observe.trace import Seen
 from proxy.services.dry_run import VERIFICATIONS
 from proxy.web.api.models import Trial
-from screening.memory import history, lists
+from screening.memory import history, lists, sip_trace
 from screening.memory.schema import entries
 from tests.screening.memory.records import finish
 from tests.web.api.kept import ANNA, BEGAN, BOB, TAKEN, a_memory, a_record
@@ -105,6 +107,66 @@ async def test_a_call_has_its_story(tmp_path: Path) -> None:
         assert call["transcript"] == [{"speaker": "caller", "text": "It is Anna.", "at_s": 1.5}]
         assert call["voicemail"] is True
         assert (await served.get("/calls/call9")).status_code == 404
+
+
+QUALITY = {
+    "heard": {
+        "packets": 263, "lost": 0, "jitter_ms": 0.05, "reordered": 0, "duplicates": 0, "longest_gap_ms": 21.3,
+        "mos": 4.39,
+    },
+    "sent": {
+        "packets": 262, "lost": 0, "jitter_ms": None, "reordered": 0, "duplicates": 0, "longest_gap_ms": 0.0,
+        "mos": None,
+    },
+    "round_trip_ms": None, "dropped": 0, "unauthentic": 0, "rtcp_in": 0,
+}  # fmt: skip
+LEG = {
+    "name": "caller", "peer": "sip:+14155550100@carrier.example", "began": "2026-11-22T09:09:00Z",
+    "answered": "2026-11-22T09:09:01Z", "ended": "2026-11-22T09:09:30Z", "end": "the peer hung up",
+    "peer_reason": "Q.850;cause=16", "silent": None,
+}  # fmt: skip
+
+
+async def test_a_call_has_its_legs(tmp_path: Path) -> None:
+    legs = [
+        LEG | {"call_ids": ["7b1e"], "quality": QUALITY},
+        LEG | {"name": "agent", "quality": None},  # as earlier versions wrote it
+    ]
+    with a_memory(tmp_path) as memory:
+        finish(memory, a_record("call9", 9, legs=legs))
+        async with serving(tmp_path, memory) as served:
+            told = (await served.get("/calls/call9")).json()["legs"]
+            assert told == [legs[0], legs[1] | {"call_ids": []}]
+            assert (await served.get("/calls/call1")).json()["legs"] == []
+
+
+async def test_the_sip_of_a_call_is_shown_and_handed_out_as_a_capture_file(tmp_path: Path) -> None:
+    bye = b"BYE sip:a@b SIP/2.0\r\nUser-Agent: \xff\r\n\r\n"
+    ends = ("203.0.113.10", 5061), ("2001:db8::1", 5061)
+    seen = [
+        Seen(BEGAN.timestamp() + 0.25 * n, "agent", n == 0, "tls", *ends, octets)
+        for n, octets in enumerate((bye, b"\x07"))
+    ]
+    with a_memory(tmp_path) as memory:
+        memory.later(lambda connection: sip_trace.keep(connection, "call1", [one.as_dict() for one in seen]))
+        async with serving(tmp_path, memory) as served:
+            first, second = (await served.get("/calls/call1/trace")).json()["items"]
+            assert first == {
+                "at": "2026-11-22T09:00:00Z", "leg": "agent", "sent": True, "transport": "tls",
+                "local": "203.0.113.10:5061", "remote": "[2001:db8::1]:5061",
+                "message": "BYE sip:a@b SIP/2.0\r\nUser-Agent: \ufffd\r\n\r\n",
+            }  # fmt: skip
+            assert (second["at"], second["sent"], second["message"]) == (
+                "2026-11-22T09:00:00.250000Z",
+                False,
+                "\x07",
+            )
+            file = await served.get("/calls/call1/trace.pcapng")
+            assert file.headers["content-type"] == "application/x-pcapng"
+            assert file.headers["content-disposition"] == 'attachment; filename="call1.pcapng"'
+            assert file.content == pcapng(seen)
+            for path in ("call2/trace", "call2/trace.pcapng", "call99/trace"):
+                assert (await served.get(f"/calls/{path}")).status_code == 404
 
 
 async def test_a_message_that_the_agent_took_is_among_the_others_without_a_sound(tmp_path: Path) -> None:

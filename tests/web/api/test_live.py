@@ -24,6 +24,7 @@ async def test_the_calls_that_go_on_are_listed_with_what_goes_on_in_them(tmp_pat
         one = (await served.get(f"/calls/{item['id']}")).json()
         assert one["transcript"] == [{"speaker": "caller", "text": "It is \udcffAnna.", "at_s": 1.0}]
         assert "agent answered" in one["story"]
+        assert [(leg["name"], leg["ended"]) for leg in one["legs"]] == [("caller", None), ("agent", None)]
         await served.edge.carrier.hangs_up()
         await served.edge.over()
         assert (await served.get("/calls/live")).json() == {"items": []}
