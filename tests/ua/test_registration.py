@@ -422,6 +422,6 @@ async def test_what_it_says_of_callers_is_believed_as_configured_rfc3325_2_3(
     async with registering(house) as registration:
         await carrier.registers()
         await asyncio.sleep(1)
-        word = assembly.word(told, admission, [registration], lambda flow: None)
-        assert word(a_flow(STRANGER)).trusted is (trust == "true")
-        assert not word(a_flow("192.0.2.99")).trusted
+        trust_of = assembly.trust_of(told, admission, [registration], lambda flow: None)
+        assert trust_of(a_flow(STRANGER)).trusted is (trust == "true")
+        assert not trust_of(a_flow("192.0.2.99")).trusted
