@@ -1,1 +1,1 @@
-"""A simulated carrier, OpenAI and phone, for `screendoor demo` and the tests."""
+"""The lab: a simulated carrier, OpenAI and phone, for `screendoor demo` and the tests."""

@@ -1,4 +1,4 @@
-"""The voice of a simulated peer: real RTP at 20 ms carrying one sine, and an ear that knows who it hears."""
+"""The audio of a simulated peer: sends real RTP with a sine tone, and detects the tones of other peers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from proxy.media.tones import frames
 from proxy.media.udp import Address, MediaNetwork
 
 RINGBACK_HZ = 440
-"""One of the two frequencies of the ringback tone: enough to know it by."""
+"""One of the two frequencies of the ringback tone, which is enough to recognise it."""
 BEEP_HZ = 1000
 CALLER_HZ = 600
 AGENT_HZ = 800
@@ -30,41 +30,42 @@ PHONE_HZ = 1200
 SPEECH_HZ = 1500
 """Of the simulated OpenAI's ``/audio/speech``."""
 KNOWN_HZ = (RINGBACK_HZ, CALLER_HZ, AGENT_HZ, BEEP_HZ, PHONE_HZ, SPEECH_HZ)
-"""Far enough apart to be told from one another in 20 ms (bins of 50 Hz)."""
+"""Far enough apart to be distinguished within 20 ms (bins of 50 Hz)."""
 
 _EVERY = 3
-"""One packet in three is looked at: enough to know a tone, and cheap."""
+"""Only every third packet is analysed: enough to detect a tone, and cheap."""
 _SHARE = 0.25
-"""A frequency is heard if it makes up this share of a packet's energy (half the ringback: about 0.5)."""
+"""A frequency counts as heard if it makes up this share of a packet's energy (half the ringback: about 0.5).
+"""
 _FAINT = 100.0**2
-"""Mean square below which a packet is silence."""
+"""Mean square below which a packet counts as silence."""
 _TONE_S = 1.0
 _KEY_FRAMES = 5
 _KEPT = 9000
-"""Arrivals remembered: three minutes."""
+"""Number of packet arrival times kept: three minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineBreaks:
-    """What no peer should ever see from us on one call, beyond losses of the network."""
+    """Discontinuities of an RTP stream, beyond losses in the network; the edge should cause none."""
 
     ssrc_changes: int = 0
     sequence_jumps: int = 0
-    """Packets whose sequence number was not the next one."""
+    """Packets whose sequence number does not follow the previous one."""
     timestamps_backwards: int = 0
-    """Timestamps lower than the packet's before, telephone-events aside."""
+    """Timestamps lower than the previous packet's, telephone-events aside."""
 
     def __bool__(self) -> bool:
         return bool(self.ssrc_changes or self.sequence_jumps or self.timestamps_backwards)
 
 
 class TonePeer:
-    """A pair of ports that says a tone and listens. Works on any `MediaNetwork`; needs a running loop."""
+    """A port pair that sends a tone and listens, on any `MediaNetwork`; needs a running event loop."""
 
     def __init__(
         self, network: MediaNetwork, host: str, frequency_hz: int, *, known_hz: Sequence[int] = KNOWN_HZ
     ) -> None:
-        """`frequency_hz` should be one of `known_hz`, or lie 120 Hz and more from all of them."""
+        """`frequency_hz` should be one of `known_hz`, or at least 120 Hz away from all of them."""
         self.frequency_hz = frequency_hz
         self._known = tuple(dict.fromkeys((*known_hz, frequency_hz)))
         self.address, self._pair = any_pair(network, host, self._received)
@@ -74,7 +75,7 @@ class TonePeer:
         self._audible: list[float] = []
         self.packets_sent = 0
         self.packets_unopened = 0
-        """Heard under another key, or none."""
+        """SRTP packets that failed authentication."""
         self._lock: Lock | None = None
         self._remote: Address | None = None
         self._payload_type = PCMU.pt
@@ -83,22 +84,22 @@ class TonePeer:
         self._started = 0.0
         self._index = 0
         self._pressed: tuple[int, int] | None = None
-        """The key that is down, and since which packet."""
-        self._base = frequency_hz * 1000  # sequence and timestamp begin anywhere but at zero
+        """The key that is held down, and the packet index at which it was pressed."""
+        self._base = frequency_hz * 1000  # sequence numbers and timestamps start anywhere but at zero
 
     def secure(self, ours: bytes, theirs: bytes) -> None:
-        """Speak and listen by SRTP, if the two SDPs have keys; under the same keys it goes on as it was."""
+        """Use SRTP if both SDPs have keys; with unchanged keys, the SRTP context is kept."""
         agreed = lock(ours, theirs)
         if agreed is None or self._lock is None or agreed.keys != self._lock.keys:
             self._lock = agreed
 
     @property
     def suite(self) -> str | None:
-        """The crypto suite of what is said; None: plain RTP."""
+        """The crypto suite in use; None: plain RTP."""
         return None if self._lock is None else self._lock.keys[0]
 
     def start(self, remote: Address, payload_type: int = PCMU.pt) -> None:
-        """Say the tone to `remote` from now on; while it is being said, only the address changes."""
+        """Start sending the tone to `remote`; if already sending, only switch the address."""
         self._remote = remote
         if payload_type != self._payload_type or not self._tone:
             self._payload_type = payload_type
@@ -108,17 +109,17 @@ class TonePeer:
             self._tick()
 
     def press(self, key: str) -> None:
-        """Press a key for 0.1 s, in place of the tone (RFC 4733 §2.5.1)."""
+        """Press a key for 0.1 s, sent in place of the tone (RFC 4733 §2.5.1)."""
         self._pressed = ("0123456789*#ABCD".index(key), self._index)
 
     def start_towards(self, sdp: bytes) -> None:
-        """Say the tone to whoever wrote this SDP, in its first format."""
+        """Start sending the tone to the address in this SDP, in its first format."""
         section = next(each for each in parse_sdp(sdp).media if each.kind == "audio")
         voices = [each for each in section.audio_formats() if each.key in (PCMU.key, PCMA.key)]
         self.start(rtp_address(sdp), voices[0].pt)
 
     def stop(self) -> None:
-        """Say nothing any more; `start` goes on."""
+        """Stop sending; `start` resumes."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -130,26 +131,26 @@ class TonePeer:
 
     @property
     def packets_heard(self) -> int:
-        """How many RTP packets arrived."""
+        """The number of RTP packets received."""
         return self._line.packets
 
     @property
     def arrivals(self) -> Sequence[float]:
-        """When each of the latest packets came (loop times)."""
+        """Arrival times of the latest packets (loop times)."""
         return self._arrivals
 
     @property
     def audible(self) -> Sequence[float]:
-        """When those came in which something is to be heard, of the packets that are looked at."""
+        """Arrival times of the packets that were not silent, among those analysed."""
         return self._audible
 
     @property
     def line_breaks(self) -> LineBreaks:
-        """SSRC changes, sequence jumps and timestamps going backwards, so far."""
+        """SSRC changes, sequence jumps and backward timestamps so far."""
         return self._line.breaks
 
     def heard(self) -> dict[int, float]:
-        """Seconds of each known frequency heard so far, of those heard at all."""
+        """Seconds of each known frequency heard so far; frequencies never heard are left out."""
         found: dict[int, float] = {}
         for _, frequencies in self._ear.listen():
             for frequency in frequencies:
@@ -157,14 +158,14 @@ class TonePeer:
         return found
 
     def hears(self, frequency_hz: int, since: float | None = None) -> bool:
-        """Whether the frequency was heard, in what arrived at or after `since` (loop time)."""
+        """Whether the frequency was heard in packets that arrived at or after `since` (loop time)."""
         return any(
             frequency_hz in frequencies and (since is None or at >= since)
             for at, frequencies in reversed(self._ear.listen())
         )
 
     def longest_gap_ms(self, start: float, end: float) -> float:
-        """Longest time without a packet that touches the span from start to end (loop times)."""
+        """The longest time without a packet that overlaps the span from start to end (loop times)."""
         before = [at for at in self._arrivals if at <= start][-1:]
         between = [at for at in self._arrivals if start < at <= end]
         after = [at for at in self._arrivals if at > end][:1]
@@ -178,7 +179,7 @@ class TonePeer:
         direction: Direction = Direction.SENDRECV,
         version: int = 1,
     ) -> bytes:
-        """A plain offer or answer naming its port."""
+        """A plain offer or answer with its port."""
         return describe((self.address[1], version), self.address, formats, direction)
 
     def _tick(self) -> None:
@@ -198,7 +199,7 @@ class TonePeer:
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
 
     def _key(self, event: int, since: int) -> tuple[int, int, bytes]:
-        """One packet of a key: five while it is down, and its end three times."""
+        """Build one packet of a key press: five while it is down, then the end packet three times."""
         said = self._index - since
         ends = said >= _KEY_FRAMES
         if said == _KEY_FRAMES + 2:
@@ -232,7 +233,7 @@ class TonePeer:
 
 
 class _Ear:
-    """Keeps packets and tells, when asked, which frequencies were in them; each is looked at once."""
+    """Collects packets and detects their frequencies on demand; each packet is analysed once."""
 
     def __init__(self, known: tuple[int, ...]) -> None:
         self._known = known
@@ -253,7 +254,7 @@ class _Ear:
 
 
 class _LineCheck:
-    """Follows the header fields of what arrives."""
+    """Counts discontinuities in the RTP headers of received packets."""
 
     def __init__(self) -> None:
         self.packets = 0
@@ -279,14 +280,14 @@ class _LineCheck:
 
 
 def rtp_address(sdp: bytes) -> Address:
-    """Where the first audio line of an SDP wants its packets."""
+    """The address for RTP in the first audio section of an SDP."""
     description = parse_sdp(sdp)
     section = next(each for each in description.media if each.kind == "audio")
     return description.connection(section), section.port
 
 
 def frequencies_in(samples: Sequence[int], known: Sequence[int]) -> tuple[int, ...]:
-    """Those of the known frequencies that make up a good share of the samples' energy (as Goertzel's)."""
+    """The known frequencies with a good share of the samples' energy (the Goertzel algorithm)."""
     energy = float(sum(map(mul, samples, samples)))
     if not samples or energy / len(samples) < _FAINT:
         return ()

@@ -1,4 +1,4 @@
-"""A simulated carrier: a trunk that sends the INVITE of SignalWire and is strict about what comes back."""
+"""A simulated carrier: a trunk that sends SignalWire's INVITE and checks the responses strictly."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ INNER_VIA = "SIP/2.0/TLS 192.0.2.13:35181;received=192.0.2.13;rport=36607;branch
 
 
 class Carrier(Peer):
-    """The trunk before the caller (A leg): a proxy with two faces (`r2=on`), the caller's switch behind it.
+    """The caller's trunk (A leg): a proxy with two interfaces (`r2=on`) before the caller's switch.
 
-    In-dialog requests must carry its two Record-Routes as Routes, in order and byte by byte, and its Contact,
-    which cannot be reached, as Request-URI; and its responses must bring back its Vias and Record-Routes.
-    What does not stands in `faults`.
+    In-dialog requests must carry its two Record-Routes as Routes, in order and byte for byte, and as
+    Request-URI its Contact, which is unreachable; responses must bring back its Vias and Record-Routes.
+    Violations are collected in `faults`.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Carrier(Peer):
         ids: PeerIds | None = None,
         watch: Watch | None = None,
     ) -> None:
-        """`edge`: host and port of the edge, as the Request-URI has it."""
+        """`edge`: host and port of the edge for the Request-URI."""
         super().__init__(
             name, network, bind=bind, transport=transport, tls=tls, audio=audio, ids=ids, watch=watch
         )
         self.edge = edge
 
     def vias(self, branch: str) -> list[str]:
-        """Two: the proxy's and, behind it, the switch's."""
+        """Two: the proxy's and, below it, the switch's."""
         outer = f"SIP/2.0/{self.transport.upper()} {self.host}:{self.address[1]};branch={branch};i=9eed1"
         return [outer, INNER_VIA + self.ids.branch()]
 
@@ -61,8 +61,9 @@ class Carrier(Peer):
         edge: str | None = None,
         uri: str | None = None,
     ) -> PeerCall:
-        """Call the edge; returns when the INVITE is sent. `body=b""`: an INVITE without an offer. `uri`: of
-        another form than `sip:DIALED@EDGE`.
+        """Call the edge; returns when the INVITE is sent.
+
+        `body=b""`: an INVITE without an offer. `uri`: instead of `sip:DIALED@EDGE`.
         """
         offer = at_home(sdp(SIGNALWIRE_SDP), self.audio) if body is None else body
         invite = self._invite(dialed, caller, offer, edge or self.edge)
@@ -89,22 +90,22 @@ class Carrier(Peer):
         return call
 
     async def cancels(self) -> Response:
-        """Cancel the INVITE; the 487 is for `receives`."""
+        """Cancel the INVITE; the 487 is queued for `receives`."""
         return await self.current.cancels()
 
     def acks(self) -> None:
-        """Acknowledge the 2xx, where `auto` has no ACK."""
+        """Acknowledge the 2xx, if `auto` does not include ACK."""
         self.current.acks()
 
     def presses(self, key: str) -> None:
-        """The caller presses a key, if he is in a call."""
+        """Press a key at the caller's phone, if it is in a call."""
         if self.audio is not None and self.call is not None and not self.call.over:
             self.audio.press(key)
 
     async def reinvites(
         self, *, hold: bool | None = None, body: bytes | None = None, headers: Pairs = ()
     ) -> Response:
-        """Offer again: put the other end on hold, take it back, or (None) refresh the session unchanged."""
+        """Send a re-INVITE: put the other end on hold, resume, or (None) refresh the session unchanged."""
         call = self.current
         offer = call.sdp if body is None else body
         if hold is not None:
@@ -113,7 +114,7 @@ class Carrier(Peer):
         return await call.reinvites(offer, headers=[*refresh, ("Min-SE", "90"), *headers])
 
     def received(self, flow: Flow, data: bytes) -> None:
-        """Take a message; a response to our INVITE must bring back what it passed through."""
+        """Receive a message; a response to our INVITE must bring back its Vias and Record-Routes."""
         before = len(self.trace)
         super().received(flow, data)
         message = self.trace[before].message if len(self.trace) > before else None
@@ -164,5 +165,5 @@ def _invites(call: PeerCall) -> list[Request]:
 
 
 def _path(message: Request | Response) -> list[str | None]:
-    """What of the Vias must come back unchanged: of the top one no `received` and `rport` (§18.2.1)."""
+    """The parts of the Vias that must come back: not `received` and `rport` of the top one (§18.2.1)."""
     return [message.via.sent_by, message.via.branch, *message.headers.split("Via")[1:]]

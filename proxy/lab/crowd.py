@@ -1,7 +1,7 @@
-"""Many screened calls at once, each with a script of its own, and what of them did not end as scripted.
+"""Plays many screened calls at once, each with a random script, and reports those that ended otherwise.
 
-The voices are left out: of so many, one process would hear nothing else. All else is real: sockets, TLS,
-HTTP, WebSockets, timers.
+There is no audio: with so many calls, a single process would do nothing else. Sockets, TLS, HTTP, WebSockets
+and timers are real.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from proxy.transport.flow import Address
 
 FIRST = 13475550000
 ARRIVE_S = 4.0
-"""All calls come within so many seconds."""
+"""All calls arrive within this time."""
 SETTLE_S = 10.0
 PORTS = 4000
 WITHIN_S = 45.0
@@ -43,16 +43,16 @@ identity = "original_with_diversion"
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How one call goes, and must end."""
+    """How one call goes, and how it must end."""
 
     name: str
     result: Result
     trigger: str | None
-    """What must have rung the phone last; None where nothing did."""
+    """What must have rung the phone last; None if nothing did."""
     caller: str = "talks"
     """``talks`` with the phone and hangs up, ``waits`` to be hung up on, ``leaves``, ``cancels``."""
     phone: str = "answers"
-    """``answers``, ``hangs up``, ``rings`` for ever; or a status to refuse with."""
+    """``answers``, ``hangs up``, ``rings`` forever; or a status to refuse with."""
     talk: Conversation = field(default_factory=Conversation)
     faults: Faults = field(default_factory=Faults)
     agent_refuses: int | None = None
@@ -82,7 +82,7 @@ SCRIPTS = (
 
 
 class Mute:
-    """The audio of a peer that says nothing and hears nothing."""
+    """A peer's audio that sends nothing and ignores what it receives."""
 
     def __init__(self) -> None:
         self._address, self._pair = any_pair(SocketMedia(), HERE, lambda packet, source: None)
@@ -102,7 +102,7 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a crowd."""
+    """The result of a crowd."""
 
     calls: int
     as_scripted: int
@@ -111,7 +111,7 @@ class Ended:
 
 
 class Crowd:
-    """So many calls on one stage; which scripts they follow is for the seed to say."""
+    """A number of calls on one stage; the seed determines their scripts."""
 
     def __init__(self, calls: int, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -123,7 +123,7 @@ class Crowd:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def play(self) -> Ended:
-        """Make all the calls, and return when they are over."""
+        """Make all the calls; returns when they are over."""
         before = asyncio.all_tasks()
         scenery = Scenery(
             agent=self._agent, of_number=OF_NUMBER, ring_limit_s=3.0, ready_limit_s=20.0, media_ports=PORTS
@@ -154,7 +154,7 @@ class Crowd:
         good = sum(each is None for each in wrong)
         return Ended(len(self.scripts), good, tuple(self._problems), tuple(left))
 
-    # Who does what.
+    # The roles.
 
     async def _caller(self, stage: Stage, n: int) -> None:
         script = self.scripts[n]
@@ -209,7 +209,10 @@ class Crowd:
 
     @staticmethod
     def _still(stage: Stage, call: PeerCall) -> bool:
-        """Whether the call still waits for the phone, whose verbs mean it until the next wait."""
+        """Whether the call still waits for the phone.
+
+        It becomes the phone's current call until the next await.
+        """
         stage.phone.call = call
         return not call.over
 
@@ -221,7 +224,7 @@ class Crowd:
         stage.openai_api.conversation, stage.openai_api.faults = script.talk, script.faults
         stage.announces(call)
 
-    # What became of it.
+    # The results.
 
     def _over(self, record: CallRecord) -> None:
         self.records[int((record.caller or "+0")[1:]) - FIRST] = record
@@ -229,7 +232,7 @@ class Crowd:
             self._all_over.set()
 
     async def _guarded(self, n: int, work: Coroutine[Any, Any, None]) -> None:
-        """A script that is surprised costs its own call."""
+        """Run a caller's or phone's script; an exception only fails that call."""
         try:
             await work
         except (Exception, TimeoutError) as error:
@@ -253,6 +256,6 @@ class Crowd:
 
 
 def _who(headers: list[tuple[str, str]]) -> int:
-    """The caller's number in the From of an INVITE."""
+    """The caller's number, from the From header of an INVITE."""
     found = _NUMBER.search(next(value for name, value in headers if name.lower() == "from"))
     return int(found[1]) if found else 0

@@ -1,4 +1,4 @@
-"""`screendoor demo`: one whole screened call on this machine, told as it happens, and judged at the end."""
+"""`screendoor demo`: plays a whole screened call on this machine, shows it live, and checks the result."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from proxy.lab.stage import HERE, Provider, Stage
 from proxy.observe.ladder import LEGEND
 
 AT_ONCE = 3
-"""So many scenes of `--fault all` play side by side; each takes a few seconds, most of them waiting."""
+"""How many scenes of `--fault all` play at a time; each takes a few seconds, most of them waiting."""
 
 TITLES = ("fault", "what happens", "the caller is", "rung by", "gap", "seconds", "")
 
 TABLE_WIDTH = 136
-"""What the table needs; a narrower terminal wraps it rather than losing its words."""
+"""Width of the table; a narrower terminal wraps it instead of dropping words."""
 
 console = Console(highlight=False, soft_wrap=True)
 
 
 def main(serve: bool, decision: str, fault: str | None, provider: Provider = "realtime") -> int:
-    """Play what the command line asks for; 0 if every scene ended as it must."""
+    """Play what the command line asks for; returns 0 if every scene ended as it must."""
     log.configure("error")
     if serve:
         return asyncio.run(_serve(by(PLAIN[decision], provider)))
@@ -54,7 +54,7 @@ async def _one(scene: Scene) -> int:
 
 
 async def _played(scene: Scene, ladder: Ladder | None = None) -> tuple[Report, list[str]]:
-    """Play one scene on a stage of its own; also what was left when the stage was taken down."""
+    """Play one scene on its own stage; returns the report and the tasks left after tear-down."""
     before = asyncio.all_tasks()
     stage = Stage(scene.scenery)
     if ladder is not None:
@@ -66,7 +66,7 @@ async def _played(scene: Scene, ladder: Ladder | None = None) -> tuple[Report, l
         failure: Exception | None = None
         try:
             await scene.play(stage)
-        except Exception as error:  # judged and told, whatever it is
+        except Exception as error:  # reported as a problem, whatever it is
             failure = error
         report = await judge(scene, stage, time.monotonic() - began, failure)
     mine = asyncio.current_task()
@@ -75,10 +75,10 @@ async def _played(scene: Scene, ladder: Ladder | None = None) -> tuple[Report, l
 
 
 async def _all(scenes: list[Scene]) -> int:
-    """Every fault, a few at a time, and a table at the end.
+    """Play every fault, a few at a time, and print a table.
 
-    One with nothing wrong but silence where somebody should be heard is played once more, alone: several at a
-    time may be too many for a machine that is busy. Whatever else is wrong counts at once.
+    A scene whose only problem is unexpected silence is played once more, alone: a busy machine may cause it
+    when several play at a time. Any other problem counts at once.
     """
     places = asyncio.Semaphore(AT_ONCE)
 
@@ -108,7 +108,7 @@ def _mark(report: Report) -> None:
 
 
 async def _serve(scene: Scene) -> int:
-    """Keep the scene up for a softphone of one's own, until interrupted."""
+    """Keep the scene running for a softphone, until interrupted."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -143,7 +143,7 @@ def _say(line: str) -> None:
 
 
 def _tell(record: CallRecord) -> None:
-    """Transcript, decision and outcome."""
+    """Print transcript, decision and outcome."""
     console.print("\nTranscript")
     for said in record.transcript:
         console.print(f"  {said.at_s:5.1f} s  {said.speaker:<7} {said.text}", markup=False)
@@ -159,7 +159,7 @@ def _tell(record: CallRecord) -> None:
 
 
 def _close(report: Report, left: list[str]) -> None:
-    """The closing line, and every problem in a line of its own."""
+    """Print the closing line, and each problem on its own line."""
     gap = "none" if report.gap_ms is None else f"{report.gap_ms:.0f} ms"
     rest = ", ".join(left) or "nothing"
     console.print(

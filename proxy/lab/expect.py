@@ -1,4 +1,4 @@
-"""What a scripted peer waits for, and how it tells what came instead."""
+"""Expectations of a scripted peer, and the report of what came instead."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ What = str | int
 
 
 class Unexpected(AssertionError):
-    """A peer saw something else than its script says, or nothing in time; the text shows its ladder."""
+    """A peer received something unexpected, or nothing in time; the text shows its ladder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """One message that a peer received (`<`) or sent (`>`)."""
+    """A message that a peer received (`<`) or sent (`>`)."""
 
     at: float
     """Loop time."""
@@ -34,28 +34,28 @@ class Traced:
 
 
 def ladder(trace: Iterable[Traced]) -> str:
-    """A trace as lines of text."""
+    """Format a trace as lines of text."""
     return "\n".join(str(traced) for traced in trace) or "(nothing was sent or received)"
 
 
 def fragment(message: Message) -> int | None:
-    """The status that a NOTIFY's body tells; None where there is no sipfrag."""
+    """The status in a NOTIFY's sipfrag body; None if the body is something else."""
     if message.content_type is None or not message.content_type.startswith("message/sipfrag"):
         return None
     return parse_sipfrag(message.body)
 
 
 def is_what(message: Message, what: What) -> bool:
-    """Whether this is a request of that method, or a response of that status."""
+    """Whether this is a request with that method, or a response with that status."""
     return what == (message.method if isinstance(message, Request) else message.status)
 
 
 def meets(message: Message, conditions: Mapping[str, object]) -> bool:
     """Whether the message meets every condition.
 
-    `sipfrag=486`: the status a NOTIFY tells. `method="BYE"`: the CSeq method of a response.
-    `sdp="sendonly"`: stands in the body. Anything else is a header, `_` for `-`: `retry_after="10"`;
-    None says that it is absent.
+    `sipfrag=486`: the status in a NOTIFY's body. `method="BYE"`: the CSeq method of a response.
+    `sdp="sendonly"`: a substring of the body. Anything else is a header, with `_` for `-`:
+    `retry_after="10"`; None means it is absent.
     """
     return all(_meets(message, name, wanted) for name, wanted in conditions.items())
 

@@ -1,6 +1,6 @@
-"""The keys of a simulated peer: a=crypto lines in its SDP, and SRTP as pylibsrtp itself does it.
+"""SRTP keys of a simulated peer: a=crypto lines in its SDP, and SRTP by pylibsrtp.
 
-On purpose not the code that it tests, but for the AES_256_CM that pylibsrtp lacks.
+Deliberately not the code under test, except for AES_256_CM, which pylibsrtp lacks.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _CRYPTO = re.compile(rb"^a=crypto:(\d+) (\S+) inline:([A-Za-z0-9+/=]+)[^\r\n]*\r
 
 
 def offering(sdp: bytes, suites: tuple[str, ...] = (USUAL,), *, protocol: str = "RTP/SAVP") -> bytes:
-    """The SDP with a key for each suite, where it had none."""
+    """Add a key for each suite to an SDP that has none."""
     for tag, suite in enumerate(suites, 1):
         sdp += f"a=crypto:{tag} {suite} inline:{_key(suite, sdp)}\r\n".encode()
     return _under(sdp, protocol.encode())
 
 
 def answering(sdp: bytes, offer: bytes) -> bytes:
-    """The SDP with a key of its own for the first of the offer; as it is, where the offer has none."""
+    """Add a key for the offer's first suite to an SDP; unchanged if the offer has none."""
     asked = _PROTOCOL.search(offer)
     for tag, suite, _ in _CRYPTO.findall(offer):
         if asked is not None and suite.decode() in _BYTES:
@@ -49,12 +49,12 @@ def answering(sdp: bytes, offer: bytes) -> bytes:
 
 
 def protected(sdp: bytes) -> bool:
-    """Whether there is a key in it."""
+    """Whether the SDP has a key."""
     return _CRYPTO.search(sdp) is not None
 
 
 def lock(ours: bytes, theirs: bytes) -> Lock | None:
-    """What protects the audio of these two SDPs; None: nothing does."""
+    """The SRTP context that these two SDPs agree on; None: plain RTP."""
     mine = {tag: (suite, key) for tag, suite, key in _CRYPTO.findall(ours)}
     for tag, suite, key in _CRYPTO.findall(theirs):
         if tag in mine and mine[tag][0] == suite:
@@ -66,7 +66,7 @@ class Lock:
     """SRTP with one peer, in both directions."""
 
     def __init__(self, suite: str, ours: str, theirs: str) -> None:
-        """The keys as they stand in SDP."""
+        """`ours` and `theirs` are keys as written in SDP."""
         self.keys = suite, ours, theirs
         self._out = _direction(suite, ours, Policy.SSRC_ANY_OUTBOUND)
         self._in = _direction(suite, theirs, Policy.SSRC_ANY_INBOUND)
@@ -75,7 +75,7 @@ class Lock:
         return self._out.protect(packet)
 
     def unprotect(self, packet: bytes) -> bytes | None:
-        """None: it is not under the key."""
+        """Decrypt a packet; None if it fails authentication."""
         try:
             return self._in.unprotect(packet)
         except Error:
@@ -103,7 +103,7 @@ def _direction(suite: str, key: str, way: int) -> Session | _Own:
 
 
 def _key(suite: str, sdp: bytes) -> str:
-    """As good as any in a lab, and another for each SDP."""
+    """A key derived from the SDP: deterministic, but different for each SDP."""
     return b64encode(sha512(suite.encode() + sdp).digest()[: _BYTES.get(suite, 30)]).decode()
 
 

@@ -1,4 +1,4 @@
-"""The call of a demo as a ladder, as it happens."""
+"""Prints a demo's call as a ladder diagram, while it happens."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HEADING = heading("caller (the trunk)", "agent (OpenAI, TLS)", "phone (behind a 
 
 
 class Ladder:
-    """Says each message to `say` as a line; legs are told apart by Call-ID."""
+    """Passes each message to `say` as a line; legs are distinguished by Call-ID."""
 
     def __init__(self, say: Callable[[str], None], agent_port: int = 0) -> None:
         self._say = say
         self.agent_port = agent_port
-        """An INVITE of ours that goes to this port is the agent's; every other one is a phone's."""
+        """An INVITE sent to this port belongs to the agent leg; any other that we send, to a phone leg."""
         self._legs: dict[str, str] = {}
         self._began = 0.0
 

@@ -1,6 +1,7 @@
-"""What the peers' messages look like on the wire, as seen on real calls (numbers and addresses replaced).
+"""Messages of the peers as seen in real calls (numbers and addresses replaced).
 
-The texts stand here whole, so that a reader sees what is sent; `filled()` puts in what differs by call.
+They are written out in full, so that a reader sees what is sent; `filled()` inserts what differs between
+calls.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ Content-Type: application/sdp
 Content-Length: {length}
 
 """
-"""OpenAI's answer: few headers, and a Contact without transport although only TLS reaches it."""
+"""OpenAI's 200: few headers, and a Contact without transport although it is reachable by TLS alone."""
 
 OPENAI_SDP = """\
 v=0
@@ -71,7 +72,7 @@ a=fmtp:101 0-16
 a=ptime:20
 a=rtpmap:0 PCMU/8000
 """
-"""No direction, no rtcp; the rtpmap of PCMU comes last."""
+"""No direction attribute, no rtcp; the rtpmap of PCMU comes last."""
 
 PHONE_SDP = """\
 v=0
@@ -89,14 +90,14 @@ a=sendrecv
 """
 
 CARRIER_MARKS = ("192.0.2.13", "swrad", "SignalWire", "FreeSWITCH", "ftag=", "r2=on", "mod_sofia")
-"""Words of the carrier's messages that nobody behind the edge may ever see."""
+"""Strings of the carrier's messages that must not appear on any other leg."""
 
 
 def filled(shape: str, body: bytes = b"", **values: object) -> bytes:
-    """One of the texts above with its places filled in, CRLF line ends, and the body behind it."""
+    """Fill in one of the templates above, with CRLF line ends, and append the body."""
     return shape.format(length=len(body), **values).replace("\n", "\r\n").encode() + body
 
 
 def sdp(text: str) -> bytes:
-    """An SDP text with CRLF line ends."""
+    """Convert an SDP text to CRLF line ends."""
     return text.replace("\n", "\r\n").encode()

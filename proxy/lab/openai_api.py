@@ -1,6 +1,6 @@
-"""A simulated OpenAI, its HTTP side: call control by REST, the sideband WebSocket, and signed webhooks.
+"""A simulated OpenAI, HTTP side: REST call control, the sideband WebSocket, and signed webhooks.
 
-Faithful to what is documented and observed, faults included: the unmodified `openai` SDK works against it.
+It behaves as documented and observed, faults included: the unmodified `openai` SDK works with it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from proxy.lab.openai_transcription import transcription
 from proxy.lab.openai_webhook import Api, Delivery, Incoming, Postman
 
 WEBHOOK_PATIENCE_S = 5.0
-"""How long the door may take to answer a webhook."""
+"""How long the edge may take to answer a webhook."""
 
 
 NO_FAULTS = Faults()
@@ -42,11 +42,11 @@ AN_ALLOWED_CALL = Conversation()
 
 
 def _unheard(on: bool) -> None:
-    """Speech nobody listens to."""
+    """The default for ``on_speech``: ignore it."""
 
 
 class OpenAiLab:
-    """OpenAI on 127.0.0.1, for as long as ``async with`` lasts."""
+    """The simulated OpenAI on 127.0.0.1, for the duration of an ``async with``."""
 
     def __init__(
         self,
@@ -63,19 +63,19 @@ class OpenAiLab:
         port: int = 0,
     ) -> None:
         self.faults = faults
-        """For calls that come in from now on."""
+        """Applies to calls from now on."""
         self.conversation = conversation
-        """The script of calls that come in from now on."""
+        """The script of calls from now on."""
         self.api: Api = api
-        """By which API calls are announced from now on; `Faults.live_twin` has the other do so, too."""
+        """The API that announces calls from now on; with `Faults.live_twin` the other one does, too."""
         self.calls: dict[str, Call] = {}
-        """Every call there ever was, by its id."""
+        """Every call so far, by id."""
         self.spoken: list[str] = []
-        """What was spoken by ``/audio/speech``."""
+        """Texts synthesized by ``/audio/speech``."""
         self.transcribed = 0
-        """How many files were, by ``/audio/transcriptions``."""
+        """Number of files transcribed by ``/audio/transcriptions``."""
         self.accept_patience_s = accept_patience_s
-        """How long an INVITE is held for ``/accept``; then it is answered 400."""
+        """How long an INVITE waits for ``/accept`` before it is answered 400."""
         self._by_session: dict[str, Call] = {}
         self._api_key = api_key
         self._tasks = Tasks()
@@ -99,7 +99,7 @@ class OpenAiLab:
 
     @property
     def base_url(self) -> str:
-        """What `api_base` and the SDK's ``base_url`` are set to; ends in ``/v1``."""
+        """The value for `api_base` and the SDK's ``base_url``; ends in ``/v1``."""
         return f"http://127.0.0.1:{self._server.port}/v1"
 
     @property
@@ -109,12 +109,12 @@ class OpenAiLab:
 
     @property
     def websocket_base_url(self) -> str:
-        """What the SDK's ``websocket_base_url`` is set to."""
+        """The value for the SDK's ``websocket_base_url``."""
         return f"ws://127.0.0.1:{self._server.port}/v1"
 
     @property
     def webhook_url(self) -> str:
-        """Where webhooks go; may be set once the door's port is known."""
+        """Where webhooks are sent; may be set once the edge's port is known."""
         return self._postman.url
 
     @webhook_url.setter
@@ -123,12 +123,12 @@ class OpenAiLab:
 
     @property
     def deliveries(self) -> Sequence[Delivery]:
-        """Every webhook attempt so far."""
+        """Every attempt to deliver a webhook so far."""
         return self._postman.deliveries
 
     @property
     def live_calls(self) -> list[Call]:
-        """Calls that are not over: sessions still billed."""
+        """Calls that are not over, whose sessions are still billed."""
         return [call for call in self.calls.values() if not call.over]
 
     def incoming(
@@ -139,9 +139,9 @@ class OpenAiLab:
         *,
         on_speech: Callable[[bool], None] = _unheard,
     ) -> Call:
-        """An INVITE came in: register the call and send the webhook; returns at once.
+        """Register the call of a new INVITE, and send the webhook; returns at once.
 
-        ``on_speech`` is told when the agent's voice begins and stops.
+        ``on_speech`` is called when the agent's voice starts (True) and stops (False).
         """
         incoming = Incoming(new_call_id(), tuple(sip_headers), security)
         call = Call(
@@ -198,7 +198,7 @@ class OpenAiLab:
             answer = transcription(request.headers.get("content-type", ""), await request.body())
         except ApiError as refusal:
             return _refused(refusal)
-        except ClientDisconnect:  # the edge is stopped meanwhile
+        except ClientDisconnect:  # the edge is stopping
             return Response(status_code=499)
         self.transcribed += 1
         return answer
@@ -220,7 +220,7 @@ class OpenAiLab:
         await call.accept(fields)
 
     async def _responses(self, request: Request) -> Response:
-        """``POST /responses`` by a client that has a delegate of its own for a Live session."""
+        """``POST /responses`` from a client that runs its own delegate for a Live session."""
         try:
             self._authorize(request)
             fields = _fields(await request.body())
@@ -271,7 +271,7 @@ class OpenAiLab:
             raise ApiError(401, "invalid_api_key", "Incorrect API key provided.")
 
     def _named(self, connection: HTTPConnection) -> Call:
-        """The call that a request is about; each API knows it by a name of its own, once it has it."""
+        """Find the call of a request; once accepted, it is known only to the API that accepted it."""
         if "session_id" in connection.path_params:
             call, live = self._by_session.get(connection.path_params["session_id"]), True
         else:
@@ -282,7 +282,7 @@ class OpenAiLab:
         return call
 
     async def _sideband(self, socket: WebSocket) -> None:
-        """The sideband WebSocket; no upgrade where the call is not live or the beta is asked for."""
+        """The sideband WebSocket; no upgrade unless the call is live, nor if the beta is asked for."""
         try:
             self._authorize(socket)
             if "openai-beta" in socket.headers:
@@ -322,7 +322,7 @@ def _decides(connection: HTTPConnection) -> bool:
 
 
 def _fields(body: bytes) -> Mapping[str, object]:
-    """Return the JSON object in a request body; an empty body is an empty object."""
+    """Return the JSON object in a request body; an empty body counts as an empty object."""
     try:
         fields = json.loads(body or b"{}")
     except ValueError:
@@ -333,7 +333,7 @@ def _fields(body: bytes) -> Mapping[str, object]:
 
 
 def _refused(refusal: ApiError) -> Response:
-    if refusal.status >= 500:  # these come from the proxy before the API, as bare text
+    if refusal.status >= 500:  # at OpenAI, a proxy in front of the API sends these, as plain text
         return PlainTextResponse(
             refusal.message, refusal.status, headers={"x-envoy-upstream-service-time": "370"}
         )

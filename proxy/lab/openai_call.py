@@ -1,4 +1,4 @@
-"""One call at the simulated OpenAI, from the INVITE to its end: what the REST verbs do to it."""
+"""One call at the simulated OpenAI, from INVITE to end, and the effects of the REST verbs on it."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from proxy.lab.openai_webhook import Incoming
 log = structlog.get_logger("screendoor")
 
 SESSION_LIMIT_S = 3600
-"""A session lasts at most so long."""
+"""Maximum duration of a session."""
 SENT_AGAIN_S = 3.0
-"""So much of what was sent is sent again to a socket that attaches to a Live session."""
+"""Events of this long are replayed to a socket that attaches to a Live session."""
 FAREWELL_S = 0.1
-"""How long a Live session's socket stays for its ``session.closed`` to be read."""
+"""How long a Live session's socket stays open for ``session.closed`` to be read."""
 LIVE_NAMES = {"output_audio_buffer.started": "session.output_transcript.delta"}
-"""What the Live API has in place of an event of Realtime's."""
+"""Maps a Realtime event to its counterpart in the Live API."""
 
 
 class SipSide(Protocol):
-    """The SIP half of the simulated OpenAI, as one call sees it; a verb may come when the call is over."""
+    """The SIP side of the simulated OpenAI for one call; verbs may be called after the call is over."""
 
     async def answer(self) -> None:
         """Answer the INVITE with 200."""
 
     async def reject(self, status: int) -> None:
-        """Answer the INVITE with a final refusal."""
+        """Answer the INVITE with a failure response."""
 
     async def refer(self, target_uri: str) -> None:
-        """Send a REFER; return when it was answered, raise if it could not be delivered."""
+        """Send a REFER; returns when it is answered, raises if it cannot be delivered."""
 
     async def hangup(self) -> None:
         """Send BYE."""
@@ -61,14 +61,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The call was refused with this status, by ``/reject`` or because its accept body was not usable."""
+    """The call was refused with this status, by ``/reject`` or for an unusable accept body."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """Nobody accepted before the call ended, or in time: then the INVITE is answered 400, as OpenAI does."""
+    """Nobody accepted in time, or before the call ended; OpenAI then answers the INVITE 400."""
 
 
 Decided = Accepted | Rejected | TimedOut
@@ -90,18 +90,18 @@ class Call:
     ) -> None:
         self.id = incoming.call_id
         self.live_id = incoming.session_id
-        """What the Live API calls it."""
+        """Its id in the Live API."""
         self.incoming = incoming
         self.accept_body: Mapping[str, object] | None = None
-        """What the client sent to ``/accept``, as it was."""
+        """The body of ``/accept``, unmodified."""
         self.refer_targets: list[str] = []
         """The ``target_uri`` of every ``/refer``, in order."""
         self.hung_up = False
         """The client ended the call by ``/hangup``."""
         self.heard: list[str] = []
-        """Every frame the client sent over a WebSocket."""
+        """Every frame that the client sent over a WebSocket."""
         self.sent: list[Json] = []
-        """Every server event, whether or not a socket was there to carry it."""
+        """Every server event, whether or not a socket was attached."""
         self.talk: Talk | LiveTalk | None = None
         self.over = False
         self._gone = asyncio.Event()
@@ -119,7 +119,7 @@ class Call:
         self._waiting = asyncio.get_running_loop().call_later(patience_s, self._lose_patience)
 
     async def decided(self) -> Decided:
-        """Return what the client decided about the call, or that it did not in time."""
+        """Return the client's decision about the call, or `TimedOut`."""
         return await asyncio.shield(self._decided)
 
     def cancelled(self) -> None:
@@ -146,11 +146,11 @@ class Call:
 
     @property
     def live(self) -> bool:
-        """Whether the Live API has the call."""
+        """Whether the Live API accepted the call."""
         return isinstance(self.talk, LiveTalk)
 
     async def accept_live(self, fields: Mapping[str, object]) -> None:
-        """``/accept`` of the Live API: what it does not know is refused."""
+        """``/accept`` of the Live API: unknown fields are refused."""
         self._acceptable()
         session = live_session(fields, self.incoming.security)
         self._decide(Accepted(session))
@@ -173,7 +173,7 @@ class Call:
             raise call_not_found()
 
     async def accept(self, body: Mapping[str, object]) -> None:
-        """``/accept``: the body is not looked into; one that cannot be used kills the call afterwards."""
+        """``/accept``: the body is not validated at once; an unusable one kills the call afterwards."""
         self._acceptable()
         self._decide(Accepted(body) if usable(body) else Rejected(400))
         self.accept_body = body
@@ -195,7 +195,7 @@ class Call:
         self.ended()
 
     async def refer(self, target_uri: str) -> None:
-        """``/refer``: returns when the REFER was answered."""
+        """``/refer``: returns when the REFER has been answered."""
         self._live()
         self.refer_targets.append(target_uri)
         with contextlib.suppress(TimeoutError):
@@ -210,14 +210,14 @@ class Call:
             return
         try:
             await self._sip.refer(target_uri)
-        except Exception as failure:  # whatever kept the REFER from being delivered, the API says 500
+        except Exception as failure:  # whatever prevents delivery of the REFER, the API says 500
             log.info("refer undelivered", why=repr(failure))
             raise ApiError(500, None, "Internal Server Error") from failure
         if self._faults.refer_twice:
             self._tasks.start(self._refer_again(target_uri), "openai refer again")
 
     async def hangup(self) -> None:
-        """``/hangup``: BYE, or a refusal where the INVITE still waits."""
+        """``/hangup``: BYE, or a failure response if the INVITE is still unanswered."""
         if self.over:
             raise call_not_found()
         self.hung_up = True
@@ -229,9 +229,9 @@ class Call:
             await (self._sip.reject(603) if waiting else self._sip.hangup())
 
     def attach(self, drop: Callable[[], None]) -> asyncio.Queue[Json]:
-        """A WebSocket asks for the call: return the queue of what to send it, ``session.created`` first.
+        """Attach a WebSocket; returns the queue of events to send on it, ``session.created`` first.
 
-        ``drop`` cuts its connection. Raises `ApiError` when the call is not live.
+        ``drop`` aborts its connection. Raises `ApiError` if the call is not live.
         """
         talk = self._live()
         if self._attaches_refused < self._faults.attach_404_times:
@@ -249,11 +249,11 @@ class Call:
         return queue
 
     def detach(self, queue: asyncio.Queue[Json]) -> None:
-        """That WebSocket is gone; the session goes on."""
+        """Detach that WebSocket; the session goes on."""
         self._sockets.pop(queue, None)
 
     def hear(self, frame: str) -> None:
-        """A frame came in over a WebSocket."""
+        """Handle a frame received over a WebSocket."""
         self.heard.append(frame)
         if self.talk is not None and not self.over:
             self.talk.hear(frame)
@@ -266,14 +266,14 @@ class Call:
             queue.put_nowait(message)
 
     def carried(self, message: Json) -> None:
-        """An event was written to a socket: the moment where ``ws_drop_after`` cuts it."""
+        """Called after an event was written to a socket: ``ws_drop_after`` takes effect here."""
         drops = self._faults.ws_drop_after
         if not self._dropped and drops is not None and message["type"] in (drops, LIVE_NAMES.get(drops)):
             self._dropped = True
             self.drop_sockets()
 
     def drop_sockets(self) -> None:
-        """Cut every WebSocket without a close frame (the client sees 1006)."""
+        """Abort every WebSocket without a close frame (the client sees 1006)."""
         for queue, drop in list(self._sockets.items()):
             self.detach(queue)
             drop()
@@ -281,7 +281,7 @@ class Call:
     async def _refer_again(self, target_uri: str) -> None:
         try:
             await self._sip.refer(target_uri)
-        except Exception as failure:  # refusing a second REFER is the peer's good right
+        except Exception as failure:  # the peer may rightly refuse a second REFER
             log.info("second refer undelivered", why=repr(failure))
 
     def _live(self) -> Talk | LiveTalk:
@@ -306,10 +306,10 @@ BETA = frozenset({"voice", "modalities", "input_audio_format", "output_audio_for
 
 
 def usable(body: Mapping[str, object]) -> bool:
-    """Return whether a session can be made of an accept body: the shape of the beta API cannot."""
+    """Return whether a session can be made from an accept body: one in the format of the beta API cannot."""
     return body.get("type") == "realtime" and isinstance(body.get("model"), str) and not body.keys() & BETA
 
 
 def new_call_id() -> str:
-    """Return a call id of the shape seen in 2026."""
+    """Return a call id in the format seen in 2026."""
     return f"rtc_u1_{secrets.token_hex(16)}"

@@ -1,4 +1,4 @@
-"""What is said in a simulated call, and how the simulated model makes up its mind."""
+"""The script of a simulated conversation, and the decisions of the simulated model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.lab.openai_events import Usage, as_object
 Decision = Literal["ALLOW", "REJECT", "VOICEMAIL"]
 
 TOOL = "make_screening_decision"
-"""The tool that the simulated model decides by, if the accept body declares it."""
+"""The tool that the simulated model decides with, if the accept body declares it."""
 
 GOODBYES: Mapping[Decision, str] = {
     "ALLOW": "Thank you, one moment please, I am putting you through.",
@@ -23,33 +23,33 @@ GOODBYES: Mapping[Decision, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The script of one call: what the agent and the caller say, and what is decided."""
+    """The script of one call: what the agent and the caller say, and the decision."""
 
     decision: Decision | None = "ALLOW"
-    """What the model decides once the caller has said all lines; None: it never does."""
+    """The model's decision once the caller has said all lines; None: never."""
     caller_lines: tuple[str, ...] = ("Hi, this is Grace from the bakery, about the cake for Saturday.",)
-    """The caller's words, a turn each."""
+    """The caller's words, one line per turn."""
     greeting: str = "Hello, this is the screening assistant. Who is calling, please, and what is it about?"
     more: str = "I see. Could you tell me a little more about that?"
-    """What the agent says while it has not decided."""
+    """What the agent says while it is undecided."""
     apology: str = "I am sorry, nobody can take your call right now."
-    """What the agent says when it is told, after its decision, that the call could not be connected."""
+    """What the agent says when it learns, after its decision, that the call could not be connected."""
     goodbyes: Mapping[Decision, str] = field(default_factory=lambda: GOODBYES)
-    """What the agent says when its decision has been taken note of."""
+    """What the agent says once its decision has been acknowledged."""
     second_decision: Decision | None = "VOICEMAIL"
-    """What the model decides with its apology."""
+    """The model's decision along with its apology."""
     reason: str = "The caller gave a name and a plausible reason."
     caller_name: str | None = "Grace"
     word_s: float = 0.05
-    """How long a spoken word lasts."""
+    """Duration of a spoken word."""
     tool: str = TOOL
-    """The tool by which it makes its first decision."""
+    """The tool that it makes its first decision with."""
     given: Mapping[str, object] | None = None
-    """What it hands to that tool; None: the decision, its reason and the caller's name."""
+    """The arguments for that tool; None: the decision, its reason and the caller's name."""
     think_s: float = 0.15
-    """How long the model takes to begin, and the caller to react."""
+    """How long the model takes to start, and the caller to react."""
     usage: Usage = field(default_factory=Usage)
-    """What every response is billed."""
+    """Tokens billed for every response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,15 @@ class Turn:
     says: str | None
     """The sentence spoken, if any; it comes before the tool call."""
     decides: Decision | None = None
-    """The decision handed to the tool, if any."""
+    """The decision passed to the tool, if any."""
     caller_replies: bool = False
-    """The caller speaks when the sentence has been heard."""
+    """The caller speaks once the sentence has been heard."""
     tool: str = TOOL
-    """What the decision is handed to."""
+    """The tool that gets the decision."""
 
 
 class Plot:
-    """Where the conversation stands, and so what the model does when it is asked for a response."""
+    """The state of the conversation, which determines the model's next response."""
 
     def __init__(self, script: Conversation, *, no_decision: bool = False) -> None:
         self._script = script
@@ -78,7 +78,7 @@ class Plot:
         self._bad_news = False
 
     def next_turn(self, session: Mapping[str, object], request: Mapping[str, object]) -> Turn:
-        """Return what the model does now; ``request`` is the ``response`` of a ``response.create``."""
+        """Return what the model does now; ``request`` is the ``response`` object of a ``response.create``."""
         if self._bad_news:
             self._bad_news = False
             decision = self._script.second_decision if self._may_decide(session, request) else None
@@ -99,18 +99,18 @@ class Plot:
         return Turn(self._script.more, caller_replies=True)
 
     def told(self, role: object) -> None:
-        """A message was put into the conversation; one of the system after the decision is bad news."""
+        """Take note of an added message; a system message after the decision is bad news."""
         self._bad_news |= role == "system" and self._decided is not None
 
     def caller_line(self) -> str:
-        """Return what the caller says next: the lines in turn, over and over."""
+        """Return what the caller says next: the lines in order, over and over."""
         lines = self._script.caller_lines
         line = lines[self._lines_heard % len(lines)]
         self._lines_heard += 1
         return line
 
     def arguments(self, decision: Decision, tool: str = TOOL) -> str:
-        """Return the JSON the model hands to its tool."""
+        """Return the JSON arguments of the tool call."""
         if tool != TOOL:
             return json.dumps(self._script.given or {})
         given = {"decision": decision, "reason": self._script.reason}

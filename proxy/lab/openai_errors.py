@@ -1,10 +1,10 @@
-"""What the simulated API answers instead of a 200."""
+"""Error responses of the simulated API."""
 
 from __future__ import annotations
 
 
 class ApiError(Exception):
-    """What the API answers instead of a 200."""
+    """An error response of the API."""
 
     def __init__(self, status: int, code: str | None, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -15,5 +15,5 @@ class ApiError(Exception):
 
 
 def call_not_found() -> ApiError:
-    """Return the one answer to every call id that is unknown, not live yet, or over."""
+    """Return the error for any call id that is unknown, not live yet, or over."""
     return ApiError(404, "call_id_not_found", "No session found for the provided call_id")

@@ -13,28 +13,28 @@ SPOKEN_WORDS_A_DELTA = 3
 
 
 def new_id(prefix: str) -> str:
-    """Return a fresh id of OpenAI's shape: ``item_…``, ``resp_…``, ``call_…``."""
+    """Return a new id in OpenAI's format: ``item_…``, ``resp_…``, ``call_…``."""
     return f"{prefix}_{secrets.token_hex(11)}"
 
 
 def event(kind: str, **fields: object) -> Json:
-    """Return a server event with an ``event_id`` of its own."""
+    """Return a server event with a new ``event_id``."""
     return {"type": kind, "event_id": new_id("event"), **fields}
 
 
 def error(code: str, message: str, *, param: str | None = None, event_id: object = None) -> Json:
-    """Return an ``error`` event; ``event_id`` is that of the client's event, if it named one."""
+    """Return an ``error`` event; ``event_id`` is that of the client's event, if it had one."""
     detail = {"type": "invalid_request_error", "code": code, "message": message, "param": param}
     return event("error", error={**detail, "event_id": event_id})
 
 
 def as_object(value: object) -> Mapping[str, object]:
-    """Return a JSON object as it is, and anything else as an empty one."""
+    """Return a JSON object unchanged, and anything else as an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def pieces(text: str) -> list[str]:
-    """Cut a sentence into transcript deltas; joined they are the sentence again."""
+    """Split a sentence into transcript deltas; joined, they give the sentence again."""
     words = text.split(" ")
     step = SPOKEN_WORDS_A_DELTA
     cut = [" ".join(words[at : at + step]) for at in range(0, len(words), step)]
@@ -43,7 +43,7 @@ def pieces(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one response, as billed."""
+    """Tokens billed for one response."""
 
     input_text: int = 119
     input_audio: int = 13
@@ -53,7 +53,7 @@ class Usage:
     output_audio: int = 91
 
     def as_json(self) -> Json:
-        """Return the ``usage`` of a ``response.done``."""
+        """Return the ``usage`` object of a ``response.done``."""
         cached = {"text_tokens": self.cached_text, "audio_tokens": self.cached_audio, "image_tokens": 0}
         given = self.input_text + self.input_audio
         made = self.output_text + self.output_audio
@@ -73,7 +73,7 @@ class Usage:
 
 
 def new_session(accepted: Mapping[str, object], expires_at: int) -> Json:
-    """Return the effective session made from an accept body: its fields over the defaults."""
+    """Return the effective session for an accept body: its fields override the defaults."""
     audio = as_object(accepted.get("audio"))
     heard: Json = {
         "format": {"type": "audio/pcmu"},
@@ -122,7 +122,7 @@ def updated_session(session: Mapping[str, object], change: Mapping[str, object])
 
 
 def message_item(role: str, content: list[Json], status: str = "completed") -> Json:
-    """Return a message of the conversation."""
+    """Return a message item."""
     return {
         "id": new_id("item"),
         "object": "realtime.item",
@@ -134,7 +134,7 @@ def message_item(role: str, content: list[Json], status: str = "completed") -> J
 
 
 class Reply:
-    """The events of one response in the order OpenAI sends them; each method says what happens next in it."""
+    """Builds the events of one response, in the order in which OpenAI sends them."""
 
     def __init__(
         self, session: Mapping[str, object], conversation_id: str | None, metadata: object = None
@@ -146,11 +146,11 @@ class Reply:
         self._output: list[Json] = []
 
     def created(self) -> Json:
-        """The response begins."""
+        """Start the response."""
         return event("response.created", response=self._response("in_progress", [], None))
 
     def done(self, status: str, usage: Usage, details: Json | None = None) -> list[Json]:
-        """The response is over; its audio may still be playing."""
+        """Finish the response; its audio may still be playing."""
         response = self._response(status, self._output, usage.as_json(), details)
         limit = {"name": "requests", "limit": 1000, "remaining": 999, "reset_seconds": 60}
         return [event("response.done", response=response), event("rate_limits.updated", rate_limits=[limit])]
@@ -168,7 +168,7 @@ class Reply:
         return event("response.output_audio_transcript.delta", **place, content_index=0, delta=delta)
 
     def message_ends(self, item: Json, transcript: str) -> list[Json]:
-        """The whole sentence is made."""
+        """Finish the item; the whole sentence has been generated."""
         place = self._place(item)
         part = {"type": "audio", "transcript": transcript}
         finished = {**item, "content": [{"type": "output_audio", "transcript": transcript}]}
@@ -180,7 +180,7 @@ class Reply:
         ]
 
     def text(self, text: str) -> list[Json]:
-        """A whole answer in text, of a response outside the conversation."""
+        """The events of a complete text response outside the conversation."""
         item = message_item("assistant", [{"type": "output_text", "text": text}])
         place = self._place(item)
         return [
@@ -209,7 +209,7 @@ class Reply:
         return event("response.function_call_arguments.delta", **fields, delta=delta)
 
     def call_ends(self, item: Json, arguments: str) -> list[Json]:
-        """The function call is complete."""
+        """Finish the function call."""
         fields = {**self._place(item), "call_id": item["call_id"], "name": item["name"]}
         return [
             event("response.function_call_arguments.done", **fields, arguments=arguments),

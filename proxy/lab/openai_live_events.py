@@ -1,4 +1,4 @@
-"""Shapes of the Live API: what a session may be, what a client may send, what its delegate tells."""
+"""Messages of the Live API: session objects, client events, and the delegate's events."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ DELEGATED: Json = {
     "output_tokens_details": {"reasoning_tokens": 20},
     "total_tokens": 960,
 }
-"""What every response of a delegate is billed."""
+"""Usage billed for every response of a delegate."""
 
 
 def live_session(fields: Mapping[str, object], security: str) -> Json:
-    """The session that an accept body asks for; raises `ApiError` for what the true API refuses."""
+    """Return the session for an accept body; raises `ApiError` for what the real API refuses."""
     if "session" not in fields:
         raise _missing("session")
     _only(fields, frozenset(("session",)), "")
@@ -80,14 +80,14 @@ def live_session(fields: Mapping[str, object], security: str) -> Json:
 
 
 def resource(session: Mapping[str, object], session_id: str, lasts_s: int) -> Json:
-    """The resolved session, as events show it."""
+    """Return the resolved session, as events show it."""
     made: Json = {"audio": {"output": {"voice": "marin"}}, "delegation": {"type": "client"}, **session}
     fixed = {"id": session_id, "expires_at": int(time.time()) + lasts_s, "status": "active"}
     return {name: value for name, value in made.items() if name != "type"} | fixed
 
 
 def client_fault(message: Mapping[str, object]) -> tuple[str, str, str] | None:
-    """Code, text and parameter of what is wrong with the shape of a client event; None if it is good."""
+    """Return code, text and parameter of a malformed client event's error; None if it is well-formed."""
     kind = message.get("type")
     wanted = CLIENT_EVENTS.get(kind) if isinstance(kind, str) else None
     if wanted is None:
@@ -104,7 +104,7 @@ def client_fault(message: Mapping[str, object]) -> tuple[str, str, str] | None:
 
 
 def live_error(code: str, text: str, param: str | None, client_event_id: object) -> Json:
-    """An ``error`` event; what the client named its event by comes back."""
+    """Return an ``error`` event, with the ``event_id`` of the client's event."""
     detail: Json = {"type": "invalid_request_error", "code": code, "message": text, "param": param}
     if isinstance(client_event_id, str):
         detail["client_event_id"] = client_event_id
@@ -126,7 +126,7 @@ class Delegate:
         return self._event(f"response.{how}", response=self._response(how, error))
 
     def calls(self, name: str, call_id: str, arguments: str) -> list[Json]:
-        """A function call, its arguments in two pieces."""
+        """A function call, with its arguments in two pieces."""
         item = function_call(name, call_id, "", "in_progress")
         done = {**item, "arguments": arguments, "status": "completed"}
         place = {"item_id": item["id"], "output_index": 0}
@@ -158,7 +158,7 @@ class Delegate:
 
 
 def response(name: str, model: object, status: str, output: list[Json]) -> Json:
-    """A response of the Responses API."""
+    """A response object of the Responses API."""
     return {
         "id": name,
         "object": "response",

@@ -1,4 +1,4 @@
-"""The server's end of a Live session: a voice that is told what to say, and a delegate that has the tools."""
+"""The server side of a Live session: an instructed voice, and a delegate that calls the tools."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from proxy.lab.openai_realtime_session import MADE_EARLY
 from proxy.lab.openai_voice import Surroundings, Voice
 
 SPEAK = "speak now"
-"""How an instruction begins that the simulated voice follows at once; all others it only takes note of."""
+"""Prefix of an instruction that the simulated voice follows at once; others are only noted."""
 ACTIVE = "conversation_already_has_active_response"
 
 
 class LiveTalk(Voice):
-    """One session. It lives on while no socket is attached; what it sent just before is sent again."""
+    """A Live session. It lives on without a socket; its latest events are replayed to one that attaches."""
 
     KIND = "openai live talk"
 
@@ -43,15 +43,15 @@ class LiveTalk(Voice):
         self._thought: Turn | None = None
 
     def opened(self) -> Json:
-        """What a socket is told first."""
+        """The first event for a socket."""
         return event("session.started", session=self.session)
 
     def closed(self, reason: str) -> Json:
-        """What every socket is told last."""
+        """The last event for every socket."""
         return event("session.closed", reason=reason, session=self.session, usage=self._usage())
 
     def hear(self, frame: str) -> None:
-        """Take one client event."""
+        """Handle one client event."""
         try:
             told = as_object(json.loads(frame))
         except ValueError:
@@ -72,7 +72,7 @@ class LiveTalk(Voice):
                 self._run(self._go_on())
 
     def think(self) -> Json:
-        """Answer ``POST /responses``: a client's own delegate is asked, and decides if it is time to."""
+        """Answer ``POST /responses`` from the client's own delegate; it decides once it is due."""
         output = message("Ask what it is about.")
         if (turn := self._thought) is not None and turn.decides is not None:
             self._thought = None
@@ -81,7 +81,7 @@ class LiveTalk(Voice):
         return response(new_id("resp"), "a delegate", "completed", [output])
 
     def _fault(self, told: Mapping[str, object]) -> tuple[str, str, str] | None:
-        """What is wrong with a client event of good shape, as things stand."""
+        """Return what is wrong with a well-formed client event in the current state."""
         kind, delegation = told["type"], told.get("delegation_id")
         if (
             kind in APPENDS
@@ -114,7 +114,7 @@ class LiveTalk(Voice):
             self._run(self._say(content))
 
     def _react(self, told: str = "") -> None:
-        """The voice takes a turn, as things stand, or as it is `told` to."""
+        """The voice takes a turn, according to the script or as instructed by `told`."""
         known = [{"name": TOOL}, {"name": self._script.tool}]
         session: Json = {"tools": self._backend.get("tools", known), "tool_choice": "auto"}
         request: Json = {"instructions": told}
@@ -132,7 +132,7 @@ class LiveTalk(Voice):
             await self._caller_speaks()
 
     async def _say(self, sentence: str) -> None:
-        """The words are told faster than they are heard."""
+        """Speak a sentence; its transcript is sent faster than it is heard."""
         async with self._voice:
             self._speech(True)
             lasts_s, parts = self._lasts(sentence), pieces(sentence)
@@ -176,7 +176,7 @@ class LiveTalk(Voice):
         self._send(delegate.ended())
 
     async def _go_on(self) -> None:
-        """The delegate has its results, and has nothing to say."""
+        """The delegate gets its tool results, and ends with a short message."""
         delegate = self._active = Delegate(new_id("dlg"), self._backend.get("model"))
         self._send(delegate.began())
         await asyncio.sleep(self._script.think_s)

@@ -1,4 +1,4 @@
-"""The server's end of a Realtime session: client events in, server events out in real order and time."""
+"""The server side of a Realtime session: client events in, server events out in real order and time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from proxy.lab.openai_events import (
 from proxy.lab.openai_voice import Surroundings, Voice
 
 MADE_EARLY = 0.3
-"""A sentence is made in this part of the time it takes to be heard."""
+"""A sentence is generated within this part of the time that it takes to speak it."""
 
 
 class Talk(Voice):
-    """One session. It lives on while no socket is attached, and what it sends meanwhile is lost."""
+    """A Realtime session. It lives on without a socket, but events sent meanwhile are lost."""
 
     KIND = "openai talk"
 
@@ -37,11 +37,11 @@ class Talk(Voice):
         self._cut = asyncio.Event()
 
     def opened(self) -> Json:
-        """What a socket is told first."""
+        """The first event for a socket."""
         return event("session.created", session=self.session)
 
     def hear(self, frame: str) -> None:
-        """Take one client event; what follows from it is sent in its time."""
+        """Handle one client event; what follows from it is sent in due time."""
         try:
             message = as_object(json.loads(frame))
         except ValueError:
@@ -120,12 +120,12 @@ class Talk(Voice):
         self._turn = self._run(self._take_turn(reply, self._plot.next_turn(self.session, request)))
 
     async def _take_turn(self, reply: Reply, turn: Turn) -> None:
-        """What is made in a response, its playback, and what the caller says to it."""
+        """Generate a response, play it, and let the caller react."""
         await asyncio.sleep(self._script.think_s)
         if turn.says is None:
             await self._make(reply, turn)
         else:
-            async with self._voice:  # one sentence is heard after another
+            async with self._voice:  # one sentence at a time
                 await self._say(reply, turn.says)
                 await self._make(reply, turn)
                 await self._play_out(reply, self._lasts(turn.says) * (1 - MADE_EARLY))
@@ -147,7 +147,7 @@ class Talk(Voice):
         self._send_all(reply.message_ends(item, sentence))
 
     async def _make(self, reply: Reply, turn: Turn) -> None:
-        """Call the tool if a decision is made, and finish the response."""
+        """Call the tool if there is a decision, and finish the response."""
         if turn.decides is not None:
             arguments = self._plot.arguments(turn.decides, turn.tool)
             item, begun = reply.call_begins(turn.tool)
@@ -161,7 +161,7 @@ class Talk(Voice):
         self._send_all(reply.done("completed", self._script.usage))
 
     async def _play_out(self, reply: Reply, seconds: float) -> None:
-        """Let the buffered rest of a sentence be heard, unless the client clears it."""
+        """Play the buffered rest of a sentence, unless the client clears it."""
         ending = "cleared"
         try:
             async with asyncio.timeout(seconds):
@@ -172,7 +172,7 @@ class Talk(Voice):
         self._send(event(f"output_audio_buffer.{ending}", response_id=reply.id))
 
     async def _caller_speaks(self) -> None:
-        """The caller says the next line; voice activity detection makes a turn of it, as configured."""
+        """The caller says the next line; voice activity detection ends their turn, as configured."""
         await asyncio.sleep(self._script.think_s)
         line = self._plot.caller_line()
         heard = as_object(as_object(self.session["audio"])["input"])
@@ -202,7 +202,7 @@ class Talk(Voice):
         self._send(event(f"{kind}.completed", **where, transcript=line, usage=usage))
 
     async def _aside(self, request: Mapping[str, object]) -> None:
-        """A response outside the conversation (``conversation: "none"``): text, which nobody hears."""
+        """Generate a response outside the conversation (``conversation: "none"``): text, unspoken."""
         reply = Reply(self.session, None, request.get("metadata"))
         self._send(reply.created())
         await asyncio.sleep(self._script.think_s)

@@ -1,4 +1,4 @@
-"""HTTP and WebSocket for the lab; an application may cut a connection as a network would."""
+"""HTTP and WebSocket server of the lab; an application may abort a connection as a network failure would."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from websockets.http11 import Request
 from proxy.web.server import HttpServer
 
 _complaints = logging.getLogger("uvicorn.error.lab")
-# uvicorn 0.54 takes a refused upgrade, answered as ASGI says, for one that was never answered (2026-11)
+# uvicorn 0.54 takes a refused upgrade, answered as ASGI specifies, for one that was never answered (2026-11)
 _complaints.addFilter(lambda record: "without completing handshake" not in record.getMessage())
 
 
 class _Droppable(WebSocketsSansIOProtocol):
-    """A WebSocket whose application may cut the connection: ``websocket.state.drop()``."""
+    """A WebSocket whose application may abort the connection: ``websocket.state.drop()``."""
 
     async def run_asgi(self) -> None:
         self.logger = _complaints
@@ -29,5 +29,5 @@ class _Droppable(WebSocketsSansIOProtocol):
 
 
 def loopback_server(app: ASGIApp, port: int = 0) -> HttpServer:
-    """An application served over HTTP and WebSocket on 127.0.0.1, for the time of an ``async with``."""
+    """Serve an application over HTTP and WebSocket on 127.0.0.1, for the duration of an ``async with``."""
     return HttpServer(app, "127.0.0.1", port, websocket=_Droppable)

@@ -1,4 +1,4 @@
-"""The SIP half of a simulated OpenAI: terse answers, a Contact that hides its transport, and REFER."""
+"""The SIP side of a simulated OpenAI: terse responses, a Contact without transport, and REFER."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from proxy.transport.flow import Address, Flow, Network
 from proxy.transport.tls import ServerTls
 
 FOREIGN_HEADERS = ("Record-Route", "Allow-Events")
-"""Headers of the caller's carrier that have no business here."""
+"""Headers of the caller's carrier that must not reach the agent."""
 
 
 class AgentCall:
-    """One INVITE as OpenAI's API drives it: the four verbs behind accept, reject, refer and hangup."""
+    """One INVITE as driven by OpenAI's API: the actions behind accept, reject, refer and hangup."""
 
     def __init__(self, openai: OpenAiSip, call: PeerCall) -> None:
         self.openai, self.call = openai, call
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """The INVITE's headers, repeats and order kept, as the webhook tells them."""
+        """The INVITE's headers, with order and repeats kept, as listed in the webhook."""
         assert self.call.invite is not None
         return list(self.call.invite.headers)
 
     @property
     def security(self) -> str:
-        """`srtp` if the offer has keys, as the webhook tells, else `rtp`."""
+        """`srtp` if the offer has keys, else `rtp`, as stated in the webhook."""
         assert self.call.invite is not None
         return "srtp" if protected(self.call.invite.body) else "rtp"
 
     def on_over(self, told: Callable[[], None]) -> None:
-        """Have this called once, when the call ends, whoever ends it."""
+        """Register a callback for the end of the call, by whichever side."""
         self.call.on_over.append(told)
 
     async def answer(self) -> None:
@@ -47,12 +47,12 @@ class AgentCall:
             self.openai.answer(self.call)
 
     async def reject(self, status: int) -> None:
-        """Answer the INVITE with a final refusal."""
+        """Answer the INVITE with a failure response."""
         if not self.call.answered and self.call.invite is not None:
             self.call.responds(self.call.invite, status)
 
     async def refer(self, target_uri: str) -> None:
-        """Send a REFER; raises ReferFailed, Unexpected or TransportFailed if it was not taken."""
+        """Send a REFER; raises ReferFailed, Unexpected or TransportFailed if it is not accepted."""
         response = await self.openai.refer(self.call, target_uri)
         if response.status >= 300:
             raise ReferFailed(f"REFER was answered {response.status} {response.reason}")
@@ -64,11 +64,11 @@ class AgentCall:
 
 
 class ReferFailed(Exception):
-    """The REFER reached the peer and was refused."""
+    """The REFER was refused by the peer."""
 
 
 class OpenAiSip(Peer):
-    """The agent (B leg). It listens on TLS; what an INVITE must not be or bring stands in `faults`."""
+    """The agent (B leg). It listens on TLS; violations by an INVITE are collected in `faults`."""
 
     def __init__(
         self,
@@ -88,8 +88,10 @@ class OpenAiSip(Peer):
         foreign: tuple[str, ...] = CARRIER_MARKS,
         auto: frozenset[str] = AUTO,
     ) -> None:
-        """`content_type=False`: the 200 of September 2025, which had none. `on_invite` is told of every call
-        that comes in, which then rings; without it the script answers. `foreign`: words no INVITE may bring.
+        """`content_type=False` omits Content-Type from the 200, as in September 2025.
+
+        `on_invite` gets every call that comes in, once it rings; without it the script answers. `foreign`:
+        strings that no INVITE may contain.
         """
         super().__init__(
             name, network, bind=bind, transport=transport, tls=tls, public_host=public_host,
@@ -100,13 +102,13 @@ class OpenAiSip(Peer):
         self._on_invite = on_invite
 
     async def answers(self, *, within_s: float = WITHIN_S) -> PeerCall:
-        """Wait for the call unless it waits already, and answer it."""
+        """Answer the call that is waiting, or the next one."""
         call = await self._waiting(within_s)
         self.answer(call)
         return call
 
     async def rejects(self, status: int, *, within_s: float = WITHIN_S) -> PeerCall:
-        """Wait for the call unless it waits already, and turn it down."""
+        """Reject the call that is waiting, or the next one."""
         call = await self._waiting(within_s)
         assert call.invite is not None
         call.responds(call.invite, status)
@@ -119,11 +121,11 @@ class OpenAiSip(Peer):
         new_connection: bool | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> Response:
-        """Send REFER and return its answer; NOTIFYs are answered by themselves and wait for `receives`."""
+        """Send REFER and return its response; NOTIFYs are answered by `auto` and queued for `receives`."""
         return await self.refer(self.current, target_uri, new_connection=new_connection, headers=headers)
 
     def answer(self, call: PeerCall) -> None:
-        """Send the 200, with no header more than the real one has."""
+        """Send the 200, with exactly the headers of the real one."""
         invite = call.invite
         assert invite is not None
         call.sdp = answering(at_home(sdp(OPENAI_SDP), self.audio), invite.body)
@@ -152,14 +154,14 @@ class OpenAiSip(Peer):
         new_connection: bool | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> Response:
-        """Send REFER to the Contact of this call, perhaps on a connection of its own."""
+        """Send REFER to the Contact of this call, on a new connection if asked to."""
         fresh = self.refers_on_new_connection if new_connection is None else new_connection
         if fresh:
             call.flow = await self.flow_to(Uri.parse(call.target))
         return await call.requests("REFER", headers=[("Refer-To", f"<{target_uri}>"), *headers])
 
     def takes(self, flow: Flow, invite: Request) -> PeerCall:
-        """Make the call; check the INVITE, say 100, then ring or tell the API."""
+        """Make the call; checks the INVITE, sends 100, then rings or informs the API."""
         self._check(flow, invite)
         call = super().takes(flow, invite)
         call.contact = f"<sip:OAI@{self.host}:{self.address[1]}>"
@@ -175,7 +177,7 @@ class OpenAiSip(Peer):
         return self.call
 
     def _check(self, flow: Flow, invite: Request) -> None:
-        """The rules for an INVITE to OpenAI, each learnt from a call that failed."""
+        """Check the rules for an INVITE to OpenAI, each learnt from a failed call."""
         if len(vias := invite.headers.split("Via")) != 1:
             self.fault(f"INVITE has {len(vias)} Vias")
         contacts = invite.headers.split("Contact")
@@ -194,7 +196,7 @@ class OpenAiSip(Peer):
             self.fault(f"INVITE came over {flow.transport}")
 
     def _contact_fault(self, contact: str) -> str | None:
-        """A doubled transport is 403 at OpenAI (2025-12); none at all would be dialled over UDP."""
+        """A duplicate transport gets 403 from OpenAI (2025-12); without one, UDP would be used."""
         named = contact.lower().count("transport=")
         if self.transport == "udp" and named == 0:
             return None

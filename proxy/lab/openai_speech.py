@@ -1,4 +1,4 @@
-"""The simulated OpenAI's voice: ``POST /audio/speech`` answers with a tone as long as the text would take."""
+"""The simulated ``POST /audio/speech``: returns a tone as long as the text would take."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KNOWN = frozenset(("model", "input", "voice", "response_format", "instructions"
 
 
 def speech(fields: Mapping[str, object]) -> Response:
-    """The WAV of a text, as OpenAI streams it: its sizes are not known when it begins."""
+    """Return the WAV of a text, as OpenAI streams it: the header does not know its size."""
     for name in ("model", "input", "voice"):
         if not isinstance(fields.get(name), str) or not fields[name]:
             raise ApiError(400, "missing_required_parameter", f"Missing required parameter: '{name}'.", name)

@@ -1,4 +1,4 @@
-"""The tasks of the simulated OpenAI: each has an owner that ends it and hears of its error."""
+"""The tasks of the simulated OpenAI, each with an owner that cancels it and collects its error."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ log = structlog.get_logger("screendoor")
 
 
 class Tasks:
-    """Tasks started from synchronous code; `close` leaves none behind and raises what went wrong in them."""
+    """Tasks started from synchronous code; `close` cancels the rest and raises the errors of all."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
         self._errors: list[Exception] = []
 
     def start(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-        """Run ``work`` until it ends or `close` ends it."""
+        """Run ``work`` until it ends or `close` cancels it."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._done)
@@ -34,7 +34,7 @@ class Tasks:
             self._errors.append(error)
 
     async def close(self) -> None:
-        """End every task; raise an ExceptionGroup of the errors of all tasks there ever were."""
+        """Cancel every task; raises an ExceptionGroup of all errors so far."""
         running = list(self._running)
         for task in running:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The simulated OpenAI's ear: ``POST /audio/transcriptions`` says how long somebody was heard."""
+"""The simulated ``POST /audio/transcriptions``: the transcript says how long the recording is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KNOWN = frozenset(("file", "model", "response_format", "language", "prompt", "t
 
 
 def transcription(content_type: str, body: bytes) -> Response:
-    """The transcript of the file in a form, as OpenAI gives it for ``response_format=json``."""
+    """Return the transcript of the file in a form, in the format of ``response_format=json``."""
     fields = _form(content_type, body)
     for name in ("file", "model"):
         if not fields.get(name):
@@ -35,7 +35,7 @@ def transcription(content_type: str, body: bytes) -> Response:
 
 
 def _form(content_type: str, body: bytes) -> dict[str, bytes]:
-    """The fields of a ``multipart/form-data`` body."""
+    """Parse a ``multipart/form-data`` body into its fields."""
     form = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
     if form.get_content_type() != "multipart/form-data" or not form.is_multipart():
         raise ApiError(400, "invalid_form", "We could not parse your multipart form.")

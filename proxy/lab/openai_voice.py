@@ -1,4 +1,4 @@
-"""What every simulated session has: a voice on the line, a script, and tasks that end with the call."""
+"""What both kinds of simulated session share: a voice, a script, and tasks that end with the call."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from proxy.lab.openai_tasks import Tasks
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a session is given by its call."""
+    """What a call passes to its session."""
 
     script: Conversation
     tasks: Tasks
     send: Callable[[Json], None]
-    """To every socket that is attached."""
+    """Sends an event to every attached socket."""
     on_speech: Callable[[bool], None]
-    """Told when the agent's voice is on the line, and when it is no more."""
+    """Called with True when the agent's voice starts, with False when it stops."""
     no_decision: bool = False
 
 
 class Voice:
-    """The part of a session that speaks; `Talk` and `LiveTalk` are the rest of it."""
+    """The speaking part of a session; base of `Talk` and `LiveTalk`."""
 
     KIND: ClassVar[str]
-    """What its tasks are called."""
+    """The name of its tasks."""
 
     def __init__(self, session: Json, around: Surroundings) -> None:
         self.session = session
         """The effective configuration."""
         self.speaking = False
-        """The agent's voice is on the line."""
+        """Whether the agent's voice is being sent."""
         self._script = around.script
         self._plot = Plot(around.script, no_decision=around.no_decision)
         self._tasks, self._send, self._on_speech = around.tasks, around.send, around.on_speech
@@ -45,7 +45,7 @@ class Voice:
         self._calls: set[object] = set()
 
     def close(self) -> None:
-        """The call is over: the voice falls silent at once. Calling it again does nothing."""
+        """End the session: the voice stops at once. Calling it again does nothing."""
         for task in list(self._running):
             task.cancel()
         self._speech(False)

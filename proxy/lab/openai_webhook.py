@@ -25,11 +25,11 @@ Api = Literal["realtime", "live"]
 USER_AGENT = "OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)"
 TOKEN_HEADER = "x-screendoor-token"
 UNSHOWN = frozenset({"authorization", "proxy-authorization"})
-"""Headers of the INVITE that no webhook carries."""
+"""Headers of the INVITE that webhooks omit."""
 
 
 def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
-    """Return one item of a ``webhook-signature`` header (Standard Webhooks, symmetric v1)."""
+    """Return one signature of a ``webhook-signature`` header (Standard Webhooks, symmetric v1)."""
     key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
     signed = f"{webhook_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
@@ -37,7 +37,7 @@ def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What a webhook says about an INVITE that came in."""
+    """The content of the webhook for an INVITE."""
 
     call_id: str
     sip_headers: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ class Incoming:
     security: str = "rtp"
     """``rtp`` or ``srtp``, as negotiated."""
     session_id: str = field(default_factory=lambda: f"live_{secrets.token_hex(16)}")
-    """What the Live API calls it."""
+    """The call's id in the Live API."""
 
     def event(self, created_at: int) -> Json:
         """Return ``realtime.call.incoming``."""
@@ -62,7 +62,7 @@ class Incoming:
         return self.live_event(created_at) if api == "live" else self.event(created_at)
 
     def of_a_stranger(self) -> Incoming:
-        """Return the same INVITE as sent by one who has no token of ours."""
+        """Return the same INVITE with a token that we did not issue."""
         headers = (
             (name, secrets.token_urlsafe(32) if name.lower() == TOKEN_HEADER else value)
             for name, value in self.sip_headers
@@ -80,34 +80,34 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to deliver a webhook."""
+    """An attempt to deliver a webhook."""
 
     webhook_id: str
     type: str
     status: int | None
-    """What the door answered; None when it could not be reached."""
+    """The edge's response; None if it could not be reached."""
 
 
 class Postman:
-    """Delivers webhooks to one URL and remembers every attempt."""
+    """Delivers webhooks to one URL and records every attempt."""
 
     def __init__(
         self, client: httpx2.AsyncClient, url: str, secret: str, *, tries: int = 6, backoff_s: float = 1.0
     ) -> None:
         self.deliveries: list[Delivery] = []
         self.tries = tries
-        """Attempts before it gives up; OpenAI goes on for 72 hours."""
+        """Attempts before it gives up; OpenAI retries for 72 hours."""
         self.backoff_s = backoff_s
-        """Wait before the second attempt; it doubles each time."""
+        """Delay before the second attempt; it doubles each time."""
         self.url = url
-        """Where to; may be set until the first call comes in."""
+        """The URL; may be set until the first call comes in."""
         self._client = client
         self._secret = secret
 
     async def announce(self, incoming: Incoming, faults: Faults, api: Api = "realtime") -> None:
-        """Tell the door of an INVITE by one API, with whatever ``faults`` does to that.
+        """Announce an INVITE through one API, subject to ``faults``.
 
-        The Live API takes no plain RTP, and does not speak of it.
+        The Live API does not support plain RTP, and does not announce such calls.
         """
         told = {"realtime": incoming.event, "live": incoming.live_event}
         if incoming.security != "srtp":

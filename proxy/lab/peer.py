@@ -1,4 +1,4 @@
-"""A scripted SIP peer at message level: it says what its script says, and shows the ladder when surprised.
+"""A scripted SIP peer at message level; shows the ladder if something unexpected happens.
 
     caller = Carrier(network, edge="sbc.example.com:5060")
     await caller.start()
@@ -6,8 +6,8 @@
     await caller.receives(200, within_s=5)
     await caller.hangs_up()
 
-It runs over any `Network`: real sockets, or memory in virtual time. It has no transaction machines: it
-remembers what it said and says it again when asked again. One peer may hold many calls; its verbs mean the
+It runs over any `Network`: real sockets, or memory in virtual time. It has no transaction state machines: it
+records what it sent and repeats it for a retransmission. A peer may hold many calls; its verbs apply to the
 latest, and each call has the same verbs.
 """
 
@@ -29,16 +29,16 @@ from proxy.transport.flow import Address, Flow, ListenOn, Network, TransportFail
 from proxy.transport.tls import ServerTls
 
 AUTO = frozenset({"ACK", "BYE", "CANCEL", "NOTIFY", "OPTIONS"})
-"""What a peer does by itself: acknowledge a 2xx, and answer these requests with 200.
+"""What a peer does automatically: acknowledge a 2xx, and answer these requests with 200.
 
-`INVITE` and `UPDATE` may be added: within a call they are then answered with the SDP of before.
+`INVITE` and `UPDATE` may be added: within a call they are then answered with the current SDP.
 """
 
 Watch = Callable[["Peer", Traced], None]
 
 
 class PeerIds(Protocol):
-    """Where branches, tags and Call-IDs come from."""
+    """The source of branches, tags and Call-IDs."""
 
     def branch(self) -> str: ...
     def tag(self) -> str: ...
@@ -46,7 +46,7 @@ class PeerIds(Protocol):
 
 
 class NumberedIds:
-    """Ids that say whose they are and count; a peer of the same name at another port has others."""
+    """Numbered ids that contain a name; the name includes the port, so that peers differ."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -63,7 +63,7 @@ class NumberedIds:
 
 
 class Peer:
-    """One end of the wire with an address of its own."""
+    """One SIP endpoint with an address of its own."""
 
     def __init__(
         self,
@@ -79,18 +79,18 @@ class Peer:
         ids: PeerIds | None = None,
         watch: Watch | None = None,
     ) -> None:
-        """`network` is the peer's own; `public_host` stands for its address in what it writes."""
+        """`network` belongs to this peer alone; `public_host` replaces its address in messages."""
         self.name, self.network, self.transport, self.audio = name, network, transport, audio
         self.auto = set(auto)
         self.address: Address = bind
         self.calls: dict[str, PeerCall] = {}
         """Every call so far, by Call-ID."""
         self.call: PeerCall | None = None
-        """The call that the verbs mean: the latest."""
+        """The call that the verbs apply to: the latest."""
         self.trace: list[Traced] = []
-        """Every message of every call, and those of none."""
+        """Every message, in and outside of calls."""
         self.faults: list[str] = []
-        """What the other end did that its RFC, or the script, forbids."""
+        """Violations by the other end of its RFC or of the script."""
         self.losses: list[str] = []
         """Connections that broke, and messages that could not be sent."""
         self._tls, self._watch, self._public_host = tls, watch, public_host
@@ -98,13 +98,13 @@ class Peer:
         self._arrivals: asyncio.Queue[PeerCall] = asyncio.Queue()
 
     async def start(self) -> Address:
-        """Listen; `address` is where."""
+        """Start listening; returns `address`."""
         self.network.start(self)
         self.address = await self.network.listen(ListenOn(self.transport, self.address, self._tls))
         return self.address
 
     async def close(self) -> None:
-        """Stop everything and give the network up."""
+        """Stop all calls and close the network."""
         for call in self.calls.values():
             call.stop()
             if self.audio is not None:
@@ -113,7 +113,7 @@ class Peer:
 
     @property
     def host(self) -> str:
-        """Our host as it stands in Via and Contact."""
+        """Our host for Via and Contact."""
         host = self.address[0]
         return self._public_host or in_uri(host)
 
@@ -128,12 +128,12 @@ class Peer:
         return [f"SIP/2.0/{self.transport.upper()} {self.host}:{self.address[1]};branch={branch};rport"]
 
     def uri(self, user: str) -> str:
-        """A URI that leads here."""
+        """A URI of this peer."""
         transport = "" if self.transport == "udp" else f";transport={self.transport}"
         return f"sip:{user}@{self.host}:{self.address[1]}{transport}"
 
     async def flow_to(self, uri: Uri) -> Flow:
-        """A connection to where a URI leads, the first place that can be had."""
+        """Connect to the first reachable target of a URI."""
         failed = TransportFailed(f"{uri} leads nowhere")
         for target in await self.network.resolve(uri):
             try:
@@ -142,10 +142,10 @@ class Peer:
                 failed = error
         raise failed
 
-    # Verbs of the script; those of a call mean the latest one.
+    # The verbs of scripts; those of a call apply to the latest one.
 
     async def invited(self, *, within_s: float = WITHIN_S) -> PeerCall:
-        """The next call that comes in; the verbs mean it from now on."""
+        """Wait for the next call; the verbs apply to it from now on."""
         try:
             async with asyncio.timeout(within_s):
                 self.call = await self._arrivals.get()
@@ -158,7 +158,10 @@ class Peer:
     @overload
     async def receives(self, what: int, *, within_s: float = ..., **conditions: object) -> Response: ...
     async def receives(self, what: What, *, within_s: float = WITHIN_S, **conditions: object) -> Message:
-        """The next message; an INVITE with no call under way means a new call. See `PeerCall.receives`."""
+        """Wait for the next message; an INVITE while no call is in progress means a new call.
+
+        See `PeerCall.receives`.
+        """
         if what == "INVITE" and (self.call is None or self.call.over):
             invite = (await self.invited(within_s=within_s)).invite
             assert invite is not None
@@ -166,7 +169,7 @@ class Peer:
         return await self.current.receives(what, within_s=within_s, **conditions)
 
     async def receives_nothing(self, *, for_s: float) -> None:
-        """Let time pass in which nothing comes, nor a new call."""
+        """Wait, and fail if a message or a call arrives."""
         before = self._arrivals.qsize()
         if self.call is None:
             await asyncio.sleep(for_s)
@@ -192,20 +195,20 @@ class Peer:
         return await self.current.requests(method, body=body, headers=headers)
 
     async def hangs_up(self) -> Response:
-        """Send BYE and return the answer."""
+        """Send BYE and return the response."""
         return await self.current.hangs_up()
 
     @property
     def current(self) -> PeerCall:
-        """The call under way, or the last that was."""
+        """The call in progress, or the last one."""
         if self.call is None:
             raise Unexpected(f"{self.name} has no call\n{self}")
         return self.call
 
-    # What the network tells.
+    # Callbacks of the network.
 
     def received(self, flow: Flow, data: bytes) -> None:
-        """One message came in; it belongs to the call of its Call-ID, or begins one."""
+        """Handle a message: it belongs to the call with its Call-ID, or starts one."""
         try:
             message = parse_message(data)
         except ParseError as error:
@@ -238,7 +241,7 @@ class Peer:
         self.losses.append(str(error))
 
     def outside(self, flow: Flow, request: Request) -> None:
-        """A request of no call we know: a new call, an OPTIONS, or a mistake."""
+        """Handle a request outside known calls: a new call, an OPTIONS, or a fault."""
         if request.method == "INVITE" and not request.to_tag:
             if self.admits(flow, request):
                 self._arrivals.put_nowait(self.takes(flow, request))
@@ -249,11 +252,11 @@ class Peer:
             self.says(flow, request, request.reply(481, to_tag=self.ids.tag()))
 
     def admits(self, flow: Flow, invite: Request) -> bool:
-        """Whether this INVITE begins a call; one that does not is answered here."""
+        """Whether this INVITE starts a call; otherwise it has been answered here."""
         return True
 
     def takes(self, flow: Flow, invite: Request) -> PeerCall:
-        """Make the call that this INVITE begins."""
+        """Make the call that this INVITE starts."""
         local = f"{invite.headers.get('To')};tag={self.ids.tag()}"
         call = PeerCall(
             self, invite.call_id, flow, local, invite.headers.get("From") or "", f"<{self.uri(self.name)}>"
@@ -264,17 +267,17 @@ class Peer:
         return call
 
     def says(self, flow: Flow, request: Request, response: Response, *headers: tuple[str, str]) -> None:
-        """Answer a request outside any call, and forget it."""
+        """Answer a request outside of calls."""
         response.headers = Headers([*response.headers, *headers])
         self.traced(">", response, None)
         flow.send(response.encode())
 
     def fault(self, what: str) -> None:
-        """Note a fault of the other end."""
+        """Record a fault of the other end."""
         self.faults.append(what)
 
     def traced(self, direction: str, message: Message, call: PeerCall | None) -> None:
-        """Note a message that was received or sent."""
+        """Record a message that was received or sent."""
         traced = Traced(asyncio.get_running_loop().time(), direction, message)
         self.trace.append(traced)
         if call is not None:

@@ -1,4 +1,4 @@
-"""One call of a scripted peer: what it says next, and what it waits for."""
+"""One call of a scripted peer: sends what the script says, and waits for what it expects."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from proxy.lab.peer import Peer
 
 WITHIN_S = 40.0
-"""How long a peer waits unless told otherwise: longer than any transaction lives."""
+"""Default time limit of a wait: longer than any transaction lasts."""
 
 Pairs = Iterable[tuple[str, str]]
 
 
 @dataclass(slots=True)
 class PeerCall:
-    """A call as the peer sees it; found by its Call-ID alone, whatever connection a message comes by."""
+    """A call as the peer sees it; found by its Call-ID alone, whichever connection a message comes on."""
 
     peer: Peer
     call_id: str
@@ -36,23 +36,23 @@ class PeerCall:
     local: str
     """Our From value, tag included."""
     remote: str
-    """Their To value; the tag comes with the first response that has one."""
+    """Their To value; the tag is taken from the first response that has one."""
     contact: str
     """Our Contact, as we send it."""
     target: str = ""
-    """Request-URI of what we send within the dialog: their Contact, byte by byte."""
+    """Request-URI of what we send within the dialog: their Contact, byte for byte."""
     sdp: bytes = b""
-    """Our description of the moment."""
+    """Our current session description."""
     routes: list[str] = field(default_factory=list)
-    """The route set that they owe us within the dialog, in order."""
+    """The route set that their in-dialog requests must carry, in order."""
     cseq: int = 0
     invite: Request | None = None
-    """The last INVITE, whoever sent it."""
+    """The last INVITE, by either side."""
     answered: bool = False
-    """The first INVITE has its final response."""
+    """Whether the first INVITE has a final response."""
     over: bool = False
     on_over: list[Callable[[], None]] = field(default_factory=list)
-    """Called once, when the call ends, whoever ends it."""
+    """Called once, when the call ends, by either side."""
     trace: list[Traced] = field(default_factory=list)
     inbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
     _asked: dict[TransactionKey, Asked] = field(default_factory=dict)
@@ -63,9 +63,9 @@ class PeerCall:
     @overload
     async def receives(self, what: int, *, within_s: float = ..., **conditions: object) -> Response: ...
     async def receives(self, what: What, *, within_s: float = WITHIN_S, **conditions: object) -> Message:
-        """The next message, which must be this one; what may pass by is passed by.
+        """Wait for the next message, which must match; skips messages that need no attention.
 
-        That is: provisional responses, ACKs, and requests answered by themselves (`Peer.auto`).
+        Those are provisional responses, ACKs, and requests answered automatically (`Peer.auto`).
         """
         wanted = f"{what}{f' with {conditions}' if conditions else ''}"
         try:
@@ -80,7 +80,7 @@ class PeerCall:
             raise self._surprise(f"waited {within_s:g} s for {wanted}") from None
 
     async def receives_nothing(self, *, for_s: float) -> None:
-        """Let time pass; only what may pass by comes."""
+        """Wait, and fail if anything but skipped messages arrives."""
         try:
             async with asyncio.timeout(for_s):
                 while self._passes(message := await self.inbox.get()):
@@ -97,21 +97,21 @@ class PeerCall:
         return await self._final(asked, within_s)
 
     async def sends(self, method: str, *, body: bytes = b"", headers: Pairs = ()) -> Request:
-        """Send a request within the dialog; its responses are for `receives`."""
+        """Send a request within the dialog; its responses are queued for `receives`."""
         return (await self._ask(self.request(method, body=body, headers=headers), quiet=False)).request
 
     def request(self, method: str, *, body: bytes = b"", headers: Pairs = ()) -> Request:
-        """The next request of the dialog (§12.2.1.1); it has a new CSeq and a Via."""
+        """Build the next request of the dialog (§12.2.1.1), with a new CSeq and Via."""
         self.cseq += 1
         return self._build(method, self.cseq, self.peer.vias(self.peer.ids.branch()), body, headers)
 
     async def launch(self, invite: Request) -> None:
-        """Send the INVITE that begins the call."""
+        """Send the INVITE that starts the call."""
         self.invite = invite
         await self._ask(invite, quiet=False)
 
     async def reinvites(self, sdp: bytes, *, headers: Pairs = (), within_s: float = WITHIN_S) -> Response:
-        """Offer again within the call and return the final response, acknowledged."""
+        """Send a re-INVITE and return the final response, acknowledged."""
         before, self.sdp = self.sdp, sdp
         response = await self.requests("INVITE", body=sdp, headers=headers, within_s=within_s)
         if response.status >= 300:
@@ -119,7 +119,7 @@ class PeerCall:
         return response
 
     async def cancels(self, *, headers: Pairs = (), within_s: float = WITHIN_S) -> Response:
-        """Cancel the INVITE and return the answer to the CANCEL; that to the INVITE is for `receives`."""
+        """Cancel the INVITE and return the response to the CANCEL; the INVITE's is queued for `receives`."""
         assert self.invite is not None
         lines = [("Via", self.invite.headers.split("Via")[0]), ("Max-Forwards", "70")]
         lines += [(name, self.invite.headers.get(name) or "") for name in ("From", "To", "Call-ID")]
@@ -129,14 +129,14 @@ class PeerCall:
         return await self._final(await self._ask(cancel, quiet=True), within_s)
 
     async def hangs_up(self, *, within_s: float = WITHIN_S) -> Response:
-        """Send BYE and return the answer: 200, or 481 where the two BYEs crossed."""
+        """Send BYE and return the response: 200, or 481 if both sides' BYEs crossed."""
         self.finish()
         return await self.requests("BYE", within_s=within_s)
 
     def acks(self) -> None:
-        """Acknowledge the 2xx to our INVITE; to be called only where `Peer.auto` has no ACK.
+        """Acknowledge the 2xx to our INVITE; only for a `Peer.auto` without ACK.
 
-        An offer in the 2xx is answered by `sdp`.
+        An offer in the 2xx is answered with `sdp`.
         """
         inviting = [each for each in self._asked.values() if each.request.method == "INVITE"]
         asked = next(each for each in reversed(inviting) if each.final.done())
@@ -154,7 +154,7 @@ class PeerCall:
         sdp: bytes | None = None,
         headers: Pairs = (),
     ) -> Response:
-        """Answer a request; a 2xx to an INVITE is sent again until its ACK comes (§13.3.1.4)."""
+        """Answer a request; a 2xx to an INVITE is retransmitted until its ACK arrives (§13.3.1.4)."""
         tag = None if status == 100 else self.local_tag
         response = request.reply(
             status, reason, to_tag=tag, body=sdp or b"", content_type="application/sdp" if sdp else None
@@ -167,7 +167,7 @@ class PeerCall:
         return response
 
     def replies(self, request: Request, response: Response) -> None:
-        """Send this response as it is, and again whenever the request comes again."""
+        """Send this response unchanged, and again for each retransmission of the request."""
         entry = self._answers[server_key(request)]
         entry.response = response
         self._put(entry.flow, response)
@@ -182,7 +182,7 @@ class PeerCall:
             self.finish()
 
     def begins_anew(self, request: Request) -> bool:
-        """True for an INVITE that is sent again with what our refusal of the last one asked for."""
+        """Whether this is an INVITE sent anew, with what our refusal of the last one asked for."""
         return (
             self.over
             and request.method == "INVITE"
@@ -192,14 +192,14 @@ class PeerCall:
         )
 
     def received(self, flow: Flow, message: Message) -> None:
-        """A message of this call came in."""
+        """Handle a message of this call."""
         if isinstance(message, Response):
             self._take_response(message)
         else:
             self._take_request(flow, message)
 
     def finish(self) -> None:
-        """The call is over: silence, and whoever wants to know is told. Again does nothing."""
+        """End the call: stop audio and call `on_over`. Calling it again does nothing."""
         if self.over:
             return
         self.over = True
@@ -209,7 +209,7 @@ class PeerCall:
             told()
 
     def stop(self) -> None:
-        """Send nothing again."""
+        """Stop all retransmissions."""
         for resend in self._resends():
             resend.stop()
 
@@ -219,13 +219,13 @@ class PeerCall:
 
     @property
     def resending(self) -> int:
-        """How many messages still wait for an answer on the wire."""
+        """The number of messages still being retransmitted."""
         return sum(resend.active for resend in self._resends())
 
     def __str__(self) -> str:
         return ladder(self.trace)
 
-    # What comes in.
+    # Receiving.
 
     def _take_response(self, response: Response) -> None:
         asked = self._asked.get(client_key(response))
@@ -249,14 +249,14 @@ class PeerCall:
             self.inbox.put_nowait(response)
 
     def _learn(self, response: Response) -> None:
-        """Take over the remote tag and target; of a 2xx, the last word counts (§12.1.2, §13.2.2.4)."""
+        """Take over the remote tag and target; that of a 2xx is final (§12.1.2, §13.2.2.4)."""
         if response.to_tag and response.status < 300:
             self.remote = response.headers.get("To") or self.remote
         if response.contact is not None and response.status < 300:
             self.target = response.contact.raw_uri
 
     def _complete(self, asked: Asked, response: Response) -> None:
-        """The INVITE has its final response: acknowledge it (§17.1.1.3 if it is a refusal)."""
+        """Acknowledge the INVITE's final response (§17.1.1.3 for a failure)."""
         first = asked.request.to_tag is None
         if response.status < 300:
             if "ACK" in self.peer.auto:
@@ -282,7 +282,7 @@ class PeerCall:
                 self._put(known.flow, known.response)
             return
         if request.method == "INVITE" and not request.to_tag and self.invite is not None:
-            return  # a copy of the one that was challenged comes late
+            return  # a late retransmission of the INVITE that was challenged
         self._answers[key] = Answered(flow)
         if request.to_tag:
             self._check(request)
@@ -302,7 +302,7 @@ class PeerCall:
                 continue
             if entry.resend is not None:
                 entry.resend.stop()
-            if entry.response.status < 300:  # its ACK is a request of the dialog
+            if entry.response.status < 300:  # the ACK of a 2xx is a request within the dialog
                 self._check(ack)
                 self._talk(ack.body)
         self.inbox.put_nowait(ack)
@@ -323,7 +323,7 @@ class PeerCall:
                 self.responds(request, 200)
 
     def _check(self, request: Request) -> None:
-        """Within a dialog the Request-URI is our Contact, the Routes our route set, to the byte (§12.2.1)."""
+        """Check that Request-URI and Routes are our Contact and route set, byte for byte (§12.2.1)."""
         contact = self.contact.partition("<")[2].partition(">")[0]
         if request.uri != contact:
             self.peer.fault(f"{request.method} is addressed to {request.uri}, our Contact is {contact}")
@@ -339,7 +339,7 @@ class PeerCall:
     def _surprise(self, what: str) -> Unexpected:
         return Unexpected(f"{self.peer.name} {what}\n{self}")
 
-    # What goes out.
+    # Sending.
 
     def _build(
         self,
@@ -387,7 +387,7 @@ class PeerCall:
         return [resend for resend in (entry.resend for entry in entries) if resend is not None]
 
     def _put(self, flow: Flow, message: Message) -> None:
-        """Send on this flow; a connection that is gone swallows it, as it would for anybody."""
+        """Send on this flow; if its connection is gone, the message is lost, as it would be for anybody."""
         self.peer.traced(">", message, self)
         try:
             flow.send(message.encode())

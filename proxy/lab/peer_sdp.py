@@ -1,4 +1,4 @@
-"""The few things a test peer must know of SDP; on purpose not the parser that it tests."""
+"""The little that a test peer needs of SDP; deliberately not the parser under test."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ _CONNECTION = re.compile(rb"^c=IN IP[46] ([^\s/]+)", re.MULTILINE)
 _AUDIO = re.compile(rb"^m=audio (\d+) (\S+)((?: \d+)+)", re.MULTILINE)
 _DIRECTION = re.compile(rb"^a=(sendrecv|sendonly|recvonly|inactive)\r\n", re.MULTILINE)
 _VOICES = (b"0", b"8")
-"""Static payload types of PCMU and PCMA, the only formats a test peer speaks."""
+"""Static payload types of PCMU and PCMA, the only formats that a test peer supports."""
 
 
 class Audio(Protocol):
-    """The voice of a peer: an RTP port that talks once it is told to whom."""
+    """A peer's audio: an RTP port that starts sending once it knows the remote address."""
 
     def sdp(self) -> bytes:
-        """Describe the port."""
+        """Return an SDP with the port."""
 
     def start(self, remote: Address, payload_type: int) -> None:
-        """Talk to this address from now on; may be called again with another."""
+        """Start sending to this address; may be called again with another one."""
 
     def secure(self, ours: bytes, theirs: bytes) -> None:
-        """Protect what is said and heard as these two SDPs agree."""
+        """Use SRTP as these two SDPs agree."""
         ...
 
     def press(self, key: str) -> None:
         """Press a key (RFC 4733)."""
 
     def stop(self) -> None:
-        """Fall silent."""
+        """Stop sending."""
 
 
 def place(theirs: bytes, ours: bytes) -> tuple[Address, int] | None:
-    """Where their SDP wants audio, and in their first format that we have too; None if it wants none."""
+    """Where their SDP wants audio, and the first of their formats that we support; None if it wants none."""
     connection, audio, own = _CONNECTION.search(theirs), _AUDIO.search(theirs), _AUDIO.search(ours)
     direction = _DIRECTION.search(theirs)
     if connection is None or audio is None or own is None or audio[1] == b"0":
@@ -47,7 +47,7 @@ def place(theirs: bytes, ours: bytes) -> tuple[Address, int] | None:
 
 
 def talk(audio: Audio, theirs: bytes, ours: bytes) -> None:
-    """Talk to where their SDP wants audio, protected as they agree; fall silent if it wants none."""
+    """Start sending to where their SDP wants audio, with SRTP if agreed; stop if it wants none."""
     if (heard := place(theirs, ours)) is None:
         return audio.stop()
     audio.secure(ours, theirs)
@@ -55,7 +55,7 @@ def talk(audio: Audio, theirs: bytes, ours: bytes) -> None:
 
 
 def at_home(shape: bytes, audio: Audio | None) -> bytes:
-    """An SDP of known shape, naming the port of `audio` instead of its own."""
+    """Replace address and port in an SDP template by those of `audio`."""
     if audio is None:
         return shape
     own = audio.sdp()
@@ -69,12 +69,12 @@ def at_home(shape: bytes, audio: Audio | None) -> bytes:
 
 
 def directed(sdp: bytes, direction: str) -> bytes:
-    """The SDP with this direction instead of its own; `sendonly` is hold (RFC 3264 §8.4)."""
+    """Replace the direction of an SDP; `sendonly` is hold (RFC 3264 §8.4)."""
     return _DIRECTION.sub(b"", sdp) + f"a={direction}\r\n".encode()
 
 
 def revised(sdp: bytes, version: int) -> bytes:
-    """The SDP with `version` added to the version of its origin: each change counts it up (RFC 3264 §8)."""
+    """Add `version` to the version in an SDP's origin: each change increments it (RFC 3264 §8)."""
 
     def count_up(origin: re.Match[bytes]) -> bytes:
         return origin[1] + str(int(origin[2]) + version).encode()

@@ -1,4 +1,4 @@
-"""A simulated phone behind a trunk that asks for credentials before it rings it."""
+"""A simulated phone behind a trunk that authenticates callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy.transport.flow import Address, Flow, Network
 from proxy.transport.tls import ServerTls
 
 LISTENS_S = 1.5
-"""How long it listens before it takes the call."""
+"""How long it listens before it accepts the call."""
 CONTACT = "<sip:phone@192.0.2.77:5062;line=1>"
 INNER_ROUTE = "<sip:192.0.2.70:5060;r2=on;lr>"
 
@@ -24,8 +24,10 @@ _PARAM = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))')
 
 
 class Phone(Peer):
-    """The user's phone (C leg). Its trunk challenges with 407 (MD5, qop=auth), checks the answer with a
-    computation of its own, and stays in the path by two Record-Routes that must be followed in reverse order.
+    """The user's phone (C leg).
+
+    Its trunk challenges with 407 (MD5, qop=auth), verifies the response independently, and stays in the path
+    with two Record-Routes, which requests must follow in reverse order.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Phone(Peer):
         foreign: tuple[str, ...] = CARRIER_MARKS,
         takes_calls: bool = False,
     ) -> None:
-        """`foreign`: words that no INVITE may bring here. `takes_calls`: it presses 1 after its answer."""
+        """`foreign`: strings that no INVITE may contain. `takes_calls`: it presses 1 after answering."""
         super().__init__(
             name, network, bind=bind, transport=transport, tls=tls, public_host=public_host,
             audio=audio, ids=ids, watch=watch,
@@ -65,7 +67,7 @@ class Phone(Peer):
     async def answers(
         self, *, headers: tuple[tuple[str, str], ...] = (), within_s: float = WITHIN_S
     ) -> PeerCall:
-        """Wait for the call unless it rings already, and answer it."""
+        """Answer the call that is ringing, or the next one."""
         call = await self._ringing(within_s)
         assert call.invite is not None
         call.sdp = answering(at_home(sdp(PHONE_SDP), self.audio), call.invite.body)
@@ -82,14 +84,14 @@ class Phone(Peer):
     async def rejects(
         self, status: int, *, headers: tuple[tuple[str, str], ...] = (), within_s: float = WITHIN_S
     ) -> PeerCall:
-        """Wait for the call unless it rings already, and turn it down."""
+        """Reject the call that is ringing, or the next one."""
         call = await self._ringing(within_s)
         assert call.invite is not None
         call.responds(call.invite, status, headers=headers)
         return call
 
     def admits(self, flow: Flow, invite: Request) -> bool:
-        """Only with credentials for a nonce of ours, each counted up (RFC 7616 §3.4)."""
+        """Require credentials with a nonce of ours and a nonce count above the last (RFC 7616 §3.4)."""
         if not self.challenges:
             return True
         given = invite.headers.get("Proxy-Authorization")
@@ -105,7 +107,7 @@ class Phone(Peer):
         return True
 
     def takes(self, flow: Flow, invite: Request) -> PeerCall:
-        """Make the call; what it brings of the caller's carrier is a fault."""
+        """Make the call; strings of the caller's carrier in the INVITE are a fault."""
         text = invite.encode().decode(errors="replace")
         for word in self.foreign:
             if word in text:
@@ -121,7 +123,7 @@ class Phone(Peer):
         return f"<sip:{self.host}:{self.address[1]}{transport};r2=on;lr>"
 
     async def _ringing(self, within_s: float) -> PeerCall:
-        """The call that waits for an answer: the one under way, or the next."""
+        """The call in progress if it is unanswered, else the next one."""
         if self.call is None or self.call.over or self.call.answered:
             return await self.invited(within_s=within_s)
         return self.call
@@ -134,7 +136,7 @@ class Phone(Peer):
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         assert call.invite is not None
-        # The UAC reverses them (RFC 3261 §12.1.2): our face to it comes last here, first in its Routes.
+        # The UAC reverses them (RFC 3261 §12.1.2): the interface facing it is last here, first in its Routes.
         record_routes = [("Record-Route", INNER_ROUTE), ("Record-Route", self._route)]
         call.responds(call.invite, status, sdp=body, headers=[*record_routes, *headers])
 
@@ -143,7 +145,7 @@ class Phone(Peer):
         self.says(flow, invite, response, *headers)
 
     def _credentials_fault(self, given: str, method: str) -> str | None:
-        """What is wrong with them; computed here by RFC 2617 §3.2.2, apart from the stack under test."""
+        """Verify credentials by RFC 2617 §3.2.2, independently of the stack under test; returns the fault."""
         said = {name.lower(): quoted or bare for name, quoted, bare in _PARAM.findall(given)}
         count = int(said.get("nc", "0"), 16)
         if said.get("nonce") not in self._nonces:

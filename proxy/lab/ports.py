@@ -1,4 +1,4 @@
-"""Two neighbouring ports for a peer of the lab: RTP's and RTCP's (RFC 3550 §11)."""
+"""Adjacent ports for RTP and RTCP (RFC 3550 §11) of a peer in the lab."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _TRIES = 100
 
 
 def any_pair(network: MediaNetwork, host: str, on_rtp: OnPacket) -> tuple[Address, PortPair]:
-    """Bind a free pair; returns where RTP's port is. Raises OSError if none can be had.
+    """Bind a free pair; returns the address for RTP. Raises OSError if there is none.
 
-    What comes for RTCP is dropped. Its port is held all the same: the edge sends reports there, and whoever
-    else on this machine got the port would hear them, with SIP perhaps.
+    RTCP packets are dropped. The port is bound nevertheless: the edge sends reports to it, which another
+    program with that port would receive, perhaps as SIP.
     """
     for _ in range(_TRIES):
         found = network.bind(host, 0, _dropped)

@@ -1,4 +1,4 @@
-"""What is asked of a scene that has been played: the right ending, sound both ways, and nothing left over."""
+"""Checks a scene that has been played: the right outcome, audio both ways, and nothing left over."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from proxy.lab.stage import Stage
 from proxy.sip.message import Response
 
 SETTLE_S = 5.0
-"""How long the last answers may take to come in."""
+"""How long the last responses may take to arrive."""
 SWITCH_S = 1.0
-"""So long after the switch, and half of it before, the caller's audio is looked at."""
+"""The caller's audio is checked this long after the switch, and half as long before."""
 GAP_LIMIT_MS = 500.0
 """A gap that a caller would take for a lost call; a good one is far below."""
 UNTOLD_LIMIT_MS = 1000.0
-"""The same for whoever picks up, while it is told who calls."""
+"""The same for whoever picks up, while the whisper plays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One scene, judged."""
+    """The checked result of one scene."""
 
     scene: Scene
     record: CallRecord | None
@@ -37,11 +37,11 @@ class Report:
     to_caller: bool = False
     """The caller heard the phone's tone."""
     gap_ms: float | None = None
-    """Longest time without a packet at the caller around the switch from agent to phone."""
+    """The longest time without a packet at the caller around the switch from agent to phone."""
     usual_gap_ms: float | None = None
-    """The same over as long a time before, while the agent spoke: packets of 20 ms, a few of them late."""
+    """The same over as long a time before, while the agent spoke: packets every 20 ms, a few of them late."""
     late: tuple[str, ...] = ()
-    """Those of the problems that a busy machine makes as well: silence where somebody should be heard."""
+    """The problems among them that a busy machine may cause as well: unexpected silence."""
 
     @property
     def good(self) -> bool:
@@ -49,12 +49,12 @@ class Report:
 
     @property
     def only_late(self) -> bool:
-        """Something is wrong, and nothing but what a busy machine makes as well."""
+        """Whether the only problems are those that a busy machine may cause."""
         return bool(self.late) and self.problems == self.late
 
 
 async def judge(scene: Scene, stage: Stage, seconds: float, failure: Exception | None) -> Report:
-    """Compare what happened with what the scene promises."""
+    """Compare what happened with what the scene expects."""
     problems = [f"the script stopped: {_first_line(failure)}"] if failure else []
     record = stage.record.result() if stage.record.done() else None
     problems += _of_record(scene, record) if record else ["the call was never over"]
@@ -112,14 +112,14 @@ def _of_voicemail(scene: Scene, record: CallRecord | None) -> list[str]:
 
 
 def _of_agent(stage: Stage, record: CallRecord | None) -> list[str]:
-    """SRTP is offered by default, and OpenAI takes it."""
+    """SRTP is offered by default, and OpenAI accepts it."""
     if not _was_answered(record) or stage.agent_audio.suite is not None:
         return []
     return ["the agent's audio is plain RTP"]
 
 
 async def _settled(stage: Stage) -> list[str]:
-    """What is left once the last answers had time to come in."""
+    """Wait until nothing is left, or `SETTLE_S`; returns what is left."""
     deadline = asyncio.get_running_loop().time() + SETTLE_S
     while (left := stage.left_over()) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.05)
@@ -137,7 +137,7 @@ def _phone_answered_at(stage: Stage) -> float | None:
 
 
 def _was_answered(record: CallRecord | None) -> bool:
-    """The agent had answered the caller before the phone did: there was a switch to hear."""
+    """Whether the agent answered the caller before the phone did, so that audio switched."""
     return record is not None and any(leg.name == "agent" and leg.answered for leg in record.legs)
 
 

@@ -1,4 +1,4 @@
-"""What was said, and is said again until somebody answers: timers A, E and G as a test peer needs them."""
+"""Retransmission for a test peer: timers A, E and G (RFC 3261 §17)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T2_S = 4.0
 
 
 class Resend:
-    """Calls `send` after 0.5, 1.5, 3.5 … seconds, for 32 seconds at most, until stopped."""
+    """Calls `send` after 0.5, 1.5, 3.5 … seconds, for at most 32 seconds, until stopped."""
 
     def __init__(self, send: Callable[[], None], *, cap_s: float = T2_S) -> None:
-        """`cap_s`: the longest interval; an INVITE has none (§17.1.1.2)."""
+        """`cap_s`: the longest interval; infinite for an INVITE (§17.1.1.2)."""
         loop = asyncio.get_running_loop()
         self._send, self._cap_s, self._interval_s = send, cap_s, T1_S
         self._until = loop.time() + 64 * T1_S
@@ -28,7 +28,7 @@ class Resend:
         return self._timer is not None
 
     def stop(self) -> None:
-        """Send no more; again does nothing."""
+        """Stop; calling it again does nothing."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -50,7 +50,7 @@ class Asked:
     request: Request
     flow: Flow
     quiet: bool
-    """Its responses are for whoever sent it, not for `receives`."""
+    """Its responses go to the caller of the method that sent it, not to `receives`."""
     final: asyncio.Future[Response]
     resend: Resend | None = None
     ack: Request | None = None

@@ -1,4 +1,4 @@
-"""The scenes of the demo: the plain call, and every way it can go wrong, with the ending each must have."""
+"""The scenes of the demo: the plain call, and every way it can go wrong, with the expected outcome."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from proxy.lab.stage import Provider, Scenery, Stage
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One call: what plays, and how it must end."""
+    """A call: its scripts, and the expected outcome."""
 
     name: str
     about: str
     result: Result = Result.BRIDGED
     trigger: str | None = "refer"
-    """What must have rung the phone: ``refer``, ``verdict``, ``failure``, or None where nobody was rung."""
+    """What must have rung the phone: ``refer``, ``verdict``, ``failure``, or None if nobody was rung."""
     scenery: Scenery = field(default_factory=Scenery)
     caller: Script | None = None
     phone: Script | None = None
@@ -63,12 +63,12 @@ NAMED = (
 
 
 def _parting(talk: Conversation) -> Conversation:
-    """With a goodbye that fits a message taken."""
+    """Adapt the goodbye to a message that the agent took."""
     return replace(talk, goodbyes={**talk.goodbyes, "VOICEMAIL": "I will pass that on. Goodbye."})
 
 
 def _agents(name: str, about: str, result: Result, talk: Conversation, of_number: str = "") -> Scene:
-    """The agent does not put the caller through."""
+    """A scene in which the agent does not put the caller through."""
     return Scene(name, about, result, None, Scenery(conversation=talk, of_number=of_number))
 
 
@@ -122,7 +122,7 @@ DECIDED = (
         Conversation(decision="REJECT", tool="end_call", given={"reason": "A wrong number."}),
     ),
 )
-"""What an agent may decide."""
+"""The decisions an agent may make."""
 GATED = (
     Scene(
         "challenge",
@@ -141,14 +141,14 @@ GATED = (
         caller=partial(is_refused, 607),
     ),
 )
-"""Without an agent."""
+"""Scenes without an agent."""
 DECISIONS = tuple(scene.name for scene in DECIDED)
 WITHOUT_AI = tuple(scene.name for scene in GATED)
 PLAIN = {scene.name: scene for scene in (*DECIDED, *GATED)}
 
 
 def by(scene: Scene, provider: Provider) -> Scene:
-    """The same scene with another vendor's voice AI."""
+    """Return the scene with another vendor's voice AI."""
     return replace(scene, scenery=replace(scene.scenery, provider=provider))
 
 
@@ -163,12 +163,12 @@ def _agent(name: str, about: str, trigger: str, scenery: Scenery) -> Scene:
 
 
 def _unanswered(name: str, about: str, phone: Script, ring_limit_s: float = 20.0) -> Scene:
-    """The phone does not take the call: the agent is told, and takes a message."""
+    """The phone does not take the call: the agent learns of it, and takes a message."""
     return Scene(name, about, Result.VOICEMAIL, "refer", Scenery(ring_limit_s=ring_limit_s), phone=phone)
 
 
 def _without_agent(name: str, result: Result, trigger: str | None, then: str, caller: Script) -> Scene:
-    """The agent answers 503, and `on_failure` says what becomes of the caller."""
+    """The agent answers 503, and `on_failure` decides."""
     scenery = Scenery(agent=partial(refuses, 503), of_number=f'on_failure = "{then}"')
     return Scene(name, f'the same, with on_failure = "{then}"', result, trigger, scenery, caller=caller)
 

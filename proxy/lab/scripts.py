@@ -1,4 +1,4 @@
-"""What caller, phone and agent do in the scenes of the demo, a coroutine each."""
+"""The behaviour of caller, phone and agent in the scenes of the demo, one coroutine each."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TALK_S = 2.5
 STEP_S = 0.05
 
 
-# What the caller does.
+# The caller.
 
 
 async def talks(stage: Stage) -> None:
-    """Call, talk with whoever there is, leave a message if asked to, and hang up."""
+    """Call, talk with whoever answers, leave a message if asked to, and hang up."""
     call = await stage.carrier.invites()
     await stage.carrier.receives(200)
     while not call.over:
@@ -66,7 +66,7 @@ async def leaves_as_it_is_answered(stage: Stage) -> None:
 
 
 async def holds(stage: Stage) -> None:
-    """Talk, put the other end on hold, come back, and hang up."""
+    """Talk, put the other end on hold, resume, and hang up."""
     await stage.carrier.invites()
     await stage.carrier.receives(200)
     await _until(lambda: stage.phone_audio.hears(CALLER_HZ))
@@ -79,7 +79,7 @@ async def holds(stage: Stage) -> None:
 
 
 async def presses_the_key(stage: Stage) -> None:
-    """Hear which key to press, press it, and talk with whoever answers."""
+    """Listen for the key to press, press it, and talk with whoever answers."""
     call = await stage.carrier.invites()
     await stage.carrier.receives(200)
     await _until(lambda: _key(stage) is not None)
@@ -92,13 +92,13 @@ async def presses_the_key(stage: Stage) -> None:
 
 
 def _key(stage: Stage) -> str | None:
-    """The key that the caller was told last."""
+    """The key that the caller was last told to press."""
     found = re.search(r"to be put through, press (\d)", stage.app.voices.latest, re.IGNORECASE)
     return found[1] if found else None
 
 
 async def presses_1(stage: Stage) -> None:
-    """Press the key that is never the right one, as a machine might, until that is enough."""
+    """Keep pressing the key that is never the right one, as a machine might, until the call is ended."""
     call = await stage.carrier.invites()
     await stage.carrier.receives(200)
     while not call.over:
@@ -123,7 +123,7 @@ async def _until(fact: Callable[[], bool]) -> None:
             await asyncio.sleep(STEP_S)
 
 
-# What the phone does.
+# The phone.
 
 
 async def answers(stage: Stage) -> None:
@@ -133,7 +133,7 @@ async def answers(stage: Stage) -> None:
 
 
 async def blocks(stage: Stage) -> None:
-    """Pick up, hear who it is, and press 3."""
+    """Pick up, hear who is calling, and press 3."""
     stage.phone.takes_calls = False
     await answers(stage)
     await asyncio.sleep(RINGS_S)
@@ -154,7 +154,7 @@ async def rejects(status: int, stage: Stage) -> None:
         await stage.phone.rejects(status)
 
 
-# What the agent does, where it is not the API that says.
+# The agent, where the API does not control it.
 
 
 def refuses(status: int, stage: Stage, call: AgentCall) -> None:
@@ -171,7 +171,7 @@ def hangs_up_after_refer(stage: Stage, call: AgentCall) -> None:
 
 
 class RefersAndLeaves:
-    """An agent that sends BYE as soon as its REFER is taken; a `SipSide`."""
+    """A `SipSide` that sends BYE as soon as its REFER is accepted."""
 
     def __init__(self, stage: Stage, call: AgentCall) -> None:
         self._stage, self._call = stage, call

@@ -1,4 +1,4 @@
-"""The whole scene on one machine: the real edge, and a carrier, an OpenAI and a phone around it."""
+"""Sets up a whole scene on one machine: the real edge, surrounded by a carrier, an OpenAI and a phone."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ Provider = Literal["realtime", "live", "live-client", "azure"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 PHONE_NUMBER = "+14155559876"
 MEDIA_PORTS = (21000, 28999)
-"""Below the range from which systems lend ports to clients."""
+"""Below the ephemeral port range of common systems."""
 
-# lag_s: the peers and their voices share our event loop, so it says nothing of the edge.
+# lag_s: the peers and their audio share our event loop, so its lag says nothing about the edge.
 SETTINGS = """
 records = ""
 public = {{ host = "{here}", address = "{here}" }}
@@ -91,42 +91,42 @@ ring_limit_s = {ring_limit_s}
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
-    """How this scene differs from the plain one."""
+    """How a scene differs from the plain one."""
 
     provider: Provider = "realtime"
-    """Whose voice AI screens; the words are those of `screendoor demo --provider`."""
+    """The vendor of the voice AI; values are those of `screendoor demo --provider`."""
     openai: Faults = field(default_factory=Faults)
     conversation: Conversation = field(default_factory=Conversation)
     agent_trusted: bool = True
-    """False: OpenAI's certificate comes from an authority that nobody knows."""
+    """False: OpenAI's certificate is issued by an untrusted authority."""
     refers_on_new_connection: bool = False
     agent: Callable[[Stage, AgentCall], None] | None = None
-    """Takes the agent's calls in place of the API."""
+    """Handles the agent's calls in place of the API."""
     carrier_transport: str = "udp"
     media_mode: str = "auto"
-    """As shipped: what is shown and tested is what whoever installs it gets."""
+    """The default, so that the demo shows and tests what users get."""
     talk_limit_s: float = 30.0
     ring_limit_s: float = 20.0
     ready_limit_s: float = 5.0
     media_ports: int = 100
-    """How many of them the edge has; a call takes six."""
+    """The number of media ports of the edge; a call takes six."""
     destinations: str = f'"sip:{PHONE_NUMBER}@trunk:carrier"'
-    """Of the number that is called, as they stand in the settings."""
+    """Destinations of the dialed number, as written in the settings."""
     of_number: str = ""
-    """More that the settings say of the number that is called."""
+    """Further settings of the dialed number."""
 
 
 class Stage:
-    """Everything that plays, for the time of an ``async with``."""
+    """All parts of a scene, for the duration of an ``async with``."""
 
     def __init__(self, scenery: Scenery) -> None:
         self.scenery = scenery
         self._media_ports = _some_ports(scenery.media_ports)
         self.record: asyncio.Future[CallRecord] = asyncio.get_running_loop().create_future()
         self.traces: list[Callable[[str, Flow, Message], None]] = []
-        """Told of every message that the edge sends or receives, once it runs."""
+        """Called with every message that the edge sends or receives; set before entering."""
         self.records: list[Callable[[CallRecord], None]] = []
-        """Told of every call that is over; `record` holds the first."""
+        """Called with the record of every finished call; `record` holds the first."""
         self._tasks = Tasks()
         self._stack = AsyncExitStack()
 
@@ -148,7 +148,7 @@ class Stage:
         return self.carrier, self.openai, self.phone
 
     def left_over(self) -> list[str]:
-        """What is still there of the calls, besides transactions that RFC 3261 keeps for a while."""
+        """Describe what remains of calls, except transactions that RFC 3261 keeps for a while."""
         edge = self.app.core.left_over()
         counts = {
             "calls": len(self.app.registry),
@@ -233,7 +233,7 @@ class Stage:
         return parse(text, environ, file="the lab's settings", folder=folder)
 
     def _provider(self) -> str:
-        """What the settings say of whose voice AI it is."""
+        """The settings that select the vendor."""
         api = self.openai_api
         match self.scenery.provider:
             case "azure":
@@ -245,19 +245,19 @@ class Stage:
         return f'api_base = "{api.base_url}"'
 
     def _agent_called(self, call: AgentCall) -> None:
-        """An INVITE reached OpenAI: the API takes it from here, unless this scene says otherwise."""
+        """Handle an INVITE at OpenAI: by the API, unless this scene says otherwise."""
         if self.scenery.agent is not None:
             self.scenery.agent(self, call)
         else:
             self.announces(call)
 
     def announces(self, call: AgentCall, sip: SipSide | None = None) -> None:
-        """OpenAI sends its webhook, and does with the call what the screening asks for."""
+        """Send OpenAI's webhook; the API then does with the call what screening asks for."""
         session = self.openai_api.incoming(call.headers, sip or call, call.security)
         call.on_over(lambda: session.ended() if call.call.answered else session.cancelled())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let a peer do something on its own; it is stopped with the stage."""
+        """Run a peer's action in a task; it is cancelled with the stage."""
         self._tasks.start(work, "lab peer")
 
     def _finished(self, record: CallRecord) -> None:
@@ -268,7 +268,7 @@ class Stage:
 
 
 def _some_ports(count: int) -> tuple[int, int]:
-    """A part of the media ports, chosen by chance: others on this machine may play, or hold some, as well."""
+    """Choose part of the media ports at random: other programs on this machine may hold some."""
     low, high = MEDIA_PORTS
     parts = list(range(low, high + 2 - count, count))
     secrets.SystemRandom().shuffle(parts)
