@@ -1,6 +1,6 @@
 """The log format: one line for each step of a call, numbers masked, control characters escaped.
 
-     07:43:47.120 info     call=7f3a leg=agent  answered status=200 after_s=0.84
+    07:43:47.120 info     call=7f3a leg=agent  answered status=200 after_s=0.84
 
 Loggers elsewhere come from ``structlog.get_logger("screendoor")``, with call and leg bound; an entry is an
 event followed by key=value pairs.
