@@ -1,1 +1,1 @@
-"""Benchmarks that run us and our peers side by side, by one method, in one run."""
+"""Benchmarks of Screendoor side by side with its peers, with the same method in the same run."""

@@ -1,4 +1,4 @@
-"""``make bench``: us and our peers side by side in one run, as a table of ratios."""
+"""``make bench``: measures Screendoor and its peers side by side, and prints a table of ratios."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.trials import QUICK, WHOLE
 
 def main() -> None:
     given = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing we started is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that our programs are ended, too
     if given.profile is not None:
         profile(given)
         return

@@ -1,4 +1,4 @@
-"""What has been measured so far: every value of every repetition, and what spoke against trusting one."""
+"""The results so far: every value of every repetition, and caveats."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Book:
         self.remarks: list[str] = []
 
     def write(self, measure: str, system: str, value: float) -> None:
-        """One value of one repetition."""
+        """Add a value of one repetition."""
         self._values[measure, system].append(value)
 
     def remark(self, text: str) -> None:
-        """Something a reader of the table should know; said once."""
+        """Add a note for the reader of the table, once."""
         if text not in self.remarks:
             self.remarks.append(text)
 
     def read(self, measure: str, system: str) -> float | None:
-        """The median of the repetitions; None if there is none."""
+        """Return the median of the repetitions; None if there are none."""
         values = self._values.get((measure, system))
         return median(values) if values else None

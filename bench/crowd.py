@@ -1,6 +1,7 @@
-"""Many screened calls at once through the lab, in real time.
+"""Plays many screened calls at once in the lab, in real time.
 
-Run as ``python -m bench.crowd CALLS [SEED]``: prints how many ended as scripted, and what was left, as JSON.
+Run as ``python -m bench.crowd CALLS [SEED]``: prints as JSON how many ended as scripted, and what was left
+over.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Screened calls through ``screendoor run`` in a process of its own; this one is carrier, OpenAI and phone.
+"""Measures screened calls through ``screendoor run``; this process is carrier, OpenAI and phone.
 
-Run as ``python -m bench.decision_once TRANSFER CALLS``: prints the milliseconds of our own time from the tool
-call's event to the phone's INVITE, and from the webhook to ``/accept``, as JSON. All delays of the lab are
-zero. With ``refer`` the time in which OpenAI has our POST, and has not sent its REFER, is not ours.
+Run as ``python -m bench.decision_once TRANSFER CALLS``: prints as JSON the milliseconds that Screendoor
+itself takes from the tool call's event to the phone's INVITE, and from the webhook to ``/accept``. All delays
+of the lab are zero. With ``refer``, the time between our POST and OpenAI's REFER is not counted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from tests.sipp.ports import free_port
 HERE: Final = "127.0.0.1"
 BOX_CORE: Final = 0
 WARM: Final = 10
-"""Calls before those that count."""
+"""Warm-up calls before those that count."""
 WITHIN_S: Final = 10.0
 AT_ONCE: Final = Conversation(word_s=0.0, think_s=0.0)
 
@@ -84,16 +84,16 @@ confirm = "off"
 """
 
 Marks = MutableMapping[str, float]
-"""When what happened of the call that goes on, in seconds of this process."""
+"""When each event of the current call happened, in seconds of `time.perf_counter`."""
 
 
 def mark(marks: Marks, name: str) -> None:
-    """The first time counts."""
+    """Record the time of an event; only the first counts."""
     marks.setdefault(name, time.perf_counter())
 
 
 class Watched:
-    """The API of the lab; what comes in and the decision that goes out are marked."""
+    """The lab's API as ASGI application, with timestamps of requests and of the decision sent."""
 
     def __init__(self, app: ASGIApp, marks: Marks) -> None:
         self._app, self._marks = app, marks
@@ -112,16 +112,16 @@ class Watched:
 
 
 class WatchedApi(OpenAiLab):
-    """OpenAI's API."""
+    """OpenAI's API with timestamps."""
 
     marks: Marks
 
     def _app(self) -> Starlette:
-        return Watched(super()._app(), self.marks)  # type: ignore[return-value]  # called, and nothing else
+        return Watched(super()._app(), self.marks)  # type: ignore[return-value]  # it is only called
 
 
 class WatchedSip(OpenAiSip):
-    """OpenAI's end of the agent leg; its REFER is marked."""
+    """OpenAI's end of the agent leg, with the timestamp of its REFER."""
 
     marks: Marks
 
@@ -131,7 +131,7 @@ class WatchedSip(OpenAiSip):
 
 
 class WatchedPhone(Phone):
-    """The phone; its INVITE is marked as it is read from the socket."""
+    """The phone, with the timestamp of its INVITE as read from the socket."""
 
     marks: Marks
 
@@ -142,7 +142,7 @@ class WatchedPhone(Phone):
 
 
 class Scene:
-    """All the peers, and the calls that are made through us, one after the other."""
+    """All the peers, and the calls made through Screendoor, one at a time."""
 
     def __init__(self, folder: Path, transfer: str) -> None:
         self.folder, self.transfer = folder, transfer
@@ -165,7 +165,7 @@ class Scene:
         self.carrier = Carrier(SocketNetwork(), edge=f"{HERE}:{self.udp}")
 
     async def play(self, calls: int) -> None:
-        """Make the calls; AssertionError if one does not get as far as the phone."""
+        """Make the calls; AssertionError if one does not reach the phone."""
         async with self.api:
             for peer in (self.openai, self.phone, self.carrier):
                 await peer.start()
@@ -226,7 +226,7 @@ class Scene:
 
 
 async def main(transfer: str, calls: int) -> None:
-    """Print what was measured."""
+    """Measure, and print the results."""
     log.configure("error")
     with tempfile.TemporaryDirectory(prefix="screendoor-bench-") as folder:
         scene = Scene(Path(folder), transfer)

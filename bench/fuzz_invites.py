@@ -1,12 +1,12 @@
-"""Malformed INVITEs by the hundred thousand against the running server: it lives, answers, does not grow.
+"""Sends malformed INVITEs by the hundred thousand to a server, which must stay up, answer, and not grow.
 
     python -m bench.fuzz_invites [--count 100000] [--rate 1000] [--seed 4475]
 
-Starts `screendoor run` on the loopback interface, sends it damaged INVITEs of the shapes that trunks send
-(over UDP, and some over TCP), and an OPTIONS after each hundred, which must be answered. Refusals are
-acknowledged and calls cancelled, as a trunk does. Ends with 1 if the server died, stayed silent, logged an
-error of ours, or grew. Memory is judged from the moment when as much is forgotten as comes in (transactions
-are kept for 32 s, calls for a minute), so a run must be longer than that to say anything of it.
+Starts `screendoor run` on the loopback interface and sends it damaged INVITEs like those of trunks (over UDP,
+some over TCP). After each hundred an OPTIONS must be answered. Refusals are acknowledged and calls cancelled,
+as a trunk does. Exits with 1 if the server died, did not answer, logged an internal error, or grew. Memory is
+judged from when state expires as fast as it is created (transactions live 32 s, calls a minute), so only
+longer runs judge it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ HOST = "127.0.0.1"
 START = "from proxy.cli import main; main()"
 BATCH = 100
 WARM_S = 60.0
-"""From then on memory must stay flat: tables and pools are full, the first transactions forgotten."""
+"""From then on memory must stay flat: tables and pools are full, the first transactions expired."""
 MAX_GROWTH = 1.1
-"""What the C library keeps of what was freed goes up for a while; what is in use does not."""
+"""The C library keeps more and more freed memory for a while, though memory in use does not grow."""
 ANSWER_S = 5.0
 
 SETTINGS = """\
@@ -89,7 +89,7 @@ Content-Length: 0
 
 
 def free_port() -> int:
-    """A port that nobody has on UDP or TCP, below those that the system gives to outgoing connections."""
+    """Return a port that is free on UDP and TCP, below the ephemeral range."""
     while True:
         port = random.randrange(12000, 32000)
         try:
@@ -102,7 +102,7 @@ def free_port() -> int:
 
 
 class Server:
-    """`screendoor run` as a process of its own."""
+    """`screendoor run` in its own process."""
 
     def __init__(self, folder: Path, phone: int, level: str = "info") -> None:
         self.sip, self._http = free_port(), free_port()
@@ -145,7 +145,7 @@ class Server:
 
     @property
     def errors(self) -> list[str]:
-        """What it has logged as errors of ours."""
+        """Log lines that report internal errors."""
         said = self._log.read_text(encoding="utf-8", errors="replace")
         return re.findall(r".*(?:\[error|\[critical|Traceback|not handled).*", said)
 
@@ -165,7 +165,7 @@ class Server:
 
 @dataclass
 class Figures:
-    """What the run has shown."""
+    """The results of a run."""
 
     sent: int = 0
     over_tcp: int = 0
@@ -174,11 +174,11 @@ class Figures:
     slowest_ms: float = 0.0
     seconds: float = 0.0
     resident_kib: list[tuple[float, int]] = field(default_factory=list)
-    """Resident memory, and at what second of the run."""
+    """Resident memory over time; times are seconds of the run."""
     faults: list[str] = field(default_factory=list)
 
     def growth(self) -> tuple[int, int] | None:
-        """The most resident memory right after the warm-up, and at the end; None in too short a run."""
+        """Peak resident memory right after the warm-up, and at the end; None if the run was too short."""
         warm = [kib for at, kib in self.resident_kib if WARM_S <= at < WARM_S + 10]
         last = [kib for at, kib in self.resident_kib if at >= max(self.seconds - 10, WARM_S + 10)]
         return (max(warm), max(last)) if warm and last else None
@@ -198,7 +198,7 @@ class Figures:
 
 
 class Fuzzer:
-    """One UDP socket, and a TCP connection for each message that goes that way."""
+    """The attacker: one UDP socket, and a new TCP connection for each message sent that way."""
 
     def __init__(self, server: Server, seed: int, rate: float) -> None:
         self._server, self._dice, self._rate = server, random.Random(seed), rate
@@ -251,7 +251,7 @@ class Fuzzer:
         self.figures.faults.append(f"OPTIONS not answered after {self.figures.sent} messages: {state}")
 
     def _listen(self, until: float, name: str | None = None) -> bool:
-        """Count and acknowledge what comes in until then, or until the 200 with this Call-ID (true)."""
+        """Count and acknowledge responses until then, or until the 200 with this Call-ID (returns True)."""
         while (left := until - time.monotonic()) > 0:
             self._socket.settimeout(left)
             try:
@@ -265,7 +265,7 @@ class Fuzzer:
         return False
 
     def _follow(self, response: bytes) -> None:
-        """Acknowledge a refusal, take back a call that rings: with the lines that the server gave back."""
+        """Send ACK for a failure or CANCEL for a ringing call, with the headers of the response."""
         method = b"CANCEL" if response.startswith(b"SIP/2.0 180") else b"ACK"
         if not (b" INVITE\r\n" in response and (method == b"CANCEL" or response[8:9] in b"3456")):
             return
@@ -293,7 +293,7 @@ class Fuzzer:
 
 
 def phone() -> int:
-    """A phone that rings until it is given up; its port."""
+    """Start a phone that rings until cancelled; returns its port."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listener.bind((HOST, 0))
 

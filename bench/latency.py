@@ -1,4 +1,4 @@
-"""How much later an INVITE arrives and is answered because of a middle box that carries other calls."""
+"""Measures how much a middle box under load delays an INVITE and its answer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.sipp.ports import free_port
 
 ROOT: Final = Path(__file__).parents[1]
 BESIDE: Final = 300
-"""Calls a second that SIPp makes meanwhile."""
+"""Calls per second of SIPp's background load."""
 PROBED: Final = 40
-"""Calls a second of the probe."""
+"""Calls per second of the probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Latency:
     """Milliseconds since the caller sent its INVITE, at the 50th and the 99th percentile."""
 
     arrived: tuple[float, float]
-    """The INVITE is at the callee."""
+    """Until the INVITE reaches the callee."""
     rang: tuple[float, float]
-    """A 180 is at the caller: the callee's, or one that a B2BUA has made itself."""
+    """Until a 180 reaches the caller: the callee's, or one that a B2BUA generates itself."""
     answered: tuple[float, float]
-    """The callee's 200 is at the caller."""
+    """Until the callee's 200 reaches the caller."""
     lost: int
     """Calls of the probe that were never answered."""
 
@@ -48,7 +48,7 @@ class Latency:
 
 
 def through(make: MakeBox, seconds: float) -> Latency:
-    """By way of a middle box."""
+    """Measure calls through a middle box."""
     port = free_port()
     with rig(make, probe=port) as stand:
         stand.warm(BESIDE)
@@ -57,7 +57,7 @@ def through(make: MakeBox, seconds: float) -> Latency:
 
 
 def direct(make: MakeBox, seconds: float) -> Latency:
-    """The same two ends without one; what `make` makes stands by, idle, so that the rest is the same."""
+    """Measure the same two ends without it; the box made by `make` stays idle, so that all else is equal."""
     port = free_port()
     with rig(make) as stand, ExitStack() as stack:
         place, calls = stand.place, round(BESIDE * (seconds + 3))
@@ -66,7 +66,7 @@ def direct(make: MakeBox, seconds: float) -> Latency:
 
 
 def probed(near: int, port: int, seconds: float) -> Latency:
-    """Calls to the user `probe` at `near`, expected at `port`; AssertionError if none is answered."""
+    """Probe calls to the user `probe` at `near`, received at `port`; AssertionError if none is answered."""
     command = [sys.executable, "-m", "bench.probe", str(near), str(port), str(PROBED), str(seconds)]
     ran = subprocess.run(
         ["taskset", "-c", str(PEERS_CORE), *command],

@@ -1,4 +1,4 @@
-"""INVITEs of the shapes that trunks send, and what can be done to them: the same seed, the same damage."""
+"""Damaged INVITEs, made from those that trunks send: the same seed gives the same damage."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ TOKENS = (
 
 
 def shapes(number: int, dice: random.Random) -> bytes:
-    """A good INVITE to begin with; one in eight for the number that is configured."""
+    """Return a valid INVITE to start from; one in eight dials the configured number."""
     dialed = "+14155551234" if dice.random() < 0.125 else f"+1415555{dice.randrange(10000):04d}"
     head, body = TRUNK, SDP.replace("\n", "\r\n")
     if dice.random() < 0.4:
@@ -74,7 +74,7 @@ def shapes(number: int, dice: random.Random) -> bytes:
 
 
 def damaged(number: int, dice: random.Random) -> bytes:
-    """One to four changes to a good INVITE: bytes, words, lines, numbers, ends."""
+    """Return an INVITE with one to four random changes: to bytes, words, lines, numbers, line ends."""
     data = shapes(number, dice)
     for _ in range(dice.choice((1, 1, 1, 2, 2, 3, 4))):
         data = dice.choice(DAMAGES)(data, dice)
@@ -101,7 +101,7 @@ def _truncate(data: bytes, dice: random.Random) -> bytes:
 
 
 def _lines(data: bytes, dice: random.Random) -> bytes:
-    """Lines lost, doubled, swapped, folded, or with their value gone."""
+    """Remove, duplicate, swap or fold lines, or remove their value."""
     lines = data.split(b"\r\n")
     place = dice.randrange(len(lines))
     match dice.randrange(6):

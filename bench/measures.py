@@ -1,4 +1,4 @@
-"""The measures, each over all the systems it compares, one repetition at a time."""
+"""The measures of signalling; each covers all the systems it compares, for one repetition."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from bench.table import SIPMESSAGE
 from bench.trials import Trials, label
 
 MAX_TROUBLE: Final = 0.01
-"""A run with a larger share of failures and retransmissions is remarked on."""
+"""A run with a larger share of failures and retransmissions gets a remark."""
 COARSE: Final = (400, 800, 1200)
 """Rates of a quick search."""
 
 
 class Bench(Trials):
-    """What is measured of signalling."""
+    """Measures signalling."""
 
     def cpu(self) -> None:
         """CPU per call, UDP to UDP."""
         self._load("cpu", 500, (US, STOCK, TUNED))
 
     def small(self) -> None:
-        """The same at the rates that the slower peers can bear."""
+        """The same at rates that the slower peers can handle."""
         self._load("cpu", 200, (US, HIDING, TUNED_HIDING, AIOSIPUA))
         self._load("cpu", 50, (US, SIPPY))
 
@@ -36,7 +36,7 @@ class Bench(Trials):
         self._load("tls", 500, (US, STOCK, TUNED), secure=True)
 
     def sustained(self) -> None:
-        """The highest rate on one core; the peers', which nothing is judged by, once."""
+        """The highest rate on one core; that of peers, which is only for information, once."""
         steps = COARSE if self.quick else STEPS
         for name in self.present((US,) if self.quick else (US, STOCK, TUNED)):
             if ("sustained", name) not in self.rested:
@@ -52,7 +52,7 @@ class Bench(Trials):
                     self.rested.add(("sustained", name))
 
     def latency(self) -> None:
-        """What the middle box adds to the time that a caller waits."""
+        """The delay that the middle box adds for a caller."""
         with self.trying("latency", US):
             direct = latency.direct(SYSTEMS[US].make, self.extent.latency_s)
             for name in self.present((US, STOCK, TUNED)):
@@ -67,7 +67,7 @@ class Bench(Trials):
             self.note(f"{word}-99", name, p99)
 
     def memory(self) -> None:
-        """What an open call takes; once, for it hardly varies."""
+        """Memory per open call; once, since it hardly varies."""
         calls = memory.max_calls(self.extent.memory_calls)
         if calls < self.extent.memory_calls:
             self.book.remark(f"memory: {calls} calls, as many as the limit of open files allows")
@@ -78,14 +78,14 @@ class Bench(Trials):
                     self.rested.add(("memory", name))
 
     def parse(self) -> None:
-        """One INVITE, read and written."""
+        """Parsing and serialising one INVITE."""
         with self.trying("parse", US):
             ours, theirs = parse.parse()
             self.note("parse", US, ours)
             self.note("parse", SIPMESSAGE, theirs)
 
     def policy(self) -> None:
-        """What is done with a caller before anything rings: 100,000 contacts, 10,000 patterns."""
+        """The policy's decision before anything rings: 100,000 contacts, 10,000 patterns."""
         with self.trying("policy", US):
             a_call, memory_mib = policy.policy()
             self.note("policy", US, a_call)

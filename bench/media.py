@@ -1,4 +1,4 @@
-"""Calls whose audio is relayed, by us or by rtpengine, and what a packet costs and how late it comes."""
+"""Calls with relayed audio, through Screendoor or rtpengine: the cost and latency of a packet."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from tests.sipp.ports import free_port
 
 ROOT: Final = Path(__file__).parents[1]
 SET_UP: Final = 100
-"""Calls a second while they are set up."""
+"""Calls per second during set-up."""
 TRIES: Final = 3
 WARM_S: Final = 3.5
-"""rtpengine makes up its mind about where a peer is for three seconds."""
+"""rtpengine may change its mind about a peer's address for three seconds."""
 WARM_AGAIN_S: Final = 0.5
 SLICE_S: Final = 1.0
 STRAIGHT: Final = "straight"
 PACKETS_A_SECOND: Final = 50
 
 Sockets = tuple[socket.socket, socket.socket]
-"""Where the callers' audio comes from and goes to, and the callees'."""
+"""The sockets of the callers' audio, and of the callees'."""
 Ports = tuple[list[int], list[int]]
-"""Where the packets of each caller go to, and of each callee."""
+"""The relay's ports for each caller's packets, and for each callee's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls that stand, silent so far, through a middle box of their own."""
+    """Established calls, silent so far, through their own middle box."""
 
     box: Program
     place: Place
@@ -55,26 +55,26 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """What it was like."""
+    """Results of one measurement."""
 
     cpu_us: float
-    """User and system time of all threads of the relay, per packet that came back from it."""
+    """User and system time of all threads of the relay, per packet received from it."""
     sender_us: float
-    """The same of the sender, who is also the receiver."""
+    """The same of the generator, which sends and receives."""
     lost: float
     """Share of the packets."""
     silent: int
     """Streams of which nothing came back."""
     p50_us: float
     p99_us: float
-    """From sending to receiving; 0 where it is not known."""
+    """Latency from sending to receiving; 0 if unknown."""
     in_kernel: int = 0
-    """Streams that the kernel forwarded for the relay in the end."""
+    """Streams that the kernel forwarded for the relay at the end."""
 
 
 @contextmanager
 def calls(make: MakeBox, count: int, *, secure: bool = False) -> Iterator[Calls]:
-    """That many calls. `secure`: the callees speak SRTP."""
+    """Establish that many calls. `secure`: the callees use SRTP."""
     with tempfile.TemporaryDirectory(prefix="screendoor-bench-") as name, ExitStack() as stack:
         near, far = stack.enter_context(roomy(HOST)), stack.enter_context(roomy(HOST))
         port = free_port()
@@ -88,13 +88,13 @@ def calls(make: MakeBox, count: int, *, secure: bool = False) -> Iterator[Calls]
 
 
 def relayed(make: MakeBox, streams: int, seconds: float, *, secure: bool = False) -> Relayed:
-    """Half as many calls as streams, both sides of each speaking."""
+    """Measure half as many calls as streams, with both sides of each sending."""
     with calls(make, streams // 2, secure=secure) as stand:
         return _spoken(stand.sockets, stand.ports, seconds, stand.box, secure=secure)
 
 
 def unrelayed(streams: int, seconds: float) -> Relayed:
-    """The same packets straight from one side to the other: what the generator adds by itself."""
+    """Measure the same packets without a relay: the share of the generator itself."""
     with roomy(HOST) as near, roomy(HOST) as far:
         return _spoken((near, far), straight((near, far), streams), seconds, None)
 
@@ -102,9 +102,10 @@ def unrelayed(streams: int, seconds: float) -> Relayed:
 def in_turn(
     makes: Mapping[str, MakeBox], streams: int, slices: int, warm_again_s: float = WARM_AGAIN_S
 ) -> dict[str, list[Relayed]]:
-    """A second of each relay, and of none under STRAIGHT, again and again, every other time backwards: what
-    troubles the machine for a while meets all of them. Who is not measured is stopped. `warm_again_s`: how
-    long each speaks before its second, but for the first.
+    """Measure each relay, and no relay (STRAIGHT), for a second in turn, in alternating order.
+
+    Disturbances of the machine thus affect all of them alike. Relays that are not being measured are stopped.
+    `warm_again_s`: warm-up before each measurement but the first.
     """
     heard: dict[str, list[Relayed]] = {name: [] for name in (STRAIGHT, *makes)}
     with ExitStack() as stack:
@@ -125,7 +126,7 @@ def in_turn(
 
 
 def straight(sockets: Sockets, streams: int) -> Ports:
-    """Each side sends to the other, and no relay is between them."""
+    """The ports for each side to send straight to the other, without a relay."""
     near, far = (sock.getsockname()[1] for sock in sockets)
     return [far] * (streams // 2), [near] * (streams // 2)
 
@@ -134,7 +135,7 @@ def straight(sockets: Sockets, streams: int) -> Ports:
 def speaking(
     sockets: Sockets, ports: Ports, seconds: float, *, secure: bool = False, warm_s: float = WARM_S
 ) -> Iterator[subprocess.Popen[str]]:
-    """A generator at work on the peers' CPU."""
+    """Run a generator on the peers' CPU."""
     fds = sockets[0].fileno(), sockets[1].fileno()
     encrypted = sealed.packets(round((warm_s + seconds + 1) * PACKETS_A_SECOND)) if secure else None
     work = Work(fds, ports, warm_s, seconds, encrypted, HOST)
@@ -152,7 +153,7 @@ def speaking(
 
 
 def warmed(generator: subprocess.Popen[str]) -> None:
-    """Wait until the relay has found its pace."""
+    """Wait for the end of the warm-up."""
     _line(generator)
 
 
@@ -195,7 +196,7 @@ def _by_sip(place: Place, audio: tuple[int, int], count: int) -> Ports:
     answer = partial(sealed.answer, audio[1]) if place.srtp else None
     probe = Probe(place.near, place.far, audio=audio, answer=answer, hold_ns=None)
     ports: list[tuple[int, int]] = []
-    for _ in range(TRIES):  # the probe sends nothing twice, and UDP may lose it
+    for _ in range(TRIES):  # the probe does not retransmit, and UDP may lose packets
         probe.run(SET_UP, (count - len(ports)) / SET_UP)
         both = [(call.caller_sends_to, call.callee_sends_to) for call in probe.calls.values()]
         ports = [(here, there) for here, there in both if here is not None and there is not None]

@@ -1,4 +1,4 @@
-"""What is measured of audio: us beside rtpengine, and what 500 relayed calls do to the signalling."""
+"""The measures of audio: Screendoor beside rtpengine, and signalling while 500 calls are relayed."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from bench.table import BEFORE, QUIET
 from bench.trials import Trials, label
 
 STREAMS: Final = 1000
-"""500 calls, both ways: 50,000 packets a second."""
+"""500 calls, both directions: 50,000 packets per second."""
 FEW: Final = 200
 MAX_LOST: Final = 0.001
 MAX_IN_KERNEL: Final = 0.9
-"""Share of the streams that the kernel has if it has any; it gives each back for a packet now and then."""
+"""The share of streams in the kernel if it forwards any; each comes back for a packet now and then."""
 HERE: Final = "relay"
-"""Us with `mode = "relay"`, and the measures of it that are taken of what ships, too."""
+"""Screendoor with `mode = "relay"`, in measures that are also taken of the default mode."""
 
 
 def media_cpu(trials: Trials) -> None:
-    """CPU per packet that is relayed by a process."""
+    """CPU per packet relayed by a process."""
     _cpu(trials, "media")
 
 
 def srtp(trials: Trials) -> None:
-    """The same where the callees speak SRTP."""
+    """The same if the callees use SRTP."""
     _cpu(trials, "media-srtp", secure=True)
 
 
 def latency(trials: Trials) -> None:
-    """How much later a packet comes because of us: of few streams as shipped and in `relay`, and of many."""
+    """Added latency of a packet: with few streams in the default mode and in `relay`, and with many."""
     peers = {name: SYSTEMS[name].make for name in trials.present((RTPENGINE,))}
-    with trials.trying("late", US):  # new lines are handed over to the kernel after a while
+    with trials.trying("late", US):  # new streams are handed over to the kernel after a while
         makes = {US: SYSTEMS[US].make, HERE: relaying(), **peers}
         _late(trials, "late", makes, FEW, media.WARM_S)
     with trials.trying("crowd", US):
@@ -51,8 +51,9 @@ def latency(trials: Trials) -> None:
 
 
 def kernel(trials: Trials) -> None:
-    """What a packet costs as shipped, where the kernel forwards it: the sender pays for that, and is looked
-    at.
+    """CPU per packet in the default mode, where the kernel forwards.
+
+    Forwarding is charged to the sending process, so that is measured.
     """
     with trials.trying("media-kernel", US):
         direct = media.unrelayed(STREAMS, trials.extent.media_s)
@@ -68,12 +69,12 @@ def kernel(trials: Trials) -> None:
 
 
 def relaying() -> MakeBox:
-    """Us, relaying in our process as rtpengine does in its own."""
+    """Make a Screendoor that relays in its process, as rtpengine does."""
     return partial(Screendoor, mode="relay")
 
 
 def switch(trials: Trials) -> None:
-    """The longest silence of several calls that are put through."""
+    """The longest silence of several calls at the switch to the phone."""
     with trials.trying("switch", US):
         command = [sys.executable, "-m", "bench.switch", str(trials.extent.switches)]
         ran = subprocess.run(
@@ -86,7 +87,7 @@ def switch(trials: Trials) -> None:
 
 
 def beside(trials: Trials) -> None:
-    """How long a caller waits for an answer while 500 other calls talk, and while they are silent."""
+    """How long a caller waits for an answer while 500 other calls have audio, and while they are silent."""
     seconds = trials.extent.latency_s
     for name, talking in ((QUIET, False), (US, True)):
         with trials.trying("beside", US), media.calls(relaying(), STREAMS // 2) as calls:

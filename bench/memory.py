@@ -1,4 +1,4 @@
-"""What an open call costs in memory: both its legs, after all transactions of its set-up are forgotten."""
+"""Memory per open call: both its legs, after all transactions of its set-up have expired."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from bench.rig import MakeBox, rig
 
 RATE: Final = 150
 SETTLE_S: Final = 36
-"""Transactions live for 64·T1 = 32 s (RFC 6026 §8.7, RFC 3261 §17); what remains then is the call's."""
+"""Transactions live for 64·T1 = 32 s (RFC 6026 §8.7, RFC 3261 §17); what remains after that is the call's
+own."""
 ENOUGH: Final = 0.98
-"""So many of the calls must have come to stand; the others, if any, are not counted."""
+"""The share of calls that must be established; failed ones are not counted."""
 HOLD_MS: Final = 600_000
 FILES_OF_A_CALL: Final = 4
 """Ours binds RTP and RTCP for each leg; the others bind none."""
@@ -26,23 +27,23 @@ class Memory:
 
     calls: int
     idle: int
-    """After some calls that are over."""
+    """After some calls that have ended."""
     full: int
 
     @property
     def per_call(self) -> float:
-        """KiB an open call takes, both legs."""
+        """KiB per open call, both legs."""
         return (self.full - self.idle) / self.calls
 
 
 def max_calls(wanted: int) -> int:
-    """So many of the calls wanted as the limit of open files allows."""
+    """How many of the wanted calls the limit on open files allows."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(wanted, (most - SPARE_FILES) // FILES_OF_A_CALL)
 
 
 def memory(make: MakeBox, calls: int) -> Memory:
-    """Open `calls` calls and look; AssertionError if too few come to stand."""
+    """Open `calls` calls and measure; AssertionError if too few are established."""
     with rig(make, calls=calls + 100) as stand:
         stand.warm(RATE, 2)
         before, idle = stand.callee.settled(), stand.box.pss_kib

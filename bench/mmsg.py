@@ -1,4 +1,4 @@
-"""Many UDP datagrams for one system call (sendmmsg(2), recvmmsg(2)), so that a generator is cheap."""
+"""Many UDP datagrams per system call (sendmmsg(2), recvmmsg(2)), for a cheap generator."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Final
 from tests.sipp.ports import free_port
 
 SLOT: Final = 256
-"""Octets kept for each datagram: room for any packet of 20 ms of G.711, encrypted or not."""
+"""Octets reserved for each datagram: enough for 20 ms of G.711, encrypted or not."""
 AT_ONCE: Final = 64
-"""Datagrams received by one call."""
+"""Datagrams received per call."""
 CONTROL: Final = 64
-"""Octets kept for what the kernel says of each datagram: when it came, in nanoseconds of the wall clock."""
+"""Octets reserved for each datagram's control message: its arrival in nanoseconds of the wall clock."""
 CAME: Final = struct.Struct("=QIIqq")
 """Size, level and type of that message; seconds and nanoseconds."""
 _SO_TIMESTAMPNS: Final = 35
@@ -38,16 +38,16 @@ class _Message(ctypes.Structure):
         ("piece_count", ctypes.c_size_t),
         ("control", ctypes.c_void_p),
         ("control_size", ctypes.c_size_t),
-        ("flags", ctypes.c_long),  # an int, and what fills the inner structure up to 8 octets
+        ("flags", ctypes.c_long),  # an int, and padding to 8 octets
         ("size", ctypes.c_uint32),
     )
 
 
 class Sender:
-    """One socket and a row of datagrams, each with a target of its own; `slots[n * SLOT:]` is the n-th."""
+    """A socket and an array of datagrams, each with its own target; `slots[n * SLOT:]` is the n-th."""
 
     def __init__(self, sock: socket.socket, targets: Sequence[tuple[str, int]], size: int) -> None:
-        """All are of `size` octets; `resize` says otherwise later."""
+        """All datagrams have `size` octets."""
         self._fd, count = sock.fileno(), len(targets)
         self.slots = bytearray(count * SLOT)
         base = ctypes.addressof(ctypes.c_char.from_buffer(self.slots))
@@ -61,15 +61,16 @@ class Sender:
         self._first = ctypes.addressof(self._messages)
 
     def send(self, first: int, count: int) -> int:
-        """Send that many from the `first` on; returns how many the kernel took."""
+        """Send that many, starting with number `first`; returns how many the kernel accepted."""
         at = ctypes.c_void_p(self._first + first * ctypes.sizeof(_Message))
         sent: int = _libc.sendmmsg(self._fd, at, count, 0)
         return max(sent, 0)
 
 
 class Receiver:
-    """One socket, read many datagrams at a time without waiting; `slots[n * SLOT:]` is the n-th, and
-    `controls[n * CONTROL:]` says when it came.
+    """A socket read many datagrams at a time, without blocking.
+
+    `slots[n * SLOT:]` is the n-th, and `controls[n * CONTROL:]` its arrival time.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -83,10 +84,10 @@ class Receiver:
         for n, message in enumerate(self._messages):
             message.pieces, message.piece_count = ctypes.pointer(self._pieces[n]), 1
             message.control, message.control_size = told + n * CONTROL, CONTROL
-        self._fresh = bytes(self._messages)  # the kernel writes into them
+        self._fresh = bytes(self._messages)  # to restore them: the kernel overwrites fields
 
     def receive(self) -> int:
-        """How many have come; at most AT_ONCE."""
+        """Receive at most AT_ONCE datagrams; returns their number."""
         come: int = _libc.recvmmsg(self._fd, self._messages, AT_ONCE, socket.MSG_DONTWAIT, None)
         if come <= 0:
             return 0
@@ -95,7 +96,7 @@ class Receiver:
 
 
 def roomy(host: str) -> socket.socket:
-    """A bound UDP socket that loses nothing while its reader sleeps, and tells when each datagram came."""
+    """A bound UDP socket with large buffers and kernel timestamps of arrivals."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     room = 8 << 20
     for forced, option in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
@@ -104,7 +105,7 @@ def roomy(host: str) -> socket.socket:
         except OSError:
             sock.setsockopt(socket.SOL_SOCKET, option, room)
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    sock.bind((host, free_port()))  # below the ports of our own media, where no audio of others may go
+    sock.bind((host, free_port()))  # below the ports of Screendoor's own media
     os.set_inheritable(sock.fileno(), True)
     return sock
 

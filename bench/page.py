@@ -1,4 +1,4 @@
-"""Writes the results of a run into docs/benchmarks.md: the table, its date, the machine and the versions."""
+"""Writes docs/benchmarks.md: the table of a run, with date and circumstances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TABLE = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def write(page: Path, book: Book) -> None:
-    """Replace the text between the page's marks."""
+    """Replace the text between the page's markers."""
     measured = f"{circumstances()}\n\n{table(book)}\n"
     if book.remarks:
         measured += "\n" + "".join(f"* {remark}\n" for remark in book.remarks)
@@ -27,7 +27,7 @@ def write(page: Path, book: Book) -> None:
 
 
 def circumstances() -> str:
-    """Date, machine and versions, in one line."""
+    """Date, machine and versions, in one paragraph."""
     versions = {
         system.label.partition(" ")[0]: system.version()
         for name, system in SYSTEMS.items()

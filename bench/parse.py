@@ -1,4 +1,4 @@
-"""Microseconds to parse and serialise one INVITE: ours beside sipmessage, each in a process of its own."""
+"""Microseconds to parse and serialise one INVITE: ours beside sipmessage, each in its own process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TURNS: Final = 3
 
 
 def parse() -> tuple[float, float]:
-    """Ours and sipmessage's, the medians of some turns."""
+    """Return ours and sipmessage's, as medians of several turns."""
     turns = [
         (_once(sys.executable, "screendoor"), _once(venv.program("python"), "sipmessage"))
         for _ in range(TURNS)

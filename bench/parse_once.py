@@ -1,4 +1,4 @@
-"""Run by either Python: WHOSE FILE. Prints the microseconds of CPU to parse a message and write it again."""
+"""Run by either Python with WHOSE FILE: prints the CPU microseconds to parse and serialise a message."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ ROUNDS, SAMPLES = 3000, 7
 
 
 def parser(whose: str) -> Callable[[bytes], bytes]:
-    """Bytes to message to bytes."""
+    """Return a function that parses and serialises a message."""
     if whose == "screendoor":
         from proxy.sip.message import parse_message
 

@@ -1,4 +1,4 @@
-"""What the policy of a number costs that has many contacts and patterns: each in a process of its own."""
+"""The cost of a policy with many contacts and patterns, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ONCE: Final = ROOT / "bench" / "policy_once.py"
 
 
 def policy() -> tuple[float, float]:
-    """Microseconds a call of the worst kind of caller, and MiB of memory."""
+    """Return CPU microseconds per call for the most expensive kind of caller, and MiB of memory."""
     ran = subprocess.run(
         [sys.executable, "-P", str(ONCE)],
         capture_output=True, text=True, timeout=120, check=True, env={"PYTHONPATH": str(ROOT)},

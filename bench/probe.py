@@ -1,7 +1,7 @@
-"""Caller and callee in one process, with one clock: when an INVITE arrives, and when its 200 is back.
+"""Caller and callee in one process with one clock: measures the delays of INVITEs and responses.
 
-Run as ``python -m bench.probe NEAR PORT RATE SECONDS``: calls go to the user ``probe`` at the UDP port
-NEAR, and are expected at PORT. The load is open: a call begins when its time has come, and waits for none.
+Run as ``python -m bench.probe NEAR PORT RATE SECONDS``: calls go to the user ``probe`` at UDP port NEAR, and
+are received at PORT. The load is open: calls start on schedule, whether or not earlier ones are finished.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Final
 HOST: Final = "127.0.0.1"
 HOLD_NS: Final = 200_000_000
 USER: Final = "+134755"
-"""The caller's number, less the five digits that tell the calls apart."""
+"""The caller's number without the five digits that distinguish the calls."""
 LAST_NS: Final = 1_000_000_000
-"""So long after the last call answers are still waited for."""
+"""How long responses are awaited after the last call."""
 
 NOWHERE: Final = 6004
-"""RTP is promised from here; none is sent."""
+"""A port for SDP from which no RTP is sent."""
 
 
 def sdp(port: int, profile: str = "RTP/AVP", *lines: str) -> str:
-    """An offer or an answer: PCMU at that port of HOST."""
+    """Make an offer or an answer: PCMU at that port of HOST."""
     return "\r\n".join(
         [
             "v=0", f"o=probe 1 1 IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0",
@@ -38,7 +38,7 @@ def sdp(port: int, profile: str = "RTP/AVP", *lines: str) -> str:
 
 
 def audio_port(text: str) -> int | None:
-    """Where an SDP wants audio; None if there is none in it."""
+    """Return the audio port in an SDP; None if there is none."""
     found = re.search(r"^m=audio (\d+)", text, re.MULTILINE)
     return int(found[1]) if found else None
 
@@ -53,7 +53,7 @@ class Timed:
     """A B2BUA may ring by itself, before the callee does."""
     answered: int | None = None
     caller_sends_to: int | None = None
-    """The port where the middle box wants the caller's audio; and the callee's."""
+    """The middle box's port for the caller's audio; then for the callee's."""
     callee_sends_to: int | None = None
 
 
@@ -64,8 +64,9 @@ class Probe:
         self, near: int, port: int, *, audio: tuple[int, int] = (NOWHERE, NOWHERE),
         answer: Callable[[str], str] | None = None, hold_ns: int | None = HOLD_NS,
     ) -> None:  # fmt: skip
-        """`audio`: ports of the caller's and of the callee's RTP. `answer`: the callee's SDP to an
-        INVITE, if not the plain one. `hold_ns`: None never hangs up.
+        """`audio`: ports of the caller's and of the callee's RTP.
+
+        `answer` makes the callee's SDP for an INVITE, if not the plain one. `hold_ns`: None never hangs up.
         """
         self._audio, self._hold_ns = audio, hold_ns
         self._answer = answer or (lambda invite: sdp(audio[1]))
@@ -94,7 +95,7 @@ class Probe:
                 key.data()
 
     def close(self) -> None:
-        """Let go of both ports; the calls stand where they do."""
+        """Close both sockets, without ending the calls."""
         self._selector.close()
         self._caller.close()
         self._callee.close()
@@ -134,7 +135,7 @@ class Probe:
             self._callee.sendto(self._response(text, "200 OK", ""), source)
 
     def _oldest(self) -> Timed | None:
-        """The call that has waited longest: a middle box may show its own number for the caller's."""
+        """The call that has waited longest: a middle box may replace the caller's number."""
         return next((timed for timed in self.calls.values() if timed.arrived is None), None)
 
     @property
@@ -201,7 +202,7 @@ def _call_id(port: int, number: int) -> str:
 
 
 def _number(invite: str) -> int:
-    """Which call of ours this is, by the caller's number; -1 if another is shown."""
+    """The number of the call, from the caller's number; -1 if that was replaced."""
     found = re.search(rf"sip:{re.escape(USER)}(\d{{5}})@", _one(invite, "From"))
     return int(found[1]) if found else -1
 

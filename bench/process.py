@@ -1,4 +1,4 @@
-"""Programs under measurement: what they and their children cost, and which core they run on."""
+"""Programs under measurement: the CPU time and memory of a process tree, pinned to a core."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Program(Process):
 
     @property
     def pid(self) -> int:
-        """Of the first of the family."""
+        """The root of the process tree."""
         return self._popen.pid
 
     @property
     def family(self) -> list[int]:
-        """The process and all that it has begotten and still has."""
+        """The process and all its living descendants."""
         begotten: dict[int, list[int]] = defaultdict(list)
         for stat in Path("/proc").glob("[0-9]*/stat"):
-            with suppress(OSError):  # gone meanwhile
+            with suppress(OSError):  # it ended meanwhile
                 begotten[parent(_text(stat))].append(int(stat.parent.name))
         found = [self.pid]
         for pid in found:
@@ -49,17 +49,17 @@ class Program(Process):
 
     @property
     def cpu_s(self) -> float:
-        """User and system time of the whole family so far."""
+        """User and system time of the whole tree so far."""
         return sum(cpu_ticks(_text(Path(f"/proc/{pid}/stat"))) for pid in self.family) / TICKS_PER_S
 
     @property
     def pss_kib(self) -> int:
-        """Memory of the whole family, what it shares counted once."""
+        """Memory of the whole tree, with shared pages counted once."""
         return sum(pss_kib(_text(Path(f"/proc/{pid}/smaps_rollup"))) for pid in self.family)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Not running inside the block, so that it troubles nobody else's measurement."""
+        """Suspend the tree inside the block, so that it does not disturb other measurements."""
         family = self.family
         for pid in family:
             os.kill(pid, signal.SIGSTOP)
@@ -70,7 +70,7 @@ class Program(Process):
                 os.kill(pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it without ceremony."""
+        """End it at once."""
         self._popen.kill()
         self._popen.wait()
 

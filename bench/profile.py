@@ -1,7 +1,7 @@
-"""``make bench ARGS=--profile``: where our own CPU goes at one rate, by own time.
+"""``make bench ARGS=--profile``: a profile of Screendoor's own CPU time at one rate.
 
-cProfile counts every call and slows each down, the small ones most; py-spy only looks, a thousand times a
-second, and shows the proportions as they are, but must be allowed to look into another process.
+cProfile counts every call and slows each down, short ones most. py-spy samples a thousand times a second,
+which keeps the proportions, but needs permission to inspect another process.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ profile.dump_stats({output!r})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `--profile` listens to."""
+    """Add the options for `--profile`."""
     parser.add_argument("--profile", nargs="?", const="cprofile", choices=["cprofile", "py-spy", "none"])
     parser.add_argument("--rate", type=int, default=500, help="of the profile, calls a second")
     parser.add_argument("--seconds", type=float, default=6, help="of the profile")
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def profile(given: argparse.Namespace) -> None:
-    """Load ourselves, and print the functions that took the time; "none" prints the cost alone."""
+    """Load Screendoor, and print the most expensive functions; "none" prints the cost per call alone."""
     with tempfile.TemporaryDirectory(prefix="screendoor-bench-") as name:
         output = Path(name) / "profile"
         under = (sys.executable, "-c", UNDER_CPROFILE.format(output=str(output)))
@@ -86,7 +86,7 @@ def _watched(ours: Rig, given: argparse.Namespace, output: Path) -> None:
 
 
 def own_time(stacks: str, lines: int) -> str:
-    """The functions that were seen at work most often, and how often they were under way at all."""
+    """Format the functions sampled most often: as innermost frame, and anywhere on the stack."""
     own: Counter[str] = Counter()
     whole: Counter[str] = Counter()
     for stack, _, count in (line.rpartition(" ") for line in stacks.splitlines()):

@@ -1,4 +1,4 @@
-"""One middle box between its callers and its callee, and what a number of calls has cost it."""
+"""A middle box between SIPp callers and a SIPp callee, and the cost of a load."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MakeBox = Callable[[Place], Program]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one load has cost, and whether it went well."""
+    """The cost of one load, and whether it succeeded."""
 
     cpu_ms: float
     """User and system time of all processes of the middle box, per answered call."""
@@ -51,7 +51,7 @@ class Run:
 
     @property
     def trouble(self) -> float:
-        """Failures and retransmissions of both SIPps, per call that was begun."""
+        """Failures and retransmissions of both SIPps, per call placed."""
         return (self.caller.trouble + self.callee.trouble) / max(self.caller.created, 1)
 
 
@@ -64,7 +64,7 @@ class Rig:
     def calls(
         self, rate: int, seconds: float, *, hold_ms: int = HOLD_MS, patience_s: float = PATIENCE_S
     ) -> Caller:
-        """A caller at work; its block ends it."""
+        """Start a caller; leaving its block stops it."""
         return Caller(
             self.place.folder,
             self.place.near,
@@ -76,23 +76,23 @@ class Rig:
         )
 
     def warm(self, rate: int, seconds: float = WARM_S) -> None:
-        """Some calls first: code is loaded, pools are filled, the TLS connection stands."""
+        """Place some calls first, to load code, fill pools and open the TLS connection."""
         with self.calls(rate, seconds) as caller:
             caller.finish()
 
     def load(self, rate: int, seconds: float, *, patience_s: float = PATIENCE_S) -> Run:
-        """This many calls a second for this long: what they cost. AssertionError where SIPp did not start."""
+        """Place calls at this rate and measure their cost. AssertionError if SIPp did not start."""
         before, spent, began = self.callee.settled(), self.box.cpu_s, time.monotonic()
         with self.calls(rate, seconds, patience_s=patience_s) as caller:
             ours, elapsed_s = caller.finish(), time.monotonic() - began
-        assert ours.created, "SIPp has made no call"  # else it would have cost nothing at all
+        assert ours.created, "SIPp has made no call"  # else the cost would seem to be zero
         theirs, spent = self.callee.settled() - before, self.box.cpu_s - spent
         return Run(1000 * spent / max(ours.good, 1), ours, theirs, elapsed_s)
 
 
 @contextmanager
 def rig(make: MakeBox, *, secure: bool = False, probe: int | None = None, calls: int = 2000) -> Iterator[Rig]:
-    """A callee and a middle box before it, in a folder of their own that goes with them."""
+    """A callee and a middle box before it, with a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="screendoor-bench-") as name, ExitStack() as stack:
         folder, far = Path(name), free_port()
         if secure:
@@ -106,7 +106,7 @@ def rig(make: MakeBox, *, secure: bool = False, probe: int | None = None, calls:
 
 
 def _behind_tls(folder: Path, gate: int, stack: ExitStack) -> Callee:
-    """Debian's SIPp speaks no TLS: stunnel does, and its time is not the middle box's."""
+    """Put stunnel before the callee: Debian's SIPp has no TLS. Its CPU time is not counted."""
     write_certificates(folder, ["localhost", "127.0.0.1"])
     port = free_port()
     callee = Callee(

@@ -1,7 +1,7 @@
-"""Both ends of many calls: RTP to a relay, packet by packet when each is due, and what comes back of it.
+"""The RTP generator: sends packets of many calls on schedule to a relay, and measures what comes back.
 
-Run as ``python -m bench.rtp``, with the work as JSON on standard input and two sockets inherited. It prints
-a line of JSON when the relay is warm, one when the measured time is over, and one that says what was heard.
+Run as ``python -m bench.rtp``, with the work as JSON on standard input and two inherited sockets. It prints a
+line of JSON after the warm-up, one after the measured time, and one with the results.
 """
 
 from __future__ import annotations
@@ -18,49 +18,50 @@ from bench.mmsg import CAME, CONTROL, SLOT, Receiver, Sender
 
 FRAME_NS: Final = 20_000_000
 PACKET: Final = struct.Struct("!BBHIIQI")
-"""RTP header, then the time of sending and the number of the stream, as the first octets of the payload."""
+"""RTP header, then the time of sending and the stream's number as the first octets of the payload."""
 STAMP: Final = struct.Struct("!QI")
 HEADER_BYTES: Final = 12
 PACKET_BYTES: Final = 172
 GRAIN_NS: Final = 100_000
-"""So long may a packet wait for others that leave with it: who never sleeps becomes what is measured."""
+"""How long a packet may wait to be sent together with others: a generator that never sleeps would measure
+itself."""
 LINGER_S: Final = 0.3
-"""So long after the last packet others may still come."""
+"""How long packets are awaited after the last one was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a generator is told."""
+    """The work of a generator."""
 
     sockets: tuple[int, int]
-    """Descriptors: where the callers' RTP comes from, and the callees'."""
+    """File descriptors of the sockets for the callers' RTP, and for the callees'."""
     ports: tuple[list[int], list[int]]
-    """Where each caller's packets go to, and each callee's."""
+    """The port that each caller's packets go to, and each callee's."""
     warm_s: float
     measured_s: float
     encrypted: list[str] | None = None
-    """What every callee says instead, packet by packet, in hex; times are not known then."""
+    """Precomputed SRTP packets of every callee, in hex; latency is unknown then."""
     host: str = "127.0.0.1"
 
 
 @dataclass(slots=True)
 class Heard:
-    """What came of it."""
+    """The results."""
 
     sent: int = 0
     received: int = 0
-    """Of those that came while it was measured."""
+    """Packets received during the measured time."""
     lost: int = 0
-    """Of all, warming included."""
+    """In total, warm-up included."""
     silent: int = 0
     """Streams of which nothing came back."""
     cpu_s: float = 0.0
-    """What sending and receiving took while it was measured."""
+    """CPU time of sending and receiving during the measured time."""
     latencies_us: list[float] = field(default_factory=list)
 
 
 class _Side:
-    """The streams that leave from one socket, each 20 ms a packet, evenly spread."""
+    """The streams sent from one socket, each a packet per 20 ms, evenly spread."""
 
     def __init__(self, sock: socket.socket, work: Work, side: int, began: int) -> None:
         ports = work.ports[side]
@@ -74,7 +75,7 @@ class _Side:
         self.sent = 0
 
     def due(self, now: int) -> int:
-        """Send what is due; returns when the next one is."""
+        """Send the packets that are due; returns when the next one is."""
         late = (now - self._next) // self._step + 1 if now >= self._next else 0
         while late > 0:
             frame, first = divmod(self._at, self._count)
@@ -101,7 +102,7 @@ class _Side:
 
 
 class Generator:
-    """Sends, receives and counts, in one thread that sleeps in between; the kernel tells when what came."""
+    """Sends, receives and counts in one thread that sleeps in between; the kernel timestamps arrivals."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -119,18 +120,18 @@ class Generator:
         return sum(side.sent for side in self._sides)
 
     def warm(self) -> None:
-        """Until the relay has found its pace."""
+        """Run until the relay has settled."""
         self._run(self._work.warm_s)
 
     def measure(self) -> None:
-        """The time that counts."""
+        """Run for the measured time."""
         sent, spent, self._measuring = self._sent, time.process_time(), True
         self._run(self._work.measured_s)
         self.heard.sent, self._measuring = self._sent - sent, False
         self.heard.cpu_s = time.process_time() - spent
 
     def finish(self) -> Heard:
-        """Wait for the last ones."""
+        """Wait for the last packets; returns the results."""
         ends = time.perf_counter_ns() + round(LINGER_S * 1e9)
         while time.perf_counter_ns() < ends:
             time.sleep(0.01)

@@ -1,6 +1,4 @@
-"""What is measured of screened calls: how fast a decision rings the phone, how soon a call is accepted, and
-whether 200 at once all end as they should.
-"""
+"""The measures of screened calls: decision to INVITE, webhook to accept, and 200 calls at once."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ CROWD: Final = 200
 
 
 def decision(trials: Trials) -> None:
-    """From the tool call to the phone's INVITE, by both transfers; and from the webhook to ``/accept``."""
+    """From the tool call to the phone's INVITE, with both transfers; and from the webhook to ``/accept``."""
     accepted: list[float] = []
     calls = 100 if trials.quick else 500
     for transfer in TRANSFERS:
@@ -37,7 +35,7 @@ def decision(trials: Trials) -> None:
 
 
 def crowd(trials: Trials) -> None:
-    """Many screened calls at once, each with a script of its own."""
+    """Many screened calls at once, each with its own script."""
     with trials.trying("crowd-screened", US):
         said = _said([sys.executable, "-m", "bench.crowd", str(CROWD)])
         trials.note("crowd-screened", US, said["as_scripted"])

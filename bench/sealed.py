@@ -1,4 +1,4 @@
-"""SRTP that is made beforehand: what every callee says, under one key, so that its making costs no time."""
+"""Precomputed SRTP for every callee, under one key, so that encryption takes no time in the generator."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pylibsrtp import Policy, Session
 from bench.probe import sdp
 
 KEY: Final = bytes(range(30))
-"""Master key and salt of the callees. The relay knows each of them as a stream of its own."""
+"""Master key and salt of the callees. To the relay, each callee is a separate stream."""
 SUITE: Final = "AES_CM_128_HMAC_SHA1_80"
 _HEADER: Final = Struct("!BBHII")
 _SSRC: Final = 0x5EA1ED
 
 
 def answer(port: int, offer: str) -> str:
-    """An SDP that takes SUITE of those in the offer (RFC 4568 §5.1.2)."""
+    """Make an SDP that accepts SUITE from the offer (RFC 4568 §5.1.2)."""
     tag = re.search(rf"^a=crypto:(\d+) {SUITE} ", offer, re.MULTILINE)
     profile = re.search(r"^m=audio \d+ (\S+)", offer, re.MULTILINE)
     assert tag, f"no {SUITE} was offered"
@@ -30,7 +30,7 @@ def answer(port: int, offer: str) -> str:
 
 @cache
 def packets(count: int) -> list[str]:
-    """So many packets of 20 ms of PCMU in a row, in hex (RFC 3711)."""
+    """Return consecutive SRTP packets of 20 ms of PCMU, in hex (RFC 3711)."""
     policy = Policy(key=KEY, ssrc_type=Policy.SSRC_ANY_OUTBOUND)
     session = Session(policy)
     payload = bytes(range(96, 256))

@@ -1,4 +1,4 @@
-"""SIPp on both sides of the middle box: who calls, and who is called."""
+"""SIPp on both sides of the middle box, as caller and as callee."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SCENARIOS: Final = Path(__file__).parent / "scenarios"
 HOST: Final = "127.0.0.1"
 HOLD_MS: Final = 200
 STATISTICS_S: Final = 1
-"""SIPp writes what it has counted so often."""
+"""Interval in which SIPp writes its statistics."""
 PATIENCE_S: Final = 15.0
 
 _runs = itertools.count(1)
 
 
 class Sipp(Program):
-    """One SIPp, counting; ended when its block is left."""
+    """A SIPp process with statistics; ended when its block is left."""
 
     def __init__(
         self, scenario: str, folder: Path, port: int, transport: str, options: Sequence[str], core: int | None
@@ -39,14 +39,14 @@ class Sipp(Program):
 
     @property
     def tally(self) -> Tally:
-        """What it has counted, at most a second ago."""
+        """Its counters, at most a second old."""
         if not self._statistics.exists():
             return Tally()
         return Tally.read(self._statistics.read_text(encoding="ascii", errors="replace"))
 
 
 class Callee(Sipp):
-    """Takes every call; its Contact names `contact_port` where somebody stands before it."""
+    """Answers every call; its Contact names `contact_port` if something is in front of it."""
 
     def __init__(
         self, folder: Path, port: int, *, transport: str = "udp", contact_port: int | None = None,
@@ -57,13 +57,13 @@ class Callee(Sipp):
         self.listens(transport, port)
 
     def settled(self) -> Tally:
-        """What it has counted, once that can be read in its statistics."""
+        """Return its counters once they have been written."""
         time.sleep(STATISTICS_S + 0.3)
         return self.tally
 
 
 class Caller(Sipp):
-    """Makes `calls` calls to `remote`, `rate` of them a second."""
+    """Places `calls` calls to `remote`, at `rate` per second."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Caller(Sipp):
         patience_s: float = PATIENCE_S,
         core: int | None = None,
     ) -> None:
-        """It gives up `patience_s` after the last call should have been over."""
+        """It gives up `patience_s` after the last call should have ended."""
         self._limit_s = calls / rate + hold_ms / 1000 + patience_s
         options = (
             f"{HOST}:{remote} -r {rate} -m {calls} -l {calls} -d {hold_ms} -timeout {self._limit_s:.0f}s"
@@ -84,7 +84,7 @@ class Caller(Sipp):
         super().__init__("caller", folder, free_port(), "udp", options.split(), core)
 
     def finish(self) -> Tally:
-        """Wait until all its calls are over; it is stopped if they never are."""
+        """Wait until all its calls are over, or its time limit; returns the counters."""
         self.wait(self._limit_s + 5)
         self.stop()
         return self.tally

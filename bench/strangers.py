@@ -1,8 +1,8 @@
-"""What a stranger's datagram costs: CPU per message, by what it is, while nothing else goes on.
+"""The CPU cost of a stranger's datagram, by kind, while nothing else goes on.
 
     python -m bench.strangers [--messages 20000]
 
-Run against the real parts, sockets left out: the listener's `received` is called as its reader does.
+Uses the real parts without sockets: the core's `received` is called as by the listener's reader.
 """
 
 from __future__ import annotations
@@ -49,30 +49,30 @@ def invite(host: str, number: int, agent: str = "phone") -> bytes:
 
 
 def one_source(count: int) -> Iterator[Datagram]:
-    """A stranger who persists: banned after its twentieth message."""
+    """A persistent stranger: banned after its twentieth message."""
     return (("192.0.2.66", invite("192.0.2.66", number)) for number in range(count))
 
 
 def scanner(count: int) -> Iterator[Datagram]:
-    """One that names itself: banned at its first message."""
+    """A scanner that names itself: banned at its first message."""
     return (("192.0.2.66", invite("192.0.2.66", number, "friendly-scanner")) for number in range(count))
 
 
 def many_sources(count: int) -> Iterator[Datagram]:
-    """Every message from another address, as forged ones are: none is ever banned."""
+    """Every message from another address, as with forged sources: none is ever banned."""
     for number in range(count):
         host = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         yield host, invite(host, number)
 
 
 def nonsense(count: int) -> Iterator[Datagram]:
-    """The same with bytes that are no SIP."""
+    """The same with bytes that are not SIP."""
     for number in range(count):
         yield f"11.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", b"\xff" * 400
 
 
 def guesses(count: int) -> Iterator[Datagram]:
-    """Every one with a tag in its To, as if it belonged to a call: it must be read to be refused."""
+    """Each with a tag in To, as if it belonged to a call: it has to be parsed to be refused."""
     for number in range(count):
         host = f"12.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         yield host, invite(host, number).replace(b"sbc.example.com>", b"sbc.example.com>;tag=guess")
@@ -88,7 +88,7 @@ KINDS: dict[str, Callable[[int], Iterator[Datagram]]] = {
 
 
 async def measure(kind: Callable[[int], Iterator[Datagram]], count: int) -> tuple[float, float]:
-    """CPU microseconds for each message, and KiB that are held when all have come."""
+    """Return CPU microseconds per message, and KiB held after all of them."""
     network: Network = SocketNetwork()
     gate = Admission({"trunk": ["198.51.100.0/24", "203.0.113.7"]}, _nobody, BanPolicy())
     core = UserAgentCore(
@@ -96,7 +96,7 @@ async def measure(kind: Callable[[int], Iterator[Datagram]], count: int) -> tupl
     )
     network.start(core)
     await network.listen(ListenOn("udp", ("127.0.0.1", 0)))
-    listener: UdpListener = network._udp[0]  # type: ignore[attr-defined]  # those of sockets have it
+    listener: UdpListener = network._udp[0]  # type: ignore[attr-defined]  # SocketNetwork has it
     datagrams = list(kind(count))
     began = time.process_time()
     for host, data in datagrams:

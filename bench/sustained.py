@@ -1,4 +1,4 @@
-"""The highest rate that a middle box on one core keeps up, with hardly a failure or a retransmission."""
+"""Finds the highest rate that a middle box on one core sustains almost without failures."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ STEPS: Final = (200, 400, 600, 800, 1000, 1200, 1400, 1600, 1800, 2000, 2400, 28
 MAX_TROUBLE: Final = 0.001
 """Failures and retransmissions, as a share of the calls."""
 SLACK_S: Final = 1.5
-"""A run may take so much longer than the calls need: SIPp itself must keep up."""
+"""How much longer a run may take than its calls need: SIPp itself has to keep up."""
 
 PATIENCE_S: Final = 3.0
 """Calls that are not over by then have failed anyway."""
 
 
 def kept(run: Run, seconds: float) -> bool:
-    """Whether a run of so many seconds went as it should."""
+    """Whether a run of that duration succeeded."""
     whole = run.caller.good == run.caller.created > 0
     return whole and run.trouble < MAX_TROUBLE and run.elapsed_s < seconds + SLACK_S
 
 
 def sustained(make: MakeBox, seconds: float, *, steps: Sequence[int] = STEPS, start: int = 800) -> int:
-    """Calls a second, one of `steps`; 0 if even the least of them is too many. A step may be tried twice."""
+    """Return the rate in calls per second, one of `steps`; 0 if even the lowest fails.
+
+    A step may be tried twice.
+    """
     at = steps.index(start)
     if _holds(make, steps[at], seconds):
         while at + 1 < len(steps) and _holds(make, steps[at + 1], seconds):

@@ -1,7 +1,7 @@
-"""How long a caller hears nothing when the phone takes over: whole calls of the lab, in real time.
+"""Measures the silence at the caller when the phone takes over, in whole calls of the lab in real time.
 
-Run as ``python -m bench.switch CALLS``: prints the longest gap of each call in milliseconds, and that of the
-time before it while only the agent spoke, as JSON.
+Run as ``python -m bench.switch CALLS``: prints as JSON, for each call, the longest gap in milliseconds at the
+switch, and that of the time before, while only the agent spoke.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from proxy.lab.stage import Stage
 
 
 async def gaps_ms() -> tuple[float, float]:
-    """One screened call that is put through, in `relay`; AssertionError if it went wrong."""
+    """Play one screened call that is put through, in `relay`; AssertionError if it went wrong."""
     scene = PLAIN["allow"]
     scene = replace(scene, scenery=replace(scene.scenery, media_mode="relay"))
     async with Stage(scene.scenery) as stage:

@@ -1,4 +1,4 @@
-"""Who is measured: how each is started, and whether it is here."""
+"""The systems measured: how each is started, and whether it is installed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from proxy.version import VERSION
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One middle box of the table."""
+    """A middle box of the table."""
 
     name: str
-    """As the command line calls it."""
+    """Its name on the command line."""
     label: str
     make: MakeBox
     version: Callable[[], str]
-    """AssertionError, which says what to install, if it is not here."""
+    """Returns the version; AssertionError, which says what to install, if it is not installed."""
 
 
 US: Final = "screendoor"
@@ -62,7 +62,7 @@ SYSTEMS: Final = {
 
 
 def missing(name: str, *, secure: bool = False) -> str | None:
-    """What to install before this one can be measured; None if it can."""
+    """Return what to install before this system can be measured; None if it can."""
     try:
         SYSTEMS[name].version()
     except AssertionError as reason:

@@ -1,4 +1,4 @@
-"""The table: our value beside a peer's, their ratio, what it must be, what it should be, and the verdict."""
+"""The table of results: our value, a peer's, their ratio, required and desired bound, verdict."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HEAD: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row. The bounds are ratios to `beside`'s value, or plain values if nobody stands beside us."""
+    """One row. The bounds are ratios to `beside`'s value, or plain values if there is no peer."""
 
     title: str
     measure: str
@@ -46,7 +46,7 @@ class Line:
     more_is_better: bool = False
 
     def cells(self, book: Book) -> tuple[str, ...] | None:
-        """The row; None if nothing of it was measured."""
+        """Return the row; None if nothing in it was measured."""
         ours = book.read(self.measure, US)
         theirs = book.read(self.measure, self.beside) if self.beside else None
         if ours is None and theirs is None:
@@ -59,7 +59,7 @@ class Line:
         )  # fmt: skip
 
     def verdict(self, judged: float | None) -> str:
-        """`aim` if that is reached, `must` if only that is, `short` if neither."""
+        """`aim` if the desired bound is met, `must` if only the required one is, `short` if neither."""
         if judged is None or (self.must is None and self.aim is None):
             return "–"
         if self._reaches(judged, self.aim):
@@ -136,7 +136,7 @@ LINES: Final = (
 
 
 def rows(book: Book) -> list[tuple[str, ...]]:
-    """The rows of all that was measured, under their titles."""
+    """Return the rows of everything measured, with titles."""
     found: list[tuple[str, ...]] = []
     title = ""
     for line in LINES:
@@ -148,12 +148,12 @@ def rows(book: Book) -> list[tuple[str, ...]]:
 
 
 def table(book: Book) -> str:
-    """Markdown that also reads well as it stands."""
+    """Return Markdown that is also readable as plain text."""
     return markdown([HEAD, *rows(book)])
 
 
 def markdown(cells: Sequence[Sequence[str]]) -> str:
-    """Columns of one width; the first row is the head."""
+    """Align columns; the first row is the header."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     written = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
     written.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")

@@ -1,4 +1,4 @@
-"""A run of the benchmarks: how much is measured, and what becomes of what can be measured and what cannot."""
+"""A run of the benchmarks: its extent, and the handling of systems that cannot be measured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Extent:
     memory_calls: int
     media_s: float
     slices: int
-    """Seconds of audio through each relay, in turn."""
+    """Number of one-second measurements of each relay, in turn."""
     switches: int
 
 
@@ -32,12 +32,12 @@ QUICK: Final = Extent(3, 3, 5, 600, 3, 5, 2)
 
 
 class Trials:
-    """Writes into the book; what cannot be measured is said, and left out."""
+    """Writes results into the book; what cannot be measured is reported and left out."""
 
     def __init__(self, book: Book, extent: Extent, *, quick: bool) -> None:
         self.book, self.extent, self.quick = book, extent, quick
         self.rested: set[tuple[str, str]] = set()
-        """What need not be repeated: measure and system."""
+        """What need not be repeated, by measure and system."""
 
     def present(self, names: Sequence[str], *, secure: bool = False) -> Iterator[str]:
         for name in names:
@@ -48,7 +48,7 @@ class Trials:
 
     @contextmanager
     def trying(self, measure: str, name: str) -> Iterator[None]:
-        """A system that cannot be measured costs its own row, no other."""
+        """A system that cannot be measured loses its own row only."""
         try:
             yield
         except (AssertionError, OSError, subprocess.SubprocessError) as failure:
@@ -62,5 +62,5 @@ class Trials:
 
 
 def label(name: str) -> str:
-    """As the table calls it."""
+    """The system's name in the table."""
     return SYSTEMS[name].label

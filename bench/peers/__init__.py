@@ -1,1 +1,1 @@
-"""The middle boxes that are measured: ours and others."""
+"""The middle boxes that are measured: Screendoor and its peers."""

@@ -1,4 +1,4 @@
-"""aiosipua as a B2BUA: its server and its client in one process, joined by `aiosipua_b2bua.py`."""
+"""aiosipua as a B2BUA: its server and its client in one process, connected by `aiosipua_b2bua.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JOINED = Path(__file__).with_name("aiosipua_b2bua.py")
 
 
 class Aiosipua(Program):
-    """Ready when made."""
+    """Ready for calls once constructed."""
 
     def __init__(self, place: Place) -> None:
         command = [venv.program("python"), "-P", str(JOINED), str(place.near), str(place.far)]

@@ -1,6 +1,7 @@
-"""Run by the peers' own Python: NEAR FAR are the UDP ports where calls come in and go to.
+"""A B2BUA made with aiosipua, for UDP ports NEAR (calls in) and FAR (calls out).
 
-Nothing but aiosipua's documented calls: its transactions, dialogs and retransmissions are its own.
+Run by the peers' own Python. It uses only aiosipua's documented API: transactions, dialogs and
+retransmissions are aiosipua's own.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ HOST = "127.0.0.1"
 
 
 class B2bua:
-    """Answers as the callee does, and hangs up as either does."""
+    """Answers when the callee does, and hangs up when either side does."""
 
     def __init__(self, near: int, far: int) -> None:
         self.far = (HOST, far)
@@ -23,10 +24,10 @@ class B2bua:
         self.uas = SipUAS(transport, uac=self.uac)
         self.uas.on_invite, self.uas.on_bye = self.invited, self.ended
         self.partners: dict[str, tuple[str, Callable[[], object]]] = {}
-        """By the Call-ID of one leg, how to hang up the other."""
+        """By the Call-ID of one leg: how to hang up the other."""
 
     def invited(self, incoming: IncomingCall) -> None:
-        """A new call: ring the callee, and pass on what it says."""
+        """A new call: call the callee, and relay its answer."""
         to = f"sip:callee@{HOST}:{self.far[1]}"
         outgoing = self.uac.send_invite(incoming.caller, to, self.far, incoming.sdp_offer)
         outgoing.on_ringing = lambda _: incoming.ringing()
@@ -36,7 +37,7 @@ class B2bua:
         self.partners[outgoing.call_id] = incoming.call_id, incoming.hangup
 
     def ended(self, call: IncomingCall, bye: SipRequest) -> None:
-        """One leg has hung up: so does the other."""
+        """One leg has hung up: hang up the other."""
         if call.call_id in self.partners:
             other, hang_up = self.partners.pop(call.call_id)
             self.partners.pop(other, None)

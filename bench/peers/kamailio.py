@@ -13,9 +13,9 @@ from tests.sipp.ports import free_port
 from tests.sipp.process import installed
 
 FAST: Final = ("-x", "fm", "-X", "fm")
-"""The fast allocator for shared and private memory; what Debian's build takes by itself is slower."""
+"""The fast allocator for shared and private memory; the default of Debian's build is slower."""
 SHARED_MIB, PRIVATE_MIB = 1024, 32
-"""Pool sizes: room for every transaction of the fastest run. Only what is touched counts as memory."""
+"""Pool sizes: room for every transaction of the fastest run. Only touched pages count as memory."""
 
 SETTINGS = """\
 #!KAMAILIO
@@ -92,7 +92,7 @@ modparam("topoh", "mask_callid", 1)
 
 
 class Kamailio(Program):
-    """One UDP worker (and one for TLS), as a proxy that stays in the path; ready when made."""
+    """One UDP worker (and one for TLS), as a proxy that stays in the path; ready once constructed."""
 
     def __init__(self, place: Place, *, fast: bool, topoh: bool = False) -> None:
         secure = SECURE.format(tls=free_port(), folder=place.folder) if place.secure else ""
@@ -119,7 +119,7 @@ class Kamailio(Program):
 
 
 def version() -> str:
-    """What it says of itself; raises AssertionError if it is not installed."""
+    """Return its version; AssertionError if it is not installed."""
     said = subprocess.run(
         [installed("kamailio", "kamailio"), "-v"], capture_output=True, text=True, check=True
     )
@@ -128,5 +128,5 @@ def version() -> str:
 
 
 def speaks_tls() -> bool:
-    """Whether its TLS module is installed, which Debian has in a package of its own."""
+    """Whether its TLS module is installed, which is a separate package in Debian."""
     return any(Path("/usr/lib").glob("*/kamailio/modules/tls.so"))

@@ -1,4 +1,4 @@
-"""rtpengine in userspace (no kernel table), told of calls over its ng protocol: bencode over UDP."""
+"""rtpengine in userspace (no kernel table), controlled by its ng protocol: bencode over UDP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Value = str | int | bytes | list["Value"] | dict[str, "Value"]
 
 
 class Rtpengine(Program):
-    """The daemon; ready when made. `place.near` is where it takes commands."""
+    """The daemon, ready once constructed; it takes commands at `place.near`."""
 
     def __init__(self, place: Place) -> None:
         command = [installed("rtpengine", "rtpengine-daemon"), "--foreground", "--log-stderr"]
@@ -37,11 +37,11 @@ class Rtpengine(Program):
         self.listens("udp", place.near)
 
     def offer(self, call: int, sdp: str, **more: Value) -> str:
-        """The caller's offer, as the callee shall see it."""
+        """Send the caller's offer; returns it as rewritten for the callee."""
         return self._told("offer", call, {"from-tag": "caller", "sdp": sdp, **more})
 
     def answer(self, call: int, sdp: str, **more: Value) -> str:
-        """The callee's answer, as the caller shall see it."""
+        """Send the callee's answer; returns it as rewritten for the caller."""
         return self._told("answer", call, {"from-tag": "caller", "to-tag": "callee", "sdp": sdp, **more})
 
     def _told(self, command: str, call: int, more: dict[str, Value]) -> str:
@@ -57,7 +57,7 @@ class Rtpengine(Program):
 
 
 def version() -> str:
-    """What it says of itself; raises AssertionError if it is not installed."""
+    """Return its version; AssertionError if it is not installed."""
     command = [installed("rtpengine", "rtpengine-daemon"), "--version"]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"(\d+\.\d+\.\d+)", said.stdout + said.stderr)
@@ -65,7 +65,7 @@ def version() -> str:
 
 
 def bencode(value: Value) -> bytes:
-    """As BitTorrent writes it."""
+    """Encode a value as bencode (BEP 3)."""
     match value:
         case int():
             return b"i%de" % value
@@ -80,7 +80,7 @@ def bencode(value: Value) -> bytes:
 
 
 def bdecode(text: bytes, at: int = 0) -> tuple[Value, int]:
-    """A value, and where the next one begins."""
+    """Decode the value at this offset; returns it and the offset of the next."""
     kind = text[at : at + 1]
     if kind == b"i":
         end = text.index(b"e", at)

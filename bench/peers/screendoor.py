@@ -1,4 +1,4 @@
-"""Ourselves, as shipped: policy, records, metrics, and the log at INFO in a file."""
+"""Screendoor with default settings: policy, records, metrics, and the log at INFO in a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUN: Final = (sys.executable, "-c", "from proxy.cli import main; main()")
 START_S = 20.0
 MEDIA: Final = range(33000, 64000)
 PORTS_OF_A_CALL: Final = 4
-"""RTP and RTCP of either leg."""
+"""RTP and RTCP of both legs."""
 
 SETTINGS = """\
 records = "{folder}/calls.jsonl"
@@ -102,10 +102,10 @@ ca = "{folder}/ca.pem"
 
 
 class Screendoor(Program):
-    """``screendoor run`` with one number whose plan is `Ring`; ready when made."""
+    """``screendoor run`` with one number that rings at once; ready once constructed."""
 
     def __init__(self, place: Place, *, run: Sequence[str] = RUN, mode: str = "auto") -> None:
-        """`run` starts it otherwise, as under a profiler; `mode` of its media, if not what ships."""
+        """`run` starts it another way, such as under a profiler; `mode` is another media mode."""
         self._http = free_port()
         probed = SECURE_AUDIO if place.srtp else PROBED if place.probe else ""
         text = SETTINGS + probed + (TRUSTING if place.secure else "")
@@ -125,7 +125,7 @@ class Screendoor(Program):
 
     @property
     def kernel_streams(self) -> int:
-        """How many streams the kernel forwards for it now."""
+        """The number of streams that the kernel currently forwards."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self._http}/metrics", timeout=5) as answer:
             said = answer.read().decode()
         found = re.search(r"^screendoor_kernel_streams (\S+)$", said, re.MULTILINE)
@@ -140,7 +140,7 @@ class Screendoor(Program):
 
 
 def _media(calls: int) -> str:
-    """Room for so many calls, anywhere: two of us on one machine should not meet."""
+    """A port range for that many calls, at a random place so that two Screendoors do not collide."""
     size = min(calls * PORTS_OF_A_CALL, len(MEDIA))
     first = random.randrange(MEDIA.start, MEDIA.stop - size + 1, 2)
     return f"{first}-{first + size - 1}"

@@ -8,7 +8,7 @@ from bench.process import Program
 
 
 class Sippy(Program):
-    """Its log goes nowhere, which is to its advantage; ready when made."""
+    """Its logging is off, which is to its advantage; ready once constructed."""
 
     def __init__(self, place: Place) -> None:
         command = [venv.program("b2bua_simple"), "-f", "-l", "127.0.0.1", "-p", str(place.near)]

@@ -1,4 +1,4 @@
-"""The environment of the Python peers: apart from ours, so that neither sees the other's packages."""
+"""The virtual environment of the Python peers, separate from ours."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ HERE = Path(os.environ.get("BENCH_VENV", ROOT / ".venv-bench")).absolute()
 
 
 def program(name: str) -> str:
-    """The path of a program in it; raises AssertionError if it is not there."""
+    """Return the path of a program in it; AssertionError if it does not exist."""
     path = HERE / "bin" / name
     assert path.exists(), f"{path} is not there: `make bench` installs it"
     return str(path)
 
 
 def version(package: str) -> str:
-    """The version of a package in it; raises AssertionError if it is not there."""
+    """Return the version of a package in it; AssertionError if it is not installed."""
     for found in HERE.glob(f"lib/python*/site-packages/{package}-*.dist-info"):
         return found.name.removesuffix(".dist-info").rpartition("-")[2]
     raise AssertionError(f"{package} is not in {HERE}: `make bench` installs it")
