@@ -52,7 +52,7 @@ from proxy.transport.persistent import Standing
 from proxy.transport.resolver import Resolver
 from proxy.ua.core import UserAgentCore
 from proxy.ua.ids import RandomIds
-from proxy.ua.shutdown import farewell
+from proxy.ua.shutdown import finish_signalling
 from proxy.voices import Voices
 from proxy.web import HttpServer, build_app
 from screening.settings import SIP_AGENT
@@ -160,7 +160,7 @@ class App:
         only while we are registered and the NAT binding is kept open.
         """
         await self.registry.drain(limit_s)
-        await farewell(self.core)
+        await finish_signalling(self.core)
         await self._unregister()
         self._drained = True
 
@@ -263,7 +263,7 @@ class App:
             recording_dir=settings.screening.recording_dir,
             speech=self.voices,
             phones=self.registrar.reachable,
-            arrivals=self.registrar.arrivals,
+            new_contacts=self.registrar.new_contacts,
             down=self.probes.down,
             media_watch=MediaWatchSettings(
                 settings.media.inactivity_s, settings.limits.call_limit_s, self._rounds

@@ -38,7 +38,7 @@ from proxy.sip.message import Request, parse_message
 from proxy.transport.devcert import make_authority, write_certificates
 from proxy.transport.flow import Flow, ListenOn, Target, TransportFailed
 from proxy.transport.network import SocketNetwork
-from proxy.ua.transactions import Unheard
+from proxy.ua.transactions import NullUser
 from screening.contract import Caller, Ring
 from screening.memory.schema import calls, lines
 from tests.kit import messages
@@ -372,7 +372,7 @@ async def test_a_house_that_stops_says_its_bye_again_where_that_was_lost(tmp_pat
         async with App(settings(tmp_path)) as app:
             hearing = asyncio.ensure_future(hears())
             flow = await app.network.connect(Target("udp", peer.getsockname(), "127.0.0.1"))
-            app.core.launch(messages.bye(messages.invite(), to_tag="x"), flow, Unheard())
+            app.core.launch(messages.bye(messages.invite(), to_tag="x"), flow, NullUser())
         assert hearing.done()
         await hearing
 

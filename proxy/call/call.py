@@ -44,7 +44,7 @@ from proxy.media.interface import MediaSession
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request
 from proxy.transport.flow import TransportFailed
-from proxy.ua.errors import LegEnded, OfferRefused, bare
+from proxy.ua.errors import LegEnded, OfferRefused, without_traceback
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import ServerTransaction
@@ -288,7 +288,7 @@ class Call:
             except NOT_TAKEN as problem:
                 if reception.caller.ended.done():
                     raise
-                failure = bare(problem)
+                failure = without_traceback(problem)
             else:
                 return phone
             self._legs.end_after(agent or reception.caller)

@@ -19,9 +19,9 @@ from proxy.media.sdes import SrtpPolicy
 from proxy.media.speech import RecordedPrompts, Speech
 from proxy.sip.digest import DigestClient
 from proxy.transport.flow import Flow
-from proxy.ua.contact_tracking import Phones, nobody
+from proxy.ua.contact_tracking import BindingLookup, no_bindings
 from proxy.ua.core import UserAgentCore
-from proxy.ua.new_contacts import Arrivals
+from proxy.ua.new_contacts import NewContacts
 from screening.contract import Screener
 
 
@@ -41,9 +41,9 @@ class CallContext:
     destination_caps: DestinationCaps = field(
         default_factory=lambda: DestinationCaps(lambda: asyncio.get_running_loop().time())
     )
-    phones: Phones = nobody
+    phones: BindingLookup = no_bindings
     """The contacts of a registered phone, by its name."""
-    arrivals: Arrivals = field(default_factory=Arrivals)
+    new_contacts: NewContacts = field(default_factory=NewContacts)
     """Notifies of phones that register while a call rings."""
     down: Callable[[str], bool] = lambda name: False
     """Whether a peer (`agent:NAME` or `trunk:NAME`) fails its probes."""

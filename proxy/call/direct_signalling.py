@@ -12,7 +12,7 @@ from proxy.call.legs import Legs
 from proxy.media.direct import DirectSession
 from proxy.media.direct_offers import Answer, Move, Offer, Refuse
 from proxy.sip.errors import SipError
-from proxy.ua.errors import OfferRefused, bare
+from proxy.ua.errors import OfferRefused, without_traceback
 from proxy.ua.info import send_key
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
@@ -141,4 +141,4 @@ class DirectSignalling:
 
     def _failed(self, refusal: SipError) -> None:
         """Keep the failure for `settled` to raise."""
-        self._failure = bare(refusal)
+        self._failure = without_traceback(refusal)

@@ -64,7 +64,7 @@ class Introduction:
         if self._refusals.of_late(trunk):
             return self._made(place, IdentityProfile.TRUNK_DID)
         return self._made(place, profile)._replace(
-            otherwise=lambda refusal: self._as_ourselves(place, trunk, refusal)
+            alternative=lambda refusal: self._as_ourselves(place, trunk, refusal)
         )
 
     def _made(self, place: Destination, profile: IdentityProfile) -> Outgoing:
@@ -89,7 +89,7 @@ class Introduction:
             f"called again as {IdentityProfile.TRUNK_DID.value}, and so for an hour",
         )
         return self._made(place, IdentityProfile.TRUNK_DID)._replace(
-            otherwise=lambda again: self._in_vain(trunk, again)
+            alternative=lambda again: self._in_vain(trunk, again)
         )
 
     def _in_vain(self, trunk: Trunk, refusal: Response) -> None:

@@ -16,7 +16,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.core import UserAgentCore
 from proxy.ua.driver import Message
-from proxy.ua.target_health import place
+from proxy.ua.target_health import target_label
 
 log = structlog.get_logger("screendoor")
 
@@ -80,7 +80,7 @@ class Probes:
         for peer in self._peers:
             for target, state in peer.states.items():
                 if state.up is not None:
-                    yield peer.name, place(target), state.up
+                    yield peer.name, target_label(target), state.up
 
 
 class _Probe:
@@ -162,9 +162,9 @@ class _Probe:
 
     def _answered(self, target: Target, state: _State) -> None:
         if state.up is not True:
-            log.info("target up", peer=self.name, target=place(target))
+            log.info("target up", peer=self.name, target=target_label(target))
         state.up, state.failures, state.by = True, 0, None
-        self._core.reachability.answered(target)
+        self._core.target_health.answered(target)
 
     def _silent(self, target: Target, state: _State) -> None:
         """No answer. From a target that has never answered that means little: many ignore OPTIONS."""
@@ -178,15 +178,15 @@ class _Probe:
             log.warning(
                 "target has never answered OPTIONS: its silence says nothing (probe_s = 0 ends this)",
                 peer=self.name,
-                target=place(target),
+                target=target_label(target),
             )
 
     def _failed(self, target: Target, state: _State, why: str) -> None:
         state.failures += 1
         if state.failures >= FAILURES and state.up is not False:
             state.up = False
-            self._core.reachability.down(target)
-            log.warning("target down", peer=self.name, target=place(target), why=why)
+            self._core.target_health.down(target)
+            log.warning("target down", peer=self.name, target=target_label(target), why=why)
 
     def _options(self) -> Request:
         uri, ids = self._probed.uri, self._core.ids

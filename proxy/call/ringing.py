@@ -15,8 +15,8 @@ from proxy.call.routing import Destination, Number
 from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
 from proxy.transport.flow import TransportFailed
-from proxy.ua.bindings import MAX_CONTACTS, Binding, one_of_each
-from proxy.ua.contact_tracking import Whereabouts
+from proxy.ua.bindings import MAX_CONTACTS, Binding, newest_per_device
+from proxy.ua.contact_tracking import ContactTracker
 from proxy.ua.errors import TransactionTimeout
 from proxy.ua.leg import Leg
 from proxy.ua.outgoing_invite import Outgoing
@@ -60,7 +60,7 @@ class Ringing:
         self._introduction, self._queue, self._whisper = introduction, queue, whisper
         self._place: dict[Leg, Destination] = {}
         """The destination that each leg calls; removed once the leg has failed."""
-        self._rung: dict[Leg, Whereabouts] = {}
+        self._rung: dict[Leg, ContactTracker] = {}
         """The contacts of registered phones that are ringing or have declined."""
         self._charged: set[Destination] = set()
         self._begun = 0
@@ -115,14 +115,14 @@ class Ringing:
         outgoing = self._introduction.to_phone(place)
         if not contacts:
             return (outgoing,)
-        return tuple(self._at(each, contacts, place, outgoing) for each in one_of_each(contacts))
+        return tuple(self._at(each, contacts, place, outgoing) for each in newest_per_device(contacts))
 
     def _at(
         self, contact: Binding, contacts: Sequence[Binding], place: Destination, outgoing: Outgoing
     ) -> Outgoing:
         """The INVITE to one of the contacts that a phone has at present."""
-        whereabouts = Whereabouts(self._context.phones, place.phone or "", contact, contacts)
-        return outgoing._replace(uri=contact.uri, flow=contact.flow, anew=whereabouts)
+        tracker = ContactTracker(self._context.phones, place.phone or "", contact, contacts)
+        return outgoing._replace(uri=contact.uri, flow=contact.flow, current_flow=tracker)
 
     def _charge(self, place: Destination) -> None:
         """Count one call to the destination, however many contacts it has; TransportFailed over its cap."""
@@ -135,8 +135,8 @@ class Ringing:
         name = f"phone {self._begun}" if self._begun > 1 else "phone"
         leg = self._legs.begin(name, outgoing.uri, place.secured_by)
         self._place[leg] = place
-        if isinstance(outgoing.anew, Whereabouts):
-            self._rung[leg] = outgoing.anew
+        if isinstance(outgoing.current_flow, ContactTracker):
+            self._rung[leg] = outgoing.current_flow
         return leg
 
     async def _first(self, invites: Iterable[Invite], phones: Mapping[str, Destination]) -> Leg:
@@ -144,7 +144,7 @@ class Ringing:
         race = Race(self._note, self._dismiss)
         for leg, outgoing in invites:
             race.enter(leg, self._attempt(leg, outgoing))
-        with self._context.arrivals.told(phones, partial(self._arrived, race, phones, self._begun)):
+        with self._context.new_contacts.watching(phones, partial(self._arrived, race, phones, self._begun)):
             return await race.won()
 
     def _arrived(self, race: Race, phones: Mapping[str, Destination], first: int, name: str) -> None:
@@ -153,10 +153,10 @@ class Ringing:
         A device that rings already, or has declined, is not called again, wherever it registers from.
         """
         called = {leg: where for leg, where in self._rung.items() if where.name == name}
-        flows = [leg.seek() for leg in called]  # legs whose device has moved follow it
+        flows = [leg.follow_phone() for leg in called]  # legs whose device has moved follow it
         place, contacts = phones[name], self._context.phones(name)
-        for contact in one_of_each(contacts):
-            known = contact.flow in flows or any(each.is_of(contact) for each in called.values())
+        for contact in newest_per_device(contacts):
+            known = contact.flow in flows or any(each.matches(contact) for each in called.values())
             if not known and race.open and self._left_s > 0 and self._begun - first < MAX_CONTACTS:
                 try:
                     self._charge(place)

@@ -11,7 +11,7 @@ from proxy.sip.dialog import Dialog
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow
-from proxy.ua.route import on_course, proven, reach
+from proxy.ua.route import leads_to_next_hop, reach, verified_name
 
 if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
@@ -39,7 +39,7 @@ class Acknowledgement:
         kept: bool = False,
         held: bool = False,
     ) -> None:
-        """`sent` is called once, with the flow that leads to the dialog's next hop; see `on_course`."""
+        """`sent` is called once, with the flow to the dialog's next hop; see `leads_to_next_hop`."""
         self._core, self._flow, self._profile = core, flow, profile
         self._told: Callable[[Flow], None] | None = sent
         self._kept = kept
@@ -60,7 +60,7 @@ class Acknowledgement:
     def send(self) -> None:
         if self.held:
             return
-        if on_course(self._flow, self._next_hop, kept=self._kept):
+        if leads_to_next_hop(self._flow, self._next_hop, kept=self._kept):
             self._send()
         elif not self._reaching:
             self._reaching = True
@@ -74,8 +74,8 @@ class Acknowledgement:
                 self._next_hop,
                 self._flow.transport,
                 profile=self._profile,
-                peer=proven(self._flow),
-                rather=self._flow.remote,
+                peer=verified_name(self._flow),
+                prefer=self._flow.remote,
             )
         except SipError as error:
             log.debug("ack leaves its way", next_hop=self._next_hop, reason=str(error))

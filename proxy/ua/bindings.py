@@ -42,7 +42,7 @@ class Binding:
     cseq: int
     expires_at: float
     """Loop time."""
-    said_at: float = 0.0
+    registered_at: float = 0.0
     """Loop time of the REGISTER that made it."""
 
     @property
@@ -64,13 +64,13 @@ class Binding:
         except ValueError:
             return 1.0
 
-    def shown(self, now: float) -> str:
+    def contact_value(self, now: float) -> str:
         """The Contact value in a 200 (§10.3 step 8)."""
         kept = tuple(item for item in self.contact.params if item[0] in ("q", "+sip.instance", "reg-id"))
         left = Params((*kept, ("expires", str(max(round(self.expires_at - now), 0)))))
         return str(NameAddr(None, self.contact.uri, left, self.contact.raw_uri))
 
-    def said_in(self, request: Request) -> bool:
+    def made_by(self, request: Request) -> bool:
         """Whether this REGISTER made it. Its contacts take precedence over older ones."""
         return (self.call_id, self.cseq) == (request.call_id, request.cseq.number)
 
@@ -79,22 +79,22 @@ class Binding:
             return self.outbound == other.outbound
         return self.contact.uri.matches(other.contact.uri)
 
-    def of_one_phone(self, other: Binding) -> bool:
+    def same_device(self, other: Binding) -> bool:
         """Whether both certainly belong to one device; a Call-ID lasts until it restarts (RFC 3261 §10.2)."""
         instance = self.contact.params.get("+sip.instance")
         same = instance is not None and instance == other.contact.params.get("+sip.instance")
         return same or self.call_id == other.call_id or self.replaces(other)
 
-    def left_for(self, other: Binding) -> bool:
+    def superseded_by(self, other: Binding) -> bool:
         """Whether the same device registered the other one later; contacts of one REGISTER all stand."""
-        return self.said_at < other.said_at and self.of_one_phone(other)
+        return self.registered_at < other.registered_at and self.same_device(other)
 
 
-def one_of_each(bindings: Sequence[Binding]) -> Sequence[Binding]:
+def newest_per_device(bindings: Sequence[Binding]) -> Sequence[Binding]:
     """The newest bindings of each device: it must ring once, not at every contact it left (RFC 5626 §7)."""
     if len(bindings) < 2:
         return bindings
-    return [each for each in bindings if not any(each.left_for(other) for other in bindings)]
+    return [each for each in bindings if not any(each.superseded_by(other) for other in bindings)]
 
 
 def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: float) -> list[Binding]:
@@ -116,7 +116,7 @@ def updated(bindings: Iterable[Binding], request: Request, flow: Flow, now: floa
         bindings = [each for each in bindings if not wanted.replaces(each)]
         if wanted.expires_at > now:
             bindings.append(wanted)
-    bindings.sort(key=lambda each: (each.said_in(request), each.expires_at))
+    bindings.sort(key=lambda each: (each.made_by(request), each.expires_at))
     return bindings[-MAX_CONTACTS:]
 
 

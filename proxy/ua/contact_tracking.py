@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from proxy.transport.flow import Flow
-from proxy.ua.bindings import Binding, one_of_each
+from proxy.ua.bindings import Binding, newest_per_device
 
-Phones = Callable[[str], Sequence[Binding]]
+BindingLookup = Callable[[str], Sequence[Binding]]
 """Returns the live bindings of a phone, by its name."""
 
 
-def nobody(name: str) -> Sequence[Binding]:
-    """The `Phones` of a core without configured phones."""
+def no_bindings(name: str) -> Sequence[Binding]:
+    """The `BindingLookup` of a core without configured phones."""
     return ()
 
 
-class Whereabouts:
+class ContactTracker:
     """Finds the device that was called at one contact, among contacts that may belong to other devices."""
 
     __slots__ = ("_contact", "_others", "_phones", "_registered", "name")
 
-    def __init__(self, phones: Phones, name: str, contact: Binding, all_contacts: Sequence[Binding]) -> None:
+    def __init__(
+        self, phones: BindingLookup, name: str, contact: Binding, all_contacts: Sequence[Binding]
+    ) -> None:
         """`all_contacts`: the contacts of the phone when it was called."""
         self._phones, self.name, self._contact = phones, name, contact
-        self._others = tuple(each for each in all_contacts if not each.of_one_phone(contact))
+        self._others = tuple(each for each in all_contacts if not each.same_device(contact))
         self._registered = contact.flow
 
     def __call__(self, flow: Flow) -> Flow | None:
@@ -39,16 +41,16 @@ class Whereabouts:
         self._registered = found[0].flow
         return self._registered
 
-    def is_of(self, contact: Binding) -> bool:
+    def matches(self, contact: Binding) -> bool:
         """Whether this contact certainly belongs to the device that was called."""
-        return contact.of_one_phone(self._contact)
+        return contact.same_device(self._contact)
 
     def _found(self, *, closed: bool) -> Sequence[Binding]:
         """Its bindings now: its own latest, or else those that belong to no other known device."""
         living = self._phones(self.name)
-        if own := one_of_each([each for each in living if self.is_of(each)]):
+        if own := newest_per_device([each for each in living if self.matches(each)]):
             return [each for each in own if each.replaces(self._contact)] or own
         return [each for each in living if closed and not self._is_another(each)]
 
     def _is_another(self, binding: Binding) -> bool:
-        return any(binding.of_one_phone(each) for each in self._others)
+        return any(binding.same_device(each) for each in self._others)

@@ -25,15 +25,15 @@ from proxy.ua.driver import Message, TransactionUser
 from proxy.ua.ended_dialogs import EndedDialogs
 from proxy.ua.gate import Gate
 from proxy.ua.ids import Ids
-from proxy.ua.in_dialog_client import InDialog
-from proxy.ua.inbound import read
-from proxy.ua.latch import Turn
-from proxy.ua.loop_detection import calls_for_help, came_back
+from proxy.ua.in_dialog_client import DialogOwner
+from proxy.ua.inbound import routing_keys
+from proxy.ua.latch import MessageTurn
+from proxy.ua.loop_detection import is_emergency, is_loop
 from proxy.ua.merged_requests import MergedRequests
 from proxy.ua.request_checks import refusal
 from proxy.ua.response_route import add_source
 from proxy.ua.route import DEFAULT_PORTS
-from proxy.ua.target_health import Reachability
+from proxy.ua.target_health import TargetHealth
 from proxy.ua.timer_queue import TimerQueue
 from proxy.ua.tombstones import AcceptedByUs
 from proxy.ua.transaction_table import TransactionTable
@@ -62,8 +62,8 @@ class UserAgentCore:
         """`overload_wait_s`: overload control for new calls; see `AdmissionControl`."""
         self.network, self.ids, self.advertised = network, ids, advertised
         self.timers = timers or Timers()
-        self.timer_queue, self.turn = TimerQueue(), Turn()
-        self.reachability = Reachability()
+        self.timer_queue, self.turn = TimerQueue(), MessageTurn()
+        self.target_health = TargetHealth()
         self.traces: list[Trace] = []
         self.authenticated_peers = AuthenticatedPeers()
         """Peers that prove who they are, by digest or registration, instead of by their address."""
@@ -78,7 +78,7 @@ class UserAgentCore:
             self.timer_queue, self._merged_requests.forget
         )
         self._admission = AdmissionControl(self.servers, self.authenticated_peers, overload_wait_s, ids)
-        self._dialogs: dict[DialogId, InDialog] = {}
+        self._dialogs: dict[DialogId, DialogOwner] = {}
         self._ended_dialogs = EndedDialogs()
         self._proven: set[Flow] = set()
         """Connections from unknown addresses whose peer has shown that it knows the tags of a dialog."""
@@ -107,15 +107,15 @@ class UserAgentCore:
         if self._closed:
             return
         turn = self.turn
-        within, turn.taking = turn.taking, True
+        within, turn.handling = turn.handling, True
         try:
             self._received(flow, data)
         except Exception:
             log.exception("message not handled", source=flow.remote[0])
         if not within:
-            if turn.woken:
-                turn.go_on()
-            turn.taking = False
+            if turn.pending:
+                turn.run_pending()
+            turn.handling = False
 
     def _received(self, flow: Flow, data: bytes) -> None:
         """Parse and dispatch one message; drop it if malformed or unwanted (RFC 3261 §16.3, §18.3)."""
@@ -126,7 +126,7 @@ class UserAgentCore:
             return
         try:
             message = parse_message(data)
-            key, dialog = read(message)
+            key, dialog = routing_keys(message)
         except ParseError as error:
             self._gate.malformed(flow, error)
             if ours:
@@ -215,7 +215,7 @@ class UserAgentCore:
         transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
         return f"<sip:{user}@{self.advertised.towards(flow, registrar=registrar)}{transport}>"
 
-    def enter(self, dialog: DialogId, leg: InDialog) -> None:
+    def enter(self, dialog: DialogId, leg: DialogOwner) -> None:
         self._dialogs[dialog] = leg
 
     def leave(self, dialog: DialogId) -> None:
@@ -309,7 +309,7 @@ class UserAgentCore:
         with suppress(TransportFailed):
             self.emit(flow, response)
 
-    def _take(self, transaction: ServerTransaction, leg: InDialog | None) -> None:
+    def _take(self, transaction: ServerTransaction, leg: DialogOwner | None) -> None:
         request = transaction.request
         if request.method == "CANCEL":
             self._cancel(transaction)
@@ -328,7 +328,7 @@ class UserAgentCore:
         """Handle a request outside any dialog."""
         request, target = transaction.request, transaction.request.target
         self.advertised.learn(request, transaction.flow)
-        if target.scheme not in ("sip", "sips", "tel") and not calls_for_help(request):
+        if target.scheme not in ("sip", "sips", "tel") and not is_emergency(request):
             transaction.reply(416)
         elif target.headers:
             transaction.reply(400)  # §19.1.5: a Request-URI must not contain headers
@@ -336,7 +336,7 @@ class UserAgentCore:
             transaction.reply(483)  # an OPTIONS is addressed to us and not forwarded anyway (§11)
         elif self.authenticated_peers.handles(transaction):
             return
-        elif came_back(request, self.advertised.host, self.advertised.ports):
+        elif is_loop(request, self.advertised.host, self.advertised.ports):
             transaction.reply(482)  # §16.3: our own request, looped back
         elif not self._merged_requests.is_first(transaction.key, request):
             transaction.reply(482)  # §8.2.2.2: the same request arrived over two paths

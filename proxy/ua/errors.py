@@ -65,7 +65,7 @@ class LimitReached(SipError):
         self.status = 408
 
 
-def bare(error: SipError) -> SipError:
+def without_traceback(error: SipError) -> SipError:
     """Return the error without traceback and context, which would keep the frames there alive."""
     error.__context__ = None
     return error.with_traceback(None)

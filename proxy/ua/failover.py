@@ -13,7 +13,7 @@ from proxy.sip.values import retry_after
 from proxy.transport.flow import Flow, Target, TransportFailed
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
-from proxy.ua.forks import MAX_FORKS, Forks, nobody
+from proxy.ua.forks import MAX_FORKS, Forks, no_op
 from proxy.ua.reason import EndReason
 from proxy.ua.timer_queue import Timer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
     from proxy.ua.leg import Leg
 
-TRY_S = 4.0
+TARGET_TIMEOUT_S = 4.0
 """Seconds without any response, even 100, before the next target is tried.
 
 The last target has all of Timer B. RFC 3263 §4.3 would wait that long for each: 32 s of silence, after which
@@ -33,7 +33,7 @@ Acked = tuple[str | None, Acknowledgement]
 """The To tag of a 2xx, and its ACK."""
 
 
-class Course:
+class Failover:
     """The targets of one URI, healthy ones first; each is tried once.
 
     The last one is tried a second time if it was reached over an existing connection that broke before any
@@ -41,16 +41,17 @@ class Course:
     """
 
     __slots__ = (
-        "_again", "_core", "_flow", "_heard", "_profile", "_sent", "_target", "_timer", "_uri", "_waiting",
+        "_core", "_flow", "_heard", "_may_retry", "_profile", "_sent", "_target", "_timer", "_untried",
+        "_uri",
     )  # fmt: skip
 
     def __init__(self, core: UserAgentCore, uri: str, profile: str = "") -> None:
         """`profile`: name of the TLS profile to use."""
         self._core, self._uri, self._profile = core, uri, profile
-        self._waiting: list[Target] | None = None
+        self._untried: list[Target] | None = None
         """Targets not yet tried; None before the URI is resolved."""
         self._target: Target | None = None
-        self._again = False
+        self._may_retry = False
         """Whether the current target may be tried a second time."""
         self._timer: Timer | None = None
         self._flow: Flow | None = None
@@ -60,25 +61,25 @@ class Course:
         """When the INVITE was sent; `_heard` is how many messages the flow had brought before that."""
 
     @property
-    def more(self) -> bool:
+    def has_more(self) -> bool:
         """True while there is a target that has not been tried."""
-        return bool(self._waiting)
+        return bool(self._untried)
 
-    async def next(self) -> Flow:
+    async def connect_next(self) -> Flow:
         """Connect to the next reachable target, return its flow; raises TransportFailed if there is none."""
-        core, waiting = self._core, self._waiting
-        if waiting is None:
+        core, untried = self._core, self._untried
+        if untried is None:
             uri = Uri.parse(self._uri)
             if not uri.host:
                 raise TransportFailed(f"a {uri.scheme} URI leads to no host")
             targets = await core.network.resolve(uri, self._profile)
-            waiting = self._waiting = core.reachability.order(targets, core.timer_queue.now())
+            untried = self._untried = core.target_health.order(targets, core.timer_queue.now())
         error: TransportFailed | None = None
-        while waiting:
-            before, self._target = self._target, waiting.pop(0)
+        while untried:
+            before, self._target = self._target, untried.pop(0)
             try:
                 flow = await core.network.connect(self._target)
-                self._again = flow.reliable and flow.heard > 0 and self._target is not before
+                self._may_retry = flow.reliable and flow.heard > 0 and self._target is not before
                 self._flow, self._heard, self._sent = flow, flow.heard, core.timer_queue.now()
                 return flow
             except TransportFailed as failure:
@@ -86,34 +87,34 @@ class Course:
                 self.failed(failure)
         raise error or TransportFailed(f"{Uri.parse(self._uri).host}: no address")
 
-    def sending(self, unheard: Callable[[], None]) -> None:
-        """The INVITE is about to be sent and there are `more`: call `unheard` if no response comes."""
+    def start_timer(self, on_timeout: Callable[[], None]) -> None:
+        """The INVITE is about to be sent and there are `has_more`: call `on_timeout` if no response comes."""
         timer_queue = self._core.timer_queue
-        self._timer = timer_queue.at(timer_queue.now() + TRY_S, unheard)
+        self._timer = timer_queue.at(timer_queue.now() + TARGET_TIMEOUT_S, on_timeout)
 
-    def heard(self, status: int) -> None:
+    def responded(self, status: int) -> None:
         """The target has responded: stop its timer, and mark it healthy if the status shows that it is."""
-        self._again = False
+        self._may_retry = False
         if self._timer is not None:
-            self.rest()
+            self.stop_timer()
         if status not in (100, 503) and self._target is not None:  # a 100 may precede a 503
-            self._core.reachability.answered(self._target)
+            self._core.target_health.answered(self._target)
 
     def failed(self, error: SipError | str) -> None:
         """The target could not be reached, or did not respond."""
-        self.rest()
+        self.stop_timer()
         if self._target is not None:
-            self._core.reachability.failed(self._target, str(error), self._core.timer_queue.now())
+            self._core.target_health.failed(self._target, str(error), self._core.timer_queue.now())
 
-    def broke(self, error: SipError) -> None:
+    def failed_silently(self, error: SipError) -> None:
         """The INVITE failed without a response: its connection is gone, or it timed out."""
         gone = isinstance(error, TransportFailed)
-        if not (self._again and gone) or self._waiting or self._target is None:
+        if not (self._may_retry and gone) or self._untried or self._target is None:
             return self.failed(error)
-        self.rest()
-        self._waiting = [self._target]
+        self.stop_timer()
+        self._untried = [self._target]
 
-    def unanswered(self) -> None:
+    def close_if_silent(self) -> None:
         """The call was not answered in time: close a connection that has brought nothing since the INVITE.
 
         The peer's process may hang, or wait for the rest of a message, while its kernel acknowledges all that
@@ -122,7 +123,7 @@ class Course:
         flow = self._flow
         if flow is None or not flow.reliable or flow.heard != self._heard:
             return
-        if (silent_s := self._core.timer_queue.now() - self._sent) >= TRY_S:
+        if (silent_s := self._core.timer_queue.now() - self._sent) >= TARGET_TIMEOUT_S:
             self._flow, why = None, f"nothing came by the connection for {silent_s:.0f} s"
             self.failed(why)
             flow.fail(TransportFailed(why))
@@ -133,18 +134,18 @@ class Course:
             return
         seconds = retry_after(response.headers.get("Retry-After"))
         if seconds:
-            self._core.reachability.hold(self._target, seconds, self._core.timer_queue.now())
+            self._core.target_health.hold(self._target, seconds, self._core.timer_queue.now())
         else:
             self.failed("503 Service Unavailable")
 
-    def rest(self) -> None:
+    def stop_timer(self) -> None:
         """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
 
-class Forsaken:
+class Late2xxUser:
     """The transaction user that stays behind for late 2xx responses to an INVITE (RFC 6026 §7.2).
 
     A 2xx that makes a new dialog gets an ACK and a BYE; a retransmission of one seen before gets its ACK
@@ -179,7 +180,7 @@ class Forsaken:
 
     def _acknowledgement(self, response: Response) -> Acknowledgement:
         leg, invite, reason = self._leg, self._essence.invite, self._reason
-        forks = self._forks = self._forks or Forks(leg, nobody)
+        forks = self._forks = self._forks or Forks(leg, no_op)
         dialog = dialog_of(forks, invite, response)
         return Acknowledgement(
             leg.core,

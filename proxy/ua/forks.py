@@ -71,30 +71,30 @@ class Fork:
         self._forks.close()
 
 
-_NOBODYS: frozenset[str] = frozenset()
+_NO_TAGS: frozenset[str] = frozenset()
 
 
-def nobody() -> None:
+def no_op() -> None:
     """Does nothing: the callback where nobody needs to know."""
 
 
 class Forks:
     """The forked dialogs of one INVITE, by To tag."""
 
-    __slots__ = ("_declined", "_forks", "_leg", "_timer", "over")
+    __slots__ = ("_declined", "_forks", "_leg", "_timer", "hung_up_tags")
 
     def __init__(self, leg: Leg, declined: Callable[[], None]) -> None:
         """`declined` is called when the only fork hangs up before it answers."""
         self._leg, self._declined = leg, declined
         self._forks: dict[str, Fork] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.over = _NOBODYS
+        self.hung_up_tags = _NO_TAGS
         """To tags of forks that sent BYE before they answered (RFC 5407 App. A)."""
 
     def provisional(self, invite: Request, response: Response) -> Dialog | None:
         """The early dialog of a 101-199, made by the first with its To tag (§12.1.2); None without one."""
         tag = response.to_tag
-        if not tag or tag in self.over:
+        if not tag or tag in self.hung_up_tags:
             return None
         if (fork := self._forks.get(tag)) is not None:
             return fork.dialog
@@ -118,30 +118,30 @@ class Forks:
             fork.dialog.confirm(response)
             return fork.dialog
         dialog = Dialog.as_uac(invite, response)
-        if tag not in self.over:
+        if tag not in self.hung_up_tags:
             self._enter(tag, dialog)
         return dialog
 
-    def taken(self, dialog: Dialog) -> list[ServerTransaction]:
+    def take_over(self, dialog: Dialog) -> list[ServerTransaction]:
         """The leg takes over this dialog; returns the requests held until then."""
         fork = self._forks.pop(dialog.id.remote_tag, None)
         if not self._forks:
             self._forks = {}  # an emptied dict keeps its memory, and most are never used again
         return fork.held if fork else []
 
-    def decided(self) -> None:
+    def settle(self) -> None:
         """The INVITE is answered or has failed: `declined` is not called any more."""
-        self._declined = nobody
+        self._declined = no_op
 
     @property
-    def none(self) -> bool:
+    def is_empty(self) -> bool:
         """True if no fork is known."""
-        return not self._forks and not self.over
+        return not self._forks and not self.hung_up_tags
 
     def hang_up(self, dialog: Dialog, reason: EndReason, flow: Flow | None = None) -> None:
         """Send BYE in an unwanted dialog; the peer's requests are still answered until it is done."""
         tag = dialog.id.remote_tag
-        if tag in self.over:  # its BYE arrived before its 2xx
+        if tag in self.hung_up_tags:  # its BYE arrived before its 2xx
             return
         if fork := self._forks.get(tag):
             fork.ending = True
@@ -152,7 +152,7 @@ class Forks:
     def hung_up(self, fork: Fork) -> None:
         """A fork sent BYE before its answer, against §15; if no other is ringing, that declines the call."""
         tag = fork.dialog.id.remote_tag
-        self.over |= {tag}
+        self.hung_up_tags |= {tag}
         self._drop(tag)
         if not self._forks:
             self._declined()

@@ -16,7 +16,7 @@ from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, Rejected
-from proxy.ua.route import on_course, proven, reach
+from proxy.ua.route import leads_to_next_hop, reach, verified_name
 from proxy.ua.transactions import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Final = Response | SipError
 _NOT_REPEATED = ("Via", "Authorization", "Proxy-Authorization")
 
 
-class InDialog(Protocol):
+class DialogOwner(Protocol):
     """Receives the requests of one dialog."""
 
     flow: Flow
@@ -68,10 +68,10 @@ class InDialogRequest:
         self._reopened = self._finished = False
 
     def start(self) -> None:
-        if (anew := self._leg.anew) is not None and self._dialog is self._leg.dialog:
-            self._flow = anew(self._flow) or self._flow
+        if (current_flow := self._leg.current_flow) is not None and self._dialog is self._leg.dialog:
+            self._flow = current_flow(self._flow) or self._flow
             self._leg.moved(self._dialog, self._flow)
-        if on_course(self._flow, self._dialog.next_hop, kept=self._leg.keeps_flow):
+        if leads_to_next_hop(self._flow, self._dialog.next_hop, kept=self._leg.keeps_flow):
             self._launch()
         else:
             self._leg.core.spawn(self._reach())
@@ -103,27 +103,27 @@ class InDialogRequest:
     async def _reach(self) -> None:
         self._reopened = True
         try:
-            self._flow = await self._patiently()
+            self._flow = await self._connect_with_retries()
         except SipError as error:
             if self._transaction is not None or self._flow.closed:
                 return self._finish(error)
             # The next hop may be a name known only in the peer's network: like an ACK, use the present flow.
             log.debug("request leaves its way", next_hop=self._dialog.next_hop, reason=str(error))
         self._leg.moved(self._dialog, self._flow)
-        if self._moot:
+        if self._obsolete:
             return self._finish(LegEnded(self._leg, self._leg.ended.result()))
         if self._transaction is not None:
-            self._request = self._anew()
+            self._request = self._renumbered()
         self._launch()
 
-    async def _patiently(self) -> Flow:
+    async def _connect_with_retries(self) -> Flow:
         """Connect to the next hop, retrying for as long as a datagram would be resent (§17.1.2.2)."""
         core, flow = self._leg.core, self._flow
         loop, pause_s = asyncio.get_running_loop(), core.timers.t1
         patience_s = 64 * core.timers.t1 if flow.reliable else 0.0
         late = loop.time() + patience_s
         while True:
-            if self._leg.anew is not None and (found := self._leg.anew(flow)) is not None:
+            if self._leg.current_flow is not None and (found := self._leg.current_flow(flow)) is not None:
                 return found
             try:
                 return await reach(
@@ -131,17 +131,17 @@ class InDialogRequest:
                     self._dialog.next_hop,
                     flow.transport,
                     profile=self._leg.profile,
-                    peer=proven(flow),
-                    rather=flow.remote,
+                    peer=verified_name(flow),
+                    prefer=flow.remote,
                 )
             except TransportFailed:
-                if self._moot or loop.time() + pause_s > late:
+                if self._obsolete or loop.time() + pause_s > late:
                     raise
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, core.timers.t2)
 
     @property
-    def _moot(self) -> bool:
+    def _obsolete(self) -> bool:
         """True once the leg has ended: no new INVITE or UPDATE, and no retries but of BYE (§15)."""
         late = self._transaction is not None or self._request.cseq.number < self._dialog.sent_cseq
         left = self._request.method in ("INVITE", "UPDATE") or (late and self._request.method != "BYE")
@@ -152,7 +152,7 @@ class InDialogRequest:
         request, dialog = self._request, self._dialog
         number = request.cseq.number
         if number < dialog.sent_cseq:
-            self._request = request = self._anew()
+            self._request = request = self._renumbered()
             number = dialog.local_cseq
         dialog.sent_cseq = number
         if request.method in ("INVITE", "NOTIFY", "UPDATE"):
@@ -180,7 +180,7 @@ class InDialogRequest:
         with suppress(ParseError):
             self._dialog.confirm(response)
 
-    def _anew(self) -> Request:
+    def _renumbered(self) -> Request:
         """The same request with the dialog's next CSeq, without Via and credentials."""
         request = self._dialog.request(self._request.method)
         made = {name for name, _ in request.headers}
@@ -192,13 +192,13 @@ class InDialogRequest:
 
     def _authorized(self, challenge: Response) -> bool:
         """Send it again with credentials (§22.2); False if the challenge cannot be answered."""
-        if self._leg.credentials is None or self._moot:
+        if self._leg.credentials is None or self._obsolete:
             return False
         try:
             answer = self._leg.credentials.authorize(self._request, challenge, self._leg.core.ids.token())
         except SipError:
             return False
-        self._request = self._anew()
+        self._request = self._renumbered()
         for name, value in answer:
             self._request.headers.add(name, value)
         self._launch()

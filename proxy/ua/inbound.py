@@ -11,7 +11,7 @@ from proxy.sip.uri import check_uri
 from proxy.sip.values import new_tuple, tag_of
 
 
-def read(message: Request | Response) -> tuple[TransactionKey, DialogId | None]:
+def routing_keys(message: Request | Response) -> tuple[TransactionKey, DialogId | None]:
     """Extract the transaction key and, for a request, the dialog id of a message.
 
     Everything that dispatch relies on is parsed here, once. Raises ParseError, with the request if it must be

@@ -20,15 +20,15 @@ from proxy.ua.in_dialog_client import Final, InDialogRequest
 from proxy.ua.in_dialog_server import serve
 from proxy.ua.latch import Latch
 from proxy.ua.media import LegMedia
-from proxy.ua.outgoing_invite import Anew, Outgoing
+from proxy.ua.outgoing_invite import CurrentFlow, Outgoing
 from proxy.ua.reason import EndReason
 from proxy.ua.refer import Refer, Refers
 from proxy.ua.reoffer import Reoffers
-from proxy.ua.route import lives_on
-from proxy.ua.scope import Up
+from proxy.ua.route import dialog_flow
+from proxy.ua.scope import LegScope
 from proxy.ua.session_keeper import SessionKeeper
 from proxy.ua.transactions import ServerTransaction
-from proxy.ua.uac import Inviting
+from proxy.ua.uac import ClientInvite
 from proxy.ua.uas import Answer, Invitation, take_prack
 
 LOG: structlog.typing.FilteringBoundLogger = structlog.get_logger("screendoor")
@@ -38,8 +38,8 @@ class Leg:
     """One dialog from our side. `name` is ``caller``, ``agent`` or ``phone``."""
 
     __slots__ = (
-        "__weakref__", "_answer", "_calls", "_contact_user", "_invitation", "_inviting", "_keeper", "_left",
-        "_log", "_reoffers", "anew", "call_ids", "core", "credentials", "dialog", "ended",
+        "__weakref__", "_answer", "_calls", "_client_invite", "_contact_user", "_invitation", "_keeper",
+        "_left", "_log", "_reoffers", "call_ids", "core", "credentials", "current_flow", "dialog", "ended",
         "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "refers", "ringing",
     )  # fmt: skip
 
@@ -67,12 +67,12 @@ class Leg:
         self.credentials: DigestClient | None = None
         self.profile = ""
         """Name of the TLS profile used with this peer."""
-        self.anew: Anew | None = None
+        self.current_flow: CurrentFlow | None = None
         self.keeps_flow = False
         """Whether the peer is reachable over its flow alone, like a registered phone (RFC 5626 §5.3)."""
         self._contact_user = core.ids.token()
         self._left, self._calls = False, True
-        self._inviting: Inviting | None = None
+        self._client_invite: ClientInvite | None = None
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
         self.refers = Refers() if takes_refer else None
@@ -86,9 +86,9 @@ class Leg:
 
     # Called by the call.
 
-    def up(self) -> Up:
+    def up(self) -> LegScope:
         """``async with leg.up():`` raises LegEnded inside the block when the leg ends."""
-        return Up(self)
+        return LegScope(self)
 
     def invited(self, transaction: ServerTransaction) -> None:
         """Take the INVITE that begins this leg, as UAS, and send 100. An unacceptable one ends the leg."""
@@ -149,28 +149,29 @@ class Leg:
         """
         self._check_up()
         self.credentials, self.profile = outgoing.credentials, outgoing.profile
-        self.keeps_flow, self.anew = outgoing.flow is not None, outgoing.anew
-        self._inviting = inviting = Inviting(self, outgoing)
+        self.keeps_flow, self.current_flow = outgoing.flow is not None, outgoing.current_flow
+        self._client_invite = invite = ClientInvite(self, outgoing)
         try:
-            await inviting.start()
-            await inviting.answered
+            await invite.start()
+            await invite.answered
         finally:
-            del inviting  # a raised error keeps this frame alive through its traceback
-        if self._inviting is not None and not self._inviting.offered:
-            self._inviting = None  # the transaction's user sees to a repeated 2xx from now on
+            del invite  # a raised error keeps this frame alive through its traceback
+        if self._client_invite is not None and not self._client_invite.offered:
+            self._client_invite = None  # the transaction's user sees to a repeated 2xx from now on
 
-    def seek(self) -> Flow | None:
+    def follow_phone(self) -> Flow | None:
         """Follow the called phone after it has registered; returns its flow, None once it has answered."""
-        return self._inviting.seek() if self._inviting is not None else None
+        return self._client_invite.follow_phone() if self._client_invite is not None else None
 
     async def offer(self, *, glare_s: float = inf) -> None:
         """Re-INVITE with our media's current offer, retry 491 for `glare_s`; raises as `Reoffers.offer`."""
         await self.reoffers.offer(self.media.offer, glare_s=glare_s)
 
     @property
-    def offered(self) -> Inviting | Reoffers:
+    def offered(self) -> ClientInvite | Reoffers:
         """Where to `reply` to or `refuse` the peer's offer that `LegMedia.accept` left open."""
-        return self._inviting if self._inviting is not None and self._inviting.offered else self.reoffers
+        first = self._client_invite
+        return first if first is not None and first.offered else self.reoffers
 
     async def refresh(self) -> None:
         """Send a re-INVITE that repeats our last SDP (RFC 4028 §7.4); raises what `offer` does."""
@@ -192,8 +193,8 @@ class Leg:
         if self.ended.done():
             return self._let_go()
         self.ended.set_result(reason)
-        if self._inviting is not None:
-            self._inviting.reply(b"")  # the 2xx must have its ACK all the same
+        if self._client_invite is not None:
+            self._client_invite.reply(b"")  # the 2xx must have its ACK all the same
         if self._answer is not None and self._answer.waiting:
             # §15: the callee must not send BYE before the ACK, or the ACK's timeout
             self._answer.then(lambda ack: self._bye(reason))
@@ -202,9 +203,9 @@ class Leg:
             self._leave()
         elif self.dialog is not None:
             self._bye(reason)
-        elif self._inviting is not None:
-            self._inviting.end(reason)
-            self._inviting = None
+        elif self._client_invite is not None:
+            self._client_invite.end(reason)
+            self._client_invite = None
         self._hush(reason)
         self._let_go()
 
@@ -271,8 +272,8 @@ class Leg:
         """The peer ended the leg."""
         if not self.ended.done():
             self.ended.set_result(reason)
-        if self._inviting is not None:
-            self._inviting.reply(b"")
+        if self._client_invite is not None:
+            self._client_invite.reply(b"")
         self._leave()
         self._hush(reason)
         if self._answer is not None:
@@ -288,7 +289,7 @@ class Leg:
         if self._invitation is not None:
             self._invitation.stop()
 
-    def calls_anew(self) -> str:
+    def new_call_id(self) -> str:
         """A new Call-ID, for one more INVITE that may begin the dialog."""
         call_id = self.core.ids.call_id()
         self.call_ids += (call_id,)
@@ -332,7 +333,7 @@ class Leg:
         assert self.dialog is not None
         request = transaction.request
         self.dialog.receive(request)
-        self.flow = lives_on(self.flow, transaction.flow, request.method, kept=self.keeps_flow)
+        self.flow = dialog_flow(self.flow, transaction.flow, request.method, kept=self.keeps_flow)
         match request.method:
             case "BYE":
                 transaction.reply(200)
@@ -392,4 +393,4 @@ class Leg:
             self._invitation = self._answer = None
         if self.refers is not None:
             self.refers.close()
-        self._inviting = self._keeper = self._reoffers = None
+        self._client_invite = self._keeper = self._reoffers = None

@@ -10,7 +10,7 @@ from proxy.sip.values import via_sender
 SECURE_PORT, PORT = 5061, 5060
 
 
-def came_back(request: Request, host: str, ports: Mapping[str, int]) -> bool:
+def is_loop(request: Request, host: str, ports: Mapping[str, int]) -> bool:
     """Whether we sent this request: `host` and one of `ports`, by transport, are in a Via or the Contact.
 
     A proxy that routes our INVITE back to us leaves our Via in it (RFC 3261 §16.3); many a carrier removes
@@ -27,7 +27,7 @@ def came_back(request: Request, host: str, ports: Mapping[str, int]) -> bool:
     return _is_ours(contact.uri.transport or "udp", contact.uri.port, ports)
 
 
-def calls_for_help(request: Request) -> bool:
+def is_emergency(request: Request) -> bool:
     """Whether the target is an emergency service URN (RFC 5031 §4.2), the only URN that is understood."""
     return request.uri.lower().startswith("urn:service:sos")
 

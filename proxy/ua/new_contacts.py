@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-Told = Callable[[str], None]
+OnRegistered = Callable[[str], None]
 """Called with the name of a phone that has registered, for the first time or again."""
 
 
-class Arrivals:
+class NewContacts:
     """Calls back when a phone registers."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[Told]] = {}
+        self._waiting: dict[str, list[OnRegistered]] = {}
 
     @contextmanager
-    def told(self, names: Iterable[str], then: Told) -> Iterator[None]:
+    def watching(self, names: Iterable[str], then: OnRegistered) -> Iterator[None]:
         """Call `then` when one of these phones registers, for the duration of the block."""
         names = tuple(names)
         for name in names:
@@ -29,7 +29,7 @@ class Arrivals:
                 if not self._waiting[name]:
                     del self._waiting[name]
 
-    def tell(self, name: str) -> None:
+    def notify(self, name: str) -> None:
         """This phone has registered, and its 200 has been sent."""
         for then in tuple(self._waiting.get(name, ())):
             then(name)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NO_SUCH_MEDIA = (415, 488, 606)
 """Refusals of the offered media (§21.4.13, §21.4.26, §21.6.4)."""
 
-Anew = Callable[[Flow], Flow | None]
+CurrentFlow = Callable[[Flow], Flow | None]
 
 
 class Outgoing(NamedTuple):
@@ -42,13 +42,13 @@ class Outgoing(NamedTuple):
     """One less than in the caller's INVITE, so that two instances calling each other stop (RFC 7332)."""
     flow: Flow | None = None
     """The flow for this INVITE and its whole dialog (RFC 5626 §5.3); None: resolved from the URI."""
-    anew: Anew | None = None
+    current_flow: CurrentFlow | None = None
     """Returns the peer's current flow, given the last one; None if that is closed and none is known."""
-    otherwise: Callable[[Response], Outgoing | None] | None = None
+    alternative: Callable[[Response], Outgoing | None] | None = None
     """Returns another way to make a call that was refused; None accepts the refusal."""
 
 
-class Draft:
+class InviteDraft:
     """The INVITE of a leg, as it stands. Rewritten, it is the same call with the next CSeq (§8.1.3.5)."""
 
     __slots__ = ("_call_id", "_credentials", "_cseq", "_identity", "_leg", "outgoing", "request")
@@ -58,7 +58,7 @@ class Draft:
 
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
         self._leg, self.outgoing = leg, outgoing
-        self._call_id, self._cseq = leg.calls_anew(), 1
+        self._call_id, self._cseq = leg.new_call_id(), 1
         self._identity = f"{outgoing.identity};tag={leg.core.ids.tag()}"
         self._credentials: tuple[tuple[str, str], ...]
         """Header lines of the credentials in the current request."""
@@ -114,11 +114,11 @@ class Draft:
 
         Not once the phone has rung: the refusal is then not about the caller's identity.
         """
-        leg, otherwise = self._leg, self.outgoing.otherwise
-        outgoing = otherwise(refusal) if otherwise is not None and leg.ringing is None else None
+        leg, alternative = self._leg, self.outgoing.alternative
+        outgoing = alternative(refusal) if alternative is not None and leg.ringing is None else None
         if outgoing is None:
             return None
-        self.outgoing, self._call_id, self._cseq = outgoing, leg.calls_anew(), 1
+        self.outgoing, self._call_id, self._cseq = outgoing, leg.new_call_id(), 1
         leg.credentials = outgoing.credentials
         self._identity = f"{outgoing.identity};tag={leg.core.ids.tag()}"
         return self.written(flow, self.request.body)

@@ -19,7 +19,7 @@ from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.bindings import Binding, Unregistrable, updated
 from proxy.ua.challenger import Challenger
 from proxy.ua.gate import Gate
-from proxy.ua.new_contacts import Arrivals
+from proxy.ua.new_contacts import NewContacts
 from proxy.ua.transactions import ServerTransaction
 
 log = structlog.get_logger("screendoor")
@@ -67,7 +67,7 @@ class Registrar:
         needs: Callable[[Flow], bool] = lambda flow: True,
     ) -> None:
         """`needs`: whether a connection that no phone is registered over any more is used otherwise."""
-        self.arrivals = Arrivals()
+        self.new_contacts = NewContacts()
         self._needs = needs
         self._left: set[Flow] = set()
         """Connections without a registered phone any more, to be closed unless used otherwise."""
@@ -195,11 +195,11 @@ class Registrar:
         except ParseError as error:
             return transaction.reply(error.status)
         self._keep(phone.name, bindings, "as it wished")
-        headers = [("Contact", each.shown(now)) for each in bindings]
+        headers = [("Contact", each.contact_value(now)) for each in bindings]
         if any(each.outbound and each.flow == transaction.flow for each in bindings):
             headers += [("Require", "outbound"), ("Flow-Timer", str(FLOW_TIMER_S))]  # RFC 5626 §6
         transaction.reply(200, [*headers, ("Supported", "outbound")])
-        self.arrivals.tell(phone.name)
+        self.new_contacts.notify(phone.name)
 
     # Bindings and their upkeep.
 

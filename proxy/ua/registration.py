@@ -21,7 +21,7 @@ from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.driver import Message
 from proxy.ua.errors import Rejected, TransactionTimeout
-from proxy.ua.failover import TRY_S
+from proxy.ua.failover import TARGET_TIMEOUT_S
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:
@@ -154,24 +154,26 @@ class Registration:
         minute at each refresh.
         """
         targets = await self._core.network.resolve(self._uri, self.account.profile)
-        reachability, now = self._core.reachability, self._core.timer_queue.now
+        target_health, now = self._core.target_health, self._core.timer_queue.now
         failure: SipError = TransportFailed(f"{self._uri.host}: no address")
-        targets.sort(key=lambda each: not reachability.stands(each, now()))
+        targets.sort(key=lambda each: not target_health.is_healthy(each, now()))
         for target in targets:
             try:
                 flow = await self._core.network.connect(target)
                 self._lost.clear()
                 self._flow = flow
-                granted_s = await self._register(flow, expires_s, None if target is targets[-1] else TRY_S)
+                granted_s = await self._register(
+                    flow, expires_s, None if target is targets[-1] else TARGET_TIMEOUT_S
+                )
             except (TransportFailed, TransactionTimeout) as error:
                 failure = error
-                reachability.failed(target, str(error), now())
+                target_health.failed(target, str(error), now())
             except Rejected as refusal:
                 if refusal.status != 503:
                     raise
                 failure = refusal
             else:
-                reachability.answered(target)
+                target_health.answered(target)
                 self._addresses = frozenset(each.address[0] for each in targets)
                 return granted_s
         raise failure

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from proxy.sip.errors import SipError
 from proxy.sip.message import Request
 from proxy.sip.session import RETRY_AFTER_RANGE, Negotiation, OfferPending
-from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout, bare
+from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout, without_traceback
 from proxy.ua.in_dialog_client import Final, InDialogRequest, accepted
 from proxy.ua.initial_offer import InitialOffer
 from proxy.ua.reason import EndReason
@@ -134,7 +134,7 @@ class Reoffers:
             self._leg.keeper.answered(response)
             self._leg.media.answered(response.body)
         except SipError as error:
-            return bare(error)
+            return without_traceback(error)
         return None
 
     def _latch(self, outcome: Outcome, end: SipError | None) -> None:

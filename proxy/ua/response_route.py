@@ -7,7 +7,7 @@ from collections.abc import Callable
 from proxy.sip.message import Request
 from proxy.sip.values import parse_top_via
 from proxy.transport.flow import Flow, Network, Target, TransportFailed
-from proxy.ua.route import DEFAULT_PORTS, proven
+from proxy.ua.route import DEFAULT_PORTS, verified_name
 
 
 class DisconnectedFlow:
@@ -48,7 +48,7 @@ def response_target(request: Request, flow: Flow, profile: str) -> Target:
     """The address the request came from, at the port where its sender listens."""
     via = request.via
     address = (flow.remote[0], via.port or DEFAULT_PORTS[flow.transport])
-    return Target(flow.transport, address, proven(flow) or via.host.strip("[]"), profile)
+    return Target(flow.transport, address, verified_name(flow) or via.host.strip("[]"), profile)
 
 
 def add_source(request: Request, flow: Flow) -> None:

@@ -18,7 +18,7 @@ _SHARED = ipaddress.ip_network("100.64.0.0/10")
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
-def on_course(flow: Flow, next_hop: str, *, kept: bool = False) -> bool:
+def leads_to_next_hop(flow: Flow, next_hop: str, *, kept: bool = False) -> bool:
     """Whether the dialog's flow leads to its next hop (RFC 3261 §12.2.1.1, RFC 5626 §5.3).
 
     A connection always does. A datagram follows the route set, except that a private address seen from
@@ -30,14 +30,14 @@ def on_course(flow: Flow, next_hop: str, *, kept: bool = False) -> bool:
     return flow.reliable or kept or _leads(flow.transport, flow.remote, next_hop)
 
 
-def lives_on(flow: Flow, came: Flow, method: str, *, kept: bool) -> Flow:
+def dialog_flow(flow: Flow, came_over: Flow, method: str, *, kept: bool) -> Flow:
     """The flow of a dialog after its peer has sent a request over another one.
 
     A target refresh moves the dialog: behind a NAT the source is the only sign of where the peer is. A
     connection serves both ends while it is open, unless it is a registered phone's (`kept`).
     """
     if flow.closed or (method in TARGET_REFRESH and (kept or not flow.reliable)):
-        return came
+        return came_over
     return flow
 
 
@@ -60,14 +60,14 @@ async def reach(
     *,
     profile: str = "",
     peer: str | None = None,
-    rather: Address | None = None,
+    prefer: Address | None = None,
 ) -> Flow:
     """A flow to the next hop over `transport`, whatever the URI says: to the first address that answers.
 
     OpenAI's Contact names no transport, for which RFC 3263 alone would choose UDP; a dialog keeps the
     transport it began with. `profile`: name of the TLS profile. `peer`: the certified name of whoever gave us
     the next hop; if that is a bare address, which no certificate names, the same name must be certified
-    again. `rather`: the dialog's address so far, preferred among those of a name since only it knows the
+    again. `prefer`: the dialog's address so far, preferred among those of a name since only it knows the
     dialog.
     """
     uri = Uri.parse(next_hop)
@@ -76,7 +76,7 @@ async def reach(
     if transport is not None:
         uri = Uri("sip", uri.user, None, uri.host, uri.port, uri.params.with_("transport", transport))
     error = TransportFailed(f"{uri.host}: no address")
-    for target in sorted(await network.resolve(uri, profile), key=lambda each: each.address != rather):
+    for target in sorted(await network.resolve(uri, profile), key=lambda each: each.address != prefer):
         named = replace(target, name=peer) if peer and numeric(target.name) else target
         try:
             return await network.connect(named)
@@ -85,7 +85,7 @@ async def reach(
     raise error
 
 
-def proven(flow: Flow) -> str | None:
+def verified_name(flow: Flow) -> str | None:
     """The peer's name as verified in its certificate, if any."""
     return flow.peer_name or min(flow.peer_names, default=None)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
 
-class Block:
+class InterruptibleScope:
     """The body of an ``async with`` that can be interrupted.
 
     Interrupting cancels the current task; the exit of the block turns the cancellation into an exception, so
@@ -26,20 +26,20 @@ class Block:
     its memory.
     """
 
-    __slots__ = ("_cancelling", "_interrupted", "_left", "_task")
+    __slots__ = ("_cancelling", "_exited", "_interrupted", "_task")
 
     def _enter(self, loop: asyncio.AbstractEventLoop | None) -> None:
         task = asyncio.current_task(loop)
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
-        self._interrupted = self._left = False
+        self._interrupted = self._exited = False
 
     def __call__(self, _: object = None) -> None:
-        if not self._left:  # the call may already be scheduled when the block exits in the same tick
+        if not self._exited:  # the call may already be scheduled when the block exits in the same tick
             self._interrupted = True
             self._task.cancel()
 
-    def _broke(self, kind: type[BaseException] | None) -> bool:
+    def _was_interrupted(self, kind: type[BaseException] | None) -> bool:
         """Whether the block is being left because of our own interruption, with an exception of type `kind`.
 
         Called only after an interruption; takes back its cancellation request.
@@ -47,7 +47,7 @@ class Block:
         return self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError
 
 
-class Up(Block):
+class LegScope(InterruptibleScope):
     """``async with leg.up():`` raises `LegEnded` inside the block when the peer ends the leg.
 
     If two legs end in the same tick, the outer one is reported. If this leg has ended, that takes precedence
@@ -71,14 +71,14 @@ class Up(Block):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left = True
+        self._exited = True
         self._leg.ended.remove_done_callback(self)
-        ours = self._interrupted and self._broke(kind)
+        ours = self._interrupted and self._was_interrupted(kind)
         if ours or (isinstance(error, SipError) and self._leg.ended.done()):
             raise LegEnded(self._leg, self._leg.ended.result()) from None
 
 
-class limit(Block):
+class limit(InterruptibleScope):
     """``async with limit(timer_queue, seconds, reason):`` raises `LimitReached(reason)` after that time."""
 
     __slots__ = ("_reason", "_seconds", "_timer", "_timer_queue")
@@ -95,7 +95,7 @@ class limit(Block):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left = True
+        self._exited = True
         self._timer.cancel()
-        if self._interrupted and self._broke(kind):
+        if self._interrupted and self._was_interrupted(kind):
             raise LimitReached(self._reason) from None

@@ -33,8 +33,8 @@ log = structlog.get_logger("screendoor")
 
 ALWAYS_ANSWERED = ("INVITE", "REGISTER")
 """Methods that every peer answers (some ignore OPTIONS) and for which we open connections."""
-LOOK_S, RETURNS_WITHIN = 0.5, 16
-"""A ringing phone that loses its connection may reconnect: look every `LOOK_S` seconds, this many times."""
+RECHECK_S, MAX_RECHECKS = 0.5, 16
+"""A ringing phone that loses its connection may reconnect: look every `RECHECK_S`, this many times."""
 
 
 class ClientTransaction(Driver):
@@ -42,9 +42,9 @@ class ClientTransaction(Driver):
 
     _machine: InviteClient | NonInviteClient
     _sent = b""
-    _unwanted: str | None = None
+    _cancel_reason: str | None = None
     """Reason header of a CANCEL that has to wait for a provisional response (§9.1)."""
-    anew: Callable[[Flow], Flow | None] | None = None
+    current_flow: Callable[[Flow], Flow | None] | None = None
     """Returns a registered phone's current flow, given the flow used last; see `Outgoing`."""
 
     def __init__(
@@ -61,41 +61,41 @@ class ClientTransaction(Driver):
         self.perform(self._machine.start(self._timer_queue.now()))
 
     def receive(self, response: Response) -> None:
-        if self.anew is not None:
-            self._follow()
+        if self.current_flow is not None:
+            self._follow_phone()
         self.perform(self._machine.receive(response, self._timer_queue.now()))
-        if self._unwanted is not None:
+        if self._cancel_reason is not None:
             self._cancel()
 
     def lost(self, error: TransportFailed) -> None:
         """The connection is gone; a ringing phone may still answer over a new one or another contact."""
-        if self.anew is not None and self._machine.state is state.PROCEEDING:
-            self._core.spawn(self._back(error))
-        elif self._machine.state is not state.CALLING or self.seek().closed:
+        if self.current_flow is not None and self._machine.state is state.PROCEEDING:
+            self._core.spawn(self._await_reconnect(error))
+        elif self._machine.state is not state.CALLING or self.follow_phone().closed:
             self.fail(error)
 
-    async def _back(self, error: TransportFailed) -> None:
-        for _ in range(RETURNS_WITHIN):
+    async def _await_reconnect(self, error: TransportFailed) -> None:
+        for _ in range(MAX_RECHECKS):
             if self._machine.state is not state.PROCEEDING:
                 return
-            self._follow()
+            self._follow_phone()
             if not self.flow.closed:
                 return self._cancel()  # if a CANCEL is due that could not be sent before
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(RECHECK_S)
         self.fail(error)
 
-    def _follow(self) -> None:
+    def _follow_phone(self) -> None:
         """Switch to the phone's current flow: it no longer receives anything sent on an old one."""
-        if self.anew is not None:
-            self.flow = self.anew(self.flow) or self.flow
+        if self.current_flow is not None:
+            self.flow = self.current_flow(self.flow) or self.flow
 
-    def seek(self) -> Flow:
+    def follow_phone(self) -> Flow:
         """Switch to the phone's current flow. If the phone has not responded yet, resend there at once.
 
         The bytes are identical, so a phone that also receives them over the old flow sees a retransmission.
         """
         before = self.flow
-        self._follow()
+        self._follow_phone()
         if self.flow is not before and self._machine.state is state.CALLING:
             self._core.emit_again(self.flow, self._sent)
         return self.flow
@@ -105,19 +105,19 @@ class ClientTransaction(Driver):
 
         Has no effect once the final response is in. `reason`: value of the Reason header (RFC 3326).
         """
-        self._unwanted = reason
+        self._cancel_reason = reason
         self._cancel()
 
     def send(self, message: Message) -> None:
-        if self.anew is not None:
-            self._follow()
+        if self.current_flow is not None:
+            self._follow_phone()
         try:
             self._sent = self._core.emit(self.flow, message)
         except NotSent as error:
             request = self.request
             if not (self._sent or request.to_tag or request.method == "CANCEL"):
                 raise  # a new call can fail over to another target
-            self._sent = _lost(message, error)
+            self._sent = _as_lost(message, error)
 
     def deliver(self, message: Message) -> None:
         self._user.received(message)
@@ -125,16 +125,16 @@ class ClientTransaction(Driver):
     def failed(self, error: SipError) -> None:
         self._user.failed(error)
         if isinstance(error, TransactionTimeout):
-            self._give_up()
+            self._close_if_silent()
 
-    def _give_up(self) -> None:
+    def _close_if_silent(self) -> None:
         """Close a connection that brought nothing at all during a whole transaction.
 
         The peer's process may hang, or wait for the rest of a message, while its kernel still acknowledges
         all that we send: only a new connection can bring an answer.
         """
         flow, silent = self.flow, self.flow.heard == self._heard
-        if flow.reliable and silent and self.anew is None and self.request.method in ALWAYS_ANSWERED:
+        if flow.reliable and silent and self.current_flow is None and self.request.method in ALWAYS_ANSWERED:
             flow.fail(TransportFailed("nothing came by the connection in the time of a transaction"))
 
     def finished(self) -> None:
@@ -164,20 +164,20 @@ class ClientTransaction(Driver):
 
     def _cancel(self) -> None:
         machine = self._machine
-        if self._unwanted is None or not isinstance(machine, InviteClient):
+        if self._cancel_reason is None or not isinstance(machine, InviteClient):
             return
         if machine.state is state.PROCEEDING:  # §9.1: no CANCEL before a provisional response
-            self._follow()
-            if self.anew is not None and self.flow.closed:
+            self._follow_phone()
+            if self.current_flow is not None and self.flow.closed:
                 return
             cancel = cancel_for(self.request)
-            cancel.headers.add("Reason", self._unwanted)
-            self._unwanted = None
-            self._core.launch(cancel, self.flow, Unheard())
+            cancel.headers.add("Reason", self._cancel_reason)
+            self._cancel_reason = None
+            self._core.launch(cancel, self.flow, NullUser())
             self.perform(machine.cancelled(self._timer_queue.now()))
 
 
-class Unheard:
+class NullUser:
     """A transaction user that ignores the outcome."""
 
     def received(self, message: Message) -> None:
@@ -187,7 +187,7 @@ class Unheard:
         pass
 
 
-def _unheard(error: SipError | None = None) -> None:
+def _ignore(error: SipError | None = None) -> None:
     """Do nothing: the default while nobody watches the transaction."""
 
 
@@ -200,9 +200,9 @@ class ServerTransaction(Driver):
     """The peer's CANCEL, once received."""
     _sent = b""
     _error: SipError | None = None
-    _returned = False
-    _on_cancel: Callable[[], None] = staticmethod(_unheard)
-    _on_failure: Callable[[SipError], None] = staticmethod(_unheard)
+    _reconnected = False
+    _on_cancel: Callable[[], None] = staticmethod(_ignore)
+    _on_failure: Callable[[SipError], None] = staticmethod(_ignore)
 
     def __init__(self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow) -> None:
         self.key, self.request, self.flow = key, request, flow
@@ -236,7 +236,7 @@ class ServerTransaction(Driver):
     def respond(self, response: Response) -> None:
         if response.status >= 200:
             self.answered = True
-            self._on_cancel = self._on_failure = _unheard  # no effect after the final response (§9.2)
+            self._on_cancel = self._on_failure = _ignore  # no effect after the final response (§9.2)
         self.perform(self._machine.respond(response, self._timer_queue.now()))
 
     def make(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Response:
@@ -253,12 +253,12 @@ class ServerTransaction(Driver):
 
     def lost(self, error: TransportFailed) -> None:
         """The connection is gone. The sender of an INVITE may still be reachable over a new one (§18.2.2)."""
-        if self._returned or self.answered or not isinstance(self._machine, InviteServer):
+        if self._reconnected or self.answered or not isinstance(self._machine, InviteServer):
             return self.fail(error)
-        self._returned = True  # only once: the peer may accept connections just to drop them
+        self._reconnected = True  # only once: the peer may accept connections just to drop them
         profile = self._core.terms(self.flow)
         self.flow = disconnected = DisconnectedFlow(self.flow)
-        self._core.spawn(self._return(disconnected, profile, error))
+        self._core.spawn(self._reconnect(disconnected, profile, error))
 
     def deliver(self, message: Message) -> None:
         """Pass on an ACK for our 2xx that reuses the INVITE's branch, as RFC 2543 peers send it."""
@@ -269,7 +269,7 @@ class ServerTransaction(Driver):
         self._error = error
         self._on_failure(error)
 
-    async def _return(self, disconnected: DisconnectedFlow, profile: str, error: TransportFailed) -> None:
+    async def _reconnect(self, disconnected: DisconnectedFlow, profile: str, error: TransportFailed) -> None:
         try:
             self.flow = await disconnected.reconnect(self._core.network, self.request, profile)
         except TransportFailed:
@@ -279,7 +279,7 @@ class ServerTransaction(Driver):
         try:
             self._sent = self._core.emit(self.flow, message)
         except NotSent as error:
-            self._sent = _lost(message, error)
+            self._sent = _as_lost(message, error)
 
     def finished(self) -> None:
         self._core.servers.forget(self.key, self)
@@ -296,7 +296,7 @@ class ServerTransaction(Driver):
         self._core.servers.linger(self.key, tombstone, until, machine.lingers)
 
 
-def _lost(message: Message, error: NotSent) -> bytes:
+def _as_lost(message: Message, error: NotSent) -> bytes:
     """Treat a datagram that could not be sent like one lost on the wire: a retransmission makes up for it."""
     log.warning("not sent yet", what=message.headers.get("CSeq"), why=str(error))
     return message.encode()

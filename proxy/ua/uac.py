@@ -14,11 +14,11 @@ from proxy.transport.flow import Flow, ip_version
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
-from proxy.ua.failover import TRY_S, Course, Forsaken, dialog_of
+from proxy.ua.failover import TARGET_TIMEOUT_S, Failover, Late2xxUser, dialog_of
 from proxy.ua.forks import MAX_FORKS, Forks
 from proxy.ua.in_dialog_server import serve
 from proxy.ua.latch import Latch
-from proxy.ua.outgoing_invite import Draft, Outgoing
+from proxy.ua.outgoing_invite import InviteDraft, Outgoing
 from proxy.ua.reason import EndReason
 from proxy.ua.received_provisionals import ReceivedProvisionals
 from proxy.ua.transactions import ClientTransaction
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
 
-class Inviting:
+class ClientInvite:
     """The client side of one INVITE (RFC 3261 §13.2), including CANCEL and its races (§9.1)."""
 
     __slots__ = (
-        "_acks", "_core", "_course", "_draft", "_ending", "_flow", "_forks", "_late", "_leg", "_owed",
-        "_provisionals", "_transaction", "answered",
+        "_acks", "_core", "_delayed_offer", "_draft", "_ending", "_failover", "_flow", "_forks", "_held",
+        "_leg", "_provisionals", "_transaction", "answered",
     )  # fmt: skip
 
     def __init__(self, leg: Leg, outgoing: Outgoing) -> None:
@@ -42,9 +42,9 @@ class Inviting:
 
         Raises Rejected, TransportFailed, TransactionTimeout, LegEnded, or OfferRefused.
         """
-        self._draft = Draft(leg, outgoing)
+        self._draft = InviteDraft(leg, outgoing)
         self._flow: Flow
-        self._course = Course(self._core, outgoing.uri, outgoing.profile)
+        self._failover = Failover(self._core, outgoing.uri, outgoing.profile)
         self._transaction: ClientTransaction | None = None
         self._acks: dict[str | None, Acknowledgement] = {}
         """The ACK of each 2xx, by its To tag."""
@@ -52,41 +52,41 @@ class Inviting:
         self._provisionals: ReceivedProvisionals | None
         """Set once a provisional response has brought SDP or asks for a PRACK."""
         self._ending: EndReason | None = None
-        self._late: bool
+        self._delayed_offer: bool
         """Delayed offer: our INVITE has none, and the peer makes it in its 2xx."""
-        self._owed: tuple[Acknowledgement, bytes] | None = None
+        self._held: tuple[Acknowledgement, bytes] | None = None
         """The held ACK and the offer of the 2xx, until our answer is known."""
 
     async def start(self) -> None:
         """Send it to the next target, in a new transaction (RFC 3263 §4.3); raises TransportFailed."""
-        flow = self._draft.outgoing.flow or await self._course.next()
+        flow = self._draft.outgoing.flow or await self._failover.connect_next()
         if self._ending is None:
             leg = self._leg
             self._flow = leg.flow = flow
             leg.media.over(ip_version(flow), leg.core.advertised.private_peer(flow))
             invite = self._draft.written(flow, leg.media.offer())
-            if self._course.more:  # set before sending, which may fail at once and start the next attempt
-                self._course.sending(self._unheard)
+            if self._failover.has_more:  # before sending, which may fail at once and start the next attempt
+                self._failover.start_timer(self._target_timed_out)
             self._send(invite)
 
     def end(self, reason: EndReason) -> None:
         """Stop calling: CANCEL once a provisional response is in; a 2xx that still comes gets a BYE."""
         self._ending = reason
-        self._course.rest()
+        self._failover.stop_timer()
         self._fail(LegEnded(self._leg, reason))
         if self._transaction is not None:
             self._transaction.cancel(reason.header)
         if reason is EndReason.NO_ANSWER:
-            self._course.unanswered()
+            self._failover.close_if_silent()
 
-    def seek(self) -> Flow | None:
-        """Where the called phone is now (`ClientTransaction.seek`); None before the INVITE is sent."""
-        return self._transaction.seek() if self._transaction is not None else None
+    def follow_phone(self) -> Flow | None:
+        """Where the called phone is now (`ClientTransaction.follow_phone`); None before it is called."""
+        return self._transaction.follow_phone() if self._transaction is not None else None
 
     def received(self, message: Message) -> None:
         assert isinstance(message, Response)
         status = message.status
-        self._course.heard(status)
+        self._failover.responded(status)
         if self._transaction is not None and status >= 200:
             self._flow = self._transaction.flow  # a registered phone may have moved to another flow
         if status < 200:
@@ -94,36 +94,36 @@ class Inviting:
         elif status < 300:
             self._accepted(message)
         else:
-            self._over()
+            self._target_failed()
             self._refused(message)
 
     def failed(self, error: SipError) -> None:
-        self._over()
+        self._target_failed()
         if self._ending is None:
-            self._course.broke(error)
-        self._elsewhere(error)
+            self._failover.failed_silently(error)
+        self._try_next_target(error)
 
-    def _over(self) -> None:
+    def _target_failed(self) -> None:
         """This target has failed: the transaction is over and must not be cancelled any more."""
         self._forks.close()
         self._transaction = None
 
-    def _unheard(self) -> None:
+    def _target_timed_out(self) -> None:
         """No response from this target in time: stop resending, and deal with a late 2xx separately."""
-        self._course.failed(f"no answer within {TRY_S:g} s")
+        self._failover.failed(f"no answer within {TARGET_TIMEOUT_S:g} s")
         if self._transaction is not None:
-            forsaken = Forsaken(self._leg, self._draft.essence(), self._flow, EndReason.NO_ANSWER)
+            forsaken = Late2xxUser(self._leg, self._draft.essence(), self._flow, EndReason.NO_ANSWER)
             self._transaction.abandon(forsaken, EndReason.NO_ANSWER.header)
             self._transaction = None  # no longer to be cancelled from here
-        self._elsewhere(TransactionTimeout(f"no answer within {TRY_S:g} s"))
+        self._try_next_target(TransactionTimeout(f"no answer within {TARGET_TIMEOUT_S:g} s"))
 
-    def _elsewhere(self, error: SipError) -> None:
+    def _try_next_target(self, error: SipError) -> None:
         """Try the next target, unless the phone has rung: it must not ring twice, over two paths."""
         open_still = not self.answered.done() and self._leg.ringing is None
-        if not (self._course.more and open_still and self._core.spawn(self._move_on())):
+        if not (self._failover.has_more and open_still and self._core.spawn(self._start_next())):
             self._fail(error)
 
-    async def _move_on(self) -> None:
+    async def _start_next(self) -> None:
         try:
             await self.start()
         except SipError as error:
@@ -131,8 +131,8 @@ class Inviting:
 
     def _refused(self, response: Response) -> None:
         if response.status == 503:
-            self._course.unavailable(response)
-            return self._elsewhere(Rejected(response))
+            self._failover.unavailable(response)
+            return self._try_next_target(Rejected(response))
         invite = None if self.answered.done() else self._draft.again(response, self._flow)
         if invite is None:
             return self._fail(Rejected(response))
@@ -158,7 +158,7 @@ class Inviting:
         if not self.answered.done():
             self.answered.set_exception(error)
             self.answered.exception()  # marks it as retrieved: there may be no waiter any more
-        self._forks.decided()
+        self._forks.settle()
 
     def _accepted(self, response: Response) -> None:
         """Handle one 2xx: the first for a To tag makes a dialog, and each gets an ACK (§13.2.2.4)."""
@@ -176,9 +176,9 @@ class Inviting:
                 partial(self._established, dialog, response),
                 profile=self._draft.outgoing.profile,
                 kept=self._draft.outgoing.flow is not None,
-                held=self._late,
+                held=self._delayed_offer,
             )
-            if self._late:
+            if self._delayed_offer:
                 return self._offered_in_2xx(dialog, response, ack)
         ack.send()
 
@@ -194,23 +194,23 @@ class Inviting:
         leg, forks = self._leg, self._forks
         if leg.dialog is dialog:  # established when the peer's offer came in its 2xx
             return leg.moved(dialog, flow)
-        gone = dialog.id.remote_tag in forks.over
+        gone = dialog.id.remote_tag in forks.hung_up_tags
         if gone or self.answered.done():  # ended, or another fork answered first (§13.2.2.4, §15)
             self._transaction = None
             return self._hang_up(dialog, flow)
         leg.flow = flow
         leg.established(dialog)
-        waiting = forks.taken(dialog)
+        waiting = forks.take_over(dialog)
         if leg.timed or not SessionTimer.ignored_by(response):
             leg.keeper.answered(response)
         try:
-            self._agreed(response)
+            self._apply_answer(response)
         except OfferRefused as refusal:
             self._fail(refusal)
             leg.end(EndReason.MEDIA_REFUSED)
         else:
             self.answered.set_result(None)
-            forks.decided()
+            forks.settle()
             self._hand_over()
         for transaction in waiting:
             try:
@@ -220,40 +220,40 @@ class Inviting:
 
     def _hand_over(self) -> None:
         """Leave repeated 2xx responses to a smaller transaction user, unless other forks exist."""
-        if self._transaction is not None and self._forks.none and not self._late:
+        if self._transaction is not None and self._forks.is_empty and not self._delayed_offer:
             acks = tuple(self._acks.items())
-            late = Forsaken(self._leg, self._draft.essence(), self._flow, EndReason.COMPLETED, acks)
+            late = Late2xxUser(self._leg, self._draft.essence(), self._flow, EndReason.COMPLETED, acks)
             self._transaction.hand_over(late)
         self._transaction = None
 
     def _offered_in_2xx(self, dialog: Dialog, response: Response, ack: Acknowledgement) -> None:
         """Our INVITE had no offer: the dialog is confirmed, and the ACK waits for our answer (§13.2.2.4)."""
         offer = self._answer(response)
-        if self.answered.done() or dialog.id.remote_tag in self._forks.over:
+        if self.answered.done() or dialog.id.remote_tag in self._forks.hung_up_tags:
             return ack.answer(self._leg.media.nothing_of(offer))
-        self._owed = ack, offer
+        self._held = ack, offer
         self._established(dialog, response, self._flow)
 
     @property
     def offered(self) -> bool:
         """True while the offer in the peer's 2xx has no answer."""
-        return self._owed is not None
+        return self._held is not None
 
     def reply(self, sdp: bytes) -> None:
         """Send the ACK with this answer; an empty one rejects every media line. Later calls do nothing."""
-        if self._owed is not None:
-            (ack, offer), self._owed = self._owed, None
+        if self._held is not None:
+            (ack, offer), self._held = self._held, None
             ack.answer(sdp or self._leg.media.nothing_of(offer))
 
     def refuse(self, status: int) -> None:
         """Refuse the peer's offer, which in an ACK is possible only by ending the leg."""
         self._leg.end(EndReason.MEDIA_REFUSED)
 
-    def _agreed(self, response: Response) -> None:
+    def _apply_answer(self, response: Response) -> None:
         """Apply the offer and answer, or find our answer to the peer's offer. Raises OfferRefused."""
-        if self._owed is None:
+        if self._held is None:
             return self._leg.media.answered(self._answer(response))
-        if sdp := self._leg.media.accept(self._owed[1]):
+        if sdp := self._leg.media.accept(self._held[1]):
             self.reply(sdp)
 
     def _answer(self, response: Response) -> bytes:
@@ -263,7 +263,7 @@ class Inviting:
         self._forks.hang_up(dialog, self._ending or EndReason.COMPLETED, flow)
 
     def _send(self, invite: Request) -> None:
-        self._late, self._provisionals = not invite.body, None
+        self._delayed_offer, self._provisionals = not invite.body, None
         self._transaction = self._core.launch(invite, self._flow, self)
-        if self._draft.outgoing.anew is not None:
-            self._transaction.anew = self._draft.outgoing.anew
+        if self._draft.outgoing.current_flow is not None:
+            self._transaction.current_flow = self._draft.outgoing.current_flow

@@ -89,12 +89,12 @@ async def test_three_failures_in_a_row_and_it_is_down_one_answer_and_it_is_up_ag
                 assert not probes.down("trunk:t")
                 await asyncio.sleep(2)
                 assert probes.down("trunk:t")
-                assert not house.core.reachability.stands(target, house.now)
+                assert not house.core.target_health.is_healthy(target, house.now)
                 assert list(probes.targets()) == [("trunk:t", "udp:192.0.2.31:5060", False)]
                 far.status = 200
                 await asyncio.sleep(31)
                 assert probes.peers() == {"trunk:t": "up"}
-                assert house.core.reachability.stands(target, house.now)
+                assert house.core.target_health.is_healthy(target, house.now)
         told = [(line["log_level"], line["event"]) for line in logs if "target" in line]
         assert told == [("info", "target up"), ("warning", "target down"), ("info", "target up")]
         await house.assert_clean()

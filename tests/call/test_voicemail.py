@@ -15,7 +15,7 @@ from proxy.call.voicemail import Voicemail
 from proxy.lab.audio import BEEP_HZ, CALLER_HZ, KNOWN_HZ, frequencies_in
 from proxy.media.clip import Clip
 from proxy.media.speech import LEAVE_MESSAGE
-from proxy.ua.latch import Latch, Turn
+from proxy.ua.latch import Latch, MessageTurn
 from screening.contract import TakeMessage
 from tests.call.test_call_recording import OPUS
 from tests.kit.edge import Edge, NewEdge, a_number, ends, story
@@ -160,7 +160,7 @@ class Mute:
     """A voice that never comes to speak."""
 
     async def spoken(self, text: str, language: str) -> Clip:
-        await Latch[None](Turn())
+        await Latch[None](MessageTurn())
         raise AssertionError
 
 

@@ -31,7 +31,7 @@ class Office:
         edge.core.authenticated_peers.add(self.registrar)
         edge.gate.named = (b"alice", b"bob")
         object.__setattr__(edge.registry._context, "phones", self.registrar.reachable)
-        object.__setattr__(edge.registry._context, "arrivals", self.registrar.arrivals)
+        object.__setattr__(edge.registry._context, "new_contacts", self.registrar.new_contacts)
 
     async def desk(
         self,

@@ -18,7 +18,7 @@ from proxy.observe.trace import Seen
 from proxy.sip.message import Request, parse_message
 from proxy.transport.flow import Target
 from proxy.ua.reason import EndReason
-from proxy.ua.transactions import Unheard
+from proxy.ua.transactions import NullUser
 from screening.contract import Refusal, Refuse
 from tests.kit import messages
 from tests.kit.edge import (
@@ -191,7 +191,7 @@ async def test_a_call_that_we_refused_is_kept_as_any_other(watched: Watched) -> 
 async def test_what_belongs_to_no_call_is_not_gathered(watched: Watched) -> None:
     edge = watched.edge
     flow = await edge.host.connect(Target("udp", (TRUNK, 5060), TRUNK))
-    edge.core.launch(messages.request("OPTIONS"), flow, Unheard())
+    edge.core.launch(messages.request("OPTIONS"), flow, NullUser())
     await edge.passes(1)
     assert watched.gathered == 0
 

@@ -271,7 +271,7 @@ class House:
         self, uri: str = f"sip:bob@{FAR}:5060", far: Far | None = None, **options: Any
     ) -> tuple[Leg, asyncio.Task[None], Request]:
         """A leg of ours that has sent its INVITE; the task that calls; the INVITE as the peer received it."""
-        told = {name: options.pop(name) for name in ("credentials", "otherwise") if name in options}
+        told = {name: options.pop(name) for name in ("credentials", "alternative") if name in options}
         media = {name: options.pop(name) for name in ("late", "leaves_open", "concedes") if name in options}
         leg = self.leg("agent", **options)
         leg.media = Media(**media) if media else leg.media

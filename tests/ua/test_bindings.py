@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.transport.flow import Flow, Target
-from proxy.ua.bindings import MAX_CONTACTS, Binding, Unregistrable, one_of_each, updated
+from proxy.ua.bindings import MAX_CONTACTS, Binding, Unregistrable, newest_per_device, updated
 from tests.kit import messages
 from tests.ua.house import FAR, House
 
@@ -38,7 +38,7 @@ async def test_a_preference_is_read_liberally_rfc3261_20_10(flow: Flow, q: str, 
 async def test_a_200_shows_what_the_phone_needs_to_know_again_rfc3261_10_3_step_8(flow: Flow) -> None:
     params = f'q=0.5;{INSTANCE.format("1", "2")};methods="INVITE, BYE";expires=90'
     (binding,) = after(flow, (f'"Alice" <sip:a@b;ob>;{params}', 1))
-    assert binding.shown(30.4) == f"<sip:a@b;ob>;q=0.5;{INSTANCE.format('1', '2')};expires=60"
+    assert binding.contact_value(30.4) == f"<sip:a@b;ob>;q=0.5;{INSTANCE.format('1', '2')};expires=60"
     assert binding.uri == "sip:a@b;ob"
 
 
@@ -64,8 +64,8 @@ async def test_one_phone_is_known_by_its_contact_its_call_id_or_its_instance_rfc
     (moved,) = after(flow, ("<sip:a@d>", 1), call_id="one")
     (anew,) = after(flow, ("<sip:a@d>", 1), call_id="three")
     (other,) = after(flow, (f"<sip:a@b>;{INSTANCE.format('2', '1')}", 1), call_id="four")
-    assert [one.of_one_phone(each) for each in (second, moved, anew, other)] == [True, True, False, False]
-    assert moved.of_one_phone(anew)
+    assert [one.same_device(each) for each in (second, moved, anew, other)] == [True, True, False, False]
+    assert moved.same_device(anew)
 
 
 async def test_of_what_one_phone_has_said_the_last_counts_and_all_of_one_register_rfc5626_7(
@@ -74,8 +74,8 @@ async def test_of_what_one_phone_has_said_the_last_counts_and_all_of_one_registe
     (first,) = after(flow, ("<sip:a@b>", 1), call_id="boot")
     two = after(flow, ("<sip:a@c>, <sip:a@d>;q=0.5", 2), call_id="boot", now=9.0)
     (other,) = after(flow, ("<sip:a@e>", 1), call_id="other", now=5.0)
-    assert one_of_each([first]) == [first]
-    assert one_of_each([first, other, *two]) == [other, *two]
+    assert newest_per_device([first]) == [first]
+    assert newest_per_device([first, other, *two]) == [other, *two]
 
 
 async def test_a_reg_id_without_an_instance_names_nothing(flow: Flow) -> None:

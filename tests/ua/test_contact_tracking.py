@@ -9,7 +9,7 @@ import pytest
 from proxy.sip.values import NameAddr
 from proxy.transport.flow import Flow, Target
 from proxy.ua.bindings import Binding
-from proxy.ua.contact_tracking import Whereabouts, nobody
+from proxy.ua.contact_tracking import ContactTracker, no_bindings
 from tests.ua.house import FAR, House
 
 DESK, APP, MOVED = "<sip:alice@192.168.1.7>", "<sip:alice@10.0.0.9>", "<sip:alice@172.16.0.3>"
@@ -33,8 +33,8 @@ class Home:
         self.registered.append(Binding(NameAddr.parse(contact), flow, call_id, 1, 300.0))
         return flow
 
-    def called(self, number: int = 0) -> Whereabouts:
-        return Whereabouts(self, "alice", self.registered[number], tuple(self.registered))
+    def called(self, number: int = 0) -> ContactTracker:
+        return ContactTracker(self, "alice", self.registered[number], tuple(self.registered))
 
 
 @pytest.fixture
@@ -100,4 +100,4 @@ async def test_of_two_that_are_new_nobody_knows_which_it_is(home: Home) -> None:
 
 
 def test_where_no_phone_is_configured_nobody_is_registered() -> None:
-    assert nobody("alice") == ()
+    assert no_bindings("alice") == ()

@@ -15,7 +15,7 @@ from proxy.ua.advertised import Advertised
 from proxy.ua.errors import Rejected
 from proxy.ua.outgoing_invite import Outgoing
 from proxy.ua.reason import EndReason
-from proxy.ua.transactions import Unheard
+from proxy.ua.transactions import NullUser
 from tests.kit import messages
 from tests.kit.virtual_loop import run_virtual
 from tests.ua.house import FAR, HOST, STRANGER, Far, House, a_house, back, pending_timers, within
@@ -569,7 +569,7 @@ async def test_where_both_ends_showed_certificates_a_connection_may_be_used_both
         await far.says(options)
         await far.hears(200)
     assert aliases == [(flow, 5071), (flow, 5061)]
-    house.core.launch(messages.request("OPTIONS", call_id="5"), flow, Unheard())
+    house.core.launch(messages.request("OPTIONS", call_id="5"), flow, NullUser())
     assert (await far.hears("OPTIONS")).via.params.has("alias")
 
 

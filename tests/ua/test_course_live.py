@@ -65,7 +65,7 @@ async def test_a_call_by_naptr_and_srv_passes_the_dead_target_and_reaches_the_ne
             assert (await heard.get()).uri == "sip:bob@pbx.example"
             targets = await network.resolve(Uri.parse("sip:bob@pbx.example"))
             now = asyncio.get_running_loop().time()
-            assert [core.reachability.stands(target, now) for target in targets] == [False, True]
+            assert [core.target_health.is_healthy(target, now) for target in targets] == [False, True]
             await core.close()
             await network.close()
         alive.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.sip.errors import SipError
-from proxy.ua.errors import LimitReached, OfferRefused, Rejected, TransactionTimeout, bare
+from proxy.ua.errors import LimitReached, OfferRefused, Rejected, TransactionTimeout, without_traceback
 from proxy.ua.reason import EndReason
 from tests.kit import messages
 
@@ -30,6 +30,6 @@ def test_an_error_that_is_kept_knows_no_frame() -> None:
             raise TransactionTimeout("late")
         except TransactionTimeout:
             raise LimitReached(EndReason.NO_ANSWER) from None
-    kept = bare(caught.value)
+    kept = without_traceback(caught.value)
     assert kept is caught.value
     assert (kept.__traceback__, kept.__context__) == (None, None)

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from proxy.ua.errors import LegEnded
-from proxy.ua.latch import Latch, Turn
+from proxy.ua.latch import Latch, MessageTurn
 from tests.kit import messages
 from tests.ua.house import House
 
@@ -27,13 +27,13 @@ class Noted(list[str]):
         then(told)
 
 
-def takes(turn: Turn, *acts: Callable[[], object]) -> None:
+def takes(turn: MessageTurn, *acts: Callable[[], object]) -> None:
     """Deal with a message as the core does."""
-    turn.taking = True
+    turn.handling = True
     for act in acts:
         act()
-    turn.go_on()
-    turn.taking = False
+    turn.run_pending()
+    turn.handling = False
 
 
 async def out_of_any_task(*acts: Callable[[], object]) -> None:
@@ -50,7 +50,7 @@ async def waiting(wait: object) -> asyncio.Task[None]:
 
 
 async def test_whoever_waits_goes_on_after_the_message_and_not_within_it() -> None:
-    turn, noted = Turn(), Noted()
+    turn, noted = MessageTurn(), Noted()
     latch: Latch[str] = Latch(turn)
     task = await waiting(noted.waits(latch))
     seen: list[list[str]] = []
@@ -63,7 +63,7 @@ async def test_whoever_waits_goes_on_after_the_message_and_not_within_it() -> No
 
 
 async def test_whom_the_waiter_wakes_goes_on_in_the_same_turn() -> None:
-    turn, noted = Turn(), Noted()
+    turn, noted = MessageTurn(), Noted()
     first: Latch[str] = Latch(turn)
     second: Latch[str] = Latch(turn)
     tasks = [await waiting(noted.waits(first, second.set_result)), await waiting(noted.waits(second))]
@@ -76,7 +76,7 @@ async def test_whom_the_waiter_wakes_goes_on_in_the_same_turn() -> None:
 
 
 async def test_a_cancelled_task_ends_in_the_same_turn() -> None:
-    turn, noted = Turn(), Noted()
+    turn, noted = MessageTurn(), Noted()
     task = await waiting(noted.waits(Latch(turn)))
     seen: list[bool] = []
     await out_of_any_task(lambda: takes(turn, task.cancel), lambda: seen.append(task.cancelled()))
@@ -84,7 +84,7 @@ async def test_a_cancelled_task_ends_in_the_same_turn() -> None:
 
 
 async def test_where_no_message_is_at_hand_it_is_a_future_like_any_other() -> None:
-    turn, noted = Turn(), Noted()
+    turn, noted = MessageTurn(), Noted()
     latch: Latch[str] = Latch(turn)
     task = await waiting(noted.waits(latch))
     latch.set_result("answered")
@@ -94,17 +94,17 @@ async def test_where_no_message_is_at_hand_it_is_a_future_like_any_other() -> No
 
 
 async def test_no_task_goes_on_inside_another_which_takes_a_message() -> None:
-    turn, noted = Turn(), Noted()
+    turn, noted = MessageTurn(), Noted()
     latch: Latch[str] = Latch(turn)
     task = await waiting(noted.waits(latch))
     takes(turn, lambda: latch.set_result("answered"))
     assert not task.done()
     await task
-    assert not turn.taking
+    assert not turn.handling
 
 
 async def test_one_that_fails_is_told_of_and_does_not_keep_the_next_from_going_on() -> None:
-    turn, noted = Turn(), Noted()
+    turn, noted = MessageTurn(), Noted()
     latch: Latch[str] = Latch(turn)
 
     def fails(_: object) -> None:
@@ -119,7 +119,7 @@ async def test_one_that_fails_is_told_of_and_does_not_keep_the_next_from_going_o
 
 
 async def test_a_failure_is_raised_where_it_is_waited_for() -> None:
-    turn = Turn()
+    turn = MessageTurn()
     latch: Latch[str] = Latch(turn)
     task = await waiting(Noted().waits(latch))
     takes(turn, lambda: latch.set_exception(LookupError("gone")))
@@ -128,7 +128,7 @@ async def test_a_failure_is_raised_where_it_is_waited_for() -> None:
 
 
 async def test_it_can_be_cancelled_shielded_and_asked_for_once_more() -> None:
-    turn, told = Turn(), []
+    turn, told = MessageTurn(), []
     latch: Latch[str] = Latch(turn)
     shielded = await waiting(asyncio.shield(latch))
     latch.add_done_callback(told.append)
@@ -167,7 +167,7 @@ def test_one_that_is_cancelled_when_its_loop_has_stopped_harms_nothing() -> None
     """As ``asyncio.run`` does to the tasks that an exception in the main one has left behind."""
 
     async def main() -> None:
-        await waiting(Noted().waits(Latch(Turn())))
+        await waiting(Noted().waits(Latch(MessageTurn())))
         raise LookupError
 
     with pytest.raises(LookupError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.ua.loop_detection import calls_for_help, came_back
+from proxy.ua.loop_detection import is_emergency, is_loop
 from tests.kit import messages
 from tests.ua.house import HOST, House
 
@@ -26,8 +26,8 @@ PORTS = {"udp": 5060, "tls": 5061}
 )
 def test_our_own_address_in_a_via_is_a_loop_rfc3261_16_3(transport: str, sent_by: str, looped: bool) -> None:
     ours = ("Via", f"SIP/2.0/{transport} {sent_by};branch=z9hG4bKours")
-    assert came_back(messages.invite(headers=[ours]), HOST, PORTS) is looped
-    assert came_back(messages.invite(sent_by=sent_by, transport=transport), HOST, PORTS) is looped
+    assert is_loop(messages.invite(headers=[ours]), HOST, PORTS) is looped
+    assert is_loop(messages.invite(sent_by=sent_by, transport=transport), HOST, PORTS) is looped
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_our_own_address_in_a_via_is_a_loop_rfc3261_16_3(transport: str, sent_by
     ],
 )
 def test_our_own_contact_is_a_loop(contact: str | None, looped: bool) -> None:
-    assert came_back(messages.request("INVITE", contact=contact), HOST, PORTS) is looped
+    assert is_loop(messages.request("INVITE", contact=contact), HOST, PORTS) is looped
 
 
 async def test_what_came_back_is_482_and_what_has_no_hops_left_483_rfc3261_16_3(house: House) -> None:
@@ -65,7 +65,7 @@ async def test_what_came_back_is_482_and_what_has_no_hops_left_483_rfc3261_16_3(
     ],
 )
 def test_a_service_urn_for_emergencies_is_a_call_for_help_rfc5031_4_2(uri: str, help_: bool) -> None:
-    assert calls_for_help(messages.invite(uri)) is help_
+    assert is_emergency(messages.invite(uri)) is help_
 
 
 async def test_another_urn_is_416_rfc3261_8_2_2_1(house: House) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from proxy.ua.new_contacts import Arrivals
+from proxy.ua.new_contacts import NewContacts
 
 
 def test_each_who_waits_for_a_phone_is_told_for_as_long_as_he_does() -> None:
-    arrivals = Arrivals()
+    new_contacts = NewContacts()
     heard: list[str] = []
-    arrivals.tell("alice")
-    with arrivals.told(["alice", "bob"], lambda name: heard.append(f"first: {name}")):
-        with arrivals.told(["alice"], lambda name: heard.append(f"second: {name}")):
-            arrivals.tell("alice")
-        arrivals.tell("bob")
-        arrivals.tell("alice")
-        arrivals.tell("carol")
-    arrivals.tell("alice")
+    new_contacts.notify("alice")
+    with new_contacts.watching(["alice", "bob"], lambda name: heard.append(f"first: {name}")):
+        with new_contacts.watching(["alice"], lambda name: heard.append(f"second: {name}")):
+            new_contacts.notify("alice")
+        new_contacts.notify("bob")
+        new_contacts.notify("alice")
+        new_contacts.notify("carol")
+    new_contacts.notify("alice")
     assert heard == ["first: alice", "second: alice", "first: bob", "first: alice"]

@@ -107,7 +107,7 @@ def as_another(response: Response) -> Outgoing | None:
 
 async def test_a_refused_invite_may_be_made_again_as_somebody_else_rfc3261_21_4_4(house: House) -> None:
     """A new request, not the old one once more; challenges are answered as the new one, to the end."""
-    leg, task, invite = await house.calling(otherwise=as_another)
+    leg, task, invite = await house.calling(alternative=as_another)
     house.far.answers(invite, 403)
     again = await house.far.hears("INVITE")
     assert (again.from_.uri.user, again.cseq.number) == ("other", 1)
@@ -131,12 +131,12 @@ async def test_a_refused_invite_may_be_made_again_as_somebody_else_rfc3261_21_4_
 
 
 async def test_it_is_made_again_once_and_as_it_says_for_that_status_alone(house: House) -> None:
-    _, task, invite = await house.calling(otherwise=as_another)
+    _, task, invite = await house.calling(alternative=as_another)
     house.far.answers(invite, 403)
     house.far.answers(await house.far.hears("INVITE"), 403)
     with pytest.raises(Rejected, match="403"):
         await task
-    _, task, invite = await house.calling(otherwise=as_another)
+    _, task, invite = await house.calling(alternative=as_another)
     house.far.answers(invite, 404)
     with pytest.raises(Rejected, match="404"):
         await task
@@ -144,7 +144,7 @@ async def test_it_is_made_again_once_and_as_it_says_for_that_status_alone(house:
 
 
 async def test_a_phone_that_has_rung_is_not_called_again_as_somebody_else(house: House) -> None:
-    leg, task, invite = await house.calling(otherwise=as_another)
+    leg, task, invite = await house.calling(alternative=as_another)
     house.far.answers(invite, 180)
     await rings(leg)
     house.far.answers(invite, 403)
@@ -156,7 +156,7 @@ async def test_a_phone_that_has_rung_is_not_called_again_as_somebody_else(house:
 
 async def test_an_invite_that_is_over_is_not_made_again_as_somebody_else(house: House) -> None:
     """Our CANCEL and the 403 cross."""
-    leg, task, invite = await house.calling(otherwise=as_another)
+    leg, task, invite = await house.calling(alternative=as_another)
     house.far.answers(invite, 100, to_tag=None)
     await asyncio.sleep(0.1)
     leg.end(EndReason.CALLER_LEFT)

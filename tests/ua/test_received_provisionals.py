@@ -216,9 +216,9 @@ async def test_early_descriptions_from_ever_more_places_take_bounded_memory(hous
     for number in range(100):
         house.far.answers(invite, 183, body=SDP, to_tag=f"bob{number}")
     await asyncio.sleep(1)
-    assert leg._inviting is not None
-    assert leg._inviting._provisionals is not None
-    assert len(leg._inviting._provisionals._unreliable_sdp) == MAX_KEPT
+    assert leg._client_invite is not None
+    assert leg._client_invite._provisionals is not None
+    assert len(leg._client_invite._provisionals._unreliable_sdp) == MAX_KEPT
     house.far.answers(invite, 200, body=b"", to_tag="bob7")
     await task
     await ended(house, leg)

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.transport.flow import Address, TransportFailed
 from proxy.ua.response_route import response_target
-from proxy.ua.route import lives_on, on_course, proven, reach
+from proxy.ua.route import dialog_flow, leads_to_next_hop, reach, verified_name
 from tests.kit import messages
 from tests.ua.house import Far, House
 
@@ -49,7 +49,7 @@ class AFlow:
 def test_a_flow_leads_to_the_next_hop_or_it_does_not(
     transport: str, remote: Address, closed: bool, next_hop: str, expected: bool
 ) -> None:
-    assert on_course(AFlow(transport, remote, closed), next_hop) is expected
+    assert leads_to_next_hop(AFlow(transport, remote, closed), next_hop) is expected
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_dialog_lives_where_its_peer_says_that_it_is(
     transport: str, closed: bool, method: str, kept: bool, moves: bool
 ) -> None:
     flow, came = AFlow(transport, ("8.8.8.8", 5060), closed), AFlow(transport, ("8.8.4.4", 5060))
-    assert lives_on(flow, came, method, kept=kept) is (came if moves else flow)
+    assert dialog_flow(flow, came, method, kept=kept) is (came if moves else flow)
 
 
 async def test_the_transport_of_the_dialog_wins_over_what_the_uri_says(house: House) -> None:
@@ -95,8 +95,8 @@ async def test_where_the_dialog_has_been_is_tried_first_and_what_is_gone_from_th
     )
     await first.start()
     await second.start()
-    for rather, host in (("192.0.2.8", 5060), "192.0.2.8"), (("192.0.2.9", 5060), "192.0.2.7"):
-        flow = await reach(house.network, "sip:x@pbx.example.com;transport=tcp", rather=rather)
+    for prefer, host in (("192.0.2.8", 5060), "192.0.2.8"), (("192.0.2.9", 5060), "192.0.2.7"):
+        flow = await reach(house.network, "sip:x@pbx.example.com;transport=tcp", prefer=prefer)
         assert flow.remote[0] == host
 
 
@@ -135,11 +135,11 @@ async def test_a_connection_is_shared_by_those_on_the_same_terms_alone(house: Ho
 
 def test_a_peer_is_proven_by_the_name_we_asked_for_or_by_one_that_it_showed() -> None:
     flow = AFlow("tls", ("192.0.2.7", 40000))
-    assert proven(flow) is None
+    assert verified_name(flow) is None
     flow.peer_names = frozenset(["b.example", "a.example"])
-    assert proven(flow) == "a.example"
+    assert verified_name(flow) == "a.example"
     flow.peer_name = "c.example"
-    assert proven(flow) == "c.example"
+    assert verified_name(flow) == "c.example"
 
 
 def test_the_way_back_leads_to_where_the_request_came_from_rfc3261_18_2_2() -> None:

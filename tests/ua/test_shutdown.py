@@ -7,7 +7,7 @@ import asyncio
 from proxy.ua.errors import LegEnded
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
-from proxy.ua.shutdown import PATIENCE_S, farewell
+from proxy.ua.shutdown import PATIENCE_S, finish_signalling
 from tests.kit import messages
 from tests.ua.house import House
 from tests.ua.test_in_dialog_client import INTERNAL, PROXY, secret
@@ -20,13 +20,13 @@ async def ends(house: House, leg: Leg) -> asyncio.Task[None]:
 
 
 async def closes(house: House) -> None:
-    await farewell(house.core)
+    await finish_signalling(house.core)
     await house.core.close()
 
 
 async def test_where_all_is_said_nothing_is_waited_for(house: House) -> None:
     before = house.now
-    await farewell(house.core)
+    await finish_signalling(house.core)
     assert house.now == before
 
 

@@ -11,7 +11,7 @@ from proxy.sip.message import Request
 from proxy.transport.flow import Target
 from proxy.ua.errors import LegEnded
 from proxy.ua.reason import EndReason
-from proxy.ua.transactions import ClientTransaction, Unheard
+from proxy.ua.transactions import ClientTransaction, NullUser
 from tests.kit import messages
 from tests.ua.house import FAR, House, rings
 
@@ -19,7 +19,7 @@ from tests.ua.house import FAR, House, rings
 async def launched(house: House, method: str) -> ClientTransaction:
     flow = await house.network.connect(Target("udp", (FAR, 5060), FAR))
     lines = [("From", "<sip:us@x>;tag=1"), ("To", "<sip:bob@x>"), ("Call-ID", "c"), ("CSeq", f"1 {method}")]
-    return house.core.launch(Request(method, f"sip:bob@{FAR}", Headers(lines)), flow, Unheard())
+    return house.core.launch(Request(method, f"sip:bob@{FAR}", Headers(lines)), flow, NullUser())
 
 
 async def test_cancel_waits_for_a_provisional_and_is_without_effect_on_anything_but_an_invite(
