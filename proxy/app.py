@@ -316,7 +316,7 @@ class App:
         """Switch new calls to a public address that has changed; calls in progress keep the old one."""
         (local, _), other = self._homes
         self._homes = (local, address), other
-        self._relays.homes[6 if ":" in address else 4] = local, address
+        self._relays.addresses[6 if ":" in address else 4] = local, address
 
     def _finished(self, record: CallRecord) -> None:
         self.services.finished(record)

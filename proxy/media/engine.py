@@ -17,7 +17,17 @@ MediaAddress = tuple[str, str]
 class MediaEngine:
     """The shared dependencies of every `RelaySession`, and our media addresses."""
 
-    __slots__ = ("clock", "disk", "homes", "ids", "make_stream", "network", "ports", "rounds", "usual")
+    __slots__ = (
+        "addresses",
+        "clock",
+        "default_ip_version",
+        "disk",
+        "ids",
+        "make_stream",
+        "network",
+        "ports",
+        "rtcp_timer",
+    )
 
     def __init__(
         self,
@@ -27,30 +37,32 @@ class MediaEngine:
         public_address: str,
         ids: Callable[[int], int],
         clock: Callable[[], float],
-        other_home: MediaAddress | None = None,
-        rounds: RtcpTimer | None = None,
+        other_address: MediaAddress | None = None,
+        rtcp_timer: RtcpTimer | None = None,
         *,
         disk: Disk = at_once,
         make_stream: Callable[..., Stream] = Stream,
     ) -> None:
         """`public_address` goes into our SDP; `ids(n)` gives n random bits; `clock` is the event loop's time.
 
-        `other_home`: local and public address of the other IP version, if we have one. `rounds`: the shared
-        RTCP report timer. `disk` writes recordings. `make_stream` takes the arguments of `Stream`.
+        `other_address`: local and public address of the other IP version, if we have one. `rtcp_timer`: the
+        one shared by all calls. `disk` writes recordings. `make_stream` takes the arguments of `Stream`.
         """
         self.network, self.ports = network, ports
         self.ids, self.clock = ids, clock
-        self.rounds = RtcpTimer() if rounds is None else rounds
+        self.rtcp_timer = RtcpTimer() if rtcp_timer is None else rtcp_timer
         self.disk, self.make_stream = disk, make_stream
-        known = (bind_host, public_address), *([other_home] if other_home else [])
-        self.homes: dict[int, MediaAddress] = {_version(public): (bind, public) for bind, public in known}
+        pairs = (bind_host, public_address), *([other_address] if other_address else [])
+        self.addresses: dict[int, MediaAddress] = {}
+        for bind, public in pairs:
+            self.addresses[_version(public)] = bind, public
         """By IP version."""
-        self.usual = _version(public_address)
+        self.default_ip_version = _version(public_address)
         """Default IP version: for an offer to a leg of which nothing else is known."""
 
-    def hears_at(self, address: str) -> bool:
+    def receives_at(self, address: str) -> bool:
         """Whether our media sockets receive what is sent to this address of ours."""
-        return ":" not in address and 4 in self.homes and self.homes[4][0] in ("0.0.0.0", address)
+        return ":" not in address and 4 in self.addresses and self.addresses[4][0] in ("0.0.0.0", address)
 
 
 def _version(address: str) -> int:

@@ -110,7 +110,7 @@ class Agreement:
         return self.ptime, self.maxptime
 
     @property
-    def control(self) -> Address | None:
+    def rtcp_destination(self) -> Address | None:
         """Where the peer's SDP wants RTCP; None: nowhere."""
         if not self.reports or self.remote is None:
             return None

@@ -11,12 +11,12 @@ from proxy.media.udp import Address
 _WILDCARDS = ("0.0.0.0", "::")
 
 
-def is_ours(named: Address | None, homes: Iterable[tuple[str, str]], ports: PortPool) -> bool:
-    """Whether packets sent there reach a port of the pool, lent or not. `homes`: pairs of a local address and
-    the public address that leads there.
+def is_ours(named: Address | None, addresses: Iterable[tuple[str, str]], ports: PortPool) -> bool:
+    """Whether packets sent there reach a port of the pool, lent or not. `addresses`: pairs of a local address
+    and the public address that leads there.
     """
     if named is None or named[1] not in ports.range:
         return False
-    known = [address for home in homes for address in home]
+    known = [address for pair in addresses for address in pair]
     anywhere = any(address in _WILDCARDS for address in known)
     return named[0] in known or (anywhere and ip_address(named[0]).is_loopback)

@@ -88,7 +88,7 @@ class Player:
         """The stream has just been joined to another: fill the gap with silence, from when its next packet is
         due until the other's first packet comes.
         """
-        if self._stream.said_at is not None:
+        if self._stream.last_sent_at is not None:
             self._covering = True
             if self._clip is None:
                 self._next()
@@ -130,8 +130,8 @@ class Player:
         self._stream.reserve(bool(self._playing))
         loop = asyncio.get_running_loop()
         self._clip = self._playing[0][0] if self._playing else self._ringing or self._holding or self._filling
-        if self._clip is None and self._covering and self._stream.said_at is not None:
-            self._clip, after_s = quiet(), max(0.0, self._stream.said_at + FRAME_S - loop.time())
+        if self._clip is None and self._covering and self._stream.last_sent_at is not None:
+            self._clip, after_s = quiet(), max(0.0, self._stream.last_sent_at + FRAME_S - loop.time())
         if self._clip is None:
             return
         self._started = loop.time() + (after_s or 0.0)
@@ -159,7 +159,7 @@ class Player:
             return self._next()
         elif not self._something_else_heard(now):
             self._say(clip)
-        elif self._stream.said_at is not None and now - self._stream.said_at > _LONG_S:
+        elif self._stream.last_sent_at is not None and now - self._stream.last_sent_at > _LONG_S:
             self._say(quiet())
         self._index += 1
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
@@ -172,7 +172,7 @@ class Player:
         frames = clip.frames(key)
         if frames:
             frame, ticks = frames[self._index % len(frames)], self._index * clock_rate(key) // 50
-            self._stream.say(frame, key, self._source, self._sent & 0xFFFF, ticks & 0xFFFFFFFF)
+            self._stream.send_frame(frame, key, self._source, self._sent & 0xFFFF, ticks & 0xFFFFFFFF)
             self._sent += 1
 
     def _played(self) -> None:
@@ -183,16 +183,20 @@ class Player:
         self._next(0.0)  # let whoever awaited this clip queue the next one first
 
     def _heard_meanwhile(self) -> bool:
-        since, fed_at = self._until_heard_from, self._stream.fed_at
-        return since is not None and fed_at is not None and fed_at >= since
+        since, last_relayed_at = self._until_heard_from, self._stream.last_relayed_at
+        return since is not None and last_relayed_at is not None and last_relayed_at >= since
 
     def _covered(self) -> bool:
         """Whether the gap that `cover` fills is over: the other is heard, or gone."""
-        if self._covering and (self._stream.fed_at is not None or self._stream.joined is None):
+        if self._covering and (self._stream.last_relayed_at is not None or self._stream.joined is None):
             self._covering = False
             return True
         return False
 
     def _something_else_heard(self, now: float) -> bool:
-        fed_at = self._stream.fed_at
-        return self._stream.joined is not None and fed_at is not None and now - fed_at < QUIET_S
+        last_relayed_at = self._stream.last_relayed_at
+        return (
+            self._stream.joined is not None
+            and last_relayed_at is not None
+            and now - last_relayed_at < QUIET_S
+        )

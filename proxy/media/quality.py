@@ -99,10 +99,10 @@ def delay_ms(round_trip_ms: float | None, jitter_ms: float) -> float:
 
 
 def measured(
-    counts: Counts, reception: Reception | None, control: RtcpSession | None, *, g711: bool, rate: int
+    counts: Counts, reception: Reception | None, rtcp: RtcpSession | None, *, g711: bool, rate: int
 ) -> Quality:
     """Quality from the counters. `g711`: the E-model applies to the voice; `rate`: the voice's clock rate."""
-    trip_s = None if control is None else control.round_trip_s
+    trip_s = None if rtcp is None else rtcp.round_trip_s
     trip_ms = None if trip_s is None else round(1000 * trip_s, 1)
     heard, sent = DirectionQuality(), DirectionQuality(packets=counts.packets_out)
     if reception is not None and counts.packets_in:
@@ -118,7 +118,7 @@ def measured(
             longest_gap_ms=round(1000 * reception.longest_gap_s, 1),
             mos=mos(loss, delay_ms(trip_ms, jitter_ms)) if g711 and counts.packets_in >= _JUDGED else None,
         )
-    told = None if control is None else control.told
+    told = None if rtcp is None else rtcp.peer_block
     if told is not None and counts.packets_out:
         jitter_ms, lost = 1000 * told.jitter / rate, max(told.lost, 0)
         mark = mos(lost / max(counts.packets_out, lost), delay_ms(trip_ms, jitter_ms))

@@ -21,16 +21,16 @@ class RtcpSession:
         "_clock",
         "_cname",
         "_expected",
-        "_heard_sent",
+        "_peer_report",
+        "_peer_report_at",
         "_received",
-        "_sent_at",
-        "_sent_packets",
+        "_reported_packets",
         "_ssrc",
         "count",
         "heard_at",
+        "peer_block",
         "round_trip_s",
         "source",
-        "told",
     )
 
     def __init__(self, cname: str, clock: Callable[[], float]) -> None:
@@ -44,13 +44,13 @@ class RtcpSession:
         """When the last one came."""
         self.round_trip_s: float | None = None
         """The last measured round trip; None if no report allowed measuring it."""
-        self.told: Block | None = None
+        self.peer_block: Block | None = None
         """The peer's last report block about our packets."""
-        self._heard_sent = 0  # middle 32 bits of the NTP time in its last sender report
-        self._sent_at = 0.0  # when that report came
+        self._peer_report = 0  # middle 32 bits of the NTP time in its last sender report
+        self._peer_report_at = 0.0  # when that report came
         self._ssrc = -1  # the SSRC of the next two
         self._expected = self._received = 0  # at our last report
-        self._sent_packets = 0
+        self._reported_packets = 0
 
     def received(
         self, packet: bytes, source: Address, agreement: Agreement | None, target: Address | None, ours: int
@@ -59,7 +59,7 @@ class RtcpSession:
         False: ignored, as it is malformed or comes from another host.
         """
         report = read(packet)
-        named = None if agreement is None else agreement.control
+        named = None if agreement is None else agreement.rtcp_destination
         hosts = [address[0] for address in (target, named) if address is not None]
         if agreement is None or report is None or source[0] not in hosts:
             return False
@@ -78,23 +78,23 @@ class RtcpSession:
             return None
         if agreement.mux:
             return target
-        return self.source or (agreement.control if target == agreement.remote else None)
+        return self.source or (agreement.rtcp_destination if target == agreement.remote else None)
 
     def report(self, line: RtpTimeline, reception: Reception | None, *, leaves: bool = False) -> bytes:
         """Our next compound packet; a sender report if we have sent RTP since the last one (§6.4)."""
         now = self._clock()
-        sends = line.packets != self._sent_packets
-        self._sent_packets = line.packets
+        sends = line.packets != self._reported_packets
+        self._reported_packets = line.packets
         sent = Sent(now, line.timestamp_at(now), line.packets, line.octets) if sends else None
         blocks = () if reception is None or reception.ssrc == -1 else (self._block(reception, now),)
         return compound(line.ssrc, sent, blocks, self._cname, leaves=leaves)
 
     def _heard(self, report: Report, ours: int) -> None:
         if report.sent is not None:
-            self._heard_sent, self._sent_at = report.sent, self.heard_at
+            self._peer_report, self._peer_report_at = report.sent, self.heard_at
         for block in report.blocks:
             if block.ssrc == ours:
-                self.told = block
+                self.peer_block = block
                 self._time(block)
 
     def _block(self, reception: Reception, now: float) -> Block:
@@ -110,8 +110,8 @@ class RtcpSession:
             lost=due - came,
             highest=reception.highest,
             jitter=int(reception.jitter),
-            last_report=self._heard_sent,
-            delay_s=now - self._sent_at if self._heard_sent else 0.0,
+            last_report=self._peer_report,
+            delay_s=now - self._peer_report_at if self._peer_report else 0.0,
         )
 
     def _time(self, block: Block) -> None:

@@ -171,7 +171,9 @@ class Reception:
         """Extended highest sequence number received (RFC 3550 §6.4.1)."""
         return self._highest & 0xFFFFFFFF
 
-    def went_on(self, packets: int, timestamp: int, at: float, jitter: float, longest_gap_s: float) -> None:
+    def add_forwarded(
+        self, packets: int, timestamp: int, at: float, jitter: float, longest_gap_s: float
+    ) -> None:
         """Account for consecutive packets of the present SSRC that the kernel received and measured."""
         self._highest += packets
         self._timestamp = timestamp

@@ -53,7 +53,7 @@ class RtpTimeline:
         """When the last packet that advanced the timestamp was sent; None if none was."""
         return self._at
 
-    def cut(self) -> None:
+    def switch_source(self) -> None:
         """Treat the next packet as from a new source, even if the source is the same."""
         self._source = None
 
@@ -72,7 +72,7 @@ class RtpTimeline:
         ticks = signed32(timestamp - self._in_timestamp)
         if step <= 0 and step >= -MAX_MISORDER:
             return self._late(step, ticks)
-        if not 0 < step <= MAX_DROPOUT or (ticks < 0 and not event) or self._leapt(ticks, now, rate):
+        if not 0 < step <= MAX_DROPOUT or (ticks < 0 and not event) or self._jumped(ticks, now, rate):
             return self._switch(source, sequence, timestamp, now, rate)
         self._in_sequence = sequence
         self._sequence += step
@@ -130,17 +130,17 @@ class RtpTimeline:
         return source is self._source
 
     @property
-    def steps(self) -> tuple[int, int]:
+    def offsets(self) -> tuple[int, int]:
         """What is added to the present source's sequence numbers and timestamps, modulo 2**16 and 2**32."""
-        steps = (self._sequence - self._in_sequence) & 0xFFFF
-        return steps, (self._timestamp - self._in_timestamp) & 0xFFFFFFFF
+        offsets = (self._sequence - self._in_sequence) & 0xFFFF
+        return offsets, (self._timestamp - self._in_timestamp) & 0xFFFFFFFF
 
     @property
-    def last_taken(self) -> tuple[int, int]:
+    def last_placed(self) -> tuple[int, int]:
         """The present source's highest sequence number and timestamp placed so far."""
         return self._in_sequence, self._in_timestamp
 
-    def went_on(self, packets: int, octets: int, timestamp: int, at: float) -> None:
+    def add_forwarded(self, packets: int, octets: int, timestamp: int, at: float) -> None:
         """Account for packets that the kernel sent for the present source, by the same steps, in consecutive
         order: the last had this `timestamp` and left at `at`.
         """
@@ -161,7 +161,7 @@ class RtpTimeline:
             return None
         return (self._sequence + step) & 0xFFFF, (self._timestamp + ticks) & 0xFFFFFFFF, False
 
-    def _leapt(self, ticks: int, now: float, rate: int) -> bool:
+    def _jumped(self, ticks: int, now: float, rate: int) -> bool:
         if ticks <= rate or self._at is None:
             return False
         return ticks > (now - self._at + _BELIEVABLE_S) * rate

@@ -29,16 +29,16 @@ class Sender:
 
     __slots__ = (
         "_clock",
-        "_fed_at",
+        "_destination",
+        "_dtmf",
         "_ids",
-        "_key",
-        "_keys",
-        "_line",
+        "_last_relayed_at",
         "_pair",
-        "_rounds",
         "_route",
-        "_seal",
-        "_to",
+        "_route_key",
+        "_rtcp_timer",
+        "_srtp",
+        "_timeline",
         "agreement",
         "recordings",
         "reserved",
@@ -49,7 +49,7 @@ class Sender:
     _pair: PortPair
     _ids: Callable[[int], int]
     _clock: Callable[[], float]
-    _rounds: RtcpTimer
+    _rtcp_timer: RtcpTimer
     agreement: Agreement | None
     recordings: Recordings | None
     """Recordings of what our peer sends and hears; None before the first."""
@@ -57,27 +57,27 @@ class Sender:
     """A clip plays, and relayed audio is dropped; see `reserve`."""
     ringing: bool
     """While ringback is on, silent packets are not relayed: the tone is more useful."""
-    _fed_at: float | None
-    _to: Address | None  # where to send, if the peer wants to hear us
-    _line: RtpTimeline | None
-    _key: str | None  # the format relayed last, and its route
+    _last_relayed_at: float | None
+    _destination: Address | None  # where to send, if the peer wants to hear us
+    _timeline: RtpTimeline | None
+    _route_key: str | None  # the format relayed last, and its route
     _route: Route | None
-    _keys: DtmfState | None
-    _seal: StreamSrtp | None  # SRTP; None: plain RTP
+    _dtmf: DtmfState | None
+    _srtp: StreamSrtp | None  # SRTP; None: plain RTP
 
     def report(self) -> None:
         """Send an RTCP report (RFC 3550 §6.4); called by `RtcpTimer`."""
         raise NotImplementedError
 
     @property
-    def said_at(self) -> float | None:
+    def last_sent_at(self) -> float | None:
         """When the peer was last sent audio; None if it never was."""
-        return None if self._line is None else self._line.at
+        return None if self._timeline is None else self._timeline.at
 
     @property
-    def fed_at(self) -> float | None:
+    def last_relayed_at(self) -> float | None:
         """When audio of the joined stream was last relayed; during ringback, when it was last audible."""
-        return self._fed_at
+        return self._last_relayed_at
 
     def reserve(self, on: bool) -> None:
         """A clip starts or stops playing."""
@@ -87,29 +87,29 @@ class Sender:
         """Ringback starts or stops."""
         self.ringing = on
 
-    def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
+    def send_frame(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
         """Send one 20 ms frame of our own, in a format the peer accepts."""
         route = self._route_of(key)
-        if route is None or self._to is None or self._dials:
+        if route is None or self._destination is None or self._sending_key:
             return
-        place = self._speaking().place(source, sequence, timestamp, self._clock(), route.rate)
+        place = self._ensure_timeline().place(source, sequence, timestamp, self._clock(), route.rate)
         if place is not None:
             self._emit(PLAIN, route.pt, 0, place, frame)
 
     @property
     def presses(self) -> KeyQueue:
         """The keys the peer has pressed."""
-        return self._touched().presses
+        return self._ensure_dtmf().presses
 
     def told(self, key: str) -> bool:
         """The peer reported a key by signalling. False: it was already received in RTP."""
-        return self._touched().told(key)
+        return self._ensure_dtmf().told(key)
 
     def press(self, key: str, seconds: float) -> None:
         """Send a key press to the peer as telephone-events; ignored if it takes none, or holds us."""
         route = self._route_of(EVENT_KEY)
-        if self._to is not None and route is not None:
-            self._touched().press(key, seconds, route.rate)
+        if self._destination is not None and route is not None:
+            self._ensure_dtmf().press(key, seconds, route.rate)
 
     def _relay(
         self,
@@ -126,90 +126,92 @@ class Sender:
         """Send our peer a packet of the joined stream, modified in place: a few header fields, and the G.711
         law.
         """
-        to = self._to
-        if to is None or self.reserved or (self._keys is not None and self._keys.down):
+        to = self._destination
+        if to is None or self.reserved or (self._dtmf is not None and self._dtmf.down):
             return
-        route = self._route if key == self._key else self._route_of(key)
-        line = self._line or self._speaking()
-        if route is None or (self.ringing and not self._worth_hearing(key, bytes(packet[start:end]), now)):
-            line.skip(source, sequence)
+        route = self._route if key == self._route_key else self._route_of(key)
+        timeline = self._timeline or self._ensure_timeline()
+        if route is None or (self.ringing and not self._recently_audible(key, bytes(packet[start:end]), now)):
+            timeline.skip(source, sequence)
             return
         pt, table, rate, event = route
-        if not line.stamp(packet, marked, pt, source, sequence, timestamp, now, rate, event):
+        if not timeline.stamp(packet, marked, pt, source, sequence, timestamp, now, rate, event):
             return
         if table is not None:
             packet[start:end] = bytes(packet[start:end]).translate(table)
-        if self._seal is None and self.recordings is None:
+        if self._srtp is None and self.recordings is None:
             self._pair.send(packet, to)
-            line.packets += 1
-            line.octets += end - start
+            timeline.packets += 1
+            timeline.octets += end - start
         else:
-            self._send(packet, line)
+            self._send(packet, timeline)
         if not self.ringing:
-            self._fed_at = now
+            self._last_relayed_at = now
 
-    def _worth_hearing(self, key: str, payload: bytes, now: float) -> bool:
+    def _recently_audible(self, key: str, payload: bytes, now: float) -> bool:
         """Whether the joined leg is audible, or was a moment ago."""
         if audible(key, payload):
-            self._fed_at = now
-        return self._fed_at is not None and now - self._fed_at < QUIET_S
+            self._last_relayed_at = now
+        return self._last_relayed_at is not None and now - self._last_relayed_at < QUIET_S
 
     def _emit(self, first: int, pt: int, marker: int, place: tuple[int, int, bool], body: bytes) -> None:
-        line = self._line
-        if line is not None:
+        timeline = self._timeline
+        if timeline is not None:
             sequence, timestamp, forced = place
-            header = _pack(first, pt | (0x80 if forced else marker), sequence, timestamp, line.ssrc)
-            self._send(header + body, line)
+            header = _pack(first, pt | (0x80 if forced else marker), sequence, timestamp, timeline.ssrc)
+            self._send(header + body, timeline)
 
-    def _send(self, packet: bytes | memoryview, line: RtpTimeline) -> None:
-        to = self._to
+    def _send(self, packet: bytes | memoryview, timeline: RtpTimeline) -> None:
+        to = self._destination
         if to is None:
             return
         if self.recordings is not None and self.agreement is not None:
             voice, (_, second, _, timestamp, _) = self.agreement.voice, HEADER.unpack_from(packet)
             if second & 0x7F == voice.pt:
-                self.recordings.told(voice.key, bytes(packet), timestamp, line, self._clock())
+                self.recordings.told(voice.key, bytes(packet), timestamp, timeline, self._clock())
         octets = len(packet) - HEADER_BYTES
-        if self._seal is not None:
-            sealed = self._seal.sealed(packet)
-            if sealed is None:  # its sequence number is used: never two packets under the same keystream
+        if self._srtp is not None:
+            protected = self._srtp.protect(packet)
+            if protected is None:  # its sequence number is used: never two packets under the same keystream
                 return
-            packet = sealed
+            packet = protected
         self._pair.send(packet, to)
-        line.packets += 1
-        line.octets += octets
+        timeline.packets += 1
+        timeline.octets += octets
 
     def _route_of(self, key: str) -> Route | None:
         """The route of a format to the peer; None if it cannot be sent."""
-        if key != self._key:
+        if key != self._route_key:
             self._route = None if self.agreement is None else route_for(key, self.agreement)
-            self._key = key
+            self._route_key = key
         return self._route
 
-    def _speaking(self) -> RtpTimeline:
+    def _ensure_timeline(self) -> RtpTimeline:
         """The stream our peer hears, started on first use."""
-        line = self._line
-        if line is None:
+        timeline = self._timeline
+        if timeline is None:
             ids = self._ids  # RFC 3711 §3.3.1: below 2^15, lest loss of the first packets hide a roll-over
-            line = self._line = RtpTimeline(ssrc=ids(32), sequence=ids(15), timestamp=ids(32))
-            self._rounds.join(self)
-        return line
+            timeline = self._timeline = RtpTimeline(ssrc=ids(32), sequence=ids(15), timestamp=ids(32))
+            self._rtcp_timer.join(self)
+        return timeline
 
-    def _touched(self) -> DtmfState:
-        keys = self._keys
+    def _ensure_dtmf(self) -> DtmfState:
+        keys = self._dtmf
         if keys is None:
-            keys = self._keys = DtmfState(self._say_event, self._clock)
+            keys = self._dtmf = DtmfState(self._send_event, self._clock)
         return keys
 
     @property
-    def _dials(self) -> bool:
+    def _sending_key(self) -> bool:
         """A key press is being sent, so no speech is."""
-        return self._keys is not None and self._keys.down
+        return self._dtmf is not None and self._dtmf.down
 
-    def _say_event(self, payload: bytes, source: object, sequence: int, timestamp: int, begins: bool) -> None:
+    def _send_event(
+        self, payload: bytes, source: object, sequence: int, timestamp: int, begins: bool
+    ) -> None:
         route = self._route_of(EVENT_KEY)
-        if route is not None and self._to is not None:
-            line, now = self._speaking(), self._clock()
-            place = line.place(source, sequence, timestamp, now, route.rate, event=True)
+        if route is not None and self._destination is not None:
+            timeline, now = self._ensure_timeline(), self._clock()
+            place = timeline.place(source, sequence, timestamp, now, route.rate, event=True)
             if place is not None:
                 self._emit(PLAIN, route.pt, 0x80 if begins else 0, place, payload)

@@ -73,7 +73,7 @@ class RelaySession(PlaybackSession[_Leg]):
     __slots__ = (
         "_aloud",
         "_early",
-        "_house",
+        "_engine",
         "_last",
         "_near",
         "_offers",
@@ -81,8 +81,8 @@ class RelaySession(PlaybackSession[_Leg]):
         "_policies",
     )
 
-    def __init__(self, house: MediaEngine) -> None:
-        self._house = house
+    def __init__(self, engine: MediaEngine) -> None:
+        self._engine = engine
         self._legs = {}
         self._sounds, self._held = DEFAULT_SOUNDS, False
         self._offers: Mapping[str, int] = _NOWHERE
@@ -102,10 +102,10 @@ class RelaySession(PlaybackSession[_Leg]):
 
     def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
         """Offer that leg an address of this IP version; see `MediaSession`."""
-        house = self._house
+        engine = self._engine
         if near is not None or self._near:
-            self._move(leg, near if near is None or house.hears_at(near[1]) else None)
-        if ip_version in house.homes and (ip_version != house.usual or self._offers):
+            self._move(leg, near if near is None or engine.receives_at(near[1]) else None)
+        if ip_version in engine.addresses and (ip_version != engine.default_ip_version or self._offers):
             self._offers = {**self._offers, leg: ip_version}
 
     def secure(self, leg: str, policy: SrtpPolicy) -> None:
@@ -129,11 +129,11 @@ class RelaySession(PlaybackSession[_Leg]):
 
     def offer(self, leg: str) -> bytes:
         """Our first or next offer; see `MediaSession`."""
-        ours = self._open(leg, self._offers.get(leg, self._house.usual))
+        ours = self._open(leg, self._offers.get(leg, self._engine.default_ip_version))
         other = self._other(leg)
         before, said = ours.stream.agreement, ours.said
         anchor, wish = (None, NO_PACKET_TIMES) if other is None else (other.voice.key, other.wish)
-        protection = offered(before, said.protection, self._policy(leg), self._house.ids)
+        protection = offered(before, said.protection, self._policy(leg), self._engine.ids)
         if said is _NOTHING and protection is NO_PROTECTION:
             return ours.describe(_first_offer(anchor, wish), anew=True)
         formats = formats_to_offer(said.formats, anchor)
@@ -184,8 +184,8 @@ class RelaySession(PlaybackSession[_Leg]):
     def accept(self, leg: str, sdp: bytes) -> bytes:
         """Answer the peer's first or next offer; see `MediaSession`."""
         known, other = self._legs.get(leg), self._other(leg)
-        house = self._house
-        spoken, possible = None, None if len(house.homes) > 1 else house.usual
+        engine = self._engine
+        spoken, possible = None, None if len(engine.addresses) > 1 else engine.default_ip_version
         if known is not None and (spoken := known.spoken) is not None:
             possible = known.ip_version
         answer = self._read_offer(leg, sdp, possible, spoken, other)
@@ -193,7 +193,7 @@ class RelaySession(PlaybackSession[_Leg]):
         self._elsewhere(agreement)
         ours = self._open(leg, agreement.ip_version, agreement.remote)
         if agreement.crypto is not None:
-            agreement = answering(agreement, ours.stream.agreement, house.ids)
+            agreement = answering(agreement, ours.stream.agreement, engine.ids)
             said = said.under(Protection.of(agreement))
         ours.stream.agreed(agreement)
         if self._held or not agreement.hears:
@@ -214,7 +214,7 @@ class RelaySession(PlaybackSession[_Leg]):
             if self._held:
                 self._heed_hold()
             for each in (one, other):
-                if each.stream.said_at is not None:
+                if each.stream.last_sent_at is not None:
                     each.player.cover()
 
     def part(self, leg: str) -> None:
@@ -238,13 +238,13 @@ class RelaySession(PlaybackSession[_Leg]):
         """Record what the peer sends; for a released leg, an empty file. See `MediaSession`."""
         stream = self._stream(leg)
         if stream is None:
-            return WavRecording(path, lambda recording: None, disk=self._house.disk)
-        return _check_recorded(stream).record(path, disk=self._house.disk)
+            return WavRecording(path, lambda recording: None, disk=self._engine.disk)
+        return _check_recorded(stream).record(path, disk=self._engine.disk)
 
     def record_both(self, caller: str, path: Path) -> Recording:
         """Record in stereo what the peer sends and what it is sent; see `MediaSession`."""
         stream = _check_recorded(self._stream(caller))
-        return stream.record(path, both=True, disk=self._house.disk)
+        return stream.record(path, both=True, disk=self._engine.disk)
 
     def plain(self) -> None:
         """Prefer G.711 from now on; see `MediaSession`."""
@@ -262,7 +262,7 @@ class RelaySession(PlaybackSession[_Leg]):
             self.ringback(self._aloud[1], True)  # other phones may still be ringing, with no early media now
             self._aloud = None
         ours.close()
-        if stream.touched or self._last:
+        if stream.has_traffic or self._last:
             self._last = {**(self._last or {}), leg: (stream.counts(), stream.quality())}
 
     def counts(self, leg: str) -> Counts:
@@ -318,12 +318,14 @@ class RelaySession(PlaybackSession[_Leg]):
             if ours.ip_version == ip_version or ours.spoken is not None:
                 return ours
             self.release(leg)
-        house = self._house
-        bind, public = house.homes[ip_version]
+        engine = self._engine
+        bind, public = engine.addresses[ip_version]
         if ip_version == 4 and (near := self._near.get(leg)) and (named is None or named[0] == near[0]):
             public = near[1]
-        stream = house.make_stream(house.network, house.ports, bind, house.ids, house.clock, house.rounds)
-        ours = self._legs[leg] = _Leg(stream, public, ip_version, house.ids(31))
+        stream = engine.make_stream(
+            engine.network, engine.ports, bind, engine.ids, engine.clock, engine.rtcp_timer
+        )
+        ours = self._legs[leg] = _Leg(stream, public, ip_version, engine.ids(31))
         return ours
 
     def _move(self, leg: str, near: tuple[str, str] | None) -> None:
@@ -334,10 +336,10 @@ class RelaySession(PlaybackSession[_Leg]):
         self._near = others if near is None else {**others, leg: near}
         ours = self._legs.get(leg)
         if ours is not None and ours.spoken is None and ours.ip_version == 4:
-            ours.address = self._house.homes[4][1] if near is None else near[1]
+            ours.address = self._engine.addresses[4][1] if near is None else near[1]
 
-    def _homes(self) -> list[tuple[str, str]]:
-        return [*self._house.homes.values(), *((ours, ours) for _, ours in self._near.values())]
+    def _addresses(self) -> list[tuple[str, str]]:
+        return [*self._engine.addresses.values(), *((ours, ours) for _, ours in self._near.values())]
 
     def _read_offer(
         self, leg: str, sdp: bytes, ip_version: int | None, spoken: str | None, other: Agreement | None
@@ -355,8 +357,8 @@ class RelaySession(PlaybackSession[_Leg]):
 
     def _elsewhere(self, agreement: Agreement) -> None:
         """Refuse our own address: audio would loop, or reach another call. Raises MediaRefused."""
-        named, house = agreement.remote, self._house
-        if named and named[1] in house.ports.range and is_ours(named, self._homes(), house.ports):
+        named, engine = agreement.remote, self._engine
+        if named and named[1] in engine.ports.range and is_ours(named, self._addresses(), engine.ports):
             raise MediaRefused("the audio address is one of ours")
 
     def _other(self, leg: str) -> Agreement | None:

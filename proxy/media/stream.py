@@ -1,9 +1,9 @@
 """One peer's RTP: a pair of ports, the source it is latched to, and what its packets and ours carry.
 
 The hot path is short: a packet in, a look at its header, a packet out. Offer and answer settle all they can.
-SRTP belongs to a stream, not a mode: `_received` and `_control` decrypt, `_emit` and `_say_control` encrypt.
-RTCP is read and generated, never forwarded: we rewrite the peers' SSRCs, so their reports would name streams
-that the other side never saw.
+SRTP belongs to a stream, not a mode: `_received` and `_rtcp_received` decrypt, `_emit` and `_send_rtcp`
+encrypt. RTCP is read and generated, never forwarded: we rewrite the peers' SSRCs, so their reports would name
+streams that the other side never saw.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ class Stream(Sender):
     """
 
     __slots__ = (
+        "_agreed_at",
         "_alive_at",
         "_closed",
         "_dropped",
         "_holder",
         "_latched",
-        "_left",
         "_ports",
+        "_previous_holder",
         "_receive",
         "_reception",
-        "_reports",
-        "_since",
+        "_rtcp",
         "_source",
         "_target",
         "joined",
@@ -63,28 +63,29 @@ class Stream(Sender):
         host: str,
         ids: Callable[[int], int],
         clock: Callable[[], float],
-        rounds: RtcpTimer,
+        rtcp_timer: RtcpTimer,
     ) -> None:
-        """Bind a free port pair. `ids(n)` gives n random bits; `rounds` times RTCP. Raises NoPortFree."""
-        self.port, pair = bind_next(network, ports, host, self._received, self._control)
+        """Bind a free port pair. `ids(n)` gives n random bits; `rtcp_timer` times RTCP. Raises NoPortFree."""
+        self.port, pair = bind_next(network, ports, host, self._received, self._rtcp_received)
         """Our RTP port; RTCP uses the next."""
         self._ports, self._pair = ports, pair
-        self._ids, self._clock, self._rounds = ids, clock, rounds
+        self._ids, self._clock, self._rtcp_timer = ids, clock, rtcp_timer
         self._closed = self.reserved = self.ringing = False
         self.joined: Stream | None = None
         """The stream connected to this one: it hears us and we hear it."""
         self.agreement = self.recordings = None
-        self._to = self._line = self._key = self._route = self._keys = self._seal = self._fed_at = None
+        self._destination = self._timeline = self._route_key = self._route = None
+        self._dtmf = self._srtp = self._last_relayed_at = None
         self._holder: Address | None = None  # the source taken for the peer
-        self._left: Address | None = None  # the previous holder, after the peer's SDP named another address
+        self._previous_holder: Address | None = None  # the one before the SDP named another address
         self._latched: Address | None = None  # the holder, while its direction allows it to send
         self._target: Address | None = None  # where we send
         self._source: object = None  # stands for the peer under its present SSRC; compared by identity
         self._receive: dict[int, str] = {}  # of the agreement
         self._reception: Reception | None = None
-        self._reports: RtcpSession | None = None
+        self._rtcp: RtcpSession | None = None
         self._dropped = 0
-        self._since = 0.0  # time of the last completed offer/answer
+        self._agreed_at = 0.0  # time of the last completed offer/answer
         self._alive_at = 0.0  # when the last packet came that is no speech
 
     def agreed(self, agreement: Agreement) -> None:
@@ -95,35 +96,35 @@ class Stream(Sender):
             self.recall()
         before, self.agreement = self.agreement, agreement
         self._receive = agreement.receive
-        if agreement.crypto is not None or self._seal is not None:
-            self._seal = self._seal or StreamSrtp()
-            self._seal.agreed(agreement, before)
+        if agreement.crypto is not None or self._srtp is not None:
+            self._srtp = self._srtp or StreamSrtp()
+            self._srtp.agreed(agreement, before)
         if before is None or before.remote != agreement.remote:
             self._target = agreement.remote
-            self._left = (self._holder or self._left) if agreement.remote else None
+            self._previous_holder = (self._holder or self._previous_holder) if agreement.remote else None
             self._holder = None
-            if self._reports is not None:
-                self._reports.source = None
-        self._to = self._target if agreement.hears else None
+            if self._rtcp is not None:
+                self._rtcp.source = None
+        self._destination = self._target if agreement.hears else None
         self._latched = self._holder if agreement.speaks else None
-        self._key = None
-        self._since = self._clock()
+        self._route_key = None
+        self._agreed_at = self._clock()
         if self._reception is not None:
             self._reception.rate = clock_rate(agreement.voice.key)
             self._reception.resumed()
-        if self._line is not None:
-            self._line.cut()
+        if self._timeline is not None:
+            self._timeline.switch_source()
 
     def hear(self, other: Stream | None) -> None:
         """Connect to this stream, or to none."""
         if self._reception is not None or self.joined is not None:
             self.recall()
         self.joined = other
-        self._fed_at = None
-        if self._keys is not None:
-            self._keys.joined_anew()
-        if self._line is not None:
-            self._line.cut()
+        self._last_relayed_at = None
+        if self._dtmf is not None:
+            self._dtmf.joined_anew()
+        if self._timeline is not None:
+            self._timeline.switch_source()
 
     def recall(self) -> None:
         """Stop relaying in the kernel, where `KernelStream` does; nothing to do here."""
@@ -133,25 +134,25 @@ class Stream(Sender):
         reception = self._reception
         return Counts(
             packets_in=0 if reception is None else reception.total,
-            packets_out=0 if self._line is None else self._line.packets,
+            packets_out=0 if self._timeline is None else self._timeline.packets,
             lost=0 if reception is None else reception.lost,
             dropped=self._dropped,
-            rtcp_in=0 if self._reports is None else self._reports.count,
-            unauthentic=0 if self._seal is None else self._seal.unauthentic,
+            rtcp_in=0 if self._rtcp is None else self._rtcp.count,
+            unauthentic=0 if self._srtp is None else self._srtp.unauthentic,
         )
 
     @property
-    def touched(self) -> bool:
+    def has_traffic(self) -> bool:
         """At least one packet was received or sent."""
-        return bool(self._line or self._reception or self._reports or self._dropped)
+        return bool(self._timeline or self._reception or self._rtcp or self._dropped)
 
     def quality(self) -> Quality:
         """Audio quality so far, both ways."""
-        if self._line is None and self._reception is None and not self._dropped:
+        if self._timeline is None and self._reception is None and not self._dropped:
             return NO_AUDIO
         voice = None if self.agreement is None else self.agreement.voice.key
         g711, rate = voice in G711, 8000 if voice is None else clock_rate(voice)
-        return measured(self.counts(), self._reception, self._reports, g711=g711, rate=rate)
+        return measured(self.counts(), self._reception, self._rtcp, g711=g711, rate=rate)
 
     def quiet_s(self) -> float | None:
         """Seconds since the peer was last heard; None if nothing is due from it."""
@@ -159,8 +160,8 @@ class Stream(Sender):
         if agreement is None or not (agreement.speaks and agreement.hears) or self._closed:
             return None
         heard = 0.0 if self._reception is None else self._reception.last_at or 0.0
-        told = 0.0 if self._reports is None else self._reports.heard_at
-        return self._clock() - max(self._since, self._alive_at, heard, told)
+        reported = 0.0 if self._rtcp is None else self._rtcp.heard_at
+        return self._clock() - max(self._agreed_at, self._alive_at, heard, reported)
 
     def record(self, path: Path, *, both: bool = False, disk: Disk = at_once) -> WavRecording:
         """Record what the peer sends, and with `both` what it is sent. Raises OSError."""
@@ -174,22 +175,22 @@ class Stream(Sender):
             return
         if self._reception is not None or self.joined is not None:
             self.recall()
-        if self._line is not None and self._line.packets:
-            self._say_control(leaves=True)
-        self._closed, self._to = True, None
-        if self._line is not None or self._reception is not None:
-            self._rounds.leave(self)
+        if self._timeline is not None and self._timeline.packets:
+            self._send_rtcp(leaves=True)
+        self._closed, self._destination = True, None
+        if self._timeline is not None or self._reception is not None:
+            self._rtcp_timer.leave(self)
         if self.recordings is not None:
             self.recordings.close()
-        if self._keys is not None:
-            self._keys.stop()
+        if self._dtmf is not None:
+            self._dtmf.stop()
         self._pair.close()
         self._ports.give_back(self.port)
 
     def _received(self, borrowed: memoryview, source: Address) -> None:
         packet = borrowed
-        if self._seal is not None:
-            clear = self._seal.opened(borrowed)
+        if self._srtp is not None:
+            clear = self._srtp.unprotect(borrowed)
             if clear is None:
                 self._dropped += 1
                 return
@@ -215,7 +216,7 @@ class Stream(Sender):
         if key == EVENT_KEY:
             reception.counted(sequence, now)
             if not self._pressed(packet[start:end], timestamp):
-                return self._left_out(sequence)
+                return self._skip(sequence)
         if self.recordings is not None:
             self.recordings.heard(key, bytes(packet[start:end]), timestamp, self._source, now)
         joined = self.joined
@@ -230,7 +231,7 @@ class Stream(Sender):
         """
         assert self.agreement is not None
         rate = self.agreement.event_rate
-        if not self._touched().heard(self._source, timestamp, bytes(payload), rate):
+        if not self._ensure_dtmf().heard(self._source, timestamp, bytes(payload), rate):
             return False
         heard = None if self.joined is None else self.joined.agreement
         if heard is not None and heard.event_rate != rate:
@@ -241,7 +242,7 @@ class Stream(Sender):
         """Payload span of a packet off the fast path; None if it is not to be relayed."""
         agreement, span = self.agreement, payload_span(packet)
         if is_rtcp(packet):
-            self._reported(bytes(packet), source)
+            self._take_rtcp(bytes(packet), source)
         elif agreement is None or span is None or packet[1] & 0x7F not in agreement.receive:
             self._refuse(packet, source)
         elif not agreement.speaks or (source != self._latched and not self._latch(packet, source)):
@@ -256,27 +257,27 @@ class Stream(Sender):
         reception = self._reception
         if reception is None:
             reception = self._reception = Reception(clock_rate(self.agreement.voice.key))
-            self._rounds.join(self)
+            self._rtcp_timer.join(self)
         _, _, sequence, _, ssrc = HEADER.unpack_from(packet)
         now = self._clock()
-        if self._holder is None and source == self._left and now - self._since < MOVING_S:
+        if self._holder is None and source == self._previous_holder and now - self._agreed_at < MOVING_S:
             return True  # a packet already in flight when the peer moved
         same = ssrc == reception.ssrc and reception.follows(sequence)
-        same = same or (self._seal is not None and self._seal.receiver is not None)
-        silent_s = now - max(self._since, reception.last_at or 0.0)
+        same = same or (self._srtp is not None and self._srtp.receiver is not None)
+        silent_s = now - max(self._agreed_at, reception.last_at or 0.0)
         named = self.agreement.remote
         if not may_take(source, holder=self._holder, named=named, silent_s=silent_s, same_line=same):
             return False
-        if source != self._target and self._reports is not None:
-            self._reports.source = None
+        if source != self._target and self._rtcp is not None:
+            self._rtcp.source = None
         self._holder = self._latched = self._target = source
-        self._to = source if self.agreement.hears else None
+        self._destination = source if self.agreement.hears else None
         return True
 
     def _refuse(self, packet: memoryview, source: Address) -> None:
         """Drop an unusable packet; if our peer sent it, the other side must not see it as loss."""
         if is_rtcp(packet):
-            return self._reported(bytes(packet), source)
+            return self._take_rtcp(bytes(packet), source)
         self._dropped += 1
         reception = self._reception
         if reception is None or source != self._latched or len(packet) < HEADER_BYTES:
@@ -285,42 +286,42 @@ class Stream(Sender):
         if first >> 6 == 2 and ssrc == reception.ssrc:  # ZRTP has the SSRC there, too, and its own numbers
             self._alive_at = self._clock()
             reception.left_out(sequence)
-            self._left_out(sequence)
+            self._skip(sequence)
 
-    def _left_out(self, sequence: int) -> None:
+    def _skip(self, sequence: int) -> None:
         """A packet from our peer is not forwarded: close the gap in our sequence numbers."""
         if self.joined is not None:
-            self.joined._speaking().skip(self._source, sequence)
+            self.joined._ensure_timeline().skip(self._source, sequence)
 
     def report(self) -> None:
         """Send an RTCP report (RFC 3550 §6.4); called by `RtcpTimer`."""
-        self._say_control(leaves=False)
+        self._send_rtcp(leaves=False)
 
-    def _control(self, borrowed: memoryview, source: Address) -> None:
+    def _rtcp_received(self, borrowed: memoryview, source: Address) -> None:
         packet = bytes(borrowed)
-        clear = packet if self._seal is None else self._seal.opened_rtcp(packet)
+        clear = packet if self._srtp is None else self._srtp.unprotect_rtcp(packet)
         if clear is None:
             self._dropped += 1
         else:
-            self._reported(clear, source)
+            self._take_rtcp(clear, source)
 
-    def _reported(self, packet: bytes, source: Address) -> None:
-        ours = -1 if self._line is None else self._line.ssrc
-        if not self._reporting().received(packet, source, self.agreement, self._target, ours):
+    def _take_rtcp(self, packet: bytes, source: Address) -> None:
+        ours = -1 if self._timeline is None else self._timeline.ssrc
+        if not self._ensure_rtcp().received(packet, source, self.agreement, self._target, ours):
             self._dropped += 1
 
-    def _say_control(self, *, leaves: bool) -> None:
-        control = self._reporting()
-        to = control.destination(self.agreement, self._target)
+    def _send_rtcp(self, *, leaves: bool) -> None:
+        rtcp = self._ensure_rtcp()
+        to = rtcp.destination(self.agreement, self._target)
         if to is None or self._closed or self.agreement is None:
             return
-        packet = control.report(self._speaking(), self._reception, leaves=leaves)
-        sealed = packet if self._seal is None else self._seal.sealed_rtcp(packet)
-        if sealed is not None:
-            (self._pair.send if self.agreement.mux else self._pair.send_control)(sealed, to)
+        packet = rtcp.report(self._ensure_timeline(), self._reception, leaves=leaves)
+        protected = packet if self._srtp is None else self._srtp.protect_rtcp(packet)
+        if protected is not None:
+            (self._pair.send if self.agreement.mux else self._pair.send_rtcp)(protected, to)
 
-    def _reporting(self) -> RtcpSession:
-        control = self._reports
-        if control is None:
-            control = self._reports = RtcpSession(f"{self._ids(64):016x}", self._clock)
-        return control
+    def _ensure_rtcp(self) -> RtcpSession:
+        rtcp = self._rtcp
+        if rtcp is None:
+            rtcp = self._rtcp = RtcpSession(f"{self._ids(64):016x}", self._clock)
+        return rtcp

@@ -33,21 +33,21 @@ class StreamSrtp:
         if before is None or ours is None or not ours.same_key(before.ours):
             self.sender = None if ours is None else sender(ours)
 
-    def opened(self, packet: memoryview) -> memoryview | None:
+    def unprotect(self, packet: memoryview) -> memoryview | None:
         """Decrypt an RTP packet (or RTCP on its port) for changing in place; None: drop it."""
         if self.receiver is None:
             return packet
         clear = self.receiver.unprotect(bytes(packet))
         return None if clear is None else memoryview(bytearray(clear))
 
-    def opened_rtcp(self, packet: bytes) -> bytes | None:
+    def unprotect_rtcp(self, packet: bytes) -> bytes | None:
         """Decrypt an RTCP packet; None: drop it."""
         return packet if self.receiver is None else self.receiver.unprotect_rtcp(packet)
 
-    def sealed(self, packet: bytes | memoryview) -> bytes | memoryview | None:
+    def protect(self, packet: bytes | memoryview) -> bytes | memoryview | None:
         """Encrypt an RTP packet; None: it must not be sent."""
         return packet if self.sender is None else self.sender.protect(bytes(packet))
 
-    def sealed_rtcp(self, packet: bytes) -> bytes | None:
+    def protect_rtcp(self, packet: bytes) -> bytes | None:
         """Encrypt an RTCP packet; None: it must not be sent."""
         return packet if self.sender is None else self.sender.protect_rtcp(packet)

@@ -65,7 +65,7 @@ class PortPair(Protocol):
         """Send from the RTP port; see `Endpoint`."""
         ...
 
-    def send_control(self, packet: bytes | memoryview, to: Address) -> None:
+    def send_rtcp(self, packet: bytes | memoryview, to: Address) -> None:
         """Send from the RTCP port."""
         ...
 
@@ -239,7 +239,7 @@ class SocketPair:
         except (OSError, OverflowError):
             return  # buffer full, no route, connection refused
 
-    def send_control(self, packet: bytes | memoryview, to: Address) -> None:
+    def send_rtcp(self, packet: bytes | memoryview, to: Address) -> None:
         """Send from the RTCP port."""
         try:
             self.rtcp.sendto(packet, to)

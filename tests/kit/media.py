@@ -109,7 +109,7 @@ class MemoryPair:
     def send(self, packet: bytes | memoryview, to: Address) -> None:
         self.rtp.send(packet, to)
 
-    def send_control(self, packet: bytes | memoryview, to: Address) -> None:
+    def send_rtcp(self, packet: bytes | memoryview, to: Address) -> None:
         self.rtcp.send(packet, to)
 
     def close(self) -> None:

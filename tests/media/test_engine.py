@@ -15,15 +15,15 @@ def a_house(*more: object) -> MediaEngine:
 
 def test_each_ip_version_has_its_home_and_one_is_the_usual() -> None:
     house = a_house(("::", "2001:db8::1"))
-    assert house.homes == {4: ("0.0.0.0", "203.0.113.1"), 6: ("::", "2001:db8::1")}
-    assert house.usual == 4
-    assert a_house().homes.keys() == {4}
+    assert house.addresses == {4: ("0.0.0.0", "203.0.113.1"), 6: ("::", "2001:db8::1")}
+    assert house.default_ip_version == 4
+    assert a_house().addresses.keys() == {4}
 
 
 def test_reports_are_timed_by_what_the_house_shares_or_by_a_timer_of_its_own() -> None:
     shared = RtcpTimer()
-    assert a_house(None, shared).rounds is shared
-    assert a_house().rounds is not a_house().rounds
+    assert a_house(None, shared).rtcp_timer is shared
+    assert a_house().rtcp_timer is not a_house().rtcp_timer
 
 
 def test_what_one_call_is_told_changes_nothing_for_the_next() -> None:

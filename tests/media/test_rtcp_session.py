@@ -195,18 +195,16 @@ async def test_a_peer_that_grants_no_bandwidth_gets_no_reports_rfc3556_2(rig):
 
 
 async def test_all_sessions_share_one_timer_and_leave_it_at_their_end(rig):
-    rounds, clock = RtcpTimer(), asyncio.get_running_loop().time
-    sessions = [
-        RelaySession(MediaEngine(rig.network, rig.ports, "0.0.0.0", PUBLIC, counting(), clock, rounds=rounds))
-        for _ in "12"
-    ]
+    timer, clock = RtcpTimer(), asyncio.get_running_loop().time
+    engine = MediaEngine(rig.network, rig.ports, "0.0.0.0", PUBLIC, counting(), clock, rtcp_timer=timer)
+    sessions = [RelaySession(engine) for _ in "12"]
     for n, session in enumerate(sessions):
         peer = rig.peer(f"peer {n}")
         session.accept("caller", peer.sdp())
         peer.remote = session.address("caller")
-        assert len(rounds) == n
+        assert len(timer) == n
         await peer.says(1)
-        assert len(rounds) == n + 1
+        assert len(timer) == n + 1
     for session in sessions:
         session.close()
-    assert len(rounds) == 0
+    assert len(timer) == 0

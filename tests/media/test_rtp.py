@@ -143,7 +143,7 @@ def test_packets_judged_elsewhere_count_as_if_they_had_been_heard_here():
         reception.heard(65530, 100, 1.0)
     for n in range(1, 101):
         here.heard(65530 + n & 0xFFFF, 100 + 160 * n, 1.0 + 0.02 * n)
-    there.went_on(100, 100 + 16000, 3.0, here.jitter, here.longest_gap_s)
+    there.add_forwarded(100, 100 + 16000, 3.0, here.jitter, here.longest_gap_s)
     for reception in (here, there):
         reception.heard(65530 + 101 & 0xFFFF, 100 + 160 * 101, 3.02)
         reception.heard(65530 + 103 & 0xFFFF, 100 + 160 * 103, 3.06)

@@ -57,7 +57,7 @@ def test_a_packet_older_than_the_switch_is_not_sent_on_a_number_already_used():
 def test_after_a_cut_the_same_source_is_a_new_one():
     line = _line()
     _place(line, AGENT, 5, 5000, 1.0)
-    line.cut()
+    line.switch_source()
     assert _place(line, AGENT, 505, 85000, 11.0) == (102, 81000, True)
 
 
@@ -162,13 +162,13 @@ def test_packets_that_went_another_way_leave_the_line_as_if_it_had_placed_them(s
     for n in range(seen):
         for line in (one, other):
             _place(line, AGENT, start + n & 0xFFFF, clock + 160 * n & 0xFFFFFFFF, n * 0.02)
-    steps = one.steps
+    steps = one.offsets
     last = seen + unseen - 1
     ticks, at = clock + 160 * last & 0xFFFFFFFF, last * 0.02
-    one.went_on(unseen, 160 * unseen, ticks, at)
+    one.add_forwarded(unseen, 160 * unseen, ticks, at)
     assert one.follows(AGENT)
-    assert one.steps == steps
-    assert one.last_taken == ((start + last) & 0xFFFF, ticks)
+    assert one.offsets == steps
+    assert one.last_placed == ((start + last) & 0xFFFF, ticks)
     assert (one.packets, one.octets) == (unseen, 160 * unseen)
     number = 101 + last + 1
     here = _place(one, AGENT, start + last + 1 & 0xFFFF, ticks + 160 & 0xFFFFFFFF, at + 0.02)

@@ -66,7 +66,7 @@ async def test_packets_of_any_length_pass_as_they_are(rig):
 async def test_an_rtcp_line_of_no_use_is_as_none_rfc3605(rig, line):
     caller = rig.peer("caller")
     agreement = read_offer(caller.sdp("0", line), ip_version=4, spoken=None, anchor=None).agreement
-    assert agreement.control == (caller.address[0], caller.address[1] + 1)
+    assert agreement.rtcp_destination == (caller.address[0], caller.address[1] + 1)
 
 
 VOICES = {"0": "pcmu", "8": "pcma", "9": "g722", "107": "opus"}

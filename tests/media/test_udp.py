@@ -211,7 +211,7 @@ async def test_each_port_of_a_pair_hears_and_sends_for_itself():
     assert await rtcp.next() == (b"report", peer.address)
     pair.send(b"audio", peer.address)
     assert await ear.next() == (b"audio", ("127.0.0.1", port))
-    pair.send_control(b"report", peer.address)
+    pair.send_rtcp(b"report", peer.address)
     assert await ear.next() == (b"report", ("127.0.0.1", port + 1))
     pair.close()
     peer.close()
@@ -238,7 +238,7 @@ async def test_a_pair_that_is_kept_serves_the_next_user_and_never_two():
         peer.send(b"stray", ("127.0.0.1", each))
     second = media.bind_pair("127.0.0.1", port, after, after)
     first.send(b"not mine any more", peer.address)
-    first.send_control(b"nor this", peer.address)
+    first.send_rtcp(b"nor this", peer.address)
     first.close()
     for each in (port, port + 1):
         peer.send(b"meant", ("127.0.0.1", each))

@@ -54,9 +54,9 @@ class KernelStream(Stream):
 
     There is no timer: each packet that comes to userspace first updates the counters, is then handled by
     `Stream` as always, and triggers the next hand-over. Nothing that changes how packets are rewritten
-    happens while the kernel forwards: the methods for that (`agreed`, `hear`, `say`, `record`, `close` and
-    others) take the stream back first. This stream covers what our peer says; what it hears belongs to the
-    joined one.
+    happens while the kernel forwards: the methods for that (`agreed`, `hear`, `send_frame`, `record`, `close`
+    and others) take the stream back first. This stream covers what our peer says; what it hears belongs to
+    the joined one.
     """
 
     __slots__ = (
@@ -78,10 +78,10 @@ class KernelStream(Stream):
         host: str,
         ids: Callable[[int], int],
         clock: Callable[[], float],
-        rounds: RtcpTimer,
+        rtcp_timer: RtcpTimer,
     ) -> None:
         """Bind a free port pair; `clock` must be the system's monotonic clock. Raises NoPortFree."""
-        Stream.__init__(self, network, ports, host, ids, clock, rounds)  # faster than `super()`
+        Stream.__init__(self, network, ports, host, ids, clock, rtcp_timer)  # faster than `super()`
         self._forwarder = forwarder
         self._host = host
         self._lane: PortEntry | None = None
@@ -107,26 +107,26 @@ class KernelStream(Stream):
             self._have_back_what_it_hears()
 
     @property
-    def said_at(self) -> float | None:
+    def last_sent_at(self) -> float | None:
         """When the peer was last sent audio, also by the kernel; see `Sender`."""
-        line, joined = self._line, self.joined
-        if line is None:
+        timeline, joined = self._timeline, self.joined
+        if timeline is None:
             return None
         if isinstance(joined, KernelStream):
             joined._catch_up()
-        return line.at
+        return timeline.at
 
     @property
-    def fed_at(self) -> float | None:
+    def last_relayed_at(self) -> float | None:
         """When audio of the joined stream was last relayed, also by the kernel; see `Sender`."""
         if isinstance(self.joined, KernelStream):
             self.joined._catch_up()
-        return self._fed_at
+        return self._last_relayed_at
 
-    def say(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
+    def send_frame(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
         """Send audio of our own in place of the joined peer's; see `Stream`."""
         self._have_back_what_it_hears()
-        super().say(frame, key, source, sequence, timestamp)
+        super().send_frame(frame, key, source, sequence, timestamp)
 
     def press(self, key: str, seconds: float) -> None:
         """Send a key press in place of the joined peer's audio; see `Stream`."""
@@ -206,9 +206,9 @@ class KernelStream(Stream):
 
     def _latch(self, packet: memoryview, source: Address) -> bool:
         """See `Stream`. If the peer's address changes, the joined stream must be forwarded there."""
-        to = self._to
+        to = self._destination
         admitted = super()._latch(packet, source)
-        if self._to != to and isinstance(self.joined, KernelStream):
+        if self._destination != to and isinstance(self.joined, KernelStream):
             self.joined._renew()
         return admitted
 
@@ -230,10 +230,10 @@ class KernelStream(Stream):
         if not isinstance(other, KernelStream) or self._needed or other._sounds_of_our_own:
             return
         self._hear_what_waits()
-        flow, line, reception = self._flow(other), other._line, self._reception
-        if flow is None or line is None or reception is None or self._translated(flow):
+        flow, timeline, reception = self._flow(other), other._timeline, self._reception
+        if flow is None or timeline is None or reception is None or self._translated(flow):
             return
-        sequence, timestamp = line.last_taken
+        sequence, timestamp = timeline.last_placed
         if (reception.highest - sequence) & 0xFFFF:  # the last packet was not forwarded: wait for the next
             return
         if self._lane is None:
@@ -269,21 +269,26 @@ class KernelStream(Stream):
     @property
     def _needed(self) -> bool:
         """What our peer says must pass through userspace, for decryption or recording."""
-        return self._seal is not None or (self.recordings is not None and self.recordings.on)
+        return self._srtp is not None or (self.recordings is not None and self.recordings.on)
 
     @property
     def _sounds_of_our_own(self) -> bool:
         """What our peer hears is not just the joined stream, or must be encrypted or recorded here."""
         tapped = self.recordings is not None and self.recordings.on_both
-        dials = self._keys is not None and self._keys.at_work
-        return self.reserved or self.ringing or dials or self._seal is not None or tapped
+        dials = self._dtmf is not None and self._dtmf.at_work
+        return self.reserved or self.ringing or dials or self._srtp is not None or tapped
 
     def _flow(self, other: KernelStream) -> Flow | None:
         """The forwarding rule for our peer's packets; None while they need more than rewritten headers."""
-        agreement, peer, to, line = self.agreement, self._latched, other._to, other._line
+        agreement, peer, to, timeline = self.agreement, self._latched, other._destination, other._timeline
         if agreement is None or peer is None or to is None:
             return None
-        if line is None or self._source is None or not line.follows(self._source) or self._reception is None:
+        if (
+            timeline is None
+            or self._source is None
+            or not timeline.follows(self._source)
+            or self._reception is None
+        ):
             return None
         types = self._types(agreement, other, self._reception.rate)
         came = self._forwarder.way(peer[0], _settled(self._host))
@@ -300,9 +305,9 @@ class KernelStream(Stream):
             out=(goes.source, other.port),
             to=to,
             ssrc=self._reception.ssrc,
-            out_ssrc=line.ssrc,
-            sequence_step=line.steps[0],
-            timestamp_step=line.steps[1],
+            out_ssrc=timeline.ssrc,
+            sequence_step=timeline.offsets[0],
+            timestamp_step=timeline.offsets[1],
             types=types,
             rate=self._reception.rate,
             leaves_by=0 if goes.local else goes.interface,
@@ -339,9 +344,9 @@ class KernelStream(Stream):
         if packets == 0 or hearing.at is None:
             return False
         self._fruitless = 0
-        self._reception.went_on(packets, timestamp, hearing.at, hearing.jitter, hearing.longest_gap_s)
+        self._reception.add_forwarded(packets, timestamp, hearing.at, hearing.jitter, hearing.longest_gap_s)
         other = self.joined
-        if isinstance(other, KernelStream) and other._line is not None:
-            other._fed_at = hearing.at
-            other._line.went_on(packets, octets, timestamp, hearing.at)
+        if isinstance(other, KernelStream) and other._timeline is not None:
+            other._last_relayed_at = hearing.at
+            other._timeline.add_forwarded(packets, octets, timestamp, hearing.at)
         return True

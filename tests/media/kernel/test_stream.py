@@ -330,7 +330,7 @@ async def test_a_key_told_by_signalling_takes_the_line_and_gives_it_back(rig):
     _, heard = await rig.talk()
     rig.session.pressed("caller", "5")
     assert rig.in_kernel() == (False, True)
-    while rig.stream("phone")._dials:
+    while rig.stream("phone")._sending_key:
         await asyncio.sleep(0.01)
     heard += rig.phone.has_heard()
     assert heard[-1].pt == 101
@@ -345,14 +345,14 @@ async def test_keys_told_one_after_another_keep_the_line_until_the_last_is_up(ri
     _, heard = await rig.talk()
     rig.session.pressed("caller", "5")
     rig.session.pressed("caller", "6")
-    while rig.stream("phone")._dials:
+    while rig.stream("phone")._sending_key:
         await asyncio.sleep(0.005)
     rig.caller.says(ENOUGH)  # in the pause between the two
     while len([each for each in heard if each.pt == 101]) < 14:
         rig.caller.says(1)
         heard += rig.phone.has_heard()
         await asyncio.sleep(0.02)
-    while rig.stream("phone")._dials:
+    while rig.stream("phone")._sending_key:
         await asyncio.sleep(0.005)
     heard += rig.phone.has_heard()
     assert {each.payload[0] for each in heard if each.pt == 101} == {5, 6}
@@ -559,8 +559,8 @@ async def test_a_queue_before_the_handover_is_heard_in_order_and_keeps_no_stream
 async def test_who_asks_when_a_leg_was_last_fed_hears_of_what_the_kernel_sent_it(rig):
     rig.agree()
     await rig.talk()
-    before = rig.stream("phone").fed_at
+    before = rig.stream("phone").last_relayed_at
     rig.caller.says(1)
     await rig.phone.hears(1)
     assert rig.in_kernel()[0]
-    assert rig.stream("phone").fed_at > before
+    assert rig.stream("phone").last_relayed_at > before
