@@ -34,8 +34,8 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
         click.echo(f"{outside.records} lines of the records and {outside.spoken} spoken texts deleted")
     if settings.memory.url != OFF:
         with database(settings) as connection:
-            alike = number_matching.alike(settings, whole)
-            gone = privacy.delete_caller(connection, whole, alike=alike, from_lists=from_lists)
+            same_caller = number_matching.same_caller(settings, whole)
+            gone = privacy.delete_caller(connection, whole, same_caller=same_caller, from_lists=from_lists)
         click.echo(f"{gone.calls} calls, {gone.files} files and {gone.entries} entries of lists deleted")
         if gone.going_on:
             click.echo(f"{gone.going_on} go on: say it again when they are over", err=True)
@@ -53,7 +53,9 @@ def export(number: str, file: Path) -> None:
     settings = settings_of(file, secrets=False)
     whole = number_of(settings, number)
     with database(settings, reads=True) as connection:
-        found = privacy.export_caller(connection, whole, alike=number_matching.alike(settings, whole))
-    put_out(found.told)
+        found = privacy.export_caller(
+            connection, whole, same_caller=number_matching.same_caller(settings, whole)
+        )
+    put_out(found.data)
     for path in found.files:
         click.echo(str(path), err=True)

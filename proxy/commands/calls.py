@@ -51,17 +51,17 @@ def calls(
     """List calls, newest first."""
     settings = settings_of(file, secrets=False)
     place = zone(settings)
-    sought = history.Sought(
+    sought = history.CallFilter(
         moment(since, place),
         moment(until, place),
         caller=(number := caller and number_of(settings, caller)),
         dialed=dialed and number_matching.dialed_of(settings, dialed),
         result=result,
         decision=decision,
-        alike=number_matching.alike(settings, number or ""),
+        same_caller=number_matching.same_caller(settings, number or ""),
     )
     with database(settings, reads=True) as connection:
-        rows = history.found(connection, sought, limit=limit)
+        rows = history.find_calls(connection, sought, limit=limit)
     if as_json:
         return put_out(rows)
     shown = [
@@ -79,7 +79,7 @@ def call(call: str, file: Path, as_json: bool) -> None:
     """Show one call: its story, its transcript, and why it was decided so. CALL may be abbreviated."""
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
-        row = history.call(connection, named(connection, call))
+        row = history.get_call(connection, named(connection, call))
     assert row is not None, "it was named"
     if as_json:
         return put_out(row)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 
 from proxy.config import Settings
 from screening.memory.database import Database
-from screening.memory.errors import Away
+from screening.memory.errors import Unavailable
 from screening.memory.schema import calls
 
 MAX_ALIKE = 10
@@ -43,7 +43,7 @@ def database(settings: Settings, *, make: bool = False, reads: bool = False) -> 
             raise click.ClickException(f"{kept.file}: there is no database yet (memory.url, seen from here)")
         with kept.transaction(reads=reads) as connection:
             yield connection
-    except (OSError, Away) as error:
+    except (OSError, Unavailable) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -67,8 +67,8 @@ def named(connection: Connection, name: str) -> str:
     """Expand an abbreviated call id."""
     if connection.execute(select(calls.c.id).where(calls.c.id == name)).first() is not None:
         return name
-    alike = select(calls.c.id).where(calls.c.id.startswith(name, autoescape=True)).order_by(calls.c.id)
-    found = list(connection.execute(alike.limit(MAX_ALIKE)).scalars()) if name else []
+    matches = select(calls.c.id).where(calls.c.id.startswith(name, autoescape=True)).order_by(calls.c.id)
+    found = list(connection.execute(matches.limit(MAX_ALIKE)).scalars()) if name else []
     if not found:
         raise click.ClickException(f"there is no call {name}")
     if len(found) > 1:
@@ -110,9 +110,9 @@ def span(text: str) -> timedelta:
 
 def put_out(told: object) -> None:
     """Print JSON, in ASCII."""
-    from screening.memory.history import plain
+    from screening.memory.history import json_ready
 
-    click.echo(json.dumps(plain(told), indent=2))
+    click.echo(json.dumps(json_ready(told), indent=2))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], zone: tzinfo | None) -> None:

@@ -81,7 +81,7 @@ def listed(which: str | None, limit: int, file: Path, as_json: bool) -> None:
     """List the stored entries, newest first; those of the settings file are not included."""
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
-        rows = lists.listed(connection, which, limit=limit)
+        rows = lists.find_entries(connection, which, limit=limit)
     if as_json:
         return put_out(list(rows))
     names = ("list", "number", "name", "dialed", "until", "calls", "note")
@@ -176,7 +176,7 @@ def _put_contacts(settings: Settings, found: Contacts) -> tuple[int, int]:
     """
     new = renamed = 0
     try:
-        for part in lists.in_parts(found.items()):
+        for part in lists.batches(found.items()):
             if new or renamed:
                 time.sleep(BREATH_S)
             with database(settings, make=True) as connection:
@@ -185,7 +185,7 @@ def _put_contacts(settings: Settings, found: Contacts) -> tuple[int, int]:
     finally:
         if new or renamed:
             with database(settings) as connection:
-                lists.changed(connection)
+                lists.mark_changed(connection)
     return new, renamed
 
 
@@ -208,13 +208,13 @@ def _put(settings: Settings, entry: lists.Entry) -> None:
 
 def _written(settings: Settings, which: str, number: str) -> str:
     try:
-        return lists.written(which, number, country(settings))
+        return lists.normalized(which, number, country(settings))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
 
 def _maybe(settings: Settings, which: str, number: str) -> str | None:
     try:
-        return lists.written(which, number, country(settings))
+        return lists.normalized(which, number, country(settings))
     except ValueError:
         return None

@@ -36,7 +36,7 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
         name = named(connection, call)
-        messages = [Seen.of(told) for told in sip_trace.of(connection, name)]
+        messages = [Seen.of(told) for told in sip_trace.load(connection, name)]
     if not messages:
         off = settings.memory.sip == "off"
         why = 'memory.sip is "off"' if off else "it goes on, is over just now, or was before that was kept"

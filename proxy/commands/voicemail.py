@@ -48,7 +48,7 @@ def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
     """List messages, newest first."""
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
-        rows = history.messages(connection, heard=False if new else None, limit=limit)
+        rows = history.find_voicemails(connection, heard=False if new else None, limit=limit)
     if as_json:
         return put_out(list(rows))
     shown = [
@@ -97,7 +97,7 @@ def export(call: str | None, folder: Path, file: Path) -> None:
         found = [(one, _sound(one))]
     else:
         with database(settings, reads=True) as connection:
-            rows = history.messages(connection, limit=1_000_000)
+            rows = history.find_voicemails(connection, limit=1_000_000)
         found = [(row, Path(row["file"])) for row in rows if row["file"] and Path(row["file"]).is_file()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def export(call: str | None, folder: Path, file: Path) -> None:
 
 def _found(settings: Settings, call: str) -> dict[str, Any]:
     with database(settings, reads=True) as connection:
-        row = history.voicemail(connection, named(connection, call))
+        row = history.get_voicemail(connection, named(connection, call))
     if row is None:
         raise click.ClickException(f"there is no message of the call {call}")
     return row

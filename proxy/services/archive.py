@@ -37,30 +37,30 @@ class Kept:
 
     async def calls(self, sought: Sought, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
         """Calls, newest first."""
-        wanted = history.Sought(
+        wanted = history.CallFilter(
             sought.since,
             sought.until,
             caller=(caller := sought.caller and self._caller(sought.caller)),
             dialed=sought.dialed and number_matching.dialed_of(self._settings, sought.dialed),
             result=sought.result,
             decision=sought.decision and sought.decision.upper(),
-            alike=number_matching.alike(self._settings, caller or ""),
+            same_caller=number_matching.same_caller(self._settings, caller or ""),
         )
         behind = _behind(after)
-        return await self._ask(lambda c: history.found(c, wanted, after=behind, limit=limit))
+        return await self._ask(lambda c: history.find_calls(c, wanted, after=behind, limit=limit))
 
     async def call(self, name: str) -> Row | None:
         """One call in detail."""
-        row = await self._ask(lambda c: history.call(c, name))
+        row = await self._ask(lambda c: history.get_call(c, name))
         return None if row is None else told(row)
 
     async def trace(self, call: str) -> Sequence[Row]:
         """Its SIP messages, as the API shows them."""
-        return [_shown(Seen.of(each)) for each in await self._ask(lambda c: sip_trace.of(c, call))]
+        return [_shown(Seen.of(each)) for each in await self._ask(lambda c: sip_trace.load(c, call))]
 
     async def capture(self, call: str) -> bytes:
         """Its SIP messages as pcapng; empty if none are stored."""
-        messages = [Seen.of(each) for each in await self._ask(lambda c: sip_trace.of(c, call))]
+        messages = [Seen.of(each) for each in await self._ask(lambda c: sip_trace.load(c, call))]
         return await asyncio.to_thread(pcapng, messages) if messages else b""
 
     async def entries(
@@ -69,11 +69,13 @@ class Kept:
         """Entries of a list, newest first."""
         which, behind = NAMES.get(name, name), _id_behind(after)
         sought = None if number is None else self._written(which, number, None)
-        return await self._ask(lambda c: lists.listed(c, which, number=sought, after=behind, limit=limit))
+        return await self._ask(
+            lambda c: lists.find_entries(c, which, number=sought, after=behind, limit=limit)
+        )
 
     async def entry(self, name: str, number: int) -> Row | None:
         """One entry."""
-        return await self._ask(lambda c: lists.one(c, number, NAMES.get(name, name)))
+        return await self._ask(lambda c: lists.get_entry(c, number, NAMES.get(name, name)))
 
     async def put(self, name: str, entry: Row, number: int | None) -> tuple[Row, bool]:
         """Insert or replace an entry."""
@@ -97,7 +99,7 @@ class Kept:
 
         def work(connection: Connection) -> tuple[Row, bool]:
             place, new = lists.put(connection, made, now, number)
-            kept = lists.one(connection, place)
+            kept = lists.get_entry(connection, place)
             assert kept is not None, "within one transaction"
             return kept, new
 
@@ -128,21 +130,21 @@ class Kept:
         """Write in batches, so that other writes do not wait for a long import."""
         now = datetime.now(UTC)
         new = renamed = 0
-        for part in lists.in_parts(contacts.items()):
+        for part in lists.batches(contacts.items()):
             put = partial(lists.put_contacts, names=part, now=now, tell=False)
             more = await self._ask(put)
             new, renamed = new + more[0], renamed + more[1]
-        await self._ask(lists.changed)
+        await self._ask(lists.mark_changed)
         return new, renamed
 
     async def voicemails(self, heard: bool | None, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
         """Voicemails, newest first."""
         behind = _behind(after)
-        return await self._ask(lambda c: history.messages(c, heard=heard, after=behind, limit=limit))
+        return await self._ask(lambda c: history.find_voicemails(c, heard=heard, after=behind, limit=limit))
 
     async def voicemail(self, call: str) -> Row | None:
         """One voicemail."""
-        return await self._ask(lambda c: history.voicemail(c, call))
+        return await self._ask(lambda c: history.get_voicemail(c, call))
 
     async def audio(self, call: str) -> Path | None:
         """Path of its audio: always a WAV file inside the voicemail folder."""
@@ -155,7 +157,7 @@ class Kept:
         """Mark a voicemail as heard or new."""
 
         def work(connection: Connection) -> bool:
-            row = history.voicemail(connection, call)
+            row = history.get_voicemail(connection, call)
             if row is None or (row["heard_at"] is not None) == heard:
                 return row is not None
             return history.set_heard(connection, call, datetime.now(UTC) if heard else None)
@@ -169,20 +171,20 @@ class Kept:
     async def forget(self, caller: str) -> Row:
         """Delete everything stored about a caller."""
         number = self._caller(caller)
-        alike = number_matching.alike(self._settings, number)
+        same_caller = number_matching.same_caller(self._settings, number)
         try:
             outside = await asyncio.to_thread(erasure.forget, self._settings, number)
         except OSError as error:
             raise Away(str(error)) from error
-        gone = await self._ask(lambda c: privacy.delete_caller(c, number, alike=alike))
+        gone = await self._ask(lambda c: privacy.delete_caller(c, number, same_caller=same_caller))
         kept = {"calls": gone.calls, "files": gone.files, "going_on": gone.going_on}
         return {**kept, "records": outside.records, "spoken": outside.spoken}
 
     async def export(self, caller: str) -> Row:
         """Everything stored about a caller."""
         number = self._caller(caller)
-        alike = number_matching.alike(self._settings, number)
-        return (await self._ask(lambda c: privacy.export_caller(c, number, alike=alike))).told
+        same_caller = number_matching.same_caller(self._settings, number)
+        return (await self._ask(lambda c: privacy.export_caller(c, number, same_caller=same_caller))).data
 
     async def costs(self) -> Sequence[Row]:
         """Costs of today and this month by number; the total last."""
@@ -191,7 +193,7 @@ class Kept:
     async def _ask(self, work: Callable[[Connection], T]) -> T:
         try:
             return await self._memory.ask(work)
-        except errors.Away as away:
+        except errors.Unavailable as away:
             raise Away(str(away)) from away
 
     def _country(self, dialed: str | None) -> str:
@@ -204,7 +206,7 @@ class Kept:
 
     def _written(self, which: str, number: str, dialed: str | None) -> str:
         try:
-            return lists.written(which, number, self._country(dialed))
+            return lists.normalized(which, number, self._country(dialed))
         except ValueError as error:
             raise Wrong(f"number: {error}") from error
 
@@ -242,7 +244,7 @@ def sound(path: Path, folder: Path) -> Path | None:
     return whole if inside and whole.is_file() else None
 
 
-def _behind(after: Sequence[Any] | None) -> history.After | None:
+def _behind(after: Sequence[Any] | None) -> history.Cursor | None:
     if after is None:
         return None
     try:

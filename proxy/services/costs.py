@@ -95,13 +95,13 @@ async def restore(
         log.warning("costs: there is no memory, what was spent today before this start is not known")
         return True
     from screening.costs.totals import past_calls
-    from screening.memory.errors import Away
+    from screening.memory.errors import Unavailable
 
     try:
         async with asyncio.timeout(PATIENCE_S):
             since = now - timedelta(days=2)
             calls = await memory.ask(lambda connection: list(past_calls(connection, since, now)))
-    except (Away, TimeoutError) as error:
+    except (Unavailable, TimeoutError) as error:
         why = str(error) or f"it took longer than {PATIENCE_S:g} s"
         if not again:
             log.warning("costs: what was spent today before this start is not known yet", why=why)

@@ -27,6 +27,6 @@ def forget(settings: Settings, caller: str) -> Gone:
     """
     records = 0
     if settings.records is not None:
-        records = without_caller(settings.records, caller, number_matching.alike(settings, caller))
+        records = without_caller(settings.records, caller, number_matching.same_caller(settings, caller))
     spoken = forget_spoken(settings.speech.cache) if settings.speech.cache is not None else 0
     return Gone(records, spoken)

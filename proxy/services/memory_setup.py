@@ -56,21 +56,21 @@ def memory(
     if told.url == OFF:
         return None
     from screening.memory.database import Database  # imported here: slow, and not always needed
-    from screening.memory.live_lists import LOOK_EVERY_S, LiveLists
-    from screening.memory.orphaned_files import Folders
-    from screening.memory.processes import SEEN_EVERY_S, Presence
-    from screening.memory.retention import STEP_EVERY_S, Retention
+    from screening.memory.live_lists import REFRESH_S, LiveLists
+    from screening.memory.orphaned_files import CallFolders
+    from screening.memory.processes import HEARTBEAT_S, ProcessRegistration
+    from screening.memory.retention import STEP_S, Retention
     from screening.memory.store import Memory
 
     kept = Memory(Database(told.url), process=process, transcripts=told.transcripts == "on", clock=clock)
-    files = Folders(settings.screening.voicemail_dir, settings.screening.recording_dir)
-    presence = Presence(process, wall_clock, folders=files, clock=clock)
-    lists = LiveLists(wall_clock, kept.later)
-    kept.every(SEEN_EVERY_S, presence.say)
-    kept.every(LOOK_EVERY_S, lists.look)
+    files = CallFolders(settings.screening.voicemail_dir, settings.screening.recording_dir)
+    presence = ProcessRegistration(process, wall_clock, folders=files, clock=clock)
+    lists = LiveLists(wall_clock, kept.enqueue)
+    kept.every(HEARTBEAT_S, presence.heartbeat)
+    kept.every(REFRESH_S, lists.refresh)
     if told.keep_days:
-        kept.every(STEP_EVERY_S, Retention(told.keep_days, wall_clock, clock=clock).step)
-    kept.at_the_end(presence.leave)
+        kept.every(STEP_S, Retention(told.keep_days, wall_clock, clock=clock).step)
+    kept.on_close(presence.leave)
     return Remembered(kept, lists)
 
 
@@ -83,7 +83,7 @@ def lists(settings: Settings) -> LiveLists | None:
     if told.url == OFF:
         return None
     from screening.memory.database import Database
-    from screening.memory.errors import Away, Unusable
+    from screening.memory.errors import Unavailable, Unusable
     from screening.memory.live_lists import LiveLists
 
     database = Database(told.url)
@@ -92,8 +92,8 @@ def lists(settings: Settings) -> LiveLists | None:
     found = LiveLists(lambda: datetime.now(UTC))
     try:
         with database.transaction(reads=True) as connection:
-            found.look(connection)
-    except Away as away:
+            found.refresh(connection)
+    except Unavailable as away:
         raise Unusable(str(away)) from away
     return found
 
@@ -104,20 +104,20 @@ def wishes(
     """Make the callback that stores callers blocked or trusted by a key at the phone, for the number they
     called.
     """
-    from screening.memory.lists import ALLOW, BLOCK, Entry, put, written
+    from screening.memory.lists import ALLOW, BLOCK, Entry, normalized, put
 
     countries = {number.dialed: policy_setup.country(settings, number) for number in settings.numbers}
 
     def remember(caller: Caller, wish: Wish) -> None:
         which = BLOCK if wish is Wish.BLOCK else ALLOW
         try:
-            number = written(which, caller.number or "", countries[caller.dialed])
+            number = normalized(which, caller.number or "", countries[caller.dialed])
         except ValueError as error:
             log.warning("not remembered", call=caller.call, wish=wish.value, why=str(error))
             return
         dialed = None if caller.dialed == ANY_NUMBER else caller.dialed
         entry = Entry(which, number, caller.name, dialed, note="by a key at the phone")
-        memory.later(lambda connection: put(connection, entry, wall_clock()))
+        memory.enqueue(lambda connection: put(connection, entry, wall_clock()))
         log.info("remembered", call=caller.call, wish=wish.value)
 
     return remember
@@ -129,13 +129,15 @@ async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: boo
     `now` is when we started. Returns False if the database is unavailable; the warning is logged unless
     `again`.
     """
-    from screening.memory.errors import Away
-    from screening.memory.history import recent as callers
+    from screening.memory.errors import Unavailable
+    from screening.memory.history import recent_callers
 
     try:
         async with asyncio.timeout(PATIENCE_S):
-            calls = await memory.ask(lambda connection: callers(connection, now - A_DAY, now, MAX_CALLERS))
-    except (Away, TimeoutError) as error:
+            calls = await memory.ask(
+                lambda connection: recent_callers(connection, now - A_DAY, now, MAX_CALLERS)
+            )
+    except (Unavailable, TimeoutError) as error:
         why = str(error) or f"it took longer than {PATIENCE_S:g} s"
         if not again:
             log.warning("who has called before this start is not known yet", why=why)
@@ -151,11 +153,11 @@ def capture(settings: Settings, memory: Memory | None) -> Capture | None:
     from screening.memory import sip_trace
 
     def keep(call: str, messages: Sequence[Seen]) -> None:
-        if memory.trouble:  # large, and an outage may last hours
-            log.warning("SIP of a call not kept", call=call, why=memory.trouble)
+        if memory.outage:  # large, and an outage may last hours
+            log.warning("SIP of a call not kept", call=call, why=memory.outage)
         else:
-            memory.later(
-                lambda connection: sip_trace.keep(connection, call, [each.as_dict() for each in messages])
+            memory.enqueue(
+                lambda connection: sip_trace.store(connection, call, [each.as_dict() for each in messages])
             )
 
     return Capture(keep)
@@ -167,6 +169,6 @@ def words_to(memory: Memory) -> Callable[[CallRecord], None]:
 
     def told(record: CallRecord) -> None:
         if (text := record.voicemail_transcript) is not None:
-            memory.later(partial(set_transcript, name=record.call, text=text))
+            memory.enqueue(partial(set_transcript, name=record.call, text=text))
 
     return told

@@ -8,7 +8,7 @@ from __future__ import annotations
 from proxy.config import Settings
 from proxy.services import policy_setup
 from screening.callers.numbering import normalize
-from screening.memory.number_matching import Alike
+from screening.memory.number_matching import SameCaller
 
 
 def caller_of(settings: Settings, text: str) -> str:
@@ -28,7 +28,7 @@ def dialed_of(settings: Settings, text: str) -> str:
     return caller_of(settings, text)
 
 
-def alike(settings: Settings, caller: str) -> Alike:
+def same_caller(settings: Settings, caller: str) -> SameCaller:
     """Make the predicate that recognises other spellings of a caller, such as without ``+`` or
     country code.
     """

@@ -15,14 +15,14 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlche
 from sqlalchemy.pool import NullPool
 
 from screening.memory import migrations, wal_cleanup
-from screening.memory.errors import Away, Unusable, said
+from screening.memory.errors import Unavailable, Unusable, error_text
 
-LOCKED_S = 5.0
+LOCK_TIMEOUT_S = 5.0
 """How long to wait for a lock: for another writer on SQLite, for a table or row lock on PostgreSQL."""
-CONNECT_S = 5
-_SERVER = {
+CONNECT_TIMEOUT_S = 5
+_POSTGRES_OPTIONS = {
     "client_encoding": "UTF8",
-    "connect_timeout": CONNECT_S,
+    "connect_timeout": CONNECT_TIMEOUT_S,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -31,9 +31,9 @@ _SERVER = {
 """Connection defaults for PostgreSQL. The encoding overrides the environment; keepalives and the TCP user
 timeout detect a server that vanished silently, which TCP alone notices only after 15 minutes to two hours.
 """
-_READS = "screendoor_reads"
+_READ_ONLY = "screendoor_reads"
 """Execution option of connections whose transactions only read."""
-_PASSING = ("locked", "full", "busy", "disk i/o")
+_TRANSIENT = ("locked", "full", "busy", "disk i/o")
 """Parts of SQLite error messages that name a transient failure."""
 
 
@@ -50,7 +50,7 @@ class Database:
         except ModuleNotFoundError as missing:
             needed = f"{self.name} needs {missing.name}: pip install 'screendoor[postgresql]'"
             raise Unusable(needed) from None
-        self._opened: os.stat_result | None = None
+        self._file_stat: os.stat_result | None = None
 
     @property
     def name(self) -> str:
@@ -58,59 +58,64 @@ class Database:
         return self._url.render_as_string(hide_password=True)
 
     def connect(self) -> Connection:
-        """Open a connection, migrating the schema first if it is outdated. Raises `Unusable` or `Away`."""
+        """Open a connection, migrating the schema first if it is outdated.
+
+        Raises `Unusable` or `Unavailable`.
+        """
         if self.file is not None:
-            _writable(self.file)
+            _create_file(self.file)
         try:
             connection = self._engine.connect()
         except SQLAlchemyError as error:
-            raise self._trouble(error) from error
+            raise self._translated(error) from error
         try:
-            _has_every_letter(connection, self.name)
-            connection.execution_options(**{_READS: True})
+            _require_utf8(connection, self.name)
+            connection.execution_options(**{_READ_ONLY: True})
             current = migrations.is_up_to_date(connection, self.name)
-            connection.execution_options(**{_READS: False})
+            connection.execution_options(**{_READ_ONLY: False})
             if not current:
                 migrations.bring_up_to_date(connection, self.name)
-            self._opened = os.stat(self.file) if self.file is not None else None
+            self._file_stat = os.stat(self.file) if self.file is not None else None
         except (SQLAlchemyError, OSError) as error:
             with suppress(SQLAlchemyError):
                 connection.close()
-            raise (error if isinstance(error, OSError) else self._trouble(error)) from error
+            raise (error if isinstance(error, OSError) else self._translated(error)) from error
         return connection
 
     @contextmanager
     def transaction(self, *, reads: bool = False) -> Iterator[Connection]:
-        """Run one transaction on a connection of its own. Raises `Unusable` or `Away`.
+        """Run one transaction on a connection of its own. Raises `Unusable` or `Unavailable`.
 
         With `reads`, the transaction neither blocks writers nor waits for them, however long it takes.
         """
         with self.connect() as connection:
-            connection.execution_options(**{_READS: reads})
+            connection.execution_options(**{_READ_ONLY: reads})
             try:
                 with connection.begin():
                     yield connection
             except DBAPIError as error:
-                raise self._trouble(error) from error
-            wal_cleanup.wipe(connection, LOCKED_S)
+                raise self._translated(error) from error
+            wal_cleanup.truncate_if_marked(connection, LOCK_TIMEOUT_S)
 
-    def gone(self) -> str | None:
+    def file_lost(self) -> str | None:
         """Why writes would be lost, or None: SQLite keeps writing to a file that was moved or deleted."""
-        if self.file is None or self._opened is None:
+        if self.file is None or self._file_stat is None:
             return None
         try:
             now = os.stat(self.file)
         except OSError as error:
             return f"{self.file}: {error.strerror}"
-        same = (now.st_ino, now.st_dev) == (self._opened.st_ino, self._opened.st_dev)
+        same = (now.st_ino, now.st_dev) == (self._file_stat.st_ino, self._file_stat.st_dev)
         return None if same else f"{self.file} is another file now"
 
-    def _trouble(self, error: SQLAlchemyError) -> Unusable | Away:
-        text = f"{self.name}: {said(error)}"
+    def _translated(self, error: SQLAlchemyError) -> Unusable | Unavailable:
+        text = f"{self.name}: {error_text(error)}"
         if self.file is not None and isinstance(error, DatabaseError):
-            passing = isinstance(error, OperationalError) and any(each in text.lower() for each in _PASSING)
-            return Away(text) if passing else Unusable(text)
-        return Away(text) if isinstance(error, DBAPIError) else Unusable(text)
+            transient = isinstance(error, OperationalError) and any(
+                each in text.lower() for each in _TRANSIENT
+            )
+            return Unavailable(text) if transient else Unusable(text)
+        return Unavailable(text) if isinstance(error, DBAPIError) else Unusable(text)
 
 
 def _url(text: str) -> URL:
@@ -136,38 +141,38 @@ def _engine(url: URL) -> Engine:
         "json_serializer": JSONEncoder(separators=(",", ":")).encode,
     }
     if not _is_sqlite(url):
-        own = {name: value for name, value in _SERVER.items() if name not in url.query}
+        own = {name: value for name, value in _POSTGRES_OPTIONS.items() if name not in url.query}
         engine = create_engine(url, connect_args=own, **kinds)
-        event.listen(engine, "connect", _server_terms)
+        event.listen(engine, "connect", _set_lock_timeout)
         return engine
-    arguments = {"timeout": LOCKED_S, "check_same_thread": False}
+    arguments = {"timeout": LOCK_TIMEOUT_S, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, **kinds)
-    event.listen(engine, "connect", _sqlite_terms)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin_transaction)
     return engine
 
 
-def _begin(connection: Connection) -> None:
+def _begin_transaction(connection: Connection) -> None:
     """Take SQLite's write lock at BEGIN. A deferred transaction whose snapshot is stale fails at its first
     write.
     """
-    reads = connection.get_execution_options().get(_READS, False)
+    reads = connection.get_execution_options().get(_READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _sqlite_terms(connection: Sqlite, _record: object) -> None:
+def _set_pragmas(connection: Sqlite, _record: object) -> None:
     connection.isolation_level = None
-    for term in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
-        connection.execute(f"PRAGMA {term}")
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}")
 
 
-def _server_terms(connection: Any, _record: object) -> None:
+def _set_lock_timeout(connection: Any, _record: object) -> None:
     """Set the lock timeout by SET: connection poolers reject it as a startup option."""
-    connection.execute(f"SET lock_timeout = {int(LOCKED_S * 1000)}")
+    connection.execute(f"SET lock_timeout = {int(LOCK_TIMEOUT_S * 1000)}")
     connection.commit()
 
 
-def _has_every_letter(connection: Connection, name: str) -> None:
+def _require_utf8(connection: Connection, name: str) -> None:
     """Raises `Unusable` unless PostgreSQL stores UTF-8: other encodings reject calls with foreign letters."""
     if connection.dialect.name == "postgresql":
         server: Any = connection.connection.driver_connection
@@ -177,7 +182,7 @@ def _has_every_letter(connection: Connection, name: str) -> None:
             raise Unusable(f"{name} keeps text as {encoding}, UTF8 is needed: {how}")
 
 
-def _writable(file: Path) -> None:
+def _create_file(file: Path) -> None:
     """Create the file if it is missing, readable by its owner alone. Raises `Unusable`."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

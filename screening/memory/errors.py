@@ -9,11 +9,11 @@ class Unusable(OSError):
     """Permanent: the file is not writable, is not a database of ours, or has a later version's schema."""
 
 
-class Away(Exception):
+class Unavailable(Exception):
     """Temporary: the database is locked, full or unreachable."""
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The first line of a database error's message."""
     told = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if isinstance(told, SQLAlchemyError):

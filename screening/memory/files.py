@@ -15,7 +15,7 @@ from screening.memory.schema import calls, lines, notices, voicemails, wire
 log = structlog.get_logger("screendoor")
 
 
-def of_message(message: Path) -> tuple[Path, Path]:
+def voicemail_files(message: Path) -> tuple[Path, Path]:
     """The audio file of a voicemail, and the transcript beside it, which may not exist."""
     return message, message.with_suffix(".txt")
 
@@ -27,7 +27,7 @@ def files_of(connection: Connection, names: Sequence[str]) -> list[Path]:
     messages = map(Path, connection.execute(left).scalars())
     return [
         *map(Path, connection.execute(recorded).scalars()),
-        *(file for message in messages for file in of_message(message)),
+        *(file for message in messages for file in voicemail_files(message)),
     ]
 
 
@@ -38,7 +38,7 @@ def delete_calls(connection: Connection, names: Sequence[str]) -> int:
     """
     if not names:
         return 0
-    wal_cleanup.left(connection)
+    wal_cleanup.mark(connection)
     count = sum(map(delete_file, files_of(connection, names)))
     for table in (lines, voicemails, wire, notices):
         connection.execute(delete(table).where(table.c.call.in_(names)))

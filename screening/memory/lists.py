@@ -21,18 +21,18 @@ ALLOW, BLOCK, VIP, CONTACT, EXPECTED = "allow", "block", "vip", "contact", "expe
 LISTS = (ALLOW, BLOCK, VIP, CONTACT, EXPECTED)
 ANYBODY = "*"
 """The number of an expectation that any caller meets."""
-_ANYBODY = (ANYBODY, "anybody")
-LONGEST = 200
+_ANYBODY_WORDS = (ANYBODY, "anybody")
+MAX_CHARS = 200
 """Maximum characters of a name or note; longer ones are cut."""
-_AT_ONCE = 1000
+_LOOKUP_SIZE = 1000
 """Contacts looked up per query."""
-PART = 2000
+BATCH_SIZE = 2000
 """Contacts written per transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A list entry; its number is normalised by `written`."""
+    """A list entry; its number is normalised by `normalized`."""
 
     list: str
     number: str
@@ -46,7 +46,7 @@ class Entry:
     """Expected calls still to come; None: not counted."""
 
 
-def written(which: str, text: str, country: str) -> str:
+def normalized(which: str, text: str, country: str) -> str:
     """Normalise a number for a list. Raises ValueError that says what is expected.
 
     `country` applies to numbers without ``+``. Contacts and expectations are whole numbers, other lists also
@@ -54,7 +54,7 @@ def written(which: str, text: str, country: str) -> str:
     """
     if which not in LISTS:
         raise ValueError(f"one of {', '.join(LISTS)}")
-    if which == EXPECTED and text.strip().lower() in _ANYBODY:
+    if which == EXPECTED and text.strip().lower() in _ANYBODY_WORDS:
         return ANYBODY
     if which in (CONTACT, EXPECTED):
         if (number := e164(text, country)) is None:
@@ -64,39 +64,39 @@ def written(which: str, text: str, country: str) -> str:
     return text.strip() if isinstance(found, number_list.Range) else found
 
 
-def put(connection: Connection, entry: Entry, now: datetime, place: int | None = None) -> tuple[int, bool]:
+def put(connection: Connection, entry: Entry, now: datetime, entry_id: int | None = None) -> tuple[int, bool]:
     """Insert or update an entry; returns its id, and whether it is new.
 
-    Updates the entry with id `place`, or else one with the same list, number and dialed number. Raises
-    LookupError if `place` is not on that list.
+    Updates the entry with id `entry_id`, or else one with the same list, number and dialed number. Raises
+    LookupError if `entry_id` is not on that list.
     """
     values = {
         "list": entry.list,
         "number": entry.number,
-        "name": entry.name and entry.name[:LONGEST],
+        "name": entry.name and entry.name[:MAX_CHARS],
         "dialed": entry.dialed,
         "until": entry.until,
-        "note": entry.note and entry.note[:LONGEST],
+        "note": entry.note and entry.note[:MAX_CHARS],
         "calls": entry.calls,
     }
-    changed(connection)
-    if place is None:
-        same = _same(entry.list, entry.number, entry.dialed)
-        place = connection.execute(select(entries.c.id).where(same)).scalars().first()
-    elif one(connection, place, entry.list) is None:
-        raise LookupError(f"no such entry: {place}")
-    if place is not None:
-        connection.execute(update(entries).where(entries.c.id == place).values(values))
-        return place, False
+    mark_changed(connection)
+    if entry_id is None:
+        same = _matching(entry.list, entry.number, entry.dialed)
+        entry_id = connection.execute(select(entries.c.id).where(same)).scalars().first()
+    elif get_entry(connection, entry_id, entry.list) is None:
+        raise LookupError(f"no such entry: {entry_id}")
+    if entry_id is not None:
+        connection.execute(update(entries).where(entries.c.id == entry_id).values(values))
+        return entry_id, False
     made = connection.execute(insert(entries).values(values | {"added": now}).returning(entries.c.id))
     return made.scalar_one(), True
 
 
-def in_parts(names: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+def batches(names: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
     """Split contacts into batches small enough that one transaction does not block other writers for long."""
     left = iter(names)
-    while part := list(islice(left, PART)):
-        yield part
+    while batch := list(islice(left, BATCH_SIZE)):
+        yield batch
 
 
 def put_contacts(
@@ -105,44 +105,44 @@ def put_contacts(
     """Insert or rename contacts, given as (E.164 number, name); returns how many are new and how many
     renamed.
 
-    Without `tell`, running processes see them only after the next `changed`.
+    Without `tell`, running processes see them only after the next `mark_changed`.
     """
-    told = {number: name[:LONGEST] or None for number, name in names}
-    numbers = list(told)
+    named = {number: name[:MAX_CHARS] or None for number, name in names}
+    numbers = list(named)
     new = renamed = 0
-    for place in range(0, len(numbers), _AT_ONCE):
-        part = {number: told[number] for number in numbers[place : place + _AT_ONCE]}
-        more = _put_contacts(connection, part, now)
+    for start in range(0, len(numbers), _LOOKUP_SIZE):
+        batch = {number: named[number] for number in numbers[start : start + _LOOKUP_SIZE]}
+        more = _put_contacts(connection, batch, now)
         new, renamed = new + more[0], renamed + more[1]
     if tell and (new or renamed):
-        changed(connection)
+        mark_changed(connection)
     return new, renamed
 
 
-def _put_contacts(connection: Connection, told: Mapping[str, str | None], now: datetime) -> tuple[int, int]:
-    common = (entries.c.list == CONTACT) & entries.c.dialed.is_(None) & entries.c.number.in_(list(told))
+def _put_contacts(connection: Connection, named: Mapping[str, str | None], now: datetime) -> tuple[int, int]:
+    common = (entries.c.list == CONTACT) & entries.c.dialed.is_(None) & entries.c.number.in_(list(named))
     kept = connection.execute(select(entries.c.number, entries.c.name).where(common))
     held: dict[str, str | None] = {number: name for number, name in kept}
     new = [
         {"list": CONTACT, "number": number, "name": name, "added": now}
-        for number, name in told.items()
+        for number, name in named.items()
         if number not in held
     ]
-    renamed = [(number, name) for number, name in told.items() if name and held.get(number, name) != name]
+    renamed = [(number, name) for number, name in named.items() if name and held.get(number, name) != name]
     if new:
         connection.execute(insert(entries), new)
     for number, name in renamed:
-        connection.execute(update(entries).where(_same(CONTACT, number, None)).values(name=name))
+        connection.execute(update(entries).where(_matching(CONTACT, number, None)).values(name=name))
     return len(new), len(renamed)
 
 
-def remove(connection: Connection, place: int, which: str | None = None) -> bool:
+def remove(connection: Connection, entry_id: int, which: str | None = None) -> bool:
     """Delete an entry by id, optionally only from one list; returns whether it existed."""
-    found = delete(entries).where(entries.c.id == place)
+    found = delete(entries).where(entries.c.id == entry_id)
     if which is not None:
         found = found.where(entries.c.list == which)
     if removed := connection.execute(found).rowcount:
-        changed(connection)
+        mark_changed(connection)
     return bool(removed)
 
 
@@ -152,20 +152,20 @@ def remove_number(connection: Connection, number: str, which: str | None = None)
     if which is not None:
         found = found.where(entries.c.list == which)
     if removed := connection.execute(found).rowcount:
-        changed(connection)
+        mark_changed(connection)
     return removed
 
 
-def one(connection: Connection, place: int, which: str | None = None) -> dict[str, Any] | None:
+def get_entry(connection: Connection, entry_id: int, which: str | None = None) -> dict[str, Any] | None:
     """An entry by id; None if there is none (on that list)."""
-    found = select(entries).where(entries.c.id == place)
+    found = select(entries).where(entries.c.id == entry_id)
     if which is not None:
         found = found.where(entries.c.list == which)
     row = connection.execute(found).mappings().first()
     return dict(row) if row is not None else None
 
 
-def listed(
+def find_entries(
     connection: Connection,
     which: str | None = None,
     *,
@@ -184,12 +184,12 @@ def listed(
     return [dict(row) for row in connection.execute(found).mappings()]
 
 
-def came(connection: Connection, place: int, left: int) -> None:
+def count_expected(connection: Connection, entry_id: int, left: int) -> None:
     """Record that an expected call came and `left` remain. Repeating it is harmless."""
-    counted = (entries.c.id == place) & (entries.c.calls > left)
+    counted = (entries.c.id == entry_id) & (entries.c.calls > left)
     taken = update(entries).where(counted).values(calls=left) if left > 0 else delete(entries).where(counted)
     if connection.execute(taken).rowcount:
-        changed(connection)
+        mark_changed(connection)
 
 
 def revision(connection: Connection) -> int:
@@ -200,7 +200,7 @@ def revision(connection: Connection) -> int:
 _REVISION = select(revisions.c.number).where(revisions.c.name == "entries")
 
 
-def changed(connection: Connection) -> None:
+def mark_changed(connection: Connection) -> None:
     """Increment the revision.
 
     Called before other statements where possible: the row lock serialises writers.
@@ -209,6 +209,6 @@ def changed(connection: Connection) -> None:
     connection.execute(update(revisions).where(revisions.c.name == "entries").values(grown))
 
 
-def _same(which: str, number: str, dialed: str | None) -> Any:
+def _matching(which: str, number: str, dialed: str | None) -> Any:
     of = entries.c.dialed.is_(None) if dialed is None else entries.c.dialed == dialed
     return (entries.c.list == which) & (entries.c.number == number) & of

@@ -20,98 +20,108 @@ from screening.memory.schema import entries
 
 log = structlog.get_logger("screendoor")
 
-LOOK_EVERY_S = 2.0
+REFRESH_S = 2.0
 """How often to check for a change made here or by another process."""
-_AT_ONCE = 500
+_BATCH_SIZE = 500
 """Rows read before yielding the GIL to other threads."""
-_NEVER, _EVER = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
-_Of = str | None
+_MIN, _MAX = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
+_Dialed = str | None
 """The dialed number; None: any."""
-Later = Callable[[Callable[[Connection], object]], None]
+Enqueue = Callable[[Callable[[Connection], object]], None]
 
 
 class LiveExpectedCalls:
     """Expected calls (implements `callers.expected.ExpectedCalls`), with expiry and remaining counts."""
 
-    def __init__(self, later: Later | None) -> None:
-        """`later` queues a write of the remaining count; None: counts are not stored."""
-        self._now, self._later = ExpectationList(), later
+    def __init__(self, enqueue: Enqueue | None) -> None:
+        """`enqueue` queues a write of the remaining count; None: counts are not stored."""
+        self._expected, self._enqueue = ExpectationList(), enqueue
 
-    def become(self, expected: ExpectationList) -> None:
+    def replace(self, expected: ExpectationList) -> None:
         """Replace the expectations."""
-        self._now = expected
+        self._expected = expected
 
     def find_number(self, number: str, caller: Caller) -> Expectation | None:
         """The expectation for exactly this number."""
-        return self._now.find_number(number, caller)
+        return self._expected.find_number(number, caller)
 
     def find(self, number: str | None, caller: Caller) -> Expectation | None:
         """The expectation that this call meets."""
-        return self._now.find(number, caller)
+        return self._expected.find(number, caller)
 
     def use_up(self, expectation: Expectation) -> None:
         """Count an expected call: at once in memory, and in the database so that it survives a restart."""
-        self._now.use_up(expectation)
-        if self._later is not None and expectation.entry_id is not None and expectation.calls is not None:
-            self._later(partial(lists.came, place=expectation.entry_id, left=expectation.calls - 1))
+        self._expected.use_up(expectation)
+        if self._enqueue is not None and expectation.entry_id is not None and expectation.calls is not None:
+            self._enqueue(
+                partial(lists.count_expected, entry_id=expectation.entry_id, left=expectation.calls - 1)
+            )
 
 
 class LiveLists:
-    """Lists handed to policies and updated in place; `look` runs in the memory's thread."""
+    """Lists handed to policies and updated in place; `refresh` runs in the memory's thread."""
 
-    def __init__(self, wall_clock: Callable[[], datetime], later: Later | None = None) -> None:
-        """`later` queues a database write, as `Memory.later` does."""
+    def __init__(self, wall_clock: Callable[[], datetime], enqueue: Enqueue | None = None) -> None:
+        """`enqueue` queues a database write, as `Memory.enqueue` does."""
         self._wall_clock = wall_clock
-        self._numbers: list[_Numbers] = []
-        self._contacts: list[_Contacts] = []
-        self._made: Mapping[tuple[_Of, str], NumberList] = {}
-        self._books: Mapping[_Of, Contacts] = {}
-        self.expecting = LiveExpectedCalls(later)
+        self._list_views: list[_ListView] = []
+        self._contact_views: list[_ContactView] = []
+        self._number_lists: Mapping[tuple[_Dialed, str], NumberList] = {}
+        self._contact_books: Mapping[_Dialed, Contacts] = {}
+        self.expecting = LiveExpectedCalls(enqueue)
         """For all dialed numbers."""
-        self._seen = -1
-        self._read_at, self._until = _NEVER, _EVER
+        self._revision = -1
+        self._read_at, self._until = _MIN, _MAX
         """When the lists were read, and when the first of their entries expires."""
 
     def numbers(self, which: str, dialed: str, own: Iterable[NumberList]) -> Sequence[NumberList]:
         """A list that starts with `own` and is kept up to date with the database's entries for `dialed`."""
-        held = _Numbers(which, dialed, tuple(own), [*own])
-        self._numbers.append(held)
-        self._hand_out()
-        return held.held
+        view = _ListView(which, dialed, tuple(own), [*own])
+        self._list_views.append(view)
+        self._update_views()
+        return view.items
 
     def contacts(self, dialed: str, own: Iterable[Contacts]) -> Sequence[Contacts]:
         """The same for contacts."""
-        held = _Contacts(dialed, tuple(own), [*own])
-        self._contacts.append(held)
-        self._hand_out()
-        return held.held
+        view = _ContactView(dialed, tuple(own), [*own])
+        self._contact_views.append(view)
+        self._update_views()
+        return view.items
 
-    def look(self, connection: Connection) -> None:
+    def refresh(self, connection: Connection) -> None:
         """Reload the lists if they have changed, an entry has expired, or the clock was set back."""
         revision = lists.revision(connection)
         now = self._wall_clock()
-        if revision != self._seen or not self._read_at <= now < self._until:
+        if revision != self._revision or not self._read_at <= now < self._until:
             found = self._read(connection, now)
-            if self._seen >= 0 and revision != self._seen:
+            if self._revision >= 0 and revision != self._revision:
                 log.info("lists read again", entries=found)
-            self._seen = revision
+            self._revision = revision
 
     def _read(self, connection: Connection, now: datetime) -> int:
-        texts: dict[tuple[_Of, str], list[str]] = {}
-        names: dict[_Of, dict[str, str]] = {}
+        texts: dict[tuple[_Dialed, str], list[str]] = {}
+        names: dict[_Dialed, dict[str, str]] = {}
         expected: list[Expectation] = []
         ends: list[datetime] = []
         holds = entries.c.until.is_(None) | (entries.c.until > now)
-        of = entries.c
-        columns = (of.list, of.number, of.name, of.dialed, of.until, of.calls, of.id)
+        column = entries.c
+        columns = (
+            column.list,
+            column.number,
+            column.name,
+            column.dialed,
+            column.until,
+            column.calls,
+            column.id,
+        )
         count = 0
-        for rows in connection.execute(select(*columns).where(holds)).partitions(_AT_ONCE):
+        for rows in connection.execute(select(*columns).where(holds)).partitions(_BATCH_SIZE):
             time.sleep(0)
             count += len(rows)
-            for which, number, name, dialed, until, calls, place in rows:
+            for which, number, name, dialed, until, calls, entry_id in rows:
                 if which == lists.EXPECTED:
-                    whose = None if number == lists.ANYBODY else number
-                    expected.append(Expectation(whose, dialed, until, calls, place))
+                    expected_number = None if number == lists.ANYBODY else number
+                    expected.append(Expectation(expected_number, dialed, until, calls, entry_id))
                     continue
                 if until is not None:
                     ends.append(until)
@@ -119,39 +129,39 @@ class LiveLists:
                     names.setdefault(dialed, {})[number] = name or ""
                 else:
                     texts.setdefault((dialed, which), []).append(number)
-        self._made = {key: _list(numbers) for key, numbers in texts.items()}
-        self._books = {dialed: Contacts(each) for dialed, each in names.items()}
-        self._hand_out()
-        self.expecting.become(ExpectationList(expected))
-        self._read_at, self._until = now, min(ends, default=_EVER)
+        self._number_lists = {key: _number_list(numbers) for key, numbers in texts.items()}
+        self._contact_books = {dialed: Contacts(each) for dialed, each in names.items()}
+        self._update_views()
+        self.expecting.replace(ExpectationList(expected))
+        self._read_at, self._until = now, min(ends, default=_MAX)
         return count
 
-    def _hand_out(self) -> None:
+    def _update_views(self) -> None:
         """Update the lists in place. Empty ones are left out, since looking into them costs time."""
-        made, books = self._made, self._books
-        for each in self._numbers:
+        made, books = self._number_lists, self._contact_books
+        for each in self._list_views:
             keys = ((each.dialed, each.which), (None, each.which))
-            each.held[:] = [*each.own, *(made[key] for key in keys if key in made)]
-        for book in self._contacts:
-            book.held[:] = [*book.own, *(books[of] for of in (book.dialed, None) if of in books)]
+            each.items[:] = [*each.own, *(made[key] for key in keys if key in made)]
+        for book in self._contact_views:
+            book.items[:] = [*book.own, *(books[dialed] for dialed in (book.dialed, None) if dialed in books)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
+class _ListView:
     which: str
     dialed: str
     own: tuple[NumberList, ...]
-    held: list[NumberList]
+    items: list[NumberList]
 
 
 @dataclass(frozen=True, slots=True)
-class _Contacts:
+class _ContactView:
     dialed: str
     own: tuple[Contacts, ...]
-    held: list[Contacts]
+    items: list[Contacts]
 
 
-def _list(texts: Sequence[str]) -> NumberList:
+def _number_list(texts: Sequence[str]) -> NumberList:
     """Make a list, leaving out invalid entries: they appear only if the table was edited by hand."""
     try:
         return NumberList(texts)

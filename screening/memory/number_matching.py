@@ -8,27 +8,39 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from screening.memory.schema import calls
 
-Alike = Callable[[str, str], bool]
+SameCaller = Callable[[str, str], bool]
 """Whether a stored caller number is the wanted caller; the second argument is the dialed number."""
-LAST = 4
+COMMON_DIGITS = 4
 """Trailing digits that every spelling of a number shares."""
 
 
-def nobody(caller: str, dialed: str) -> bool:
+def exact_only(caller: str, dialed: str) -> bool:
     """Match no other spelling."""
     return False
 
 
-def calls_of(connection: Connection, number: str, alike: Alike) -> ColumnElement[bool]:
+def calls_from(connection: Connection, number: str, same_caller: SameCaller) -> ColumnElement[bool]:
     """SQL condition: the call is from this caller."""
-    return his(connection, number, alike, calls.c.caller, calls.c.dialed)
+    return from_caller(connection, number, same_caller, calls.c.caller, calls.c.dialed)
 
 
-def his(
-    connection: Connection, number: str, alike: Alike, caller: ColumnElement[str], dialed: ColumnElement[str]
+def from_caller(
+    connection: Connection,
+    number: str,
+    same_caller: SameCaller,
+    caller: ColumnElement[str],
+    dialed: ColumnElement[str],
 ) -> ColumnElement[bool]:
     """SQL condition: the row is from this caller, given its columns of the caller and the dialed number."""
-    written = (caller.endswith(number[-LAST:], autoescape=True), caller != number, caller.not_like("+%"))
+    written = (
+        caller.endswith(number[-COMMON_DIGITS:], autoescape=True),
+        caller != number,
+        caller.not_like("+%"),
+    )
     others = connection.execute(select(caller, dialed).where(*written).distinct()).all()
-    spelled = [and_(caller == one, dialed == called) for one, called in others if alike(one, called)]
+    spelled = [
+        and_(caller == spelling, dialed == called)
+        for spelling, called in others
+        if same_caller(spelling, called)
+    ]
     return or_(caller == number, *spelled)

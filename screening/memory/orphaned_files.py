@@ -16,18 +16,18 @@ from screening.memory.schema import calls, voicemails
 
 log = structlog.get_logger("screendoor")
 
-LEAST_S = 1.0
+MIN_VOICEMAIL_S = 1.0
 """Shorter voicemails are discarded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Folders:
+class CallFolders:
     """The folders of audio files; each file is named after its call."""
 
     messages: Path
     recordings: Path
 
-    def take_in(self, connection: Connection, names: Sequence[str], at: datetime) -> None:
+    def adopt(self, connection: Connection, names: Sequence[str], at: datetime) -> None:
         """Store the files of these calls, so that they can be played and are deleted by retention."""
         found = 0
         for name in names:
@@ -40,7 +40,7 @@ class Folders:
         if not file.is_file():
             return False
         seconds = _seconds(file)
-        if seconds is not None and seconds < LEAST_S:
+        if seconds is not None and seconds < MIN_VOICEMAIL_S:
             delete_file(file)
             return False
         known = select(voicemails.c.call).where(voicemails.c.call == name)
@@ -58,8 +58,8 @@ class Folders:
         return True
 
 
-def give_back(connection: Connection, names: Sequence[str]) -> None:
-    """Undo `take_in` for calls that turn out to be still running; their process will store the
+def disown(connection: Connection, names: Sequence[str]) -> None:
+    """Undo `adopt` for calls that turn out to be still running; their process will store the
     files itself.
     """
     connection.execute(delete(voicemails).where(voicemails.c.call.in_(names)))

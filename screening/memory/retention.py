@@ -19,16 +19,16 @@ from screening.memory.schema import GOING_ON, calls, entries, notices
 
 log = structlog.get_logger("screendoor")
 
-STEP_EVERY_S = 5.0
+STEP_S = 5.0
 """Interval between deletion steps."""
-CHECK_EVERY_S = 3600.0
-MAX = 200
+CHECK_S = 3600.0
+BATCH_SIZE = 200
 """Calls deleted per step, which bounds how long other writers wait."""
-LEAP = timedelta(minutes=1)
+MAX_DRIFT = timedelta(minutes=1)
 """A wall clock that deviates from the monotonic one by more than this starts its steady period anew."""
 STEADY_S = 3600.0
 """How long the clock must run steadily before it is trusted."""
-SURE_S = 86400.0
+DOUBTED_STEADY_S = 86400.0
 """The same where the clock makes every call expired and none is newer than `LONG`: it is probably wrong."""
 LONG = timedelta(days=14)
 
@@ -40,12 +40,12 @@ class Retention:
         self,
         keep_days: int,
         wall_clock: Callable[[], datetime],
-        most: int = MAX,
+        batch_size: int = BATCH_SIZE,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` is monotonic."""
-        self._kept, self._most = timedelta(days=keep_days), most
+        self._kept, self._batch_size = timedelta(days=keep_days), batch_size
         self._wall_clock, self._clock = wall_clock, clock
         self._steady: tuple[datetime, float] | None = None
         """Start of the steady period, on the wall clock and on the monotonic clock."""
@@ -58,34 +58,34 @@ class Retention:
         Lists stay, except expired expectations.
         """
         now, seconds = self._wall_clock(), self._clock()
-        if not self._goes_steadily(connection, now, seconds) or seconds < self._due:
+        if not self._clock_trusted(connection, now, seconds) or seconds < self._due:
             return
         before = now - self._kept
         old = select(calls.c.id).where(calls.c.began < before, calls.c.state != GOING_ON)
-        names = connection.execute(old.order_by(calls.c.began).limit(self._most)).scalars().all()
+        names = connection.execute(old.order_by(calls.c.began).limit(self._batch_size)).scalars().all()
         self._files += delete_calls(connection, names)
         self._calls += len(names)
-        if len(names) == self._most:
+        if len(names) == self._batch_size:
             return
         connection.execute(delete(notices).where(notices.c.created < before))
         past = (entries.c.list == EXPECTED) & (entries.c.until < before)
         connection.execute(delete(entries).where(past))
         if self._calls:
-            told = {"calls": self._calls, "files": self._files}
-            log.info("old calls deleted", **told, older_than=f"{before:%Y-%m-%d}")
-        self._due, self._calls, self._files = seconds + CHECK_EVERY_S, 0, 0
+            counts = {"calls": self._calls, "files": self._files}
+            log.info("old calls deleted", **counts, older_than=f"{before:%Y-%m-%d}")
+        self._due, self._calls, self._files = seconds + CHECK_S, 0, 0
 
-    def _goes_steadily(self, connection: Connection, now: datetime, seconds: float) -> bool:
+    def _clock_trusted(self, connection: Connection, now: datetime, seconds: float) -> bool:
         """Whether the wall clock is trusted to run steadily; if it leapt, deletion is postponed."""
         if self._steady is not None:
             began, at = self._steady
-            if abs(now - began - timedelta(seconds=seconds - at)) <= LEAP:
+            if abs(now - began - timedelta(seconds=seconds - at)) <= MAX_DRIFT:
                 return True
         self._steady = now, seconds
-        self._due = seconds + (SURE_S if self._none_left(connection, now) else STEADY_S)
+        self._due = seconds + (DOUBTED_STEADY_S if self._would_delete_all(connection, now) else STEADY_S)
         return False
 
-    def _none_left(self, connection: Connection, now: datetime) -> bool:
+    def _would_delete_all(self, connection: Connection, now: datetime) -> bool:
         """Whether retention would delete every call so far, the last of them long ago."""
         last = connection.scalar(select(func.max(calls.c.began)).where(calls.c.began <= now))
         if last is None or now - last <= max(self._kept, LONG):

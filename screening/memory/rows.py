@@ -16,15 +16,15 @@ from sqlalchemy.exc import DBAPIError
 from screening.memory.schema import GOING_ON, OVER, calls, lines, voicemails
 
 Row = tuple[Any, ...]
-_BEGUN = ("id", "state", "process", "began", "caller", "caller_name", "dialed")
-_SAID = ("call", "n", "speaker", "said", "at_s")
-_LEFT = ("call", "file", "seconds", "transcript", "left_at", "message")
-_WHEN_AND_WHO = ("began", "answered", "ended", "caller", "caller_name", "dialed")
-_JUDGED = ("plan", "decision", "why", "trigger", "ended_by")
+_BEGUN_COLUMNS = ("id", "state", "process", "began", "caller", "caller_name", "dialed")
+_LINE_COLUMNS = ("call", "n", "speaker", "said", "at_s")
+_VOICEMAIL_COLUMNS = ("call", "file", "seconds", "transcript", "left_at", "message")
+_CALL_COLUMNS = ("began", "answered", "ended", "caller", "caller_name", "dialed")
+_DECISION_COLUMNS = ("plan", "decision", "why", "trigger", "ended_by")
 """Fields with the same names in a call record and, adjacent, in its row."""
-_AT_THE_START = ("id", "process", "began", "caller", "dialed")
+_UNCHANGED = ("id", "process", "began", "caller", "dialed")
 """Columns unchanged since the call began; not updating them spares rewriting their indexes."""
-AT_ONCE = 50
+BATCH_SIZE = 50
 """Rows built and written without a pause, which bounds how long the GIL keeps calls waiting."""
 MAX_TOKENS = 2**31 - 1
 """Maximum of PostgreSQL's INTEGER; larger token counts are capped."""
@@ -59,18 +59,22 @@ def write(
     transcripts: bool,
 ) -> None:
     """Write calls in one transaction. Rewriting what is already stored is harmless."""
-    told = [(each, each.record()) for each in over]
-    finished = {record["call"]: (each, record) for each, record in told}
+    finished_records = [(each, each.record()) for each in over]
+    finished = {record["call"]: (each, record) for each, record in finished_records}
     began = [each for each in begun if each.call not in finished]
-    begin, finish, say, leave = _inserts(connection.dialect)
-    begin.execute(connection, (_begun(each, process, begin) for each in began))
-    finish.execute(connection, (_over(*each, process, finish) for each in finished.values()))
+    add_begun, add_finished, add_lines, add_voicemail = _inserts(connection.dialect)
+    add_begun.execute(connection, (_begun_row(each, process, add_begun) for each in began))
+    add_finished.execute(
+        connection, (_finished_row(*each, process, add_finished) for each in finished.values())
+    )
     records = [record for _, record in finished.values()]
     if transcripts:
         spoken = [record for record in records if record.get("transcript")]
-        say.execute(connection, (say.fit(row) for record in spoken for row in _said(record)))
+        add_lines.execute(
+            connection, (add_lines.convert(row) for record in spoken for row in _line_rows(record))
+        )
     left = [record for record in records if record.get("voicemail") or record.get("message")]
-    leave.execute(connection, (leave.fit(_left(record)) for record in left))
+    add_voicemail.execute(connection, (add_voicemail.convert(_voicemail_row(record)) for record in left))
 
 
 class _Insert:
@@ -78,21 +82,21 @@ class _Insert:
     executing it.
     """
 
-    __slots__ = ("_processes", "_sql")
+    __slots__ = ("_processors", "_sql")
 
     def __init__(self, statement: Any, table: Table, names: Sequence[str], dialect: Dialect) -> None:
         """`names`: the columns of the rows, in table order. JSON columns are passed as text."""
         compiled = statement.compile(dialect=dialect, column_keys=list(names))
         assert compiled.positiontup == list(names), "rows are in the order of the table"
         self._sql = str(compiled)
-        self._processes = [
+        self._processors = [
             None if isinstance(table.c[name].type, JSON) else _processor(table, name, dialect)
             for name in names
         ]
 
-    def fit(self, row: Row) -> Row:
+    def convert(self, row: Row) -> Row:
         """Convert a row's times and text to what the database accepts."""
-        pairs = zip(row, self._processes, strict=True)
+        pairs = zip(row, self._processors, strict=True)
         return tuple([value if process is None else process(value) for value, process in pairs])
 
     def execute(self, connection: Connection, rows: Iterable[Row]) -> None:
@@ -101,13 +105,13 @@ class _Insert:
         Calls the driver directly: SQLAlchemy takes three times as long to insert one row.
         """
         left = iter(rows)
-        if not (part := list(islice(left, AT_ONCE))):
+        if not (batch := list(islice(left, BATCH_SIZE))):
             return
         cursor, driver = connection.connection.cursor(), connection.dialect.loaded_dbapi
         try:
-            while part:
-                cursor.executemany(self._sql, part)
-                part = list(islice(left, AT_ONCE))
+            while batch:
+                cursor.executemany(self._sql, batch)
+                batch = list(islice(left, BATCH_SIZE))
         except driver.Error as error:
             if gone := connection.dialect.is_disconnect(error, connection.connection, cursor):
                 connection.invalidate(error)  # no rollback on a lost connection
@@ -134,23 +138,23 @@ def _inserts(dialect: Dialect) -> tuple[_Insert, _Insert, _Insert, _Insert]:
     positional: Any = type(dialect)
     written = positional(paramstyle="format" if dialect.name == "postgresql" else "qmark")
     upsert = insert(calls)
-    values = {column.name: column for column in upsert.excluded if column.name not in _AT_THE_START}
-    finish = upsert.on_conflict_do_update(index_elements=["id"], set_=values)
+    values = {column.name: column for column in upsert.excluded if column.name not in _UNCHANGED}
+    add_finished = upsert.on_conflict_do_update(index_elements=["id"], set_=values)
     return (
-        _Insert(insert(calls).on_conflict_do_nothing(), calls, _BEGUN, written),
-        _Insert(finish, calls, calls.columns.keys(), written),
-        _Insert(insert(lines).on_conflict_do_nothing(), lines, _SAID, written),
-        _Insert(insert(voicemails).on_conflict_do_nothing(), voicemails, _LEFT, written),
+        _Insert(insert(calls).on_conflict_do_nothing(), calls, _BEGUN_COLUMNS, written),
+        _Insert(add_finished, calls, calls.columns.keys(), written),
+        _Insert(insert(lines).on_conflict_do_nothing(), lines, _LINE_COLUMNS, written),
+        _Insert(insert(voicemails).on_conflict_do_nothing(), voicemails, _VOICEMAIL_COLUMNS, written),
     )
 
 
-def _begun(each: Began, process: str, begin: _Insert) -> Row:
+def _begun_row(each: Began, process: str, add_begun: _Insert) -> Row:
     at = each.at.astimezone(UTC).isoformat("T", "milliseconds")
     row = (each.call, GOING_ON, process, at, each.caller, each.name, each.dialed)
-    return row if f"{each.caller}{each.name}{each.dialed}".isprintable() else begin.fit(row)
+    return row if f"{each.caller}{each.name}{each.dialed}".isprintable() else add_begun.convert(row)
 
 
-def _over(finished: Finished, record: Mapping[str, Any], process: str, finish: _Insert) -> Row:
+def _finished_row(finished: Finished, record: Mapping[str, Any], process: str, add_finished: _Insert) -> Row:
     found, json = record.get, finished.json()
     outcome, cost = found("outcome") or {}, found("cost") or {}
     tokens: int | None = cost.get("tokens")
@@ -158,41 +162,41 @@ def _over(finished: Finished, record: Mapping[str, Any], process: str, finish: _
         record["call"],
         OVER,
         process,
-        *map(found, _WHEN_AND_WHO),
+        *map(found, _CALL_COLUMNS),
         outcome.get("result"),
         outcome.get("reason"),
-        *map(found, _JUDGED),
-        path := _path(found("recording")),
+        *map(found, _DECISION_COLUMNS),
+        path := _absolute(found("recording")),
         found("recording_s"),
         cost.get("money"),
         cost.get("minutes"),
         None if tokens is None else min(tokens, MAX_TOKENS),
-        _sound(json),
+        _escape_surrogates(json),
     )
-    return row if path is None and _is_plain(json, record) else finish.fit(row)
+    return row if path is None and _needs_no_conversion(json, record) else add_finished.convert(row)
 
 
-def _is_plain(json: str, record: Mapping[str, Any]) -> bool:
+def _needs_no_conversion(json: str, record: Mapping[str, Any]) -> bool:
     """Whether the row needs no conversion: times in UTC and no unusual text, as in nearly all records."""
     times = f"{record['began']}{record.get('ended')}"
     return json.isascii() and "\\" not in json and times.count("+00:00") == 2
 
 
-def _sound(text: str) -> str:
+def _escape_surrogates(text: str) -> str:
     """JSON that both databases accept: lone surrogates are escaped."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _said(record: Mapping[str, Any]) -> list[Row]:
+def _line_rows(record: Mapping[str, Any]) -> list[Row]:
     call, said = record["call"], record["transcript"]
     return [(call, n, line["speaker"], line["text"], line["at_s"]) for n, line in enumerate(said)]
 
 
-def _left(record: Mapping[str, Any]) -> Row:
+def _voicemail_row(record: Mapping[str, Any]) -> Row:
     voicemail, message = record.get("voicemail"), record.get("message")
     return (
         record["call"],
-        _path(voicemail),
+        _absolute(voicemail),
         record.get("voicemail_s"),
         None if voicemail else record["message"]["text"],
         record.get("ended") or record["began"],
@@ -200,6 +204,6 @@ def _left(record: Mapping[str, Any]) -> Row:
     )
 
 
-def _path(text: str | None) -> str | None:
+def _absolute(text: str | None) -> str | None:
     """An absolute path: readers may have another working directory."""
     return os.path.abspath(text) if text else None

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select
 from screening.memory.schema import calls, wire
 
 
-def keep(connection: Connection, call: str, messages: Sequence[dict[str, Any]]) -> None:
+def store(connection: Connection, call: str, messages: Sequence[dict[str, Any]]) -> None:
     """Store the trace of a call, replacing an earlier one; does nothing if the call was deleted."""
     if connection.execute(select(calls.c.id).where(calls.c.id == call)).first() is not None:
         # about a tenth of the size
@@ -21,7 +21,7 @@ def keep(connection: Connection, call: str, messages: Sequence[dict[str, Any]]) 
         connection.execute(insert(wire), {"call": call, "packed": packed})
 
 
-def of(connection: Connection, call: str) -> list[dict[str, Any]]:
+def load(connection: Connection, call: str) -> list[dict[str, Any]]:
     """The messages in order; empty if no trace is stored."""
     packed = connection.execute(select(wire.c.packed).where(wire.c.call == call)).scalar()
     return json.loads(zlib.decompress(packed)) if packed is not None else []

@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy import Connection
 
 from screening.memory.database import Database
-from screening.memory.errors import Away
+from screening.memory.errors import Unavailable
 from screening.memory.rows import Began, Finished
 from screening.memory.writer import Work, Writer
 
@@ -38,12 +38,12 @@ nearly every row, storing a call cost more than carrying it.
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 """Delays before retrying after consecutive failures; the last one repeats."""
 
-IDLE_S = 60.0
+MAX_SLEEP_S = 60.0
 START_S = 15.0
 """How long startup waits for the database; exceeds the connection and lock timeouts."""
 ANSWER_S = 30.0
 """How long a question waits: a server, or a pooler before it, may accept a query and never reply."""
-SILENT = "the database does not answer"
+NO_REPLY = "the database does not answer"
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class _Question:
 
     def refuse(self, why: str) -> None:
         if self.answer.set_running_or_notify_cancel():
-            self.answer.set_exception(Away(why))
+            self.answer.set_exception(Unavailable(why))
 
 
 @dataclass(slots=True)
@@ -78,22 +78,22 @@ class Memory:
         *,
         process: str,
         transcripts: bool = True,
-        most: int = MAX_WAITING,
+        max_waiting: int = MAX_WAITING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`process` identifies this one in the rows of its calls. Without `transcripts`, none are stored."""
         self.database, self.process = database, process
         self._writer = Writer(database, process, transcripts)
-        self._most, self._clock = most, clock
+        self._max_waiting, self._clock = max_waiting, clock
         self._lock, self._wake = Lock(), Event()
         self._waiting: list[Began | Finished | Work] = []
         self._questions: list[_Question] = []
         self._chores: list[_Chore] = []
-        self._farewells: list[Work] = []
+        self._on_close: list[Work] = []
         self._thread: Thread | None = None
         self._closing = False
-        self._failures, self._trouble, self._full = 0, "", False
-        self._since = self._retry_at = self._write_at = float("-inf")
+        self._failures, self._outage, self._overflowing = 0, "", False
+        self._away_since = self._retry_at = self._write_at = float("-inf")
         self.lost = 0
         """Writes dropped since the start."""
         self.failures = 0
@@ -105,9 +105,9 @@ class Memory:
         return len(self._waiting)
 
     @property
-    def trouble(self) -> str:
+    def outage(self) -> str:
         """Why the database is unavailable; empty if it is not."""
-        return self._trouble
+        return self._outage
 
     def start(self) -> None:
         """Open the database, run each chore once, and start the thread. Raises `Unusable`. Blocks for seconds
@@ -124,7 +124,7 @@ class Memory:
             if not opened.cancel():
                 opened.result()  # it finished at the last moment
             else:
-                self._failed(SILENT)
+                self._failed(NO_REPLY)
 
     def close(self, within_s: float = 5.0) -> bool:
         """Write the queue and stop.
@@ -141,8 +141,8 @@ class Memory:
         return not self._waiting
 
     def began(self, call: str, at: datetime, caller: str | None, name: str | None, dialed: str) -> None:
-        """Queue a call that came in. Returns at once, as do `finished` and `later`."""
-        self._put(Began(call, at, caller, name, dialed))
+        """Queue a call that came in. Returns at once, as do `finished` and `enqueue`."""
+        self._append(Began(call, at, caller, name, dialed))
 
     def finished(self, record: Callable[[], Mapping[str, Any]], json: Callable[[], str]) -> None:
         """Queue a call that ended. `record` gives `CallRecord.as_dict`, `json` the same without the
@@ -150,33 +150,33 @@ class Memory:
 
         Both are called in the memory's thread, and must return the same whenever that is.
         """
-        self._put(Finished(record, json))
+        self._append(Finished(record, json))
 
-    def later(self, work: Work) -> None:
+    def enqueue(self, work: Work) -> None:
         """Queue a write that survives an unavailable database. It may run twice."""
-        self._put(work)
+        self._append(work)
 
     async def ask(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction and return its result. Raises `Away`, and what `work` raises."""
+        """Run `work` in a transaction and return its result. Raises `Unavailable`, and what `work` raises."""
         waiting = asyncio.timeout(ANSWER_S)
         try:
             async with waiting:
-                return await asyncio.wrap_future(self.asked(work))
+                return await asyncio.wrap_future(self.submit(work))
         except TimeoutError:
             if not waiting.expired():
                 raise
-            if not self._trouble:
-                self._failed(SILENT)
-            raise Away(SILENT) from None
+            if not self._outage:
+                self._failed(NO_REPLY)
+            raise Unavailable(NO_REPLY) from None
 
-    def asked(self, work: Callable[[Connection], T]) -> Future[T]:
+    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """`ask` for callers outside the event loop: a concurrent future."""
         answer: Future[T] = Future()
         if self._thread is None or self._closing:
-            answer.set_exception(Away("the memory is closed"))
+            answer.set_exception(Unavailable("the memory is closed"))
             return answer
-        if self._trouble == SILENT:
-            answer.set_exception(Away(SILENT))
+        if self._outage == NO_REPLY:
+            answer.set_exception(Unavailable(NO_REPLY))
             return answer
         with self._lock:
             self._questions.append(_Question(work, answer))
@@ -187,21 +187,21 @@ class Memory:
         """Run `work` periodically, each time in a transaction of its own. Call before `start`."""
         self._chores.append(_Chore(seconds, work))
 
-    def at_the_end(self, work: Work) -> None:
+    def on_close(self, work: Work) -> None:
         """Run `work` on close, if possible. Call before `start`."""
-        self._farewells.append(work)
+        self._on_close.append(work)
 
-    def _put(self, told: Began | Finished | Work) -> None:
+    def _append(self, entry: Began | Finished | Work) -> None:
         waiting = self._waiting
-        waiting.append(told)  # no lock: the thread takes only what stands before it
+        waiting.append(entry)  # no lock: the thread takes only what stands before it
         if len(waiting) == 1:  # wake the thread once per batch
             self._write_at = self._clock() + GATHER_S
-            self._wake_then()
-        elif len(waiting) > self._most:
+            self._schedule_wake()
+        elif len(waiting) > self._max_waiting:
             with self._lock:
-                self._cut_to_bound()
+                self._drop_oldest()
 
-    def _wake_then(self) -> None:
+    def _schedule_wake(self) -> None:
         """Wake the thread when the batch is due; without an event loop at once, and the thread
         waits itself.
         """
@@ -211,25 +211,25 @@ class Memory:
             self._wake.set()
 
     def _run(self, opened: Future[None]) -> None:
-        if not self._begin(opened):
+        if not self._open(opened):
             return
         while not self._closing:
-            self._wake.wait(self._patience_s())
+            self._wake.wait(self._sleep_s())
             self._wake.clear()
             try:
-                self._turn()
-            except Away as away:
+                self._run_once()
+            except Unavailable as away:
                 self._failed(str(away))
             except Exception:  # a bug must not stop the memory
                 log.exception("memory failed")
-        self._end()
+        self._shut_down()
 
-    def _begin(self, opened: Future[None]) -> bool:
+    def _open(self, opened: Future[None]) -> bool:
         """Open the database and run each chore; False if `start` was told of a permanent error."""
         try:
             self._writer.open()
             self._do_chores()
-        except Away as away:
+        except Unavailable as away:
             self._failed(str(away))
         except Exception as error:
             if opened.set_running_or_notify_cancel():
@@ -242,29 +242,30 @@ class Memory:
             opened.set_result(None)
         return True
 
-    def _patience_s(self) -> float:
+    def _sleep_s(self) -> float:
         """How long the thread may sleep unless something new is queued."""
         now = self._clock()
         due = [chore.due for chore in self._chores]
         if self._waiting:
             due.append(self._write_at)
-        soonest = self._retry_at if self._trouble else min(due, default=now + IDLE_S)
+        soonest = self._retry_at if self._outage else min(due, default=now + MAX_SLEEP_S)
         return max(0.0, soonest - now)
 
-    def _turn(self) -> None:
-        if self._trouble and self._clock() < self._retry_at:
-            return self._refuse_questions(self._trouble)
-        questions = self._asked_by_now()  # taken before writing, so that each sees what was queued before it
+    def _run_once(self) -> None:
+        if self._outage and self._clock() < self._retry_at:
+            return self._refuse_questions(self._outage)
+        # taken before writing, so that each sees what was queued before it
+        questions = self._take_questions()
         try:
             gathered = bool(questions) or self._write_at <= self._clock()
-            if self._trouble or (self._waiting and gathered):
+            if self._outage or (self._waiting and gathered):
                 self._write()
-        except Away as away:
+        except Unavailable as away:
             _refuse(questions, str(away))
             raise
         self._answer(questions)
         self._do_chores()
-        self._went_well()
+        self._recovered()
 
     def _do_chores(self) -> None:
         for chore in self._chores:
@@ -272,7 +273,7 @@ class Memory:
                 chore.due = self._clock() + chore.every_s
                 try:
                     self._writer.do(chore.work)
-                except Away:
+                except Unavailable:
                     chore.due = self._clock()  # due again: the database counts as back only when it succeeds
                     raise
 
@@ -282,26 +283,28 @@ class Memory:
             del self._waiting[: len(taken)]
         try:
             self.lost += self._writer.write(taken)
-        except Away:
+        except Unavailable:
             with self._lock:
                 self._waiting[:0] = taken
-                self._cut_to_bound()
+                self._drop_oldest()
             raise
 
-    def _went_well(self) -> None:
-        if self._trouble:
-            log.info("memory is written again", after_s=round(self._clock() - self._since, 1), lost=self.lost)
-            self._trouble, self._failures, self._full = "", 0, False
+    def _recovered(self) -> None:
+        if self._outage:
+            log.info(
+                "memory is written again", after_s=round(self._clock() - self._away_since, 1), lost=self.lost
+            )
+            self._outage, self._failures, self._overflowing = "", 0, False
 
-    def _cut_to_bound(self) -> None:
+    def _drop_oldest(self) -> None:
         """Drop the oldest writes beyond the limit; called under the lock."""
-        too_many = len(self._waiting) - self._most
+        too_many = len(self._waiting) - self._max_waiting
         if too_many > 0:
             del self._waiting[:too_many]
             self.lost += too_many
-            if not self._full:
-                self._full = True
-                log.error("memory full: the oldest of what waits is lost", waiting=self._most)
+            if not self._overflowing:
+                self._overflowing = True
+                log.error("memory full: the oldest of what waits is lost", waiting=self._max_waiting)
 
     def _answer(self, questions: Sequence[_Question]) -> None:
         """Answer each in a transaction of its own, so that a failing one affects no other."""
@@ -310,39 +313,39 @@ class Memory:
                 continue
             try:
                 question.answer.set_result(self._writer.do(question.work))
-            except Away as away:
+            except Unavailable as away:
                 question.answer.set_exception(away)
                 _refuse(questions[n + 1 :], str(away))
                 raise
             except Exception as error:
                 question.answer.set_exception(error)
 
-    def _asked_by_now(self) -> list[_Question]:
+    def _take_questions(self) -> list[_Question]:
         with self._lock:
             questions, self._questions = self._questions, []
         return questions
 
     def _refuse_questions(self, why: str) -> None:
-        _refuse(self._asked_by_now(), why)
+        _refuse(self._take_questions(), why)
 
     def _failed(self, why: str) -> None:
         now = self._clock()
         self.failures += 1
-        if not self._trouble:
-            self._since = now
-        if why != self._trouble:
+        if not self._outage:
+            self._away_since = now
+        if why != self._outage:
             log.warning("memory away: calls go on, and are written later", problem=why, waiting=self.waiting)
         self._retry_at = now + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
-        self._trouble, self._failures = why, self._failures + 1
+        self._outage, self._failures = why, self._failures + 1
         self._refuse_questions(why)
 
-    def _end(self) -> None:
+    def _shut_down(self) -> None:
         try:
             self._write()
-        except Away as away:
+        except Unavailable as away:
             log.error("memory lost what was not written", problem=str(away), lost=self.waiting)
         with suppress(Exception):
-            for work in self._farewells:
+            for work in self._on_close:
                 self._writer.do(work)
         self._writer.close()
         self._refuse_questions("closed")

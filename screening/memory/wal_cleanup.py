@@ -8,20 +8,20 @@ from typing import Any, cast
 
 from sqlalchemy import Connection
 
-_LEFT = "traces"
+_MARK = "traces"
 
 
-def left(connection: Connection) -> None:
+def mark(connection: Connection) -> None:
     """Mark the current transaction as having deleted personal data."""
-    connection.info[_LEFT] = True
+    connection.info[_MARK] = True
 
 
-def wipe(connection: Connection, wait_s: float) -> None:
+def truncate_if_marked(connection: Connection, wait_s: float) -> None:
     """Truncate the log if the last transaction was marked.
 
     A reader that blocks it postpones it to the next call.
     """
-    if _LEFT not in connection.info:
+    if _MARK not in connection.info:
         return
     if connection.dialect.name == "sqlite":
         sqlite = cast(Any, connection.connection.driver_connection)
@@ -33,4 +33,4 @@ def wipe(connection: Connection, wait_s: float) -> None:
         sqlite.execute(f"PRAGMA busy_timeout = {before}")
         if busy:
             return
-    del connection.info[_LEFT]
+    del connection.info[_MARK]

@@ -19,17 +19,17 @@ from sqlalchemy.exc import (
 
 from screening.memory import rows, wal_cleanup
 from screening.memory.database import Database
-from screening.memory.errors import Away, Unusable, said
+from screening.memory.errors import Unavailable, Unusable, error_text
 from screening.memory.rows import Began, Finished
 
 log = structlog.get_logger("screendoor")
 
-BEYOND_A_LIMIT = "54"
+PROGRAM_LIMIT_EXCEEDED = "54"
 """SQLSTATE class 54, program_limit_exceeded."""
 
 T = TypeVar("T")
 Work = Callable[[Connection], object]
-Told = Began | Finished | Work
+Entry = Began | Finished | Work
 
 
 class Writer:
@@ -40,7 +40,7 @@ class Writer:
         self._connection: Connection | None = None
 
     def open(self) -> Connection:
-        """Open the connection if it is closed. Raises `Unusable` or `Away`."""
+        """Open the connection if it is closed. Raises `Unusable` or `Unavailable`."""
         if self._connection is None:
             self._connection = self._database.connect()
         return self._connection
@@ -51,31 +51,32 @@ class Writer:
             with suppress(SQLAlchemyError):
                 connection.close()
 
-    def write(self, told: Sequence[Told]) -> int:
+    def write(self, entries: Sequence[Entry]) -> int:
         """Write everything in one transaction; returns how many entries had to be dropped.
 
-        Raises `Away`, and then nothing was written. Entries that the database rejects are dropped one by one.
+        Raises `Unavailable`, and then nothing was written. Entries that the database rejects are dropped one
+        by one.
         """
         try:
-            self.do(lambda connection: self._all(connection, told))
-        except Away:
+            self.do(lambda connection: self._write_all(connection, entries))
+        except Unavailable:
             raise
         except Exception as error:
-            if len(told) > 1:
-                return sum(self.write([each]) for each in told)
-            log.error("not kept", call=_name(told[0]), problem=said(error))
+            if len(entries) > 1:
+                return sum(self.write([each]) for each in entries)
+            log.error("not kept", call=_call_id(entries[0]), problem=error_text(error))
             return 1
         return 0
 
     def do(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction of its own. Raises `Away`, and what `work` raises."""
+        """Run `work` in a transaction of its own. Raises `Unavailable`, and what `work` raises."""
         with self._transaction() as connection:
             return work(connection)
 
-    def _all(self, connection: Connection, told: Sequence[Told]) -> None:
+    def _write_all(self, connection: Connection, entries: Sequence[Entry]) -> None:
         begun, over = list[Began](), list[Finished]()
         works = list[Work]()
-        for each in told:
+        for each in entries:
             if isinstance(each, Began):
                 begun.append(each)
             elif isinstance(each, Finished):
@@ -89,41 +90,41 @@ class Writer:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        if (why := self._database.gone()) is not None and self._connection is not None:
+        if (why := self._database.file_lost()) is not None and self._connection is not None:
             log.warning("database opened anew", why=why)
             self.close()
         try:
             connection = self.open()
         except Unusable as unusable:
-            raise Away(str(unusable)) from unusable
+            raise Unavailable(str(unusable)) from unusable
         try:
             with connection.begin():
                 yield connection
-            wal_cleanup.wipe(connection, 0.0)
+            wal_cleanup.truncate_if_marked(connection, 0.0)
         except DBAPIError as error:
-            if _is_of_the_values(error):
+            if _values_rejected(error):
                 raise
             self.close()
-            raise Away(said(error)) from error
+            raise Unavailable(error_text(error)) from error
 
 
-def _is_of_the_values(error: DBAPIError) -> bool:
+def _values_rejected(error: DBAPIError) -> bool:
     """Whether the values themselves were rejected, so that retrying is pointless."""
     if isinstance(error, IntegrityError | DataError):
         return True
     if error.connection_invalidated:
         return False
-    if (said_by_server := getattr(error.orig, "sqlstate", None)) is not None:
+    if (sqlstate := getattr(error.orig, "sqlstate", None)) is not None:
         # Class 54 is a server limit, as of an index row; others mean a missing table or privilege.
-        return str(said_by_server).startswith(BEYOND_A_LIMIT)
+        return str(sqlstate).startswith(PROGRAM_LIMIT_EXCEEDED)
     sqlite = type(error.orig).__module__ == "sqlite3"
     return isinstance(error, ProgrammingError) or (sqlite and isinstance(error, InterfaceError))
 
 
-def _name(told: Told) -> str | None:
-    match told:
+def _call_id(entry: Entry) -> str | None:
+    match entry:
         case Began(call):
             return call
         case Finished():
-            return str(told.record().get("call"))
+            return str(entry.record().get("call"))
     return None

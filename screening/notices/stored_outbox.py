@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from screening.memory.errors import Away
+from screening.memory.errors import Unavailable
 from screening.memory.schema import notices, processes
 from screening.memory.store import Memory
 from screening.notices.delivery import Delivery, Due, OutboxUnavailable
@@ -34,7 +34,7 @@ class StoredOutbox:
         self._memory = memory
 
     def put(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        self._memory.later(lambda connection: insert(connection, deliveries))
+        self._memory.enqueue(lambda connection: insert(connection, deliveries))
         return ()
 
     async def take_due(self, target: str, now: float, limit: int) -> Due:
@@ -52,7 +52,7 @@ class StoredOutbox:
 
         try:
             return await self._memory.ask(read)
-        except Away as away:
+        except Unavailable as away:
             raise OutboxUnavailable(str(away)) from away
 
     def done(self, delivery: Delivery) -> None:
@@ -75,7 +75,7 @@ class StoredOutbox:
 
         try:
             return await self._memory.ask(write)
-        except Away as away:
+        except Unavailable as away:
             raise OutboxUnavailable(str(away)) from away
 
     def unsaved(self) -> int:
@@ -83,7 +83,7 @@ class StoredOutbox:
 
     def _note(self, delivery: Delivery, **values: object) -> None:
         noted = update(notices).where(notices.c.id == delivery.id).values(tries=delivery.tries, **values)
-        self._memory.later(lambda connection: connection.execute(noted))
+        self._memory.enqueue(lambda connection: connection.execute(noted))
 
 
 def insert(connection: Connection, deliveries: Sequence[Delivery]) -> None:

@@ -129,8 +129,8 @@ def traced(place: Path) -> Path:
     """Store the SIP trace of call1: a message that can be parsed, and one that cannot."""
     seen = [Seen(BEGAN.timestamp() + n, "agent", n == 0, "tls", *ENDS, (BYE, b"\x07")[n]) for n in range(2)]
     with a_memory(place) as memory:
-        memory.later(
-            lambda connection: sip_trace.keep(connection, "call1", [each.as_dict() for each in seen])
+        memory.enqueue(
+            lambda connection: sip_trace.store(connection, "call1", [each.as_dict() for each in seen])
         )
     return place
 
@@ -342,7 +342,7 @@ def test_a_message_that_the_agent_took_is_listed_shown_and_has_no_sound(place: P
     with a_memory(place) as memory:
         finish(memory, a_record("call5", 5, BOB, **TAKEN))
         text = "Urgent: The cake is ready. (call back: 415 555 0199)"
-        memory.asked(lambda c: None).result(10)
+        memory.submit(lambda c: None).result(10)
         assert told(place, "voicemail", "list").splitlines()[1].endswith(f" new    {text}")
         assert told(place, "voicemail", "play", "call5") == f"{text}\n"
         assert [row["call"] for row in json.loads(told(place, "voicemail", "list", "--new", "--json"))] == [
@@ -417,7 +417,7 @@ def test_a_caller_is_found_and_forgotten_however_his_trunk_writes_him(
     with a_memory(place) as memory:
         for record in records:
             finish(memory, record)
-        memory.asked(lambda c: None).result(10)
+        memory.submit(lambda c: None).result(10)
         for asked in (ANNA, "415-555-0100", "14155550100"):
             found = json.loads(told(place, "calls", "--caller", asked, "--json"))
             others = [row["caller"] for row in found if row["caller"] != ANNA]
@@ -446,7 +446,7 @@ def test_calls_are_sought_by_the_number_that_was_called_as_the_settings_write_it
     (place / "sd.toml").write_text(settings.replace("+14155551234", dialed))
     with a_memory(place) as memory:
         finish(memory, a_record("c0", 0, dialed=dialed))
-        memory.asked(lambda c: None).result(10)
+        memory.submit(lambda c: None).result(10)
         assert "c0" in [row["id"] for row in json.loads(told(place, "calls", "--dialed", asked, "--json"))]
         assert json.loads(told(place, "calls", "--dialed", "+14155559999", "--json")) == []
 
@@ -657,5 +657,5 @@ def test_as_a_process_beside_a_service_that_writes(kept: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (0, "+14155550123 is now on the list block\n")
     with a_memory(kept) as memory:
-        listed = memory.asked(lambda c: lists.listed(c, lists.BLOCK)).result(10)
+        listed = memory.submit(lambda c: lists.find_entries(c, lists.BLOCK)).result(10)
         assert "+14155550123" in [row["number"] for row in listed]

@@ -41,6 +41,6 @@ async def test_whoever_calls_next_is_let_through_and_the_one_after_is_screened(t
         await asyncio.to_thread(until, lambda: expecting.find(None, a_caller("c2")), "it looks at the lists")
         assert await screener.plan(a_caller("c2")) == Ring("expected: somebody is expected")
         assert isinstance(await screener.plan(a_caller("c3")), Ask)
-        assert await kept.memory.ask(lists.listed) == []
+        assert await kept.memory.ask(lists.find_entries) == []
     finally:
         await asyncio.to_thread(kept.memory.close)

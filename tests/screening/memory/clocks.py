@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from screening.memory.retention import SURE_S, Retention
+from screening.memory.retention import DOUBTED_STEADY_S, Retention
 from screening.memory.store import Memory
 from tests.screening.memory.test_store import WAIT_S
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def do(memory: Memory, work: Callable[[Connection], T]) -> T:
-    return memory.asked(work).result(WAIT_S)
+    return memory.submit(work).result(WAIT_S)
 
 
 class Time:
@@ -27,13 +27,13 @@ class Time:
         self.now += timedelta(seconds=seconds)
         self.seconds += seconds
 
-    def retention(self, keep_days: int = 30, most: int = 200) -> Retention:
-        return Retention(keep_days, lambda: self.now, most, clock=lambda: self.seconds)
+    def retention(self, keep_days: int = 30, batch_size: int = 200) -> Retention:
+        return Retention(keep_days, lambda: self.now, batch_size, clock=lambda: self.seconds)
 
-    def believed(self, memory: Memory, most: int = 200) -> Retention:
+    def trusted_retention(self, memory: Memory, batch_size: int = 200) -> Retention:
         """A `Retention` that already trusts its clock."""
-        retention = self.retention(most=most)
-        self.now -= timedelta(seconds=SURE_S)
+        retention = self.retention(batch_size=batch_size)
+        self.now -= timedelta(seconds=DOUBTED_STEADY_S)
         do(memory, retention.step)
-        self.pass_by(SURE_S)
+        self.pass_by(DOUBTED_STEADY_S)
         return retention

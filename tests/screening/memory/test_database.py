@@ -15,7 +15,7 @@ from sqlalchemy import insert, select, text
 
 from screening.memory import migrations
 from screening.memory.database import Database
-from screening.memory.errors import Away, Unusable
+from screening.memory.errors import Unavailable, Unusable
 from screening.memory.schema import calls, metadata, voicemails
 from tests.screening.memory.postgres import Postgres
 from tests.screening.memory.records import AT
@@ -158,6 +158,6 @@ def test_every_letter_is_kept_whatever_the_environment_says(
 
 def test_a_server_that_is_not_there_is_away_and_no_password_is_shown(tmp_path: Path) -> None:
     database = Database(f"postgresql://me:hidden@/x?host={tmp_path}")
-    with pytest.raises(Away, match="No such file") as away:
+    with pytest.raises(Unavailable, match="No such file") as away:
         database.connect()
     assert "hidden" not in f"{away.value}{database.name}"

@@ -17,7 +17,7 @@ NUMBER = "+14155550100"
 
 
 def numbers(connection: Connection, which: str) -> list[str]:
-    return [entry["number"] for entry in lists.listed(connection, which)]
+    return [entry["number"] for entry in lists.find_entries(connection, which)]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def numbers(connection: Connection, which: str) -> list[str]:
     ],
 )
 def test_a_number_is_kept_as_calls_have_it(which: str, text: str, kept: str) -> None:
-    assert lists.written(which, text, "us") == kept
+    assert lists.normalized(which, text, "us") == kept
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_number_is_kept_as_calls_have_it(which: str, text: str, kept: str) -> 
 )
 def test_what_is_no_entry_is_refused(which: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        lists.written(which, text, "us")
+        lists.normalized(which, text, "us")
 
 
 def test_the_same_number_again_takes_the_place_of_the_first(memory: Memory) -> None:
@@ -52,15 +52,15 @@ def test_the_same_number_again_takes_the_place_of_the_first(memory: Memory) -> N
         another, new = put(connection, Entry("block", NUMBER, dialed="+14155551234"), AT)
         assert new
         assert another != first
-        entry = lists.one(connection, first)
+        entry = lists.get_entry(connection, first)
         assert entry is not None
         assert (entry["note"], entry["added"]) == ("very rude", AT)
         assert put(connection, Entry("block", "+14155550199"), AT, first) == (first, False)
-        assert [each["id"] for each in lists.listed(connection, number=NUMBER)] == [another]
+        assert [each["id"] for each in lists.find_entries(connection, number=NUMBER)] == [another]
         with pytest.raises(LookupError):
             put(connection, Entry("allow", NUMBER), AT, first)
 
-    memory.asked(work).result(WAIT_S)
+    memory.submit(work).result(WAIT_S)
 
 
 def test_a_number_is_taken_off_one_list_or_off_all_and_no_other_number_is(memory: Memory) -> None:
@@ -69,11 +69,11 @@ def test_a_number_is_taken_off_one_list_or_off_all_and_no_other_number_is(memory
             put(connection, Entry(which, NUMBER), AT)
         put(connection, Entry("allow", "+14155550199"), AT)
         assert lists.remove_number(connection, NUMBER, "allow") == 1
-        assert [each["list"] for each in lists.listed(connection, number=NUMBER)] == ["vip", "block"]
+        assert [each["list"] for each in lists.find_entries(connection, number=NUMBER)] == ["vip", "block"]
         assert lists.remove_number(connection, NUMBER) == 2
-        assert [each["number"] for each in lists.listed(connection)] == ["+14155550199"]
+        assert [each["number"] for each in lists.find_entries(connection)] == ["+14155550199"]
 
-    memory.asked(work).result(WAIT_S)
+    memory.submit(work).result(WAIT_S)
 
 
 def test_every_change_is_seen_in_the_revision_and_what_changes_nothing_is_not(memory: Memory) -> None:
@@ -100,16 +100,16 @@ def test_every_change_is_seen_in_the_revision_and_what_changes_nothing_is_not(me
         grown(True)
         assert numbers(connection, "contact") == ["+14155550101"]
 
-    memory.asked(work).result(WAIT_S)
+    memory.submit(work).result(WAIT_S)
 
 
 def test_lists_are_read_a_page_at_a_time_the_latest_first(memory: Memory) -> None:
     def work(connection: Connection) -> None:
         for n in range(5):
             put(connection, Entry("allow", f"+1415555010{n}"), AT)
-        page = lists.listed(connection, "allow", limit=2)
+        page = lists.find_entries(connection, "allow", limit=2)
         assert [each["number"][-1] for each in page] == ["4", "3"]
-        page = lists.listed(connection, "allow", after=page[-1]["id"], limit=2)
+        page = lists.find_entries(connection, "allow", after=page[-1]["id"], limit=2)
         assert [each["number"][-1] for each in page] == ["2", "1"]
 
-    memory.asked(work).result(WAIT_S)
+    memory.submit(work).result(WAIT_S)

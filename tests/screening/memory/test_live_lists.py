@@ -13,7 +13,15 @@ from sqlalchemy import Connection, insert
 from screening.callers.number_list import NumberList
 from screening.contract import Caller
 from screening.memory.database import Database
-from screening.memory.lists import ANYBODY, Entry, came, listed, put, put_contacts, remove_number
+from screening.memory.lists import (
+    ANYBODY,
+    Entry,
+    count_expected,
+    find_entries,
+    put,
+    put_contacts,
+    remove_number,
+)
 from screening.memory.live_lists import LiveLists
 from screening.memory.schema import entries
 from screening.policy import Policy
@@ -38,7 +46,7 @@ class Kept:
         self.looks()
 
     def looks(self) -> None:
-        self.do(self.lists.look)
+        self.do(self.lists.refresh)
 
     def do(self, work: Callable[[Connection], T]) -> T:
         with self._database.connect() as connection, connection.begin():
@@ -125,22 +133,22 @@ def test_expected_calls_are_counted_and_what_is_left_survives_a_restart(kept: Ke
     for left in (2, 1):
         assert kept.rule() == "ring by expected"
         kept.policy.note_expected_call(kept.caller())
-        assert kept.do(lambda c: [row["calls"] for row in listed(c, "expected")]) == [left]
+        assert kept.do(lambda c: [row["calls"] for row in find_entries(c, "expected")]) == [left]
     kept = Kept(url)
     assert kept.rule() == "ring by expected"
     kept.policy.note_expected_call(kept.caller())
     assert kept.rule() == "ask by level"
     kept.looks()
     assert kept.rule() == "ask by level"
-    assert kept.do(lambda c: listed(c, "expected")) == []
+    assert kept.do(lambda c: find_entries(c, "expected")) == []
 
 
 def test_a_call_that_came_is_written_down_once_though_it_is_told_twice(kept: Kept) -> None:
     kept.puts("expected", NUMBER, calls=2)
-    place = kept.do(lambda c: listed(c, "expected"))[0]["id"]
+    place = kept.do(lambda c: find_entries(c, "expected"))[0]["id"]
     for _ in range(2):
-        kept.do(lambda c: came(c, place, 1))
-    assert kept.do(lambda c: listed(c, "expected"))[0]["calls"] == 1
+        kept.do(lambda c: count_expected(c, place, 1))
+    assert kept.do(lambda c: find_entries(c, "expected"))[0]["calls"] == 1
 
 
 def test_whoever_is_known_uses_up_no_call_of_anybody(kept: Kept) -> None:
@@ -173,7 +181,7 @@ def test_a_change_by_another_process_is_noticed_by_one_that_runs(url: str, memor
     memory = memory_of(url, start=False)
     lists = LiveLists(lambda: AT)
     block = lists.numbers("block", US, [NumberList(["+14155550199"])])
-    memory.every(0.05, lists.look)
+    memory.every(0.05, lists.refresh)
     memory.start()
     assert [NUMBER in each for each in block] == [False]
     with Database(url).connect() as connection, connection.begin():

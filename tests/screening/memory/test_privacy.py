@@ -14,9 +14,9 @@ from sqlalchemy import insert, select
 
 from screening.costs.caps import BudgetWarning
 from screening.memory import history, lists, sip_trace
-from screening.memory.history import Sought
+from screening.memory.history import CallFilter
 from screening.memory.privacy import delete_caller, export_caller
-from screening.memory.retention import CHECK_EVERY_S
+from screening.memory.retention import CHECK_S
 from screening.memory.schema import calls, lines, notices, voicemails
 from screening.memory.store import Memory
 from screening.notices.delivery import Delivery
@@ -53,7 +53,7 @@ def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CA
         "due": at,
         "state": "done",
     }
-    memory.later(lambda connection: connection.execute(insert(notices), notice))
+    memory.enqueue(lambda connection: connection.execute(insert(notices), notice))
     return files
 
 
@@ -62,7 +62,7 @@ def warned(memory: Memory, caller: str) -> list[Delivery]:
     budget = BudgetWarning("caller_calls", "*", caller, "3 of 3", 1.0, AT.date(), True)
     target = Target("me", WebhookChannel("https://example.com", ["whsec_" + "A" * 32], AT.timestamp))
     deliveries = deliveries_for_budget([target], budget, AT.timestamp())
-    memory.later(lambda connection: store(connection, deliveries))
+    memory.enqueue(lambda connection: store(connection, deliveries))
     return deliveries
 
 
@@ -79,7 +79,7 @@ def test_what_is_too_old_is_deleted_with_its_files_a_few_at_a_time(memory: Memor
         lambda connection: lists.put(connection, lists.Entry("block", CALLER), AT - timedelta(days=99)),
     )
     time = Time(AT)
-    retention = time.believed(memory, most=2)
+    retention = time.trusted_retention(memory, batch_size=2)
     with structlog.testing.capture_logs() as logs:
         for left in (4, 2, 1, 1):
             do(memory, retention.step)
@@ -88,14 +88,14 @@ def test_what_is_too_old_is_deleted_with_its_files_a_few_at_a_time(memory: Memor
     assert not any(file.exists() for files in old for file in files)
     assert all(file.exists() for file in young)
     assert counts(memory) == [2, 2, 1, 1]
-    assert len(do(memory, lambda connection: lists.listed(connection))) == 1
+    assert len(do(memory, lambda connection: lists.find_entries(connection))) == 1
     time.pass_by(86400)
     do(memory, retention.step)
     assert len(kept(memory)) == 2, "29 days and one"
-    time.pass_by(CHECK_EVERY_S)
+    time.pass_by(CHECK_S)
     do(memory, retention.step)
     assert set(kept(memory)) == {"goes on"}
-    time.pass_by(CHECK_EVERY_S)
+    time.pass_by(CHECK_S)
     with structlog.testing.capture_logs() as logs:
         do(memory, retention.step)
     assert logs == [], "nothing was deleted"
@@ -106,8 +106,10 @@ def test_what_one_expected_long_ago_is_forgotten_and_other_entries_are_not(memor
     for which in ("expected", "block"):
         entry = lists.Entry(which, CALLER, until=long_ago)
         do(memory, lambda connection, entry=entry: lists.put(connection, entry, long_ago))
-    do(memory, Time(AT).believed(memory).step)
-    assert [each["list"] for each in do(memory, lambda connection: lists.listed(connection))] == ["block"]
+    do(memory, Time(AT).trusted_retention(memory).step)
+    assert [each["list"] for each in do(memory, lambda connection: lists.find_entries(connection))] == [
+        "block"
+    ]
 
 
 def test_a_file_that_cannot_be_deleted_is_said_and_one_that_is_gone_is_not(
@@ -118,7 +120,7 @@ def test_a_file_that_cannot_be_deleted_is_said_and_one_that_is_gone_is_not(
     message.mkdir()
     recording.unlink()
     with structlog.testing.capture_logs() as logs:
-        do(memory, Time(AT).believed(memory).step)
+        do(memory, Time(AT).trusted_retention(memory).step)
     assert [line["event"] for line in logs] == ["not deleted: please delete it", "old calls deleted"]
     assert logs[0]["file"] == str(message)
     assert kept(memory) == {}
@@ -142,19 +144,19 @@ def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory
 def test_a_warning_of_what_a_caller_has_cost_is_handed_out_and_forgotten_with_him(memory: Memory) -> None:
     ids = {caller: deliveries[0].id for caller in (CALLER, OTHER) if (deliveries := warned(memory, caller))}
     export = do(memory, lambda connection: export_caller(connection, CALLER))
-    assert [notice["payload"]["data"]["caller"] for notice in export.told["notices"]] == [CALLER]
+    assert [notice["payload"]["data"]["caller"] for notice in export.data["notices"]] == [CALLER]
     do(memory, lambda connection: delete_caller(connection, CALLER))
     assert rows(memory, select(notices.c.id)) == [(ids[OTHER],)]
 
 
 def test_such_a_warning_may_name_him_as_his_trunk_writes_him(memory: Memory) -> None:
-    def alike(caller: str, dialed: str) -> bool:
+    def same_caller(caller: str, dialed: str) -> bool:
         return (f"+1{caller}", dialed) == (CALLER, "*")
 
     warned(memory, CALLER.removeprefix("+1"))
-    export = do(memory, lambda connection: export_caller(connection, CALLER, alike=alike))
-    assert len(export.told["notices"]) == 1
-    do(memory, lambda connection: delete_caller(connection, CALLER, alike=alike))
+    export = do(memory, lambda connection: export_caller(connection, CALLER, same_caller=same_caller))
+    assert len(export.data["notices"]) == 1
+    do(memory, lambda connection: delete_caller(connection, CALLER, same_caller=same_caller))
     assert rows(memory, select(notices.c.id)) == []
 
 
@@ -170,7 +172,7 @@ def test_what_is_forgotten_stands_in_no_file_of_sqlite_any_more(
     do(memory, lambda connection: delete_caller(connection, CALLER))
     assert set(kept(memory)) == {"c2"}
     assert named(tmp_path / "kept", CALLER) == []
-    do(memory, Time(AT).believed(memory).step)
+    do(memory, Time(AT).trusted_retention(memory).step)
     assert kept(memory) == {}
     assert named(tmp_path / "kept", OTHER) == []
 
@@ -203,7 +205,7 @@ def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, 
     do(memory, lambda connection: lists.put(connection, lists.Entry("vip", OTHER, "Ada"), AT))
     export = do(memory, lambda connection: export_caller(connection, CALLER))
     assert sorted(export.files) == sorted(files)
-    told = json.loads(json.dumps(export.told))
+    told = json.loads(json.dumps(export.data))
     assert told["number"] == CALLER
     [call] = told["calls"]
     assert (call["id"], call["began"]) == ("c1", "2026-11-22T09:00:00.000+00:00")
@@ -217,14 +219,14 @@ def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, 
 def test_all_calls_of_a_caller_are_handed_out_however_many(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("screening.memory.privacy._AT_ONCE", 2)
+    monkeypatch.setattr("screening.memory.privacy._BATCH_SIZE", 2)
     files = [
         file for n in range(5) for file in tell(memory, tmp_path / "f", f"c{n}", AT + timedelta(minutes=n))
     ]
     export = do(memory, lambda connection: export_caller(connection, CALLER))
     names = [f"c{n}" for n in range(5)]
-    assert [call["id"] for call in export.told["calls"]] == names
-    assert sorted(notice["payload"]["call"] for notice in export.told["notices"]) == names
+    assert [call["id"] for call in export.data["calls"]] == names
+    assert sorted(notice["payload"]["call"] for notice in export.data["notices"]) == names
     assert sorted(export.files) == sorted(files)
     deleted = do(memory, lambda connection: delete_caller(connection, CALLER))
     assert (deleted.calls, deleted.files, counts(memory)) == (5, 15, [0, 0, 0, 0])
@@ -233,21 +235,21 @@ def test_all_calls_of_a_caller_are_handed_out_however_many(
 def test_calls_are_found_a_page_at_a_time_the_latest_first(memory: Memory, tmp_path: Path) -> None:
     for n in range(5):
         tell(memory, tmp_path, f"c{n}", AT + timedelta(minutes=n // 2), OTHER if n == 3 else CALLER)
-    page = do(memory, lambda connection: history.found(connection, Sought(), limit=2))
+    page = do(memory, lambda connection: history.find_calls(connection, CallFilter(), limit=2))
     assert [call["id"] for call in page] == ["c4", "c3"]
     assert page[0]["voicemail"]
     after = (page[-1]["began"], page[-1]["id"])
-    page = do(memory, lambda connection: history.found(connection, Sought(), after=after, limit=2))
+    page = do(memory, lambda connection: history.find_calls(connection, CallFilter(), after=after, limit=2))
     assert [call["id"] for call in page] == ["c2", "c1"]
     for sought, names in (
-        (Sought(caller=OTHER), ["c3"]),
-        (Sought(result="nothing"), []),
-        (Sought(since=AT + timedelta(minutes=2)), ["c4"]),
-        (Sought(until=AT + timedelta(minutes=1), decision="ALLOW"), ["c1", "c0"]),
+        (CallFilter(caller=OTHER), ["c3"]),
+        (CallFilter(result="nothing"), []),
+        (CallFilter(since=AT + timedelta(minutes=2)), ["c4"]),
+        (CallFilter(until=AT + timedelta(minutes=1), decision="ALLOW"), ["c1", "c0"]),
     ):
-        some = do(memory, lambda connection, sought=sought: history.found(connection, sought))
+        some = do(memory, lambda connection, sought=sought: history.find_calls(connection, sought))
         assert [call["id"] for call in some] == names
-    assert do(memory, lambda connection: history.call(connection, "c9")) is None
+    assert do(memory, lambda connection: history.get_call(connection, "c9")) is None
 
 
 def test_messages_are_found_heard_and_deleted(memory: Memory, tmp_path: Path) -> None:
@@ -255,14 +257,14 @@ def test_messages_are_found_heard_and_deleted(memory: Memory, tmp_path: Path) ->
     tell(memory, tmp_path, "c2", AT + timedelta(minutes=1))
 
     def names(heard: bool | None) -> list[str]:
-        found = do(memory, lambda connection: history.messages(connection, heard=heard))
+        found = do(memory, lambda connection: history.find_voicemails(connection, heard=heard))
         return [message["call"] for message in found]
 
     assert names(None) == ["c2", "c1"]
     assert do(memory, lambda connection: history.set_heard(connection, "c1", AT))
     assert do(memory, lambda connection: history.set_transcript(connection, "c1", "Call me."))
     assert (names(True), names(False)) == (["c1"], ["c2"])
-    message = do(memory, lambda connection: history.voicemail(connection, "c1"))
+    message = do(memory, lambda connection: history.get_voicemail(connection, "c1"))
     assert message is not None
     assert (message["transcript"], message["heard_at"], message["caller"]) == ("Call me.", AT, CALLER)
     assert do(memory, lambda connection: history.delete_voicemail(connection, "c1"))
@@ -277,18 +279,18 @@ SIP = [{"at": 1.5, "leg": "caller", "sent": False, "message": "INVITE \udcff"}]
 def test_the_sip_of_a_call_is_kept_with_it_and_handed_out_and_goes_with_it(memory: Memory) -> None:
     for call, caller in (("c1", CALLER), ("c2", OTHER)):
         finish(memory, a_record(call, caller=caller))
-        memory.later(lambda connection, call=call: sip_trace.keep(connection, call, SIP))
-        memory.later(
-            lambda connection, call=call: sip_trace.keep(connection, call, SIP * 2)
+        memory.enqueue(lambda connection, call=call: sip_trace.store(connection, call, SIP))
+        memory.enqueue(
+            lambda connection, call=call: sip_trace.store(connection, call, SIP * 2)
         )  # there was more than this
-    told = do(memory, lambda connection: export_caller(connection, CALLER)).told
+    told = do(memory, lambda connection: export_caller(connection, CALLER)).data
     assert [call["sip"] for call in told["calls"]] == [SIP * 2]
     do(memory, lambda connection: delete_caller(connection, CALLER))
-    memory.later(
-        lambda connection: sip_trace.keep(connection, "c1", SIP)
+    memory.enqueue(
+        lambda connection: sip_trace.store(connection, "c1", SIP)
     )  # it was in progress, and comes too late
     kept = [
-        do(memory, lambda connection, call=call: sip_trace.of(connection, call))
+        do(memory, lambda connection, call=call: sip_trace.load(connection, call))
         for call in ("c1", "c2", "c3")
     ]
     assert kept == [[], SIP * 2, []]

@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy import select
 
 from proxy.media.recorder import RATE, wav_header
-from screening.memory.orphaned_files import Folders
+from screening.memory.orphaned_files import CallFolders
 from screening.memory.privacy import delete_caller
-from screening.memory.processes import CUT_REASON, GONE, Presence, runs
+from screening.memory.processes import CUT_REASON, HEARTBEAT_TIMEOUT, ProcessRegistration, pid_exists
 from screening.memory.schema import calls, processes, voicemails
 from screening.memory.store import Memory
 from tests.screening.memory.conftest import MakeMemory
@@ -36,28 +36,28 @@ class Wall:
         return self.now
 
 
-def a_presence(
+def registration(
     name: str, wall: Wall, *, pid: int, place: str = "here", alive: tuple[int, ...] = ()
-) -> Presence:
+) -> ProcessRegistration:
     def clock() -> float:
         return (wall.now - wall.leapt - AT).total_seconds()
 
-    return Presence(name, wall, place=place, pid=pid, alive=lambda pid: pid in alive, clock=clock)
+    return ProcessRegistration(name, wall, place=place, pid=pid, alive=lambda pid: pid in alive, clock=clock)
 
 
-def says(memory: Memory, presence: Presence) -> None:
-    memory.asked(presence.say).result(WAIT_S)
+def beat(memory: Memory, presence: ProcessRegistration) -> None:
+    memory.submit(presence.heartbeat).result(WAIT_S)
 
 
 def test_what_an_earlier_process_left_is_cut_when_the_next_begins(url: str, memory_of: MakeMemory) -> None:
     earlier, later = memory_of(url, process="old"), memory_of(url, process="new")
     wall = Wall()
-    says(earlier, a_presence("old", wall, pid=7))
+    beat(earlier, registration("old", wall, pid=7))
     earlier.began("c1", AT, CALLER, None, "*")
     finish(earlier, a_record("c2"))
     assert kept(earlier) == {"c1": "going on", "c2": "over"}
     wall.now += timedelta(seconds=3)
-    says(later, a_presence("new", wall, pid=8))
+    beat(later, registration("new", wall, pid=8))
     assert kept(later) == {"c1": "cut", "c2": "over"}
     [row] = rows(later, select(calls).where(calls.c.state == "cut"))
     assert (row.result, row.reason, row.ended) == ("cut", CUT_REASON, wall.now)
@@ -67,12 +67,12 @@ def test_the_calls_of_another_process_that_lives_go_on(url: str, memory_of: Make
     """Two processes share one database, or one drains while its successor runs."""
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     wall = Wall()
-    ours, elsewhere = a_presence("one", wall, pid=7), a_presence("one", wall, pid=7, place="elsewhere")
+    ours, elsewhere = registration("one", wall, pid=7), registration("one", wall, pid=7, place="elsewhere")
     for presence in (ours, elsewhere):
-        says(one, presence)
+        beat(one, presence)
         one.began("c1", AT, CALLER, None, "*")
         assert kept(one) == {"c1": "going on"}
-        says(other, a_presence("other", wall, pid=8, alive=(7,)))
+        beat(other, registration("other", wall, pid=8, alive=(7,)))
         assert kept(other) == {"c1": "going on"}
 
 
@@ -81,17 +81,17 @@ def test_a_process_of_another_machine_is_gone_once_nothing_is_heard_of_it(
 ) -> None:
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     wall = Wall()
-    theirs, ours = a_presence("one", wall, pid=7, place="elsewhere"), a_presence("other", wall, pid=8)
-    says(one, theirs)
+    theirs, ours = registration("one", wall, pid=7, place="elsewhere"), registration("other", wall, pid=8)
+    beat(one, theirs)
     one.began("c1", AT, CALLER, None, "*")
     assert kept(one) == {"c1": "going on"}
-    wall.now += GONE
-    says(other, ours)
+    wall.now += HEARTBEAT_TIMEOUT
+    beat(other, ours)
     assert kept(other) == {"c1": "going on"}
     wall.now += timedelta(seconds=1)
-    says(other, ours)
+    beat(other, ours)
     assert kept(other) == {"c1": "cut"}
-    says(one, theirs)  # only the database was unreachable
+    beat(one, theirs)  # only the database was unreachable
     assert kept(one) == {"c1": "going on"}
 
 
@@ -103,52 +103,52 @@ def test_a_machine_whose_clock_is_another_is_not_gone_while_it_is_heard(
     walls = Wall(), Wall()
     walls[0].leaps(timedelta(minutes=minutes))
     theirs, ours = (
-        a_presence("one", walls[0], pid=7, place="elsewhere"),
-        a_presence("other", walls[1], pid=8),
+        registration("one", walls[0], pid=7, place="elsewhere"),
+        registration("other", walls[1], pid=8),
     )
     for _ in range(2):
-        says(one, theirs)
-        says(other, ours)
+        beat(one, theirs)
+        beat(other, ours)
         for wall in walls:
             wall.now += timedelta(seconds=10)
-    says(one, theirs)
+    beat(one, theirs)
     one.began("c1", AT, CALLER, None, "*")
     assert kept(one) == {"c1": "going on"}
     for _ in range(12):
         for wall in walls:
             wall.now += timedelta(seconds=5)
-        says(other, ours)
+        beat(other, ours)
         assert kept(other) == {"c1": "going on"}
         for wall in walls:
             wall.now += timedelta(seconds=5)
-        says(one, theirs)
-    says(other, ours)
-    walls[1].now += GONE + timedelta(seconds=1)
-    says(other, ours)
+        beat(one, theirs)
+    beat(other, ours)
+    walls[1].now += HEARTBEAT_TIMEOUT + timedelta(seconds=1)
+    beat(other, ours)
     assert kept(other) == {"c1": "cut"}, "whatever its clock said"
 
 
 def test_a_clock_that_is_set_cuts_the_calls_of_nobody(url: str, memory_of: MakeMemory) -> None:
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     wall = Wall()
-    theirs, ours = a_presence("one", wall, pid=7), a_presence("other", wall, pid=8, alive=(7,))
+    theirs, ours = registration("one", wall, pid=7), registration("other", wall, pid=8, alive=(7,))
     for _ in range(2):
-        says(one, theirs)
-        says(other, ours)
+        beat(one, theirs)
+        beat(other, ours)
         wall.now += timedelta(seconds=10)
     one.began("c1", AT, CALLER, None, "*")
     assert kept(one) == {"c1": "going on"}
     wall.leaps(timedelta(hours=5))
-    says(other, ours)
+    beat(other, ours)
     assert kept(other) == {"c1": "going on"}
 
 
 def test_the_message_and_the_recording_of_a_call_that_was_cut_are_found(
     url: str, memory_of: MakeMemory, tmp_path: Path
 ) -> None:
-    folders = Folders(tmp_path / "voicemail", tmp_path / "recordings")
+    folders = CallFolders(tmp_path / "voicemail", tmp_path / "recordings")
     earlier, later = memory_of(url, process="old"), memory_of(url, process="new")
-    says(earlier, a_presence("old", wall := Wall(), pid=7))
+    beat(earlier, registration("old", wall := Wall(), pid=7))
     for name in ("c1", "c2", "c3", "c4"):
         earlier.began(name, AT, CALLER, None, "*")
     assert set(kept(earlier).values()) == {"going on"}
@@ -159,32 +159,35 @@ def test_the_message_and_the_recording_of_a_call_that_was_cut_are_found(
     odd.write_text("no sound")
     other = wav(folders.messages / "c9.wav", 3.0)
     with structlog.testing.capture_logs() as logs:
-        says(later, Presence("new", wall, place="here", pid=8, alive=lambda pid: False, folders=folders))
+        beat(
+            later,
+            ProcessRegistration("new", wall, place="here", pid=8, alive=lambda pid: False, folders=folders),
+        )
     assert next(line for line in logs if "files" in line)["files"] == 3
     found = rows(later, select(voicemails.c.call, voicemails.c.file, voicemails.c.seconds))
     assert sorted(found) == [("c1", str(message), 12.5), ("c4", str(odd), None)]
     made = select(calls.c.id, calls.c.recording, calls.c.recording_s).where(calls.c.recording.is_not(None))
     assert rows(later, made) == [("c2", str(recording), 0.5)]
     assert not (folders.messages / "c3.wav").exists(), "too short to be a message"
-    later.asked(lambda connection: delete_caller(connection, CALLER)).result(WAIT_S)
+    later.submit(lambda connection: delete_caller(connection, CALLER)).result(WAIT_S)
     assert [file.name for file in tmp_path.rglob("*.wav")] == [other.name]
 
 
 def test_a_call_that_goes_on_after_all_has_its_message_told_by_whoever_takes_it(
     url: str, memory_of: MakeMemory, tmp_path: Path
 ) -> None:
-    folders = Folders(tmp_path, tmp_path / "recordings")
+    folders = CallFolders(tmp_path, tmp_path / "recordings")
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     wall = Wall()
-    theirs = a_presence("one", wall, pid=7, place="elsewhere")
-    says(one, theirs)
+    theirs = registration("one", wall, pid=7, place="elsewhere")
+    beat(one, theirs)
     one.began("c1", AT, CALLER, None, "*")
     assert kept(one) == {"c1": "going on"}
     message, recording = wav(tmp_path / "c1.wav", 5.0), wav(folders.recordings / "c1.wav", 5.0)
-    wall.now += GONE + timedelta(seconds=1)
-    says(other, Presence("other", wall, place="here", pid=8, folders=folders))
+    wall.now += HEARTBEAT_TIMEOUT + timedelta(seconds=1)
+    beat(other, ProcessRegistration("other", wall, place="here", pid=8, folders=folders))
     assert len(rows(other, select(voicemails))) == 1
-    says(one, theirs)  # only the database was unreachable
+    beat(one, theirs)  # only the database was unreachable
     assert (
         rows(one, select(voicemails)) == rows(one, select(calls).where(calls.c.recording.is_not(None))) == []
     )
@@ -198,15 +201,15 @@ def test_of_a_process_that_was_thought_gone_only_what_was_cut_goes_on(
 ) -> None:
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     wall = Wall()
-    theirs = a_presence("one", wall, pid=7, place="elsewhere")
-    says(one, theirs)
+    theirs = registration("one", wall, pid=7, place="elsewhere")
+    beat(one, theirs)
     finish(one, a_record("c1"))
     one.began("c2", AT, CALLER, None, "*")
     assert kept(one) == {"c1": "over", "c2": "going on"}
-    wall.now += GONE + timedelta(seconds=1)
-    says(other, a_presence("other", wall, pid=8))
+    wall.now += HEARTBEAT_TIMEOUT + timedelta(seconds=1)
+    beat(other, registration("other", wall, pid=8))
     assert kept(other) == {"c1": "over", "c2": "cut"}
-    says(one, theirs)
+    beat(one, theirs)
     assert kept(one) == {"c1": "over", "c2": "going on"}
     [row] = rows(one, select(calls).where(calls.c.id == "c1"))
     assert row.result == "bridged"
@@ -221,9 +224,9 @@ def wav(file: Path, seconds: float, channels: int = 1) -> Path:
 
 def test_a_process_that_leaves_is_known_no_more(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url, start=False)
-    presence = a_presence("p1", Wall(), pid=7)
-    memory.every(1000, presence.say)
-    memory.at_the_end(presence.leave)
+    presence = registration("p1", Wall(), pid=7)
+    memory.every(1000, presence.heartbeat)
+    memory.on_close(presence.leave)
     memory.start()
     assert [row.id for row in rows(memory, select(processes))] == ["p1"]
     memory.close()
@@ -231,5 +234,5 @@ def test_a_process_that_leaves_is_known_no_more(url: str, memory_of: MakeMemory)
 
 
 def test_this_process_runs_and_no_other_of_a_number_that_there_cannot_be() -> None:
-    assert runs(1)
-    assert not runs(2**22 + 1)
+    assert pid_exists(1)
+    assert not pid_exists(2**22 + 1)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import structlog
 
-from screening.memory.retention import LONG, STEADY_S, SURE_S
+from screening.memory.retention import DOUBTED_STEADY_S, LONG, STEADY_S
 from screening.memory.store import Memory
 from tests.screening.memory.clocks import Time, do
 from tests.screening.memory.records import AT, a_record, finish
@@ -44,12 +44,12 @@ def test_a_machine_that_starts_with_a_wrong_clock_has_an_hour_to_ask_for_the_tim
 def test_a_clock_set_years_ahead_in_mid_run_and_back_the_same_day_deletes_nothing(memory: Memory) -> None:
     told(memory, new=0)
     time = Time(AT)
-    retention = time.believed(memory)
+    retention = time.trusted_retention(memory)
     do(memory, retention.step)
     with structlog.testing.capture_logs() as logs:
         time.now += YEARS
         do(memory, retention.step)
-        time.pass_by(SURE_S - 1)
+        time.pass_by(DOUBTED_STEADY_S - 1)
         do(memory, retention.step)
     assert [(line["log_level"], line["last_call"]) for line in logs] == [("warning", f"{AT:%Y-%m-%d}")]
     time.now -= YEARS
@@ -77,7 +77,7 @@ def test_where_nobody_has_called_for_long_a_day_passes_and_all_is_forgotten(memo
     time = Time(AT)
     retention = time.retention()
     do(memory, retention.step)
-    time.pass_by(SURE_S)
+    time.pass_by(DOUBTED_STEADY_S)
     do(memory, retention.step)
     assert kept(memory) == {}
 
@@ -99,7 +99,7 @@ def test_a_clock_that_was_ahead_and_is_right_again_forgets_every_hour_as_before(
     time = Time(AT + YEARS)
     retention = time.retention()
     do(memory, retention.step)
-    time.pass_by(SURE_S - 1)
+    time.pass_by(DOUBTED_STEADY_S - 1)
     time.now = AT
     do(memory, retention.step)
     time.pass_by(2 * 86400)

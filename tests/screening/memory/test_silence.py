@@ -14,8 +14,8 @@ import structlog
 from sqlalchemy import select
 
 from screening.memory import store
-from screening.memory.database import LOCKED_S, Database
-from screening.memory.errors import Away
+from screening.memory.database import LOCK_TIMEOUT_S, Database
+from screening.memory.errors import Unavailable
 from screening.memory.schema import calls
 from screening.memory.store import Memory
 from tests.screening.memory.conftest import MakeMemory
@@ -41,7 +41,7 @@ def locked(url: str) -> Iterator[None]:
 
 def kept(memory: Memory) -> list[str]:
     query = select(calls.c.id).order_by(calls.c.id)
-    return list(memory.asked(lambda connection: connection.execute(query).scalars().all()).result(WAIT_S))
+    return list(memory.submit(lambda connection: connection.execute(query).scalars().all()).result(WAIT_S))
 
 
 def test_a_locked_server_is_away_and_what_waits_is_written_in_order(
@@ -50,9 +50,9 @@ def test_a_locked_server_is_away_and_what_waits_is_written_in_order(
     memory = memory_of(url := postgres.create("locked"))
     with structlog.testing.capture_logs() as logs, locked(url):
         finish(memory, a_record("c1"))
-        until(lambda: memory.trouble, "it is noticed", within_s=WAIT_S)
+        until(lambda: memory.outage, "it is noticed", within_s=WAIT_S)
         finish(memory, a_record("c2"))
-    until(lambda: not memory.trouble, "it is written", within_s=WAIT_S)
+    until(lambda: not memory.outage, "it is written", within_s=WAIT_S)
     assert logs[0]["problem"] == "canceling statement due to lock timeout"
     assert kept(memory) == ["c1", "c2"]
 
@@ -62,9 +62,9 @@ def test_a_start_waits_for_no_lock(postgres: Postgres, memory_of: MakeMemory) ->
     with structlog.testing.capture_logs(), locked(url):
         began = time.monotonic()
         memory = memory_of(url)
-        assert time.monotonic() - began < 2 * LOCKED_S
-        assert memory.trouble
-    until(lambda: not memory.trouble, "it is there", within_s=WAIT_S)
+        assert time.monotonic() - began < 2 * LOCK_TIMEOUT_S
+        assert memory.outage
+    until(lambda: not memory.outage, "it is there", within_s=WAIT_S)
 
 
 def test_a_start_waits_for_no_server_that_says_nothing(
@@ -75,10 +75,10 @@ def test_a_start_waits_for_no_server_that_says_nothing(
     with structlog.testing.capture_logs() as logs, Forwarder(postgres.folder, b"pg_advisory") as way:
         memory = memory_of(way.url("silent"))
         finish(memory, a_record())
-        with pytest.raises(Away, match="does not answer"):
-            memory.asked(lambda connection: None).result(WAIT_S)
+        with pytest.raises(Unavailable, match="does not answer"):
+            memory.submit(lambda connection: None).result(WAIT_S)
         way.release()
-        until(lambda: not memory.trouble, "it is there", within_s=WAIT_S)
+        until(lambda: not memory.outage, "it is there", within_s=WAIT_S)
         assert kept(memory) == ["c1"]
         memory.close()
     assert [line["event"] for line in logs] == [
@@ -98,8 +98,8 @@ def test_a_database_found_unusable_after_the_start_is_away(
     with structlog.testing.capture_logs(), Forwarder(postgres.folder, b"version_num") as way:
         memory = memory_of(way.url("newer"))
         way.release()
-        until(lambda: "a later version" in memory.trouble, "it is noticed", within_s=WAIT_S)
-        with pytest.raises(Away, match="a later version"):
+        until(lambda: "a later version" in memory.outage, "it is noticed", within_s=WAIT_S)
+        with pytest.raises(Unavailable, match="a later version"):
             kept(memory)
         memory.close()
 
@@ -112,14 +112,14 @@ async def test_nobody_who_asks_waits_for_ever(
         memory = memory_of(way.url("asked"))
         way.hold()
         monkeypatch.setattr(store, "ANSWER_S", SOON_S)
-        with pytest.raises(Away, match="does not answer"):
+        with pytest.raises(Unavailable, match="does not answer"):
             await memory.ask(lambda connection: connection.execute(select(calls.c.id)).all())
         finish(memory, a_record())
         monkeypatch.setattr(store, "ANSWER_S", WAIT_S)
-        with pytest.raises(Away, match="does not answer"):
+        with pytest.raises(Unavailable, match="does not answer"):
             await memory.ask(lambda connection: None)  # at once
         way.release()
-        await asyncio.to_thread(until, lambda: not memory.trouble, "it answers", within_s=WAIT_S)
+        await asyncio.to_thread(until, lambda: not memory.outage, "it answers", within_s=WAIT_S)
         assert await asyncio.to_thread(kept, memory) == ["c1"]
         memory.close()
     assert [line["event"] for line in logs] == [

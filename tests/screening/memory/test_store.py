@@ -17,11 +17,11 @@ import structlog
 from sqlalchemy import Connection, insert, select, text
 
 from screening.memory import history
-from screening.memory.errors import Away
+from screening.memory.errors import Unavailable
 from screening.memory.history import set_transcript
 from screening.memory.schema import calls, entries, lines, voicemails
 from screening.memory.store import Memory
-from screening.memory.writer import Told
+from screening.memory.writer import Entry
 from tests.screening.memory.conftest import MakeMemory
 from tests.screening.memory.postgres import Postgres
 from tests.screening.memory.records import AT, CALLER, a_record, finish
@@ -39,7 +39,7 @@ def kept(memory: Memory) -> dict[str, str]:
 
 def rows(memory: Memory, query: object) -> list[object]:
     # type: ignore[call-overload]
-    return list(memory.asked(lambda connection: connection.execute(query).all()).result(WAIT_S))
+    return list(memory.submit(lambda connection: connection.execute(query).all()).result(WAIT_S))
 
 
 def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: Memory) -> None:
@@ -71,10 +71,10 @@ def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: M
 def test_a_message_that_the_agent_took_has_its_words_whatever_they_are(memory: Memory) -> None:
     message = {"text": "Call\0 \udcff me.", "caller_name": None, "call_back": "1", "urgent": False}
     finish(memory, a_record("c1") | {"message": message, "voicemail": None})
-    [row] = memory.asked(lambda c: history.messages(c)).result(10)
+    [row] = memory.submit(lambda c: history.find_voicemails(c)).result(10)
     assert (row["file"], row["transcript"]) == (None, "Call\ufffd ? me.")
     assert row["message"]["call_back"] == "1"
-    [call] = memory.asked(lambda c: history.found(c, history.Sought())).result(10)
+    [call] = memory.submit(lambda c: history.find_calls(c, history.CallFilter())).result(10)
     assert call["voicemail"] is True
 
 
@@ -124,7 +124,7 @@ def written_by(memory: Memory) -> list[int]:
     """A list that collects the number of entries in each transaction from now on."""
     told, write = list[int](), memory._writer.write
 
-    def noted(what: Sequence[Told]) -> int:
+    def noted(what: Sequence[Entry]) -> int:
         told.append(len(what))
         return write(what)
 
@@ -150,13 +150,13 @@ async def test_the_thread_sleeps_until_what_an_event_loop_tells_is_to_be_written
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     until(lambda: not memory._wake.is_set(), "nothing is to be done", within_s=WAIT_S)
-    written, turns, turn = written_by(memory), list[int](), memory._turn
+    written, turns, turn = written_by(memory), list[int](), memory._run_once
 
     def counted() -> None:
         turns.append(memory.waiting)
         turn()
 
-    monkeypatch.setattr(memory, "_turn", counted)
+    monkeypatch.setattr(memory, "_run_once", counted)
     memory.began("c1", AT, CALLER, None, "*")
     finish(memory, a_record("c2"))
     assert not memory._wake.is_set()
@@ -190,7 +190,7 @@ def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:
     [row] = rows(memory, select(voicemails))
     whole = str(Path("voicemail/c1.wav").absolute())
     assert (row.call, row.file, row.seconds, row.heard_at) == ("c1", whole, 3.5, None)
-    memory.later(partial(set_transcript, name="c1", text="The cake is ready."))
+    memory.enqueue(partial(set_transcript, name="c1", text="The cake is ready."))
     [row] = rows(memory, select(voicemails))
     assert row.transcript == "The cake is ready."
     finish(memory, a_record(voicemail="voicemail/c1.wav", voicemail_s=3.5))
@@ -240,7 +240,7 @@ def test_a_vendor_that_counts_beyond_all_measure_costs_no_record(memory: Memory)
 
 def test_a_call_that_cannot_be_kept_costs_no_other(memory: Memory) -> None:
     with structlog.testing.capture_logs() as logs:
-        memory.later(lambda connection: connection.execute(text("select 1")))
+        memory.enqueue(lambda connection: connection.execute(text("select 1")))
         for record in (a_record("c1"), a_record("bad", recording_s=object()), a_record("c2")):
             finish(memory, record)
         assert kept(memory) == {"c1": "over", "c2": "over"}
@@ -254,7 +254,7 @@ def test_what_is_too_long_for_an_index_costs_no_other_call(memory: Memory) -> No
     memory.began("long", AT, digits, None, "*")
     finish(memory, a_record("c1"))
     assert kept(memory)["c1"] == "over"
-    assert not memory.trouble
+    assert not memory.outage
 
 
 def test_a_question_that_fails_is_answered_so_and_the_next_one_as_ever(memory: Memory) -> None:
@@ -263,7 +263,7 @@ def test_a_question_that_fails_is_answered_so_and_the_next_one_as_ever(memory: M
         raise LookupError("no such call")
 
     with pytest.raises(LookupError, match="no such call"):
-        memory.asked(wrong).result(WAIT_S)
+        memory.submit(wrong).result(WAIT_S)
     assert kept(memory) == {}
 
 
@@ -275,8 +275,8 @@ async def test_a_question_is_awaited_on_a_loop(memory: Memory) -> None:
 def test_a_memory_that_is_closed_answers_no_question(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url)
     memory.close()
-    with pytest.raises(Away, match="closed"):
-        memory.asked(lambda connection: None).result(WAIT_S)
+    with pytest.raises(Unavailable, match="closed"):
+        memory.submit(lambda connection: None).result(WAIT_S)
 
 
 def test_while_the_server_is_away_calls_wait_and_are_written_when_it_is_back(
@@ -289,14 +289,14 @@ def test_while_the_server_is_away_calls_wait_and_are_written_when_it_is_back(
         postgres.stop()
         try:
             finish(memory, a_record("c1"))
-            until(lambda: memory.trouble, "it is noticed that the server is away")
+            until(lambda: memory.outage, "it is noticed that the server is away")
             finish(memory, a_record("c2"))
-            with pytest.raises(Away):
-                memory.asked(lambda connection: None).result(WAIT_S)
+            with pytest.raises(Unavailable):
+                memory.submit(lambda connection: None).result(WAIT_S)
             assert memory.waiting == 2
         finally:
             postgres.start()
-        until(lambda: not memory.trouble, "it is back", within_s=WAIT_S)
+        until(lambda: not memory.outage, "it is back", within_s=WAIT_S)
         assert kept(memory) == {"c1": "over", "c2": "over"}
     events = [line["event"] for line in logs]
     assert events[0] == "memory away: calls go on, and are written later"
@@ -311,20 +311,20 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(postgres: Postgres, me
     try:
         memory = memory_of(url)
         finish(memory, a_record())
-        assert memory.trouble
+        assert memory.outage
     finally:
         postgres.start()
-    until(lambda: not memory.trouble, "it is there", within_s=WAIT_S)
+    until(lambda: not memory.outage, "it is there", within_s=WAIT_S)
     assert kept(memory) == {"c1": "over"}
 
 
 def test_of_what_waits_too_long_the_oldest_is_lost_and_one_line_says_so(
     tmp_path: Path, memory_of: MakeMemory
 ) -> None:
-    memory = memory_of(f"sqlite:///{tmp_path}/s.db", most=10)
+    memory = memory_of(f"sqlite:///{tmp_path}/s.db", max_waiting=10)
     with structlog.testing.capture_logs() as logs:
         held = threading.Event()
-        answer = memory.asked(lambda connection: held.wait(WAIT_S))
+        answer = memory.submit(lambda connection: held.wait(WAIT_S))
         for n in range(15):
             finish(memory, a_record(f"c{n}"))
         held.set()
@@ -340,10 +340,10 @@ def test_a_file_that_another_process_has_locked_is_waited_for(tmp_path: Path, me
     with structlog.testing.capture_logs() as logs:
         other.execute("BEGIN EXCLUSIVE")
         finish(memory, a_record())
-        until(lambda: memory.trouble, "it is noticed", within_s=WAIT_S)
+        until(lambda: memory.outage, "it is noticed", within_s=WAIT_S)
         other.execute("COMMIT")
         other.close()
-        until(lambda: not memory.trouble, "it is written", within_s=WAIT_S)
+        until(lambda: not memory.outage, "it is written", within_s=WAIT_S)
     assert [line["event"] for line in logs] == [
         "memory away: calls go on, and are written later",
         "memory is written again",
@@ -374,10 +374,10 @@ def test_a_file_that_breaks_costs_no_call(tmp_path: Path, memory_of: MakeMemory)
         good = [each.rename(each.with_name(f"good-{each.name}")) for each in tmp_path.iterdir()]
         file.write_bytes(b"this is a letter, not a database " * 1000)
         finish(memory, a_record("c2"))
-        until(lambda: memory.trouble, "it is noticed")
+        until(lambda: memory.outage, "it is noticed")
         for each in good:
             each.replace(each.with_name(each.name.removeprefix("good-")))
-        until(lambda: not memory.trouble, "it is whole", within_s=WAIT_S)
+        until(lambda: not memory.outage, "it is whole", within_s=WAIT_S)
     assert "file is not a database" in " ".join(str(line.get("problem")) for line in logs)
     assert kept(memory)["c2"] == "over"
 
@@ -423,7 +423,7 @@ def test_a_table_that_is_damaged_is_one_line_until_it_is_mended_and_calls_are_wr
         until(lambda: memory.waiting == 0, "the call is written", within_s=WAIT_S)
         with sqlite3.connect(file) as mending:
             mending.execute("ALTER TABLE lost RENAME TO entries")
-        until(lambda: not memory.trouble, "it is whole", within_s=WAIT_S)
+        until(lambda: not memory.outage, "it is whole", within_s=WAIT_S)
     assert [(line["event"], line.get("problem")) for line in logs] == [
         ("memory away: calls go on, and are written later", "no such table: entries"),
         ("memory is written again", None),
@@ -434,12 +434,12 @@ def test_a_table_that_is_damaged_is_one_line_until_it_is_mended_and_calls_are_wr
 def test_while_the_disk_is_full_calls_wait(tmp_path: Path, memory_of: MakeMemory) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/s.db")
     no_larger = text("PRAGMA max_page_count = 1")  # cap it at its present size, on this connection
-    memory.asked(lambda connection: connection.execute(no_larger)).result(WAIT_S)
+    memory.submit(lambda connection: connection.execute(no_larger)).result(WAIT_S)
     with structlog.testing.capture_logs() as logs:
         for n in range(200):
             finish(memory, a_record(f"c{n}"))
-        until(lambda: memory.trouble, "it is noticed", within_s=WAIT_S)
-        until(lambda: not memory.trouble, "there is room again", within_s=WAIT_S)
+        until(lambda: memory.outage, "it is noticed", within_s=WAIT_S)
+        until(lambda: not memory.outage, "there is room again", within_s=WAIT_S)
     assert [(line["event"], line.get("problem")) for line in logs] == [
         ("memory away: calls go on, and are written later", "database or disk is full"),
         ("memory is written again", None),

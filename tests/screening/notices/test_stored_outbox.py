@@ -13,7 +13,7 @@ import pytest
 import structlog
 from sqlalchemy import select
 
-from screening.memory.processes import Presence
+from screening.memory.processes import ProcessRegistration
 from screening.memory.schema import calls, notices, voicemails
 from screening.memory.store import Memory
 from screening.notices import interrupted_calls
@@ -110,13 +110,13 @@ async def test_deliveries_of_another_process_that_runs_are_not_given_up(
 ) -> None:
     """It may have other targets, or be a draining process with the settings of before."""
     first = memory_of(url, start=False)
-    first.every(10.0, Presence("p1", lambda: AT, place="here").say)
+    first.every(10.0, ProcessRegistration("p1", lambda: AT, place="here").heartbeat)
     first.start()
     outbox = StoredOutbox(first)
     outbox.put([delivery("a")])
     second = memory_of(url, process="p2", start=False)
-    presence = Presence("p2", lambda: AT, place="there")
-    second.every(10.0, presence.say)
+    presence = ProcessRegistration("p2", lambda: AT, place="there")
+    second.every(10.0, presence.heartbeat)
     second.start()
     await ids(outbox, target="nobody")
     assert await StoredOutbox(second).abandon(["u"]) == 0

@@ -74,7 +74,7 @@ def a_memory(tmp: Path) -> Iterator[Memory]:
         block = lists.Entry(lists.BLOCK, "+1900*", note="dear")
         contact = lists.Entry(lists.CONTACT, ANNA, "Anna")
         for entry in (block, contact):
-            memory.asked(lambda c, entry=entry: lists.put(c, entry, BEGAN)).result(10)
+            memory.submit(lambda c, entry=entry: lists.put(c, entry, BEGAN)).result(10)
         yield memory
     finally:
         memory.close()

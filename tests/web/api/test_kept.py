@@ -148,7 +148,9 @@ async def test_the_sip_of_a_call_is_shown_and_handed_out_as_a_capture_file(tmp_p
         for n, octets in enumerate((bye, b"\x07"))
     ]
     with a_memory(tmp_path) as memory:
-        memory.later(lambda connection: sip_trace.keep(connection, "call1", [one.as_dict() for one in seen]))
+        memory.enqueue(
+            lambda connection: sip_trace.store(connection, "call1", [one.as_dict() for one in seen])
+        )
         async with serving(tmp_path, memory) as served:
             first, second = (await served.get("/calls/call1/trace")).json()["items"]
             assert first == {
@@ -193,7 +195,7 @@ async def test_a_message_that_the_agent_took_is_among_the_others_without_a_sound
 
 async def test_the_words_of_a_message_stand_in_its_call(tmp_path: Path) -> None:
     with a_memory(tmp_path) as memory:
-        memory.later(lambda c: history.set_transcript(c, "call1", "It is Anna."))
+        memory.enqueue(lambda c: history.set_transcript(c, "call1", "It is Anna."))
         async with serving(tmp_path, memory) as served:
             call = (await served.get("/calls/call1")).json()
             assert (call["voicemail_transcript"], call["message"], call["cost"]) == (
@@ -368,7 +370,7 @@ async def test_what_is_no_contact_file_is_422(tmp_path: Path, body: bytes) -> No
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
 
 
-def broken(path: Path, caller: str, alike: object) -> int:
+def broken(path: Path, caller: str, same_caller: object) -> int:
     raise PermissionError(13, "Permission denied", path.name)
 
 
