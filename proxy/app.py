@@ -132,7 +132,7 @@ class App:
             media=self._media,
             began=self.services.began,
             finished=self._finished,
-            most=settings.limits.calls,
+            max_calls=settings.limits.calls,
             capacity=self.capacity,
         )
 

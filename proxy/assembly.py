@@ -11,14 +11,14 @@ from ipaddress import ip_address
 from proxy.call.admission import SCANNERS, Admission, BanPolicy
 from proxy.call.attestation import PeerTrust
 from proxy.call.capacity import Capacity, Limit
-from proxy.call.challenge import KEYS, Terms
+from proxy.call.challenge import KEYS, ChallengeSettings
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.phrases import phrases_for
-from proxy.call.probe import Probed
+from proxy.call.probe import ProbedPeer
 from proxy.call.routing import Agent, Confirmation, Destination, Number, Routing, Trunk
 from proxy.call.sound import EarlyMedia, Sound
-from proxy.call.voicemail import Voicemail
+from proxy.call.voicemail import VoicemailSettings
 from proxy.config import Settings
 from proxy.config import model as told
 from proxy.config.numbers import country_of, is_emergency, regions_of
@@ -160,7 +160,7 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
         Agent(agent.name, str(agent.sip), profile_of(agent), SrtpPolicy(agent.srtp)) if agent else None,
         number.ring_limit_s,
         OnFailure(screening.on_failure),
-        Voicemail(
+        VoicemailSettings(
             screening.voicemail_limit_s,
             screening.voicemail_silence_s,
             screening.voicemail_least_s,
@@ -175,7 +175,7 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
         language=settings.speech.language,
         confirm_limit_s=number.confirm_limit_s,
         sound=sound(settings, number),
-        challenge=Terms(
+        challenge=ChallengeSettings(
             screening.challenge_tries, screening.challenge_limit_s, screening.challenge_failed == "reject"
         ),
         whisper_keys=screening.whisper_keys == "on",
@@ -263,14 +263,16 @@ def _is_address(host: str) -> bool:
     return numeric(host) is not None
 
 
-def probed(settings: Settings) -> list[Probed]:
+def probed(settings: Settings) -> list[ProbedPeer]:
     """The trunks and agents that are probed by OPTIONS."""
     trunks = [
         (f"trunk:{each.name}", each.outbound, each.probe_s, profile_of(each)) for each in settings.trunks
     ]
     agents = [(f"agent:{each.name}", each.sip, each.probe_s, profile_of(each)) for each in settings.agents]
     asked = [*trunks, *agents]
-    return [Probed(name, str(uri), every, profile) for name, uri, every, profile in asked if uri and every]
+    return [
+        ProbedPeer(name, str(uri), every, profile) for name, uri, every, profile in asked if uri and every
+    ]
 
 
 def ban_policy(settings: Settings) -> BanPolicy:

@@ -9,10 +9,10 @@ import pytest
 from proxy import assembly
 from proxy.call.admission import Admission
 from proxy.call.attestation import PeerTrust
-from proxy.call.challenge import Terms
-from proxy.call.probe import Probed
+from proxy.call.challenge import ChallengeSettings
+from proxy.call.probe import ProbedPeer
 from proxy.call.sound import EarlyMedia, Sound
-from proxy.call.voicemail import Voicemail
+from proxy.call.voicemail import VoicemailSettings
 from proxy.config import Settings, SettingsError, parse
 from proxy.media.recorder import wav_header
 from proxy.media.sdes import SrtpPolicy
@@ -97,11 +97,11 @@ def test_audio_has_a_home_for_each_ip_version(public: str, media: str, homes: li
 def test_trunks_that_call_out_are_probed_and_agents_where_it_is_asked_for() -> None:
     public = 'host = "sbc.example.com", address = "203.0.113.10"'
     trunks = [
-        Probed("trunk:one", "sip:one.example;transport=tcp", 30.0),
-        Probed("trunk:two", "sip:two.example", 60.0),
+        ProbedPeer("trunk:one", "sip:one.example;transport=tcp", 30.0),
+        ProbedPeer("trunk:two", "sip:two.example", 60.0),
     ]
     assert assembly.probed(settings(public)) == trunks
-    agent = Probed("agent:a", "sip:a@192.0.2.9", 5.0)
+    agent = ProbedPeer("agent:a", "sip:a@192.0.2.9", 5.0)
     assert assembly.probed(settings(public, agent="probe_s = 5")) == [*trunks, agent]
 
 
@@ -132,7 +132,7 @@ def test_a_number_may_say_as_whom_its_destinations_are_called(of_number: str, pr
     text = f'{TRUNKS}number = [ {{ dialed = "*", {of_number}{PLACES} }} ]'
     number = assembly.routing(parse(text, {}, file="t.toml", folder=Path())).find(invite())
     assert number is not None
-    assert [place.introduced_as.value for place in number.destinations] == profiles
+    assert [place.identity_profile.value for place in number.destinations] == profiles
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_recordings_are_of_numbers_that_ask_for_them_and_announced_unless_caller
     assert not number('record = "on"', ', record = "off"').record
     assert number('record = "on"\nrecord_announced = false').announcement is None
     told = number("voicemail_silence_s = 5\nvoicemail_least_s = 2\nvoicemail_greeting = ''").voicemail
-    assert told == Voicemail(120.0, 5.0, 2.0, "")
+    assert told == VoicemailSettings(120.0, 5.0, 2.0, "")
     assert number("").voicemail.greeting == LEAVE_MESSAGE
 
 
@@ -298,7 +298,7 @@ def test_each_leg_is_protected_as_its_trunk_its_agent_or_its_phone_says() -> Non
     assert number is not None
     assert number.agent is not None
     assert number.agent.srtp is SrtpPolicy.REQUIRE
-    policies = [place.secured_by.value for place in number.destinations]
+    policies = [place.srtp_policy.value for place in number.destinations]
     assert policies == ["accept", "offer", "accept", "off"]
 
 
@@ -351,5 +351,5 @@ def test_what_becomes_of_callers_is_told_to_the_call() -> None:
     card = 'reject_with = 608, reject_card = "https://example.com/c.jws"'
     text = f'{TRUNKS}number = [ {{ dialed = "*", {PLACES}, {keys}, {card} }} ]'
     number = assembly.routing(parse(text, {}, file="t.toml", folder=Path())).find(invite())
-    assert number.challenge == Terms(2, 7.0, rejects=True)
+    assert number.challenge == ChallengeSettings(2, 7.0, rejects=True)
     assert (number.whisper_keys, number.reject_card) == (True, "https://example.com/c.jws")

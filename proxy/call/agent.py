@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-from proxy.call.identity import Introduction
+from proxy.call.identity import InviteBuilder
 from proxy.call.journal import Journal
 from proxy.call.outcome import NOT_TAKEN
 from proxy.call.routing import Agent, Destination
 from proxy.call.transfer import Transfers
-from proxy.call.waiting import EndOf, first
+from proxy.call.waiting import EndOf, first_of
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.scope import limit
@@ -18,10 +18,10 @@ from screening.contract import Ask, News, Screening, Undecided, Verdict
 
 
 async def call_agent(
-    agent: Leg, called: Agent, ask: Ask, introduction: Introduction, journal: Journal
+    agent: Leg, called: Agent, ask: Ask, invite_builder: InviteBuilder, journal: Journal
 ) -> str | None:
     """Call the agent; returns None once it has answered, else why it does not take the call."""
-    outgoing = introduction.to_agent(called, ask.headers)
+    outgoing = invite_builder.to_agent(called, ask.headers)
     ask.screening.tell(News.AGENT_CALLED)
     waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
         ask.screening.verdict(),  # named first: if both come in one tick, a verdict is handed out only once
@@ -29,7 +29,7 @@ async def call_agent(
     )
     try:
         async with limit(agent.core.timer_queue, ask.patience_s, EndReason.NO_ANSWER):
-            verdict = await first(*waits)
+            verdict = await first_of(*waits)
     except NOT_TAKEN as failure:
         journal.not_taken("agent", failure)
         why = f"the agent did not take the call: {failure}"
@@ -44,16 +44,16 @@ async def call_agent(
     return why
 
 
-async def wanted(agent: Leg, screening: Screening, transfers: Transfers) -> Destination | Verdict:
+async def next_decision(agent: Leg, screening: Screening, transfers: Transfers) -> Destination | Verdict:
     """Wait for the agent's next decision: a REFER, a verdict of the screening, or the end of its leg."""
-    refer = transfers.wanted(agent, screening)
-    return await first(refer, screening.verdict(), _left(agent, screening, transfers))
+    refer = transfers.next_destination(agent, screening)
+    return await first_of(refer, screening.verdict(), _after_agent_left(agent, screening, transfers))
 
 
-async def _left(agent: Leg, screening: Screening, transfers: Transfers) -> Destination | Verdict:
+async def _after_agent_left(agent: Leg, screening: Screening, transfers: Transfers) -> Destination | Verdict:
     """Wait for the end of the agent's leg; a REFER that came right before its BYE still counts."""
     end = await EndOf(agent)
     refer = agent.refer_waiting()
-    place = transfers.selected(refer, screening) if refer is not None else None
+    destination = transfers.accept(refer, screening) if refer is not None else None
     lost = None if end is EndReason.HUNG_UP else f"the agent is gone: {end.text}"
-    return place or screening.agent_left(lost)
+    return destination or screening.agent_left(lost)

@@ -34,7 +34,7 @@ class PeerTrust:
 
 
 @dataclass(frozen=True, slots=True)
-class Attested:
+class Attestation:
     """What an INVITE says about its caller beside number and name; none of it goes to any other leg."""
 
     trunk: str = ""
@@ -43,25 +43,25 @@ class Attested:
     signed: Signed | None = None
 
     @classmethod
-    def of(cls, invite: Request, trust: PeerTrust, number: str | None, *, withheld: bool) -> Attested:
+    def of(cls, invite: Request, trust: PeerTrust, number: str | None, *, withheld: bool) -> Attestation:
         """Read an INVITE, as far as its sender is trusted. `number`: the caller's, as we know it.
 
         The Identity header of a caller who withholds the number contains that number, so it is not read.
         """
         headers = invite.headers
         if has_no_attestation(headers):
-            return _nothing_said(trust.trunk)
+            return _only_trunk(trust.trunk)
         callback = trust.trusted and is_emergency_callback(headers)
         said = Verstat.of(headers) if trust.headers else None
         signs = trust.identity and not withheld and "identity" in headers.first
         if said is None and not callback and not signs:
-            return _nothing_said(trust.trunk)
+            return _only_trunk(trust.trunk)
         verification = _verification(said) if said is not None else None
         return cls(trust.trunk, verification, callback, _signed(invite, number) if signs else None)
 
 
-NOTHING_SAID = Attested()
-_nothing_said = lru_cache(256)(Attested)
+NO_ATTESTATION = Attestation()
+_only_trunk = lru_cache(256)(Attestation)
 NO_TRUST = PeerTrust()
 
 

@@ -26,7 +26,7 @@ class Ban:
     """Messages dropped since the ban began."""
 
 
-class Tally:
+class MessageCounter:
     """How much each source has sent in this window and the one before."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Bans:
     def __init__(self, after: int, for_s: float, clock: Callable[[], float]) -> None:
         """`for_s`: 0 bans nobody."""
         self._after, self._for_s, self._clock = after, for_s, clock
-        self._tally, self._calls = Tally(), Tally()
+        self._tally, self._calls = MessageCounter(), MessageCounter()
         self._datagrams: dict[str, Ban] = {}
         self._streams: dict[str, Ban] = {}
         self._spared: dict[str, None] = {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import assert_never
 
-from proxy.call.attestation import NO_TRUST, NOTHING_SAID, Attested, PeerTrust
+from proxy.call.attestation import NO_ATTESTATION, NO_TRUST, Attestation, PeerTrust
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Agent, Destination, Trunk, dialable, e164
 from proxy.sip.identity import Diversion, HistoryEntry, Privacy, asserted, has_only_from, remote_party
@@ -62,7 +62,7 @@ class Identity:
     """The number that forwarded the call to the one that was dialled; None if none did."""
     uri: str = field(default=NOWHERE, compare=False)
     """The URI of the caller's From, for the record."""
-    attested: Attested = NOTHING_SAID
+    attested: Attestation = NO_ATTESTATION
     """What else the caller's trunk says; for the screening only."""
 
     @classmethod
@@ -78,13 +78,13 @@ class Identity:
         hops = MAX_FORWARDS if left is None else max(left - 1, 0)
         diverted_from = _diverted_from(invite) if trusted else None
         if _hidden(sender) if plain else _withheld(invite, sender, trusted):
-            attested = Attested.of(invite, trust, None, withheld=True)
+            attested = Attestation.of(invite, trust, None, withheld=True)
             return cls(None, None, hops, withheld=True, diverted_from=diverted_from, attested=attested)
         number, name = None, ""
         for each in _vouched(invite) if trusted else ():
             number, name = number or _number(each) or None, name or _name(each)
         known, name = number or _number(sender), name or _name(sender)
-        attested = Attested.of(invite, trust, known, withheld=False)
+        attested = Attestation.of(invite, trust, known, withheld=False)
         withheld, vouched = False, number is not None
         return cls(known, name or None, hops, withheld, vouched, diverted_from, sender.raw_uri, attested)
 
@@ -153,7 +153,7 @@ def towards_agent(caller: Identity, agent: Agent, headers: Mapping[str, str], ho
 
 def towards_phone(
     caller: Identity,
-    place: Destination,
+    destination: Destination,
     host: str,
     *,
     dialed: str = "*",
@@ -163,13 +163,13 @@ def towards_phone(
 
     `dialed`: the number that was called, by which a carrier can tell that the call is forwarded.
     """
-    trunk = place.trunk
+    trunk = destination.trunk
     if trunk is None:
         identity, headers = _internal(caller, host)
-        return Outgoing(place.uri, identity, headers, max_forwards=caller.hops)
+        return Outgoing(destination.uri, identity, headers, max_forwards=caller.hops)
     sender = _Sender.of(trunk, host, dialed)
-    identity, headers = _through_trunk(profile or place.introduced_as, caller, sender, host)
-    return Outgoing(place.uri, identity, headers, trunk.credentials(), trunk.profile, caller.hops)
+    identity, headers = _through_trunk(profile or destination.identity_profile, caller, sender, host)
+    return Outgoing(destination.uri, identity, headers, trunk.credentials(), trunk.profile, caller.hops)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class CallRecorder:
         try:
             self._recording = self._media.record_both("caller", self._path)
         except OSError as error:
-            self._journal.broken("not recorded", error)
+            self._journal.failed("not recorded", error)
         except MediaRefused as refusal:
             self._journal.step("not recorded", refusal.reason)
 
@@ -48,7 +48,7 @@ class CallRecorder:
             except SpeechFailed as worse:
                 self._recording.close(keep=False)
                 self._recording = None
-                return self._journal.broken("not recorded", worse)
+                return self._journal.failed("not recorded", worse)
         await self._media.play("caller", clip)
         self._told = True
         self._journal.announced()
@@ -57,4 +57,4 @@ class CallRecorder:
         """Finish the file at the end of the call."""
         recording, self._recording = self._recording, None
         if recording is not None:
-            self._journal.taped(recording.path, recording.close())
+            self._journal.call_recorded(recording.path, recording.close())

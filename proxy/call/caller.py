@@ -9,7 +9,7 @@ from proxy.call.legs import Legs
 from proxy.call.media_watch import MediaWatch
 from proxy.call.outcome import REFUSED_BY, Result
 from proxy.call.routing import Number
-from proxy.call.sound import Company
+from proxy.call.sound import CallerSounds
 from proxy.ua.errors import LegEnded, OfferRefused
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
@@ -17,29 +17,29 @@ from proxy.ua.transactions import ServerTransaction
 from screening.contract import Refuse
 
 
-class Reception:
+class CallerSide:
     """The caller's side of one call. Call `invited` first and `close` last."""
 
     __slots__ = (
         "_media_watch",
         "answered",
-        "caller",
-        "company",
         "context",
         "direct_signalling",
-        "failed",
+        "failed_status",
+        "leg",
         "legs",
         "number",
-        "phone_tried",
+        "phone_rung",
         "recorder",
+        "sounds",
     )
 
-    caller: Leg
+    leg: Leg
 
     def __init__(self, context: CallContext, number: Number, legs: Legs, name: str) -> None:
         """`name`: the call's name."""
         self.context, self.number, self.legs = context, number, legs
-        self.company = Company(legs.media, number.sound)
+        self.sounds = CallerSounds(legs.media, number.sound)
         self.direct_signalling = DirectSignalling.of(legs)
         self.recorder: CallRecorder | None = None
         """None where the call is not recorded."""
@@ -48,18 +48,18 @@ class Reception:
             self.recorder = CallRecorder(legs.media, legs.journal, path)
         self.answered = False
         """Whether the caller's INVITE was answered, or is about to be."""
-        self.phone_tried = False
+        self.phone_rung = False
         """Whether any phone was rung for the caller."""
-        self.failed = 0
+        self.failed_status = 0
         """The SIP status with which the last attempt at the phones failed; 0 before that."""
         self._media_watch: MediaWatch | None = None
 
     def invited(self, caller: Leg, invite: ServerTransaction) -> None:
         """Take over the caller's leg and its INVITE."""
-        self.caller = caller
+        self.leg = caller
         caller.invited(invite)
 
-    async def receive(self) -> None:
+    async def ring(self) -> None:
         """Signal ringing to the caller.
 
         A call that is recorded with an announcement is answered at once: it must be played before recording
@@ -67,7 +67,7 @@ class Reception:
         """
         if self.answered:
             return
-        self.company.ringing(self.caller)
+        self.sounds.signal_ringing(self.leg)
         number = self.number
         if self.recorder is not None and number.announcement is not None:
             await self.answer(None)
@@ -86,34 +86,34 @@ class Reception:
         if speaks:
             self.legs.media.ringback("caller", False)
         else:
-            self.company.until_heard()
+            self.sounds.ringback_until_heard()
         if self.answered:
             return await self.direct_signalling.settled() if self.direct_signalling is not None else None
         self.answered = True
         self._media_watch = MediaWatch(self.legs, self.context.media_watch)
         try:
-            await self.caller.answer()
+            await self.leg.answer()
         except OfferRefused as refusal:
-            self.turn_away(refusal)
-            raise LegEnded(self.caller, self.caller.ended.result()) from refusal
+            self.refuse_offer(refusal)
+            raise LegEnded(self.leg, self.leg.ended.result()) from refusal
         self.legs.journal.answered("caller")
         if self.recorder is not None:
             self.recorder.begin()
 
-    def turn_away(self, refusal: OfferRefused) -> None:
+    def refuse_offer(self, refusal: OfferRefused) -> None:
         """Refuse the caller's offer: no media can be agreed on, or no port is free."""
         self.legs.journal.step("turned away", str(refusal))
         self.legs.journal.settle(Result.REFUSED, str(refusal))
         ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
-        self.caller.end(ends, refusal.told(self.context.host))
+        self.leg.end(ends, refusal.told(self.context.host))
 
-    def refuse(self, plan: Refuse) -> None:
+    def reject(self, plan: Refuse) -> None:
         """Reject the caller as planned; a 608 says where to complain (RFC 8688 §3.2)."""
         settled = Result.DECLINED if self.answered else Result.REFUSED
         self.legs.journal.settle(settled, plan.reason or plan.why.value)
         card = self.number.reject_card if plan.status == 608 else None
         headers = (("Call-Info", f"<{card}>;purpose=jwscard"),) if card else ()
-        self.caller.end(REFUSED_BY[plan.status], headers)
+        self.leg.end(REFUSED_BY[plan.status], headers)
 
     def close(self) -> None:
         """Release the call's media, and finish its recording."""

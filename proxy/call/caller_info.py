@@ -10,7 +10,7 @@ from proxy.call.routing import Number
 from screening.contract import Caller, Signed
 
 
-def who_calls(record: CallRecord, identity: Identity, number: Number) -> Caller:
+def describe_caller(record: CallRecord, identity: Identity, number: Number) -> Caller:
     """The `Caller` of a call, from its INVITE as far as the sender is trusted."""
     agent, diverted_from, attested = number.agent, identity.diverted_from, identity.attested
     return Caller(

@@ -34,21 +34,21 @@ class Limit:
 NO_LIMIT = Limit()
 
 
-class Account:
+class Quota:
     """How much of its limit one trunk or number uses; made once, so that a flood allocates nothing."""
 
-    __slots__ = ("_at", "_left", "live", "most", "name", "rate")
+    __slots__ = ("_at", "_left", "live", "max_calls", "name", "rate")
 
     def __init__(self, name: str, limit: Limit) -> None:
         self.name = name
         self.live = 0
         """Calls that are going on."""
-        self.most = inf if limit.calls is None else limit.calls
+        self.max_calls = inf if limit.calls is None else limit.calls
         self.rate = limit.calls_per_s
         self._left = max(limit.calls_per_s or 0.0, 1.0)
         self._at = 0.0
 
-    def hurried(self, rate: float, now: float) -> bool:
+    def exceeds_rate(self, rate: float, now: float) -> bool:
         """Whether one more call exceeds the rate; takes a token if not."""
         self._left = min(self._left + (now - self._at) * rate, max(rate, 1.0))
         self._at = now
@@ -74,72 +74,72 @@ class Capacity:
     ) -> None:
         """`draw(low, high)` picks a random time; `overload` says why the process is overloaded, or None."""
         self._clock, self._draw, self._trunk_of, self._overload = clock, draw, trunk_of, overload
-        self._overall = Account("all trunks", overall)
-        self._everybodys: tuple[Account, ...] = (self._overall,)
-        self._trunks = _accounts(trunks, lambda name: f"trunk {name}")
-        self._alike = not self._trunks and overall.calls_per_s is None
+        self._overall = Quota("all trunks", overall)
+        self._shared_quotas: tuple[Quota, ...] = (self._overall,)
+        self._trunks = _quotas(trunks, lambda name: f"trunk {name}")
+        self._sender_irrelevant = not self._trunks and overall.calls_per_s is None
         """True if neither trunks nor the overall rate are limited: the sender need not be looked up then."""
-        self._numbers = _accounts(numbers, lambda name: f"number {mask(name)}")
-        self._told: dict[str, float] = {}
+        self._numbers = _quotas(numbers, lambda name: f"number {mask(name)}")
+        self._logged_at: dict[str, float] = {}
         self.counts = {"strain": 0, "trunk": 0, "number": 0}
         """Calls turned away, by the kind of limit."""
 
     def sheds(self, flow: Flow) -> int | None:
         """Whether a new call is rejected before it is parsed: its Retry-After in seconds, or None."""
         if why := self._overload():
-            return self._away("strain", why, LATER_S)
-        if self._alike and self._overall.live < self._overall.most:
+            return self._turn_away("strain", why, LATER_S)
+        if self._sender_irrelevant and self._overall.live < self._overall.max_calls:
             return None
         if (trunk := self._trunk_of(flow)) is None:  # a registered phone's: counts against no trunk
             return None
         own = self._trunks.get(trunk)
-        return self._full("trunk", self._everybodys if own is None else (own, self._overall))
+        return self._over_quota("trunk", self._shared_quotas if own is None else (own, self._overall))
 
     def refuses(self, number: str) -> int | None:
         """Whether a call to this number is rejected: its Retry-After in seconds, or None."""
         own = self._numbers.get(number)
-        return None if own is None else self._full("number", (own,))
+        return None if own is None else self._over_quota("number", (own,))
 
-    def enter(self, flow: Flow, number: str) -> tuple[Account, ...]:
+    def enter(self, flow: Flow, number: str) -> tuple[Quota, ...]:
         """Count a call that begins; returns the accounts it is counted in, for `leave`."""
-        accounts = self._everybodys
+        quotas = self._shared_quotas
         if self._trunks and (trunk := self._trunks.get(self._trunk_of(flow) or "")) is not None:
-            accounts = (*accounts, trunk)
+            quotas = (*quotas, trunk)
         if (own := self._numbers.get(number)) is not None:
-            accounts = (*accounts, own)
-        for account in accounts:
-            account.live += 1
-        return accounts
+            quotas = (*quotas, own)
+        for quota in quotas:
+            quota.live += 1
+        return quotas
 
     @staticmethod
-    def leave(accounts: tuple[Account, ...]) -> None:
+    def leave(quotas: tuple[Quota, ...]) -> None:
         """A call that was counted in these accounts is over."""
-        for account in accounts:
-            account.live -= 1
+        for quota in quotas:
+            quota.live -= 1
 
     def later(self) -> int:
         """A Retry-After for when there is no room."""
         return round(self._draw(*LATER_S))
 
-    def _full(self, kind: str, accounts: tuple[Account, ...]) -> int | None:
+    def _over_quota(self, kind: str, quotas: tuple[Quota, ...]) -> int | None:
         """Check the narrowest account first, so that a trunk over its own limit uses up no shared tokens."""
-        for account in accounts:
-            if account.live >= account.most:
-                return self._away(kind, f"too many calls at once: {account.name}", LATER_S)
-        for account in accounts:
-            if account.rate is not None and account.hurried(account.rate, self._clock()):
-                return self._away(kind, f"too many calls a second: {account.name}", SOON_S)
+        for quota in quotas:
+            if quota.live >= quota.max_calls:
+                return self._turn_away(kind, f"too many calls at once: {quota.name}", LATER_S)
+        for quota in quotas:
+            if quota.rate is not None and quota.exceeds_rate(quota.rate, self._clock()):
+                return self._turn_away(kind, f"too many calls a second: {quota.name}", SOON_S)
         return None
 
-    def _away(self, kind: str, why: str, wait: tuple[float, float]) -> int:
+    def _turn_away(self, kind: str, why: str, wait: tuple[float, float]) -> int:
         self.counts[kind] += 1
         now = self._clock()
-        if now - self._told.get(why, -QUIET_S) >= QUIET_S:
-            self._told[why] = now
+        if now - self._logged_at.get(why, -QUIET_S) >= QUIET_S:
+            self._logged_at[why] = now
             log.warning("turned away", why=why)
         return round(self._draw(*wait))
 
 
-def _accounts(limits: Mapping[str, Limit] | None, title: Callable[[str], str]) -> dict[str, Account]:
+def _quotas(limits: Mapping[str, Limit] | None, title: Callable[[str], str]) -> dict[str, Quota]:
     """One account for each name that has a limit."""
-    return {name: Account(title(name), limit) for name, limit in (limits or {}).items() if limit != NO_LIMIT}
+    return {name: Quota(title(name), limit) for name, limit in (limits or {}).items() if limit != NO_LIMIT}

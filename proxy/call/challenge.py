@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from proxy.call.journal import Journal
 from proxy.call.phrases import phrases_for
-from proxy.call.waiting import first
+from proxy.call.waiting import first_of
 from proxy.media.clip import Clip
 from proxy.media.interface import MediaSession
 from proxy.media.speech import GOODBYE, RecordedPrompts, Speech, SpeechFailed, speak_within
@@ -26,7 +26,7 @@ KEYS = "23456789"
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ChallengeSettings:
     """Settings of the challenge."""
 
     tries: int = 3
@@ -41,7 +41,7 @@ class Challenge:
 
     def __init__(
         self,
-        terms: Terms,
+        terms: ChallengeSettings,
         media: MediaSession,
         speech: Speech,
         language: str,
@@ -62,7 +62,7 @@ class Challenge:
                 texts = [phrases_for(of).challenge(key, again=number > 0) for of in (self._language, "en")]
                 clip = await self._clip(*texts)
             except SpeechFailed as failure:
-                self._journal.broken("challenge not possible", failure)
+                self._journal.failed("challenge not possible", failure)
                 return False
             self._journal.log.debug("challenged", key=key)
             pressed = await self._pressed(clip)
@@ -97,7 +97,7 @@ class Challenge:
         """The first key that counts, or None if none comes in time."""
         try:
             async with asyncio.timeout(self._terms.limit_s):
-                return await first(self._answer(), self._said(clip))
+                return await first_of(self._answer(), self._said(clip))
         except TimeoutError:
             return None
 

@@ -11,7 +11,7 @@ from proxy.call.attestation import NO_TRUST, PeerTrust
 from proxy.call.destination_caps import DestinationCaps
 from proxy.call.destinations import Backoff
 from proxy.call.feed import Feed
-from proxy.call.identity import Refusals
+from proxy.call.identity import IdentityRefusals
 from proxy.call.journal import LOG, Log
 from proxy.call.media_watch import MediaWatchSettings
 from proxy.call.record import WallClock
@@ -54,7 +54,9 @@ class CallContext:
     """The SRTP policy for callers of a trunk, by its name; `""` for callers of no trunk."""
     credentials: Callable[[str], DigestClient | None] = lambda trunk: None
     """The credentials for a trunk that challenges our requests within a call that it sent us, by its name."""
-    refusals: Refusals = field(default_factory=lambda: Refusals(lambda: asyncio.get_running_loop().time()))
+    refusals: IdentityRefusals = field(
+        default_factory=lambda: IdentityRefusals(lambda: asyncio.get_running_loop().time())
+    )
     media_watch: MediaWatchSettings = field(default_factory=MediaWatchSettings)
     log: Log = field(default_factory=LOG.bind)
     """The logger that each call binds its name to; binding one already bound is three times faster."""

@@ -17,17 +17,17 @@ class DestinationCaps:
         self._clock = clock
         self._dialled: dict[str, deque[float]] = {}
 
-    def charge(self, destination: str, most: int) -> None:
+    def charge(self, destination: str, max_calls: int) -> None:
         """Count one call to a destination; raises TransportFailed if it would exceed the cap.
 
-        `most`: the cap per hour; 0 for none.
+        `max_calls`: the cap per hour; 0 for none.
         """
-        if not most:
+        if not max_calls:
             return
         now = self._clock()
         times = self._dialled.setdefault(destination, deque())
         while times and times[0] <= now - HOUR_S:
             times.popleft()
-        if len(times) >= most:
-            raise TransportFailed(f"it was called {most} times within an hour, which is its limit")
+        if len(times) >= max_calls:
+            raise TransportFailed(f"it was called {max_calls} times within an hour, which is its limit")
         times.append(now)

@@ -31,18 +31,18 @@ class Backoff:
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
 
-    def asked(self, place: Destination, failure: SipError, now: float) -> None:
+    def note(self, destination: Destination, failure: SipError, now: float) -> None:
         """Remember the Retry-After of a refusal, for an hour at most."""
         if not isinstance(failure, Rejected) or failure.status not in LATER:
             return
         if seconds := retry_after(failure.response.headers.get("Retry-After")):
             if len(self._until) >= MAX_REMEMBERED:
                 self._until.clear()
-            self._until[place.uri] = now + min(seconds, MAX_LATER_S)
+            self._until[destination.uri] = now + min(seconds, MAX_LATER_S)
 
-    def later(self, place: Destination, now: float) -> bool:
+    def defers(self, destination: Destination, now: float) -> bool:
         """Whether the destination has asked not to be called yet."""
-        return self._until.get(place.uri, now) > now
+        return self._until.get(destination.uri, now) > now
 
 
 class DestinationQueue:
@@ -65,12 +65,16 @@ class DestinationQueue:
 
     def _in_order(self, wanted: Sequence[Destination], down: Callable[[str], bool]) -> list[Destination]:
         once: dict[str, Destination] = {}
-        for place in wanted:
-            once.setdefault(place.uri, place)  # the same URI may be listed under several names
+        for destination in wanted:
+            once.setdefault(destination.uri, destination)  # the same URI may be listed under several names
         named = list(once.values())
-        standing = [place for place in named if not (place.trunk and down(f"trunk:{place.trunk.name}"))]
+        standing = [
+            destination
+            for destination in named
+            if not (destination.trunk and down(f"trunk:{destination.trunk.name}"))
+        ]
         now = self._clock()
-        return sorted(standing or named, key=lambda place: self._backoff.later(place, now))
+        return sorted(standing or named, key=lambda destination: self._backoff.defers(destination, now))
 
     def __iter__(self) -> Iterator[Destination]:
         """Hand out destinations one by one; a redirection may add more meanwhile."""
@@ -85,9 +89,9 @@ class DestinationQueue:
         self._given += group
         return group
 
-    def refused(self, place: Destination, failure: SipError) -> Note | None:
+    def refused(self, destination: Destination, failure: SipError) -> Note | None:
         """A destination did not take the call; returns a note for the journal if that changes the queue."""
-        self._backoff.asked(place, failure, self._clock())
+        self._backoff.note(destination, failure, self._clock())
         if isinstance(failure, Rejected) and 300 <= failure.status < 400:
             return self._redirected(failure.response)
         return None
@@ -99,14 +103,17 @@ class DestinationQueue:
         if self._redirects >= MAX_REDIRECTS:
             return "redirection not followed", f"{MAX_REDIRECTS} were followed before"
         named = [self._number.destination_for(contact) for contact in contacts(response)]
-        known = [place for place in dict.fromkeys(named) if place is not None]
+        known = [destination for destination in dict.fromkeys(named) if destination is not None]
         if not known:
             return "redirection not followed", "it leads to no configured destination"
-        untried = [place for place in known if place not in self._given]
+        untried = [destination for destination in known if destination not in self._given]
         if not untried:
             return "redirection not followed", "it leads back to where the call has been"
         self._redirects += 1
-        self._waiting = [*untried, *(place for place in self._waiting if place not in untried)]
+        self._waiting = [
+            *untried,
+            *(destination for destination in self._waiting if destination not in untried),
+        ]
         return "redirected", f"by {response.status} to another destination of this number"
 
 

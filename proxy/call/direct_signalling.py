@@ -63,7 +63,7 @@ class DirectSignalling:
         """Start making moves, unless that is going on already."""
         if self._working is None and self._media.next_move() is not None:
             self._working = asyncio.get_running_loop().create_future()
-            if not self._legs.core.spawn(self._work()):
+            if not self._legs.core.spawn(self._make_moves()):
                 self._working = None
 
     def stands(self, leg: str) -> bool:
@@ -83,19 +83,19 @@ class DirectSignalling:
             return None
         return leg
 
-    async def _work(self) -> None:
+    async def _make_moves(self) -> None:
         try:
             for _ in range(MAX_MOVES):
                 if (move := self._media.next_move()) is None:
                     return
-                await self._make(move)
+                await self._make_move(move)
             self._step("not switched", "the peers answer something else each time they are asked")
         finally:
             working, self._working = self._working, None
             if working is not None:
                 working.set_result(None)
 
-    async def _make(self, move: Move) -> None:
+    async def _make_move(self, move: Move) -> None:
         leg = self._legs.named(move.leg)
         assert leg is not None, "next_move names legs that stand"
         match move:
@@ -119,9 +119,9 @@ class DirectSignalling:
             self._step("not switched", f"{leg.name}: {refusal}")
             if leg.ended.done():
                 self._media.release(leg.name)
-                self._failed(refusal)
+                self._keep_failure(refusal)
             elif self._media.not_taken(leg.name, status if status in PASSED_ON else 500):
-                self._failed(refusal)
+                self._keep_failure(refusal)
         else:
             if patient:
                 where = "to us" if self._media.is_here(leg.name) else "past us"
@@ -133,12 +133,12 @@ class DirectSignalling:
         try:
             sdp = leg.media.again()
         except OfferRefused as refusal:
-            self._failed(refusal)
+            self._keep_failure(refusal)
             self._media.refused(leg.name)
             leg.offered.refuse(refusal.status)
         else:
             leg.offered.reply(sdp)
 
-    def _failed(self, refusal: SipError) -> None:
+    def _keep_failure(self, refusal: SipError) -> None:
         """Keep the failure for `settled` to raise."""
         self._failure = without_traceback(refusal)

@@ -20,7 +20,7 @@ _KNOWN_TEXTS = {"D35": "Telnyx", "D36": "Telnyx", "D51": "Telnyx", "32204": "Twi
 _CODE = re.compile(rf"\b({'|'.join(_KNOWN_TEXTS)})\b", re.IGNORECASE).search
 
 
-class Refusals:
+class IdentityRefusals:
     """The trunks that recently refused to carry a caller's own number; shared by all calls."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -34,16 +34,21 @@ class Refusals:
         """Forget a refusal: the trunk refuses our own number as well, so it refused something else."""
         self._until.pop(trunk.name, None)
 
-    def of_late(self, trunk: Trunk) -> bool:
+    def recently_refused(self, trunk: Trunk) -> bool:
         until = self._until.get(trunk.name)
         return until is not None and self._clock() < until
 
 
-class Introduction:
+class InviteBuilder:
     """Makes the INVITEs of one call, which introduce its caller to the agent and the phones."""
 
     def __init__(
-        self, caller: Identity, dialed: str, host: str, refusals: Refusals, step: Callable[[str, str], None]
+        self,
+        caller: Identity,
+        dialed: str,
+        host: str,
+        refusals: IdentityRefusals,
+        step: Callable[[str, str], None],
     ) -> None:
         """`dialed`: the number that was called; `host`: our public name; `step` writes to the journal."""
         self.caller, self._dialed, self._host = caller, dialed, host
@@ -53,24 +58,26 @@ class Introduction:
         """The INVITE to the agent, with the screening's headers."""
         return towards_agent(self.caller, agent, headers, self._host)
 
-    def to_phone(self, place: Destination) -> Outgoing:
+    def to_phone(self, destination: Destination) -> Outgoing:
         """The INVITE to a destination; sent again as `trunk_did` if its trunk refuses the caller's number."""
-        trunk = place.trunk
+        trunk = destination.trunk
         if trunk is None:
-            return towards_phone(self.caller, place, self._host)
-        profile = place.introduced_as
+            return towards_phone(self.caller, destination, self._host)
+        profile = destination.identity_profile
         if profile is IdentityProfile.TRUNK_DID:
-            return self._made(place, profile)
-        if self._refusals.of_late(trunk):
-            return self._made(place, IdentityProfile.TRUNK_DID)
-        return self._made(place, profile)._replace(
-            alternative=lambda refusal: self._as_ourselves(place, trunk, refusal)
+            return self._invite_as(destination, profile)
+        if self._refusals.recently_refused(trunk):
+            return self._invite_as(destination, IdentityProfile.TRUNK_DID)
+        return self._invite_as(destination, profile)._replace(
+            alternative=lambda refusal: self._retry_as_trunk_did(destination, trunk, refusal)
         )
 
-    def _made(self, place: Destination, profile: IdentityProfile) -> Outgoing:
-        return towards_phone(self.caller, place, self._host, dialed=self._dialed, profile=profile)
+    def _invite_as(self, destination: Destination, profile: IdentityProfile) -> Outgoing:
+        return towards_phone(self.caller, destination, self._host, dialed=self._dialed, profile=profile)
 
-    def _as_ourselves(self, place: Destination, trunk: Trunk, refusal: Response) -> Outgoing | None:
+    def _retry_as_trunk_did(
+        self, destination: Destination, trunk: Trunk, refusal: Response
+    ) -> Outgoing | None:
         """The same INVITE as `trunk_did`; None if the refusal has nothing to do with the number.
 
         The trunk is called so from now on, unless it refuses that as well. A refusal by a network behind the
@@ -79,20 +86,20 @@ class Introduction:
         if blocked_by_network(refusal):
             by_did = IdentityProfile.TRUNK_DID
             self._step("number blocked", f"a network blocks the caller's: called again as {by_did.value}")
-            return self._made(place, by_did)
+            return self._invite_as(destination, by_did)
         if refusal.status != 403:
             return None
         self._refusals.remember(trunk)
         self._step(
             "identity refused",
-            f"trunk {trunk.name} answers {why(refusal)} to {place.introduced_as.value}: "
+            f"trunk {trunk.name} answers {why(refusal)} to {destination.identity_profile.value}: "
             f"called again as {IdentityProfile.TRUNK_DID.value}, and so for an hour",
         )
-        return self._made(place, IdentityProfile.TRUNK_DID)._replace(
-            alternative=lambda again: self._in_vain(trunk, again)
+        return self._invite_as(destination, IdentityProfile.TRUNK_DID)._replace(
+            alternative=lambda again: self._retry_refused(trunk, again)
         )
 
-    def _in_vain(self, trunk: Trunk, refusal: Response) -> None:
+    def _retry_refused(self, trunk: Trunk, refusal: Response) -> None:
         if refusal.status == 403:
             self._refusals.forget(trunk)
             self._step("identity not to blame", f"trunk {trunk.name} answers {why(refusal)} to it, too")

@@ -154,7 +154,7 @@ class Journal:
             else:
                 self.log.info("ended", leg=entry.name, why=reason.text)
 
-    def heard(self, entry: LegRecord, quality: Quality) -> None:
+    def leg_quality(self, entry: LegRecord, quality: Quality) -> None:
         """Write down the audio quality of a leg that is over; nothing if no audio went either way."""
         if quality == NO_AUDIO:
             return
@@ -191,7 +191,7 @@ class Journal:
         """The entries of the legs that are answered and not over."""
         return [each for each in self._record.legs if each.answered is not None and each.ended is None]
 
-    def broken(self, event: str, error: Exception) -> None:
+    def failed(self, event: str, error: Exception) -> None:
         """Write down an error of our own, after which the call goes on as well as it can."""
         self._record.steps.append(f"{event}: {error}")
         self._tell("step", step=event, why=str(error))
@@ -242,7 +242,7 @@ class Journal:
         self.log.info("message taken", characters=len(message.text))
         self.settle(Result.VOICEMAIL, "the agent took a message")
 
-    def taped(self, path: Path, seconds: float) -> None:
+    def call_recorded(self, path: Path, seconds: float) -> None:
         self._record.recording, self._record.recording_s = str(path), round(seconds, 2)
         self.log.info("call recorded", seconds=round(seconds, 2))
 

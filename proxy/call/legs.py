@@ -112,7 +112,7 @@ class Legs:
         entry.call_ids = leg.call_ids
         self.journal.leg_ended(entry, ended.result(), leg.peer_reason)
         if (quality := self.media.quality(leg.name)) is not NO_AUDIO:
-            self.journal.heard(entry, quality)
+            self.journal.leg_quality(entry, quality)
         self.media.release(leg.name)
 
 

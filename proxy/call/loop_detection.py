@@ -17,27 +17,29 @@ FEWEST_DIGITS = 6
 """How many digits two numbers must at least share at their ends to count as the same."""
 
 
-def may_come_round(invite: Request, dialed: str) -> bool:
+def may_be_forwarded_back(invite: Request, dialed: str) -> bool:
     """Cheap check for the few INVITEs worth a closer look: forwarded ones, or from the called number."""
     first = invite.headers.first
     return "diversion" in first or "history-info" in first or dialed in first["from"]
 
 
-def comes_round(invite: Request, record: CallRecord, number: Number) -> bool:
+def is_forwarded_back(invite: Request, record: CallRecord, number: Number) -> bool:
     """Whether this INVITE is the call of this record, forwarded by one of its phones that ring for `number`.
 
     If so, its caller is the one that our INVITE showed to that phone. Any other caller, forwarded by a phone
     that is busy, say, is a new call.
     """
-    callers, by_way_of = set(_callers(invite)), set(_by_way_of(invite))
+    callers, forwarders = set(_callers(invite)), set(_forwarders(invite))
     for leg in record.legs:
         if not leg.name.startswith("phone") or leg.answered is not None or leg.ended is not None:
             continue
-        place = next((place for place in number.destinations if place.uri == leg.peer), None)
-        if place is None:
+        destination = next(
+            (destination for destination in number.destinations if destination.uri == leg.peer), None
+        )
+        if destination is None:
             continue
-        shown = (record.caller, place.trunk.caller_id if place.trunk else None, number.dialed)
-        sent_on = number.dialed in callers or any(same(party, place.number) for party in by_way_of)
+        shown = (record.caller, destination.trunk.caller_id if destination.trunk else None, number.dialed)
+        sent_on = number.dialed in callers or any(same(party, destination.number) for party in forwarders)
         if sent_on and any(same(caller, each) for caller in callers for each in shown):
             return True
     return False
@@ -55,7 +57,7 @@ def _callers(invite: Request) -> Iterator[str]:
             yield found
 
 
-def _by_way_of(invite: Request) -> Iterator[str]:
+def _forwarders(invite: Request) -> Iterator[str]:
     diverted = [each.party for each in Diversion.all(invite.headers)]
     for party in (*diverted, *(each.party for each in HistoryEntry.all(invite.headers))):
         if found := dialable(party.uri.user):

@@ -31,7 +31,7 @@ NOT_THERE = (408, 503)
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbedPeer:
     """A peer to probe."""
 
     name: str
@@ -48,16 +48,16 @@ class _State:
 
     up: bool | None = None
     failures: int = 0
-    told: bool = False
+    silence_logged: bool = False
     """Whether it was logged that the target has never answered; it may just not support OPTIONS."""
-    by: tuple[Flow, int] | None = None
+    silent_flow: tuple[Flow, int] | None = None
     """The flow of the probes that are unanswered, and how many messages it had received before them."""
 
 
 class Probes:
     """Probes a set of peers while `run()` runs."""
 
-    def __init__(self, core: UserAgentCore, peers: Sequence[Probed], host: str) -> None:
+    def __init__(self, core: UserAgentCore, peers: Sequence[ProbedPeer], host: str) -> None:
         """`host`: our host name, for From."""
         self._peers = [_Probe(core, peer, host) for peer in peers]
 
@@ -86,18 +86,18 @@ class Probes:
 class _Probe:
     """Probes one peer: every target of its URI, each with a state of its own."""
 
-    def __init__(self, core: UserAgentCore, probed: Probed, host: str) -> None:
+    def __init__(self, core: UserAgentCore, probed: ProbedPeer, host: str) -> None:
         self.name = probed.name
         self._core, self._probed, self._host = core, probed, host
         self.states: dict[Target, _State] = {}
-        self._nowhere = 0
+        self._unresolved = 0
         """How often in a row the URI could not be resolved."""
 
     @property
     def up(self) -> bool | None:
         """False if every target is down; None while nothing is known."""
         known = [state.up for state in self.states.values()]
-        if self._nowhere >= FAILURES or (known and all(up is False for up in known)):
+        if self._unresolved >= FAILURES or (known and all(up is False for up in known)):
             return False
         return True if True in known else None
 
@@ -115,28 +115,28 @@ class _Probe:
         try:
             targets = await self._core.network.resolve(Uri.parse(self._probed.uri), self._probed.profile)
         except TransportFailed as error:
-            self._nowhere += 1
-            if self._nowhere == FAILURES:
+            self._unresolved += 1
+            if self._unresolved == FAILURES:
                 log.warning("peer down", peer=self.name, why=str(error))
-            return self._nowhere < FAILURES
-        if self._nowhere >= FAILURES:
+            return self._unresolved < FAILURES
+        if self._unresolved >= FAILURES:
             log.info("peer found again", peer=self.name)
-        self._nowhere = 0
+        self._unresolved = 0
         self.states = {target: self.states.get(target) or _State() for target in targets}
         await asyncio.gather(*(self._ask(target, state) for target, state in self.states.items()))
         return any(0 < state.failures < FAILURES for state in self.states.values())
 
     async def _ask(self, target: Target, state: _State) -> None:
-        asked = _Asked()
+        options = _OptionsUser()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 flow = await self._core.network.connect(target)
-                if state.by is None or state.by[0] is not flow:
-                    state.by = flow, flow.heard if state.by is None else 0
-                self._core.launch(self._options(), flow, asked)
-                status = await asked.status
+                if state.silent_flow is None or state.silent_flow[0] is not flow:
+                    state.silent_flow = flow, flow.heard if state.silent_flow is None else 0
+                self._core.launch(self._options(), flow, options)
+                status = await options.status
         except TimeoutError:
-            self._silent(target, state)
+            self._unanswered(target, state)
         except SipError as error:
             self._failed(target, state, str(error))
         else:
@@ -145,17 +145,17 @@ class _Probe:
             else:
                 self._answered(target, state)
 
-    def _give_up(self, state: _State) -> None:
+    def _fail_dead_flow(self, state: _State) -> None:
         """Fail a connection on which nothing has come since the probes went unanswered: it may be dead.
 
         It is kept while an INVITE of ours is pending on it, and if anything else has come on it: then the
         peer just does not answer OPTIONS any more.
         """
-        flow, heard = state.by or (None, 0)
-        if flow is not None and flow.reliable and flow.heard == heard and not self._rings(flow):
+        flow, heard = state.silent_flow or (None, 0)
+        if flow is not None and flow.reliable and flow.heard == heard and not self._has_pending_invite(flow):
             flow.fail(TransportFailed("nothing came by the connection, not even answers to OPTIONS"))
 
-    def _rings(self, flow: Flow) -> bool:
+    def _has_pending_invite(self, flow: Flow) -> bool:
         """Whether an INVITE of ours is pending on this flow."""
         waiting = self._core.clients.live()
         return any(each.flow is flow and each.request.method == "INVITE" for each in waiting)
@@ -163,18 +163,18 @@ class _Probe:
     def _answered(self, target: Target, state: _State) -> None:
         if state.up is not True:
             log.info("target up", peer=self.name, target=target_label(target))
-        state.up, state.failures, state.by = True, 0, None
+        state.up, state.failures, state.silent_flow = True, 0, None
         self._core.target_health.answered(target)
 
-    def _silent(self, target: Target, state: _State) -> None:
+    def _unanswered(self, target: Target, state: _State) -> None:
         """No answer. From a target that has never answered that means little: many ignore OPTIONS."""
         if state.up is not None:
             self._failed(target, state, "no answer to OPTIONS")
             if state.failures >= FAILURES:
-                self._give_up(state)
+                self._fail_dead_flow(state)
             return
-        if not state.told:
-            state.told = True
+        if not state.silence_logged:
+            state.silence_logged = True
             log.warning(
                 "target has never answered OPTIONS: its silence says nothing (probe_s = 0 ends this)",
                 peer=self.name,
@@ -199,7 +199,7 @@ class _Probe:
         return Request("OPTIONS", uri, headers)
 
 
-class _Asked:
+class _OptionsUser:
     """The transaction user of one OPTIONS."""
 
     def __init__(self) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 import structlog
 
 from proxy.call.call import Call
-from proxy.call.capacity import Account, Capacity
+from proxy.call.capacity import Capacity, Quota
 from proxy.call.context import CallContext
-from proxy.call.loop_detection import may_come_round
+from proxy.call.loop_detection import may_be_forwarded_back
 from proxy.call.record import CallRecord
 from proxy.call.routing import EmergencyCalled, Number, Routing
 from proxy.media.interface import MediaSession
@@ -34,15 +34,15 @@ class Registry:
         media: Callable[[Number], MediaSession],
         began: Callable[[CallRecord], None] = lambda record: None,
         finished: Callable[[CallRecord], None],
-        most: int = 500,
+        max_calls: int = 500,
         capacity: Capacity | None = None,
     ) -> None:
-        """`most`: the limit to calls at once; `capacity` enforces the other limits.
+        """`max_calls`: the limit to calls at once; `capacity` enforces the other limits.
 
         `began` and `finished` are called with each call's record.
         """
         self._context, self._routing, self._ids = context, routing, ids
-        self._media, self._began, self._finished, self._most = media, began, finished, most
+        self._media, self._began, self._finished, self._max_calls = media, began, finished, max_calls
         self._capacity = capacity or Capacity(lambda: 0.0, ids.uniform)
         self._calls: dict[Call, asyncio.Task[None]] = {}
         self.draining = False
@@ -64,21 +64,21 @@ class Registry:
             log.warning("emergency call refused", source=invite.flow.remote[0])
             warning = f'399 {self._context.host} "emergency calls are not taken here, use another line"'
             return invite.reply(404, [("Warning", warning)])
-        if self.draining or len(self._calls) >= self._most:
+        if self.draining or len(self._calls) >= self._max_calls:
             log.info("turned away", why="draining" if self.draining else "too many calls")
             invite.reply(503, [("Retry-After", str(self._capacity.later()))])
         elif number is None:
             log.info("turned away", why="the number is not configured here")
             invite.reply(404)
-        elif may_come_round(invite.request, number.dialed) and self._comes_round(invite.request):
+        elif may_be_forwarded_back(invite.request, number.dialed) and self._is_forwarded_back(invite.request):
             log.info("turned away", why="a phone that we ring has sent our call on, back to us")
             invite.reply(486, [("Reason", EndReason.BUSY.header)])
         elif (wait_s := self._capacity.refuses(number.dialed)) is not None:
             invite.reply(503, [("Retry-After", str(wait_s))])
         else:
             call = Call(self._context, self._ids.token(), number, self._media(number), invite.request, trust)
-            accounts = self._capacity.enter(invite.flow, number.dialed)  # last: what fails is not counted
-            story = self._seen_through(call, accounts, call.run(invite))
+            quotas = self._capacity.enter(invite.flow, number.dialed)  # last: what fails is not counted
+            story = self._run(call, quotas, call.run(invite))
             task = asyncio.get_running_loop().create_task(story, name=call.record.call)
             self._calls[call] = task
             self._began(call.record)
@@ -94,11 +94,11 @@ class Registry:
         if self._calls:
             await asyncio.wait(self._calls.values())
 
-    def _comes_round(self, invite: Request) -> bool:
-        return any(call.meets(invite) for call in self._calls)
+    def _is_forwarded_back(self, invite: Request) -> bool:
+        return any(call.is_forwarded_back(invite) for call in self._calls)
 
-    async def _seen_through(
-        self, call: Call, accounts: tuple[Account, ...], story: Coroutine[None, None, CallRecord]
+    async def _run(
+        self, call: Call, quotas: tuple[Quota, ...], story: Coroutine[None, None, CallRecord]
     ) -> None:
         """Run one call to its end, then free its capacity and hand its record on."""
         try:
@@ -108,7 +108,7 @@ class Registry:
             log.error("call failed", call=call.record.call, exc_info=bug)
         finally:
             del self._calls[call]
-            self._capacity.leave(accounts)
+            self._capacity.leave(quotas)
         try:
             self._finished(call.record)
         except Exception:

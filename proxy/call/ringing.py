@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.call.destinations import DestinationQueue
-from proxy.call.identity import Introduction
+from proxy.call.identity import InviteBuilder
 from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, NotRegistered
 from proxy.call.race import Race, best
@@ -36,11 +36,11 @@ class Ringing:
         "_begun",
         "_charged",
         "_context",
+        "_destination",
         "_ends_at",
-        "_introduction",
+        "_invite_builder",
         "_legs",
         "_number",
-        "_place",
         "_queue",
         "_rung",
         "_whisper",
@@ -51,14 +51,14 @@ class Ringing:
         context: CallContext,
         number: Number,
         legs: Legs,
-        introduction: Introduction,
+        invite_builder: InviteBuilder,
         queue: DestinationQueue,
         whisper: Whisper | None,
     ) -> None:
         """`queue` learns of refusals; `whisper` talks to whoever picks up, None if nothing is to be said."""
         self._context, self._number, self._legs = context, number, legs
-        self._introduction, self._queue, self._whisper = introduction, queue, whisper
-        self._place: dict[Leg, Destination] = {}
+        self._invite_builder, self._queue, self._whisper = invite_builder, queue, whisper
+        self._destination: dict[Leg, Destination] = {}
         """The destination that each leg calls; removed once the leg has failed."""
         self._rung: dict[Leg, ContactTracker] = {}
         """The contacts of registered phones that are ringing or have declined."""
@@ -68,7 +68,7 @@ class Ringing:
         self._ends_at: float
         """The time at which the present group stops ringing."""
 
-    async def answered(self, places: Sequence[Destination]) -> Leg:
+    async def answered(self, destinations: Sequence[Destination]) -> Leg:
         """Ring these destinations at once; return the leg that took the call. The others are cancelled.
 
         If none does, raises the best failure (see `best`), or LimitReached.
@@ -76,8 +76,8 @@ class Ringing:
         self._rung.clear()
         self._begun = 0
         self._ends_at = self._context.core.timer_queue.now() + self._number.ring_limit_s
-        phones = {place.phone: place for place in places if place.phone}
-        invites = self._invited(places)
+        phones = {destination.phone: destination for destination in destinations if destination.phone}
+        invites = self._invited(destinations)
         try:
             if len(invites) == 1 and not phones:  # the usual case; it needs no task
                 winner, outgoing = invites[0]
@@ -85,20 +85,20 @@ class Ringing:
             else:
                 winner = await self._first(invites, phones)
         except NOT_TAKEN as failure:
-            for leg in list(self._place):
+            for leg in list(self._destination):
                 self._note(leg, failure)
             raise
         self._legs.journal.answered(winner.name)
         return winner
 
-    def _invited(self, places: Iterable[Destination]) -> list[Invite]:
+    def _invited(self, destinations: Iterable[Destination]) -> list[Invite]:
         """Begin a leg to every destination that can be called; raises the best failure if there is none."""
         invites: list[Invite] = []
         failures: list[SipError] = []
-        for place in places:
+        for destination in destinations:
             try:
-                for outgoing in self._invites(place):
-                    invites.append((self._leg(place, outgoing), outgoing))
+                for outgoing in self._invites(destination):
+                    invites.append((self._leg(destination, outgoing), outgoing))
             except NOT_TAKEN as failure:
                 self._legs.journal.step("not called", str(failure))
                 failures.append(failure)
@@ -106,35 +106,35 @@ class Ringing:
             raise best(failures)
         return invites
 
-    def _invites(self, place: Destination) -> tuple[Outgoing, ...]:
+    def _invites(self, destination: Destination) -> tuple[Outgoing, ...]:
         """The INVITEs to one destination: several if it is a phone registered with several contacts."""
-        contacts = self._context.phones(place.phone) if place.phone else ()
-        if place.phone and not contacts:
-            raise NotRegistered(f"{place.phone} is not registered")
-        self._charge(place)
-        outgoing = self._introduction.to_phone(place)
+        contacts = self._context.phones(destination.phone) if destination.phone else ()
+        if destination.phone and not contacts:
+            raise NotRegistered(f"{destination.phone} is not registered")
+        self._charge(destination)
+        outgoing = self._invite_builder.to_phone(destination)
         if not contacts:
             return (outgoing,)
-        return tuple(self._at(each, contacts, place, outgoing) for each in newest_per_device(contacts))
+        return tuple(self._at(each, contacts, destination, outgoing) for each in newest_per_device(contacts))
 
     def _at(
-        self, contact: Binding, contacts: Sequence[Binding], place: Destination, outgoing: Outgoing
+        self, contact: Binding, contacts: Sequence[Binding], destination: Destination, outgoing: Outgoing
     ) -> Outgoing:
         """The INVITE to one of the contacts that a phone has at present."""
-        tracker = ContactTracker(self._context.phones, place.phone or "", contact, contacts)
+        tracker = ContactTracker(self._context.phones, destination.phone or "", contact, contacts)
         return outgoing._replace(uri=contact.uri, flow=contact.flow, current_flow=tracker)
 
-    def _charge(self, place: Destination) -> None:
+    def _charge(self, destination: Destination) -> None:
         """Count one call to the destination, however many contacts it has; TransportFailed over its cap."""
-        if (most := self._number.calls_per_destination_per_hour) and place not in self._charged:
-            self._context.destination_caps.charge(place.uri, most)
-            self._charged.add(place)
+        if (most := self._number.calls_per_destination_per_hour) and destination not in self._charged:
+            self._context.destination_caps.charge(destination.uri, most)
+            self._charged.add(destination)
 
-    def _leg(self, place: Destination, outgoing: Outgoing) -> Leg:
+    def _leg(self, destination: Destination, outgoing: Outgoing) -> Leg:
         self._begun += 1
         name = f"phone {self._begun}" if self._begun > 1 else "phone"
-        leg = self._legs.begin(name, outgoing.uri, place.secured_by)
-        self._place[leg] = place
+        leg = self._legs.begin(name, outgoing.uri, destination.srtp_policy)
+        self._destination[leg] = destination
         if isinstance(outgoing.current_flow, ContactTracker):
             self._rung[leg] = outgoing.current_flow
         return leg
@@ -154,16 +154,18 @@ class Ringing:
         """
         called = {leg: where for leg, where in self._rung.items() if where.name == name}
         flows = [leg.follow_phone() for leg in called]  # legs whose device has moved follow it
-        place, contacts = phones[name], self._context.phones(name)
+        destination, contacts = phones[name], self._context.phones(name)
         for contact in newest_per_device(contacts):
             known = contact.flow in flows or any(each.matches(contact) for each in called.values())
             if not known and race.open and self._left_s > 0 and self._begun - first < MAX_CONTACTS:
                 try:
-                    self._charge(place)
+                    self._charge(destination)
                 except TransportFailed:
                     return
-                outgoing = self._at(contact, contacts, place, self._introduction.to_phone(place))
-                leg = self._leg(place, outgoing)
+                outgoing = self._at(
+                    contact, contacts, destination, self._invite_builder.to_phone(destination)
+                )
+                leg = self._leg(destination, outgoing)
                 self._legs.journal.step("rung as well", f"{name} has registered")
                 race.enter(leg, self._attempt(leg, outgoing))
 
@@ -173,7 +175,7 @@ class Ringing:
         return self._ends_at - self._context.core.timer_queue.now()
 
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
-        whisper, wanted = self._whisper, self._place[leg].confirm
+        whisper, wanted = self._whisper, self._destination[leg].confirm
         if whisper is not None:
             whisper.prepare(wanted)
         async with limit(leg.core.timer_queue, self._left_s, EndReason.NO_ANSWER):
@@ -185,13 +187,13 @@ class Ringing:
         """Record that a leg did not take the call, and end it."""
         if isinstance(failure, TransportFailed | TransactionTimeout):
             self._rung.pop(leg, None)  # the INVITE may never have reached its phone
-        if (place := self._place.pop(leg, None)) is not None:
+        if (destination := self._destination.pop(leg, None)) is not None:
             self._legs.journal.not_taken(leg.name, failure)
             leg.end(EndReason.NO_ANSWER)
-            if (note := self._queue.refused(place, failure)) is not None:
+            if (note := self._queue.refused(destination, failure)) is not None:
                 self._legs.journal.step(*note)
 
     def _dismiss(self, leg: Leg, reason: EndReason) -> None:
         """End a leg that is not needed any more."""
-        self._place.pop(leg, None)
+        self._destination.pop(leg, None)
         leg.end(reason)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote as unescape
 
-from proxy.call.challenge import Terms
+from proxy.call.challenge import ChallengeSettings
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.outcome import OnFailure
 from proxy.call.sound import Sound
-from proxy.call.voicemail import Voicemail
+from proxy.call.voicemail import VoicemailSettings
 from proxy.media.sdes import SrtpPolicy
 from proxy.sip.digest import DigestClient
 from proxy.sip.errors import ParseError, SipError
@@ -65,7 +65,7 @@ class Confirmation(enum.Enum):
     PRESS_1 = "press-1"
 
 
-NOT_ASKED = (Confirmation.OFF, Confirmation.UNSCREENED)
+WITHOUT_WHISPER = (Confirmation.OFF, Confirmation.UNSCREENED)
 """The settings with which a phone hears nothing before most calls."""
 
 
@@ -91,12 +91,12 @@ class Destination:
     """The name by which the agent may ask for it; None if it may not."""
 
     @property
-    def introduced_as(self) -> IdentityProfile:
+    def identity_profile(self) -> IdentityProfile:
         """The identity profile that applies: its own, its trunk's, or `internal`."""
         return self.identity or (self.trunk.identity if self.trunk else IdentityProfile.INTERNAL)
 
     @property
-    def secured_by(self) -> SrtpPolicy:
+    def srtp_policy(self) -> SrtpPolicy:
         """The SRTP policy that applies: its trunk's, or its own."""
         return self.trunk.srtp if self.trunk else self.srtp
 
@@ -121,7 +121,7 @@ class Number:
     agent: Agent | None
     ring_limit_s: float = 25.0
     on_failure: OnFailure = OnFailure.RING
-    voicemail: Voicemail = field(default_factory=Voicemail)
+    voicemail: VoicemailSettings = field(default_factory=VoicemailSettings)
     calls_per_destination_per_hour: int = 0
     """Cap on calls to each destination per hour; 0 for none."""
     at_once: bool = False
@@ -136,7 +136,7 @@ class Number:
     """The language of everything that we speak."""
     sound: Sound = field(default_factory=Sound)
     """What its callers hear from us."""
-    challenge: Terms = field(default_factory=Terms)
+    challenge: ChallengeSettings = field(default_factory=ChallengeSettings)
     whisper_keys: bool = False
     """Whether whoever picks up may also block or trust the caller by a key."""
     reject_card: str | None = None
@@ -145,16 +145,18 @@ class Number:
     """Whether any of its destinations hears an announcement for every caller."""
 
     def __post_init__(self) -> None:
-        announces = any(place.confirm not in NOT_ASKED for place in self.destinations)
+        announces = any(destination.confirm not in WITHOUT_WHISPER for destination in self.destinations)
         object.__setattr__(self, "announces", announces)
 
-    def rung_for(self, place: Destination) -> Sequence[Destination]:
+    def rung_for(self, destination: Destination) -> Sequence[Destination]:
         """The destinations that ring when one is selected: all of them if they ring at once."""
-        return self.destinations if self.at_once else [place]
+        return self.destinations if self.at_once else [destination]
 
     def called(self, name: str | None) -> Sequence[Destination]:
         """The destination of this name; all of them if no name is given, or none has it."""
-        named = [place for place in self.destinations if name is not None and place.name == name]
+        named = [
+            destination for destination in self.destinations if name is not None and destination.name == name
+        ]
         return named or self.destinations
 
     def destination_for(self, refer_to: NameAddr) -> Destination | None:

@@ -40,7 +40,7 @@ class Sound:
     early_media: EarlyMedia = EarlyMedia.RINGBACK
 
 
-class Company:
+class CallerSounds:
     """Plays to one caller, so that from the answer on there is something to hear at every moment."""
 
     __slots__ = ("_media", "_sound")
@@ -49,43 +49,43 @@ class Company:
         self._media, self._sound = media, sound
         media.sounds(sound.media)
 
-    def ringing(self, caller: Leg) -> None:
+    def signal_ringing(self, caller: Leg) -> None:
         """Signal ringing to the caller: by 180, or by 183 with our ringback tone. Raises OfferRefused."""
         if self._sound.early_media is EarlyMedia.RINGBACK:
             return caller.progress(180)
         caller.progress(183, early=True)
         self._media.ringback("caller", True)
 
-    def rings(self, *, answered: bool, alone: bool) -> None:
+    def phone_rings(self, *, answered: bool, alone: bool) -> None:
         """Phones are being rung. `alone`: a single phone, while nobody else talks to the caller."""
         early = self._sound.early_media
         self._media.ringback("caller", answered or early is not EarlyMedia.RINGBACK)
         if alone and early is EarlyMedia.PASS:
             self._media.pass_early("phone", "caller")
 
-    def picked_up(self, phone: Leg, *, answered: bool) -> None:
+    def phone_picked_up(self, phone: Leg, *, answered: bool) -> None:
         """A phone was picked up and hears an announcement first: stop its early media, and play ringback."""
         self._media.part(phone.name)
-        self.rings(answered=answered, alone=False)
+        self.phone_rings(answered=answered, alone=False)
 
-    def until_heard(self) -> None:
+    def ringback_until_heard(self) -> None:
         """Play ringback until the other side is heard."""
         self._media.ringback("caller", True, after_s=PATIENCE_S, until_heard=True)
 
-    def alone(self) -> None:
+    def play_silence(self) -> None:
         """Disconnect the caller from other legs; send silence, so that the audio stream goes on."""
         self._media.part("caller")
         self._media.fill("caller", quiet())
 
-    def told(self, *, busy: bool) -> str:
-        """What `sorry` plays, for the journal."""
+    def unavailable_sound(self, *, busy: bool) -> str:
+        """What `play_unavailable` plays, for the journal."""
         if self._sound.unavailable:
             return "the prompt for those whom nobody takes"
         return "busy tone" if busy else "congestion tone"
 
-    async def sorry(self, *, busy: bool) -> None:
+    async def play_unavailable(self, *, busy: bool) -> None:
         """Tell an answered caller that nobody takes the call; returns when that has been played."""
-        self.alone()
+        self.play_silence()
         tones = self._sound.media.tones
         clip = self._sound.unavailable or (tones.busy if busy else tones.congestion)
         for _ in range(1 if self._sound.unavailable else ceil(SORRY_S / clip.seconds)):

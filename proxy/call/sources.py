@@ -49,7 +49,7 @@ class _Name:
     addresses: dict[str, float] = field(default_factory=dict)
     """Each address with the time until which it is accepted."""
     due: float = 0.0
-    in_vain_s: float = SOON_S
+    retry_s: float = SOON_S
     """The delay before the next attempt if resolving fails."""
 
 
@@ -101,15 +101,15 @@ class Sources:
             return self._unresolved(name, held, "it has no address")
         low, high = REFRESH_S
         now = loop.time()
-        held.addresses = _believed(held, now) | dict.fromkeys(addresses, now + KEPT_S)
+        held.addresses = _still_accepted(held, now) | dict.fromkeys(addresses, now + KEPT_S)
         held.due = now + min(max(ttl_s, low), high)
-        held.in_vain_s = low
+        held.retry_s = low
 
     def _unresolved(self, name: str, held: _Name, why: str) -> None:
         now = asyncio.get_running_loop().time()
-        held.due = now + held.in_vain_s
-        held.in_vain_s = min(2 * held.in_vain_s, REFRESH_S[0])
-        before, held.addresses = held.addresses, _believed(held, now)
+        held.due = now + held.retry_s
+        held.retry_s = min(2 * held.retry_s, REFRESH_S[0])
+        before, held.addresses = held.addresses, _still_accepted(held, now)
         if before and not held.addresses:
             log.error(
                 "trunk name given up: nobody at its old addresses is let in any more",
@@ -148,7 +148,7 @@ class Sources:
         return None
 
 
-def _believed(held: _Name, now: float) -> dict[str, float]:
+def _still_accepted(held: _Name, now: float) -> dict[str, float]:
     return {address: until for address, until in held.addresses.items() if now < until}
 
 

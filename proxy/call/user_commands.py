@@ -68,11 +68,11 @@ def ask(call: Call, who: str, text: str) -> None:
 
 def hang_up(call: Call, who: str) -> None:
     """End the call, whatever its state."""
-    call.wished("hang-up wished", who)
+    call.note_command("hang-up wished", who)
     call.end(EndReason.BY_USER)
 
 
-_INSTEAD = {
+_WHY_NOT = {
     State.ARRIVING: "no agent talks to the caller yet",
     State.CHALLENGED: "the caller is to press a key first",
     State.SCREENED: "it is decided already, or this agent cannot be told anything",
@@ -83,8 +83,8 @@ _INSTEAD = {
 }
 
 
-def _overrule(call: Call, wish: str, who: str, done: Callable[[Screening], bool]) -> None:
+def _overrule(call: Call, command: str, who: str, done: Callable[[Screening], bool]) -> None:
     state, screening = state_of(call), call.screening
     if state is not State.SCREENED or screening is None or not done(screening):
-        raise NotPossible(_INSTEAD[state])
-    call.wished(wish, who)
+        raise NotPossible(_WHY_NOT[state])
+    call.note_command(command, who)

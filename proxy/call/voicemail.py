@@ -18,7 +18,7 @@ GREETING_PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Voicemail:
+class VoicemailSettings:
     """Settings of the voicemail."""
 
     limit_s: float = 120.0
@@ -31,12 +31,12 @@ class Voicemail:
     """Text spoken before the beep; empty for none."""
 
 
-class Message:
+class VoicemailMessage:
     """Takes one message from a caller whose leg is answered and connected with no other."""
 
     def __init__(
         self,
-        terms: Voicemail,
+        terms: VoicemailSettings,
         media: MediaSession,
         speech: Speech,
         language: str,
@@ -47,7 +47,7 @@ class Message:
         self._terms, self._media, self._speech = terms, media, speech
         self._language, self._journal, self._greeting = language, journal, greeting
 
-    async def taken(self, path: Path, why: str) -> bool:
+    async def take(self, path: Path, why: str) -> bool:
         """Greet, beep and record; returns when the message is over, for whatever reason.
 
         Returns False if no message can be taken: the disk fails, or the caller's audio is not G.711. `why` is
@@ -58,15 +58,15 @@ class Message:
         try:
             recording = self._media.record("caller", path)
         except OSError as error:
-            self._journal.broken("voicemail not possible", error)
-            return self._none(why)
+            self._journal.failed("voicemail not possible", error)
+            return self._not_possible(why)
         except MediaRefused as refusal:
             self._journal.step("voicemail not possible", refusal.reason)
-            return self._none(why)
+            return self._not_possible(why)
         began = asyncio.get_running_loop().time()
         self._journal.settle(Result.VOICEMAIL, why)
         try:
-            self._journal.step(*await self._over(recording, began))
+            self._journal.step(*await self._record_until_over(recording, began))
         finally:
             heard_s = (recording.voiced_at or began) - began
             if heard_s >= self._terms.least_s:
@@ -76,7 +76,7 @@ class Message:
                 self._journal.step("no message", "nothing was said, or next to nothing")
         return True
 
-    def _none(self, why: str) -> bool:
+    def _not_possible(self, why: str) -> bool:
         self._journal.settle(Result.UNANSWERED, why)
         return False
 
@@ -92,10 +92,10 @@ class Message:
             try:
                 clip = await RecordedPrompts().spoken(LEAVE_MESSAGE, self._language)
             except SpeechFailed as worse:
-                return self._journal.broken("no greeting", worse)  # the beep has to do
+                return self._journal.failed("no greeting", worse)  # the beep has to do
         await self._media.play("caller", clip)
 
-    async def _over(self, recording: Recording, began: float) -> tuple[str, str]:
+    async def _record_until_over(self, recording: Recording, began: float) -> tuple[str, str]:
         """Wait for the end of the message; returns the step for the journal."""
         terms, clock = self._terms, asyncio.get_running_loop().time
         while recording.on:

@@ -14,7 +14,7 @@ from proxy.ua.reason import EndReason
 T = TypeVar("T")
 
 
-async def first(*waits: Coroutine[Any, Any, T]) -> T:
+async def first_of(*waits: Coroutine[Any, Any, T]) -> T:
     """Return the result of the wait that ends first; of several in one tick, the first named.
 
     The others are cancelled and awaited, so nothing is left running, however this wait itself ends.

@@ -9,7 +9,7 @@ from typing import Self
 
 from proxy.call.outcome import MessageWanted, NotConfirmed, Unwanted
 from proxy.call.routing import Confirmation, Number
-from proxy.call.waiting import first
+from proxy.call.waiting import first_of
 from proxy.call.whisper_text import Announcement
 from proxy.media.clip import Clip
 from proxy.media.interface import MediaSession
@@ -39,51 +39,51 @@ class Whisper:
         media: MediaSession,
         speech: Speech,
         number: Number,
-        announced: Announcement,
-        asked: Callable[[Leg], None],
-        wishes: Callable[[Wish], None] = lambda wish: None,
+        announcement: Announcement,
+        picked_up: Callable[[Leg], None],
+        on_wish: Callable[[Wish], None] = lambda wish: None,
     ) -> None:
-        """`asked` is called when a phone is picked up and hears the announcement; `wishes` if a key blocks or
-        trusts the caller from now on.
+        """`picked_up` is called when a phone is picked up, before the announcement; `on_wish` when a key
+        blocks or trusts the caller from now on.
         """
         self._media, self._speech, self._number = media, speech, number
-        self._announced, self._asked, self._wishes = announced, asked, wishes
-        self._keys = (ACCEPT, VOICEMAIL, BLOCK, TRUST) if announced.keys else (ACCEPT, VOICEMAIL)
+        self._announcement, self._picked_up, self._on_wish = announcement, picked_up, on_wish
+        self._keys = (ACCEPT, VOICEMAIL, BLOCK, TRUST) if announcement.keys else (ACCEPT, VOICEMAIL)
         self._spoken: dict[Confirmation, asyncio.Task[Clip]] = {}
 
-    def prepare(self, wanted: Confirmation) -> None:
+    def prepare(self, confirmation: Confirmation) -> None:
         """Start text to speech while the phone rings."""
         language = self._number.language
-        if (text := self._announced.text(language, wanted)) and wanted not in self._spoken:
+        if (text := self._announcement.text(language, confirmation)) and confirmation not in self._spoken:
             work = speak_within(SPEECH_LIMIT_S, self._speech, text, language)
-            self._spoken[wanted] = asyncio.ensure_future(work)
+            self._spoken[confirmation] = asyncio.ensure_future(work)
 
-    async def confirmed(self, phone: Leg, wanted: Confirmation) -> None:
+    async def confirmed(self, phone: Leg, confirmation: Confirmation) -> None:
         """Play the announcement; return when whoever picked up has accepted the call.
 
         Raises NotConfirmed if they hang up, LimitReached if they press nothing, MessageWanted if they send
         the caller to voicemail, and Unwanted if they block the caller.
         """
-        if not self._spoken or wanted not in self._spoken:
+        if not self._spoken or confirmation not in self._spoken:
             return
-        self._asked(phone)
+        self._picked_up(phone)
         try:
             limited = limit(phone.core.timer_queue, self._number.confirm_limit_s, EndReason.NO_ANSWER)
             async with phone.up(), limited:
-                clip = await self._clip(wanted)
-                if wanted is not Confirmation.PRESS_1:
+                clip = await self._clip(confirmation)
+                if confirmation is not Confirmation.PRESS_1:
                     return await self._media.play(phone.name, clip)
-                key = await first(self._answer(phone.name), self._said_again(phone.name, clip))
+                key = await first_of(self._answer(phone.name), self._repeat(phone.name, clip))
                 await asyncio.sleep(KEY_UP_S)
         except LegEnded as end:
             raise NotConfirmed(f"it was hung up before the call was taken: {end.reason.text}") from None
         if key == VOICEMAIL:
             raise MessageWanted("the caller was sent to voicemail")
         if key == BLOCK:
-            self._wishes(Wish.BLOCK)
+            self._on_wish(Wish.BLOCK)
             raise Unwanted("the caller was blocked at the phone")
         if key == TRUST:
-            self._wishes(Wish.TRUST)
+            self._on_wish(Wish.TRUST)
 
     async def _answer(self, leg: str) -> str:
         """The first key that has a meaning."""
@@ -91,19 +91,21 @@ class Whisper:
             pass
         return key
 
-    async def _said_again(self, leg: str, clip: Clip) -> str:
+    async def _repeat(self, leg: str, clip: Clip) -> str:
         while True:
             await self._media.play(leg, clip)
             await asyncio.sleep(PAUSE_S)
 
-    async def _clip(self, wanted: Confirmation) -> Clip:
+    async def _clip(self, confirmation: Confirmation) -> Clip:
         """The spoken announcement if it is ready, else one made of the recorded prompts."""
-        spoken = self._spoken[wanted]
+        spoken = self._spoken[confirmation]
         await asyncio.wait([spoken], timeout=LATE_S)
         if spoken.done() and not spoken.cancelled() and spoken.exception() is None:
             return spoken.result()
         try:
-            return await RecordedPrompts().spoken(self._announced.generic(wanted), self._number.language)
+            return await RecordedPrompts().spoken(
+                self._announcement.generic(confirmation), self._number.language
+            )
         except SpeechFailed as failure:
             raise NotConfirmed(f"nothing could be said to it: {failure}") from failure
 

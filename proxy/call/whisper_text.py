@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from proxy.call.border import Identity
 from proxy.call.phrases import phrases_for
-from proxy.call.routing import NOT_ASKED, Confirmation
+from proxy.call.routing import WITHOUT_WHISPER, Confirmation
 from proxy.media import speech
 from screening.contract import Connect, Verdict
 
@@ -39,38 +39,40 @@ class Announcement:
         keys: bool = False,
     ) -> Announcement:
         """From what the agent found out, else from what the carrier says."""
-        wanted = decided if isinstance(decided, Connect) else None
-        name = (wanted and wanted.caller_name) or caller.name
-        return cls(name, caller.number, wanted.reason if wanted else None, unscreened, recorded, keys)
+        connect = decided if isinstance(decided, Connect) else None
+        name = (connect and connect.caller_name) or caller.name
+        return cls(name, caller.number, connect.reason if connect else None, unscreened, recorded, keys)
 
-    def text(self, language: str, wanted: Confirmation) -> str:
+    def text(self, language: str, confirmation: Confirmation) -> str:
         """The text for this kind of confirmation; empty if nothing is to be said."""
-        if wanted in NOT_ASKED and not self.recorded and not self._warned(wanted):  # most calls
+        if (
+            confirmation in WITHOUT_WHISPER and not self.recorded and not self._warns(confirmation)
+        ):  # most calls
             return ""
         phrases = phrases_for(language)
-        known = [phrases.unscreened] * self._warned(wanted) + [phrases.recorded] * self.recorded
-        if wanted in NOT_ASKED:
+        known = [phrases.unscreened] * self._warns(confirmation) + [phrases.recorded] * self.recorded
+        if confirmation in WITHOUT_WHISPER:
             return " ".join(known)
         who = speakable(self.name, MAX_NAME) or digits(self.number) or phrases.withheld
         parts = [f"{phrases.caller} {who}."]
         if reason := speakable(self.reason, MAX_REASON):
             parts.append(reason if reason[-1] in ".?!" else f"{reason}.")
         parts += known
-        if wanted is Confirmation.PRESS_1:
+        if confirmation is Confirmation.PRESS_1:
             parts += [phrases.press] + [phrases.keys] * self.keys
         return " ".join(parts)
 
-    def _warned(self, wanted: Confirmation) -> bool:
-        return self.unscreened and wanted is not Confirmation.OFF
+    def _warns(self, confirmation: Confirmation) -> bool:
+        return self.unscreened and confirmation is not Confirmation.OFF
 
-    def generic(self, wanted: Confirmation) -> str:
+    def generic(self, confirmation: Confirmation) -> str:
         """The same as far as recorded prompts can say it: without name and reason."""
-        known = [speech.UNSCREENED] * self._warned(wanted) + [speech.RECORDED] * self.recorded
-        if wanted in NOT_ASKED:
+        known = [speech.UNSCREENED] * self._warns(confirmation) + [speech.RECORDED] * self.recorded
+        if confirmation in WITHOUT_WHISPER:
             return " ".join(known)
         number = digits(self.number)
         parts = [f"{speech.FROM} {number}." if number else speech.A_CALL, *known]
-        if wanted is Confirmation.PRESS_1:
+        if confirmation is Confirmation.PRESS_1:
             parts += [speech.PRESS] + [speech.KEYS] * self.keys
         return " ".join(parts)
 

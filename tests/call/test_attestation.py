@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.call.attestation import LONGEST_IDENTITY, Attested, PeerTrust
+from proxy.call.attestation import LONGEST_IDENTITY, Attestation, PeerTrust
 from proxy.call.border import Identity
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Destination, Trunk
@@ -35,7 +35,7 @@ TRUNK = Trunk("trunk", "sip:trunk.example.com", "screendoor", "secret", "+141555
 BELIEVED = PeerTrust("twilio", trusted=True, headers=True, identity=True)
 
 
-def attested(trust: PeerTrust, *headers: tuple[str, str]) -> Attested:
+def attested(trust: PeerTrust, *headers: tuple[str, str]) -> Attestation:
     return Identity.of(invite(headers=headers), trusted=trust.trusted, trust=trust).attested
 
 
@@ -134,7 +134,7 @@ def test_only_as_much_is_believed_as_the_word_goes() -> None:
     assert everything.callback
     assert everything.signed is not None
     nothing = attested(PeerTrust("twilio"), *SAID)
-    assert nothing == Attested("twilio")
+    assert nothing == Attestation("twilio")
     own = attested(PeerTrust("twilio", trusted=True, identity=True), *SAID)
     assert (own.verification, own.signed is None) == (None, False)
     carriers = attested(PeerTrust("twilio", trusted=True, headers=True), *SAID)

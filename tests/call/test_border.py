@@ -488,16 +488,16 @@ def test_a_place_without_a_trunk_is_called_as_internal(kind: str) -> None:
 
 
 def test_a_destinations_own_profile_goes_before_that_of_its_trunk() -> None:
-    assert through().destinations[0].introduced_as is IdentityProfile.TRUNK_DID
+    assert through().destinations[0].identity_profile is IdentityProfile.TRUNK_DID
     assert (
-        through(None, IdentityProfile.PAI_ORIGINAL).destinations[0].introduced_as
+        through(None, IdentityProfile.PAI_ORIGINAL).destinations[0].identity_profile
         is IdentityProfile.PAI_ORIGINAL
     )
     assert (
-        through(IdentityProfile.INTERNAL, IdentityProfile.PAI_ORIGINAL).destinations[0].introduced_as
+        through(IdentityProfile.INTERNAL, IdentityProfile.PAI_ORIGINAL).destinations[0].identity_profile
         is IdentityProfile.INTERNAL
     )
-    assert Destination("sip:desk@192.0.2.9").introduced_as is IdentityProfile.INTERNAL
+    assert Destination("sip:desk@192.0.2.9").identity_profile is IdentityProfile.INTERNAL
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.call.challenge import KEYS, Terms
+from proxy.call.challenge import KEYS, ChallengeSettings
 from proxy.call.journal import Journal
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.record import CallRecord
@@ -178,7 +178,7 @@ async def test_a_machine_that_presses_nothing_may_leave_a_message(new_edge: NewE
 
 
 async def test_a_machine_that_presses_every_key_has_used_up_its_tries(new_edge: NewEdge) -> None:
-    terms = Terms(rejects=True)
+    terms = ChallengeSettings(rejects=True)
     async with new_edge(number=a_number(challenge=terms), speech=(voice := Voice())) as edge:
         await challenged(edge)
         for _ in range(3):
@@ -374,7 +374,7 @@ async def test_the_challenge_stands_in_for_an_agent_that_is_lost(new_edge: NewEd
 async def test_who_does_not_pass_it_gets_no_further_without_an_agent(
     new_edge: NewEdge, lost, rejects: bool
 ) -> None:
-    number = a_number(on_failure=OnFailure.CHALLENGE, challenge=Terms(1, 5.0, rejects))
+    number = a_number(on_failure=OnFailure.CHALLENGE, challenge=ChallengeSettings(1, 5.0, rejects))
     async with new_edge(number=number, speech=Voice()) as edge:
         await lost(edge)
         await edge.passes(12)

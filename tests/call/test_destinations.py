@@ -150,9 +150,9 @@ def test_use_proxy_and_alternative_service_are_refusals_rfc3261_21_3_4_21_3_5(st
 @pytest.mark.parametrize("status", [480, 486, 500, 600, 603])
 def test_a_destination_that_asked_for_it_is_rung_last_until_then_rfc3261_20_33(status: int) -> None:
     backoff = Backoff()
-    backoff.asked(DESK, answer(status, retry_after="60"), 50.0)
+    backoff.note(DESK, answer(status, retry_after="60"), 50.0)
     assert list(places(backoff=backoff)) == [CELL, HOME, DESK]
-    backoff.asked(DESK, answer(status, retry_after="50"), 50.0)
+    backoff.note(DESK, answer(status, retry_after="50"), 50.0)
     assert list(places(backoff=backoff)) == [DESK, CELL, HOME]
 
 
@@ -163,14 +163,14 @@ def test_a_destination_that_asked_for_it_is_rung_last_until_then_rfc3261_20_33(s
 def test_other_failures_ask_for_nothing(failure: SipError) -> None:
     queue, backoff = places(), Backoff()
     assert queue.refused(DESK, failure) is None
-    backoff.asked(DESK, failure, 99.0)
-    assert not backoff.later(DESK, 99.1)
+    backoff.note(DESK, failure, 99.0)
+    assert not backoff.defers(DESK, 99.1)
 
 
 def test_patience_lasts_an_hour_at_most_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.call.destinations.MAX_REMEMBERED", 2)
     backoff = Backoff()
     for place in EVERYWHERE:
-        backoff.asked(place, answer(486, retry_after="999999"), 0.0)
-    assert [backoff.later(place, 3599.0) for place in EVERYWHERE] == [False, False, True]
-    assert not backoff.later(HOME, 3600.0)
+        backoff.note(place, answer(486, retry_after="999999"), 0.0)
+    assert [backoff.defers(place, 3599.0) for place in EVERYWHERE] == [False, False, True]
+    assert not backoff.defers(HOME, 3600.0)

@@ -562,7 +562,7 @@ async def test_nothing_of_a_call_is_left_to_the_garbage_collector(edge: Edge) ->
             weakref.ref(each)
             for each in (
                 call,
-                call._reception.direct_signalling,
+                call._caller.direct_signalling,
                 *(leg for leg, _ in call._legs._standing.values()),
             )
         ]

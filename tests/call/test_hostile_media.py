@@ -10,7 +10,7 @@ import pytest
 
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.sound import EarlyMedia, Sound
-from proxy.call.voicemail import Voicemail
+from proxy.call.voicemail import VoicemailSettings
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
 from proxy.lab.peer_sdp import directed, revised
 from proxy.media import speech
@@ -147,7 +147,7 @@ async def test_without_one_readable_prompt_a_message_is_taken_and_a_phone_given_
     """Somebody has deleted the prompts that we ship, and the voice is gone as well."""
     monkeypatch.setattr(speech, "PROMPTS", tmp_path / "nowhere")
     speech._recorded.cache_clear()
-    number = asking(voicemail=Voicemail(greeting="Hello."))
+    number = asking(voicemail=VoicemailSettings(greeting="Hello."))
     async with new_edge(number=number, speech=Voice(failure="the voice is gone")) as edge:
         await picked_up(edge)
         await edge.phone.receives("BYE")
@@ -179,7 +179,7 @@ async def test_a_crowd_of_phones_that_never_press_is_given_up_and_leaves_nothing
 ) -> None:
     number = asking(confirm_limit_s=10.0, on_failure=OnFailure.REJECT)
     async with new_edge(
-        number=number, speech=Voice(), audio=False, most=CROWD, ports=PortPool(20000, 20000 + 8 * CROWD)
+        number=number, speech=Voice(), audio=False, max_calls=CROWD, ports=PortPool(20000, 20000 + 8 * CROWD)
     ) as edge:
         edge.screener.planned = Ring("known")
         edge.phone.auto.add("INVITE")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.call.probe import Probed, Probes
+from proxy.call.probe import ProbedPeer, Probes
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow, Target
 from proxy.ua.reason import EndReason
@@ -34,7 +34,7 @@ class Answering(Far):
 
 @asynccontextmanager
 async def probing(house: House, uri: str = f"sip:{NAME}", every_s: float = 30.0) -> AsyncIterator[Probes]:
-    probes = Probes(house.core, [Probed("trunk:t", uri, every_s)], HOST)
+    probes = Probes(house.core, [ProbedPeer("trunk:t", uri, every_s)], HOST)
     task = asyncio.ensure_future(probes.run())
     yield probes
     task.cancel()

@@ -27,7 +27,7 @@ async def test_an_unknown_number_is_404(edge: Edge) -> None:
 
 
 async def test_more_calls_than_there_may_be_are_503(new_edge: NewEdge) -> None:
-    async with new_edge(most=1) as edge:
+    async with new_edge(max_calls=1) as edge:
         await edge.connects()
         first = edge.carrier.current
         await edge.carrier.invites()

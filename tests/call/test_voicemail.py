@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.call.outcome import OnFailure, Result
-from proxy.call.voicemail import Voicemail
+from proxy.call.voicemail import VoicemailSettings
 from proxy.lab.audio import BEEP_HZ, CALLER_HZ, KNOWN_HZ, frequencies_in
 from proxy.media.clip import Clip
 from proxy.media.speech import LEAVE_MESSAGE
@@ -50,7 +50,7 @@ async def test_a_message_is_recorded_until_the_caller_hangs_up(edge: Edge) -> No
 
 
 async def test_a_message_ends_at_the_limit(new_edge: NewEdge) -> None:
-    async with new_edge(number=a_number(voicemail=Voicemail(limit_s=10.0))) as edge:
+    async with new_edge(number=a_number(voicemail=VoicemailSettings(limit_s=10.0))) as edge:
         await edge.connects()
         edge.screening.decides(TakeMessage("asks to be called back"))
         await edge.agent.receives("BYE")
@@ -106,7 +106,7 @@ async def test_of_a_caller_whose_audio_cannot_be_recorded_no_message_is_taken(ne
 
 
 async def test_a_message_ends_when_the_caller_has_said_nothing_for_a_while(new_edge: NewEdge) -> None:
-    async with new_edge(number=a_number(voicemail=Voicemail(silence_s=8.0))) as edge:
+    async with new_edge(number=a_number(voicemail=VoicemailSettings(silence_s=8.0))) as edge:
         edge.excused = lambda silence: silence.peer == "carrier"  # longer than what is left of it on the disk
         await edge.connects()
         edge.screening.decides(TakeMessage("asks to be called back"))
@@ -140,7 +140,7 @@ async def test_a_message_in_which_next_to_nothing_is_said_is_not_kept(edge: Edge
 
 
 async def test_a_greeting_comes_before_the_beep(new_edge: NewEdge) -> None:
-    async with new_edge(number=a_number(voicemail=Voicemail(greeting=LEAVE_MESSAGE))) as edge:
+    async with new_edge(number=a_number(voicemail=VoicemailSettings(greeting=LEAVE_MESSAGE))) as edge:
         await edge.connects()
         edge.screening.decides(TakeMessage("asks to be called back"))
         await edge.agent.receives("BYE")
@@ -165,7 +165,7 @@ class Mute:
 
 
 async def test_a_greeting_that_is_not_spoken_in_time_gives_way_to_the_recorded_one(new_edge: NewEdge) -> None:
-    number = a_number(voicemail=Voicemail(greeting="Grace is out. Speak."))
+    number = a_number(voicemail=VoicemailSettings(greeting="Grace is out. Speak."))
     async with new_edge(number=number, speech=Mute()) as edge:
         await edge.connects()
         edge.screening.decides(TakeMessage("asks to be called back"))

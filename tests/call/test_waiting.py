@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from proxy.call.waiting import EndOf, first, meanwhile
+from proxy.call.waiting import EndOf, first_of, meanwhile
 from proxy.ua.reason import EndReason
 from tests.ua.house import a_house
 
@@ -23,12 +23,12 @@ def assert_nothing_runs() -> None:
 
 
 async def test_the_first_wait_wins_and_the_others_are_cancelled() -> None:
-    assert await first(after(3, "late"), after(1, "soon"), after(2, "later")) == "soon"
+    assert await first_of(after(3, "late"), after(1, "soon"), after(2, "later")) == "soon"
     assert_nothing_runs()
 
 
 async def test_of_two_in_one_tick_the_first_named_wins() -> None:
-    assert await first(after(1, "one"), after(1, "other")) == "one"
+    assert await first_of(after(1, "one"), after(1, "other")) == "one"
     assert_nothing_runs()
 
 
@@ -37,7 +37,7 @@ async def test_what_the_first_wait_raises_is_raised() -> None:
         raise KeyError("a bug")
 
     with pytest.raises(KeyError):
-        await first(after(1, "late"), fails())
+        await first_of(after(1, "late"), fails())
     assert_nothing_runs()
 
 
@@ -52,7 +52,7 @@ async def test_what_a_wait_raises_leaves_nothing_to_the_garbage_collector(step: 
 
     async def story() -> None:
         with suppress(Refused):
-            await first(*[after(2, "late"), fails()][::step])
+            await first_of(*[after(2, "late"), fails()][::step])
 
     gc.collect()
     gc.disable()
@@ -67,7 +67,7 @@ async def test_what_a_wait_raises_leaves_nothing_to_the_garbage_collector(step: 
 async def test_a_wait_that_is_interrupted_leaves_nothing_running() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
-            await first(after(2, "one"), after(3, "other"))
+            await first_of(after(2, "one"), after(3, "other"))
     assert_nothing_runs()
 
 

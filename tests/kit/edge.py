@@ -152,7 +152,7 @@ class Edge:
         *,
         number: Number | None = None,
         ports: PortPool | None = None,
-        most: int = 10,
+        max_calls: int = 10,
         seed: int = 1,
         trunks: Mapping[str, Limit] | None = None,
         numbers: Mapping[str, Limit] | None = None,
@@ -174,7 +174,7 @@ class Edge:
         self.ids = CountingIds()
         self.voicemail, self.recordings = tmp / "voicemail", tmp / "recordings"
         self.speech = speech or RecordedPrompts()
-        self.most = most
+        self.max_calls = max_calls
         self.caller_srtp = SrtpPolicy.ACCEPT
         """The SRTP policy for the carrier's calls."""
         self.inactivity_s = 60.0
@@ -234,7 +234,7 @@ class Edge:
             self.ids,
             media=self._media,
             finished=self._over,
-            most=self.most,
+            max_calls=self.max_calls,
             capacity=self.capacity,
         )
         self.host.start(self.core)
@@ -492,7 +492,7 @@ async def an_edge(
     number: Number | None = None,
     ports: PortPool | None = None,
     audio: bool = True,
-    most: int = 10,
+    max_calls: int = 10,
     seed: int = 1,
     trunks: Mapping[str, Limit] | None = None,
     numbers: Mapping[str, Limit] | None = None,
@@ -504,7 +504,7 @@ async def an_edge(
         tmp,
         number=number,
         ports=ports,
-        most=most,
+        max_calls=max_calls,
         seed=seed,
         trunks=trunks,
         numbers=numbers,
