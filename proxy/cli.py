@@ -129,16 +129,16 @@ def run(file: Path) -> None:
     ),
     default="allow",
     show_default=True,
-    help="What the simulated AI decides; the last two do without it.",
+    help="What the simulated AI decides; challenge and refuse need no AI.",
 )
 @click.option(
     "--provider",
     type=click.Choice(["realtime", "live", "live-client", "azure"]),
     default="realtime",
     show_default=True,
-    help="Whose simulated AI screens; live-client is GPT-Live with a delegate that we ask.",
+    help='The simulated AI; live-client is GPT-Live with delegation = "client".',
 )
-@click.option("--fault", metavar="NAME", help='Let something go wrong; "all" tries every fault.')
+@click.option("--fault", metavar="NAME", help='Inject a fault; "all" tries every one.')
 def demo(
     serve: bool,
     decision: str,

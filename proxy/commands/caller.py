@@ -15,8 +15,8 @@ from screening.memory import privacy
 
 @click.command()
 @click.argument("number")
-@click.option("--lists", "from_lists", is_flag=True, help="Take it off the lists, too.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--lists", "from_lists", is_flag=True, help="Also remove the number from the lists.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @with_config
 def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
     """Delete the calls of NUMBER with transcripts, voicemails, recordings, and cached speech about

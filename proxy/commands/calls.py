@@ -28,11 +28,13 @@ from screening.memory import history
 
 
 @click.command()
-@click.option("--since", metavar="TIME", help="Begun then or later: 2026-12-24, 2026-12-24T18:00, or 3d ago.")
-@click.option("--until", metavar="TIME", help="Begun before.")
+@click.option(
+    "--since", metavar="TIME", help="Only calls since then: 2026-12-24, 2026-12-24T18:00, or 3d (ago)."
+)
+@click.option("--until", metavar="TIME", help="Only calls before then.")
 @click.option("--caller", metavar="NUMBER")
-@click.option("--dialed", metavar="NUMBER", help="To this number of ours.")
-@click.option("--result", help="What became of the caller, as bridged or voicemail.")
+@click.option("--dialed", metavar="NUMBER", help="Only calls to this number of yours.")
+@click.option("--result", help="Only calls with this result, e.g. bridged or voicemail.")
 @click.option("--decision", type=click.Choice(["ALLOW", "REJECT", "VOICEMAIL"], case_sensitive=False))
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @with_config

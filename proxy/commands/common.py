@@ -26,7 +26,7 @@ MAX_ALIKE = 10
 _AGO = re.compile(r"(\d{1,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-with_json: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="For machines.")
+with_json: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextmanager

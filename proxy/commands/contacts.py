@@ -92,8 +92,8 @@ def listed(which: str | None, limit: int, file: Path, as_json: bool) -> None:
 @click.argument("number")
 @of_list
 @click.option("--name")
-@click.option("--for", "dialed", metavar="NUMBER", help="Only for calls to this number of ours.")
-@click.option("--until", metavar="TIME", help="Until then, as 2026-12-24T18:00.")
+@click.option("--for", "dialed", metavar="NUMBER", help="Only for calls to this number of yours.")
+@click.option("--until", metavar="TIME", help="Until then, e.g. 2026-12-24T18:00.")
 @click.option("--note")
 @with_config
 def add(
@@ -122,10 +122,10 @@ def block(number: str, note: str | None, file: Path) -> None:
 
 @contacts.command()
 @click.argument("number")
-@click.option("--within", metavar="TIME", help="For so long from now: 90m, 2h or 3d.")
-@click.option("--until", metavar="TIME", help="Until then, as 2026-12-24T18:00.")
-@click.option("--calls", type=click.IntRange(1, 1000), help="For so many calls.")
-@click.option("--for", "dialed", metavar="NUMBER", help="Only for calls to this number of ours.")
+@click.option("--within", metavar="TIME", help="For this long from now: 90m, 2h or 3d.")
+@click.option("--until", metavar="TIME", help="Until then, e.g. 2026-12-24T18:00.")
+@click.option("--calls", type=click.IntRange(1, 1000), help="For this many calls.")
+@click.option("--for", "dialed", metavar="NUMBER", help="Only for calls to this number of yours.")
 @click.option("--note")
 @with_config
 def expect(
@@ -153,7 +153,7 @@ def expect(
 
 @contacts.command()
 @click.argument("number")
-@click.option("--list", "which", type=click.Choice(lists.LISTS), help="Only off this list.")
+@click.option("--list", "which", type=click.Choice(lists.LISTS), help="Only from this list.")
 @with_config
 def remove(number: str, which: str | None, file: Path) -> None:
     """Remove NUMBER from the lists."""

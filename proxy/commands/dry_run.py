@@ -13,18 +13,26 @@ from proxy.services.dry_run import number_of, told, trial
 
 @click.command("try")
 @click.argument("number")
-@click.option("--to", "dialed", metavar="NUMBER", help="The number that is called, if there are several.")
+@click.option(
+    "--to", "dialed", metavar="NUMBER", help="The number that is called; required if there are several."
+)
 @with_config
-@click.option("--at", metavar="TIME", help="When, as 2026-12-24T23:00 by the number's time zone; else now.")
-@click.option("--name", help="The name that the caller shows.")
-@click.option("--again", is_flag=True, help="The caller has called a moment before.")
+@click.option(
+    "--at",
+    metavar="TIME",
+    help="Time of the call, e.g. 2026-12-24T23:00 in the number's time zone; default: now.",
+)
+@click.option("--name", help="The caller's display name.")
+@click.option("--again", is_flag=True, help="The caller has just called before.")
 @click.option(
     "--verification",
     type=click.Choice(["passed", "A", "B", "C", "failed", "none"]),
-    help="What STIR/SHAKEN says of the number.",
+    help="The STIR/SHAKEN result for the number.",
 )
 @click.option("--callback", "called_back", is_flag=True, help="The call is marked as an emergency call-back.")
-@click.option("--calls", type=click.IntRange(0, 100), default=0, help="How often he called a moment before.")
+@click.option(
+    "--calls", type=click.IntRange(0, 100), default=0, help="How often the caller has just called before."
+)
 def try_caller(
     number: str,
     dialed: str | None,
@@ -61,7 +69,7 @@ def try_caller(
 
 
 @click.command("prompt")
-@click.option("--to", "dialed", metavar="NUMBER", help="The number that is called; without it, all of them.")
+@click.option("--to", "dialed", metavar="NUMBER", help="Only for this number of yours; default: all.")
 @with_config
 def prompt(dialed: str | None, file: Path) -> None:
     """Show the agent's greeting and instructions, with every template filled in."""

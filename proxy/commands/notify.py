@@ -17,7 +17,7 @@ NOT_TOLD = 1
 
 
 @click.command("notify")
-@click.option("--test", is_flag=True, required=True, help="Send a test notice to every [[notify]].")
+@click.option("--test", is_flag=True, required=True, help="Send a test notification to every [[notify]].")
 @with_config
 def notify(test: bool, file: Path) -> None:
     """Test whether notices can be delivered."""

@@ -21,11 +21,11 @@ from screening.memory import sip_trace
 
 @click.command()
 @click.argument("call")
-@click.option("--whole", is_flag=True, help="Every message with its headers and its body.")
+@click.option("--whole", is_flag=True, help="Print every message with headers and body.")
 @click.option(
     "--pcap",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a capture file for Wireshark or sngrep instead.",
+    help="Write a capture file (pcapng) for Wireshark or sngrep instead.",
 )
 @with_config
 def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:

@@ -40,7 +40,7 @@ def voicemail() -> None:
 
 
 @voicemail.command("list")
-@click.option("--new", is_flag=True, help="Only those that nobody has heard.")
+@click.option("--new", is_flag=True, help="Only messages that nobody has heard yet.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @with_config
 @with_json
