@@ -41,7 +41,7 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class IdentityHeaders:
     """The Identity headers of a call and the fields they must match (RFC 8224 §6.2)."""
 
     identities: tuple[str, ...]
@@ -86,7 +86,7 @@ class Caller:
     """The STIR/SHAKEN verdict; None if nobody gave one, which is not a failure."""
     callback: bool = False
     """An emergency service's call-back, as marked by a trusted trunk (RFC 7090, RFC 7135)."""
-    signed: Signed | None = None
+    signed: IdentityHeaders | None = None
     """What we can verify ourselves; None if nothing was signed or the number is withheld."""
     challenged: bool = False
     """The caller has pressed the key they were asked to press, so it is a person."""

@@ -20,11 +20,11 @@ from screening.contract import (
     Ask,
     Caller,
     Challenge,
+    IdentityHeaders,
     Plan,
     Refusal,
     Refuse,
     Ring,
-    Signed,
     TakeMessage,
     Undecided,
     Verification,
@@ -131,14 +131,14 @@ class Screener:
         policy = self._policies.get(caller.dialed) or self._policies.get(ANY_NUMBER) or ASK_EVERYBODY
         if caller.signed is None:
             return self._plan_for(policy, caller)
-        verification = await self._verified(caller, caller.signed, policy.country)
+        verification = await self._verify(caller, caller.signed, policy.country)
         if verification is None:
             return self._plan_for(policy, caller)
         return replace(
             self._plan_for(policy, replace(caller, verification=verification)), verification=verification
         )
 
-    async def _verified(self, caller: Caller, signed: Signed, country: str) -> Verification | None:
+    async def _verify(self, caller: Caller, signed: IdentityHeaders, country: str) -> Verification | None:
         """Verify the caller ourselves; None leaves it at what the trunk reported."""
         if self._verifier is None:
             if not self._unverified_said:
@@ -146,7 +146,7 @@ class Screener:
                 log.info("identity headers are not verified", why="no roots in [stir]")
             return None
         try:
-            found = await self._verifier.verified(signed, country)
+            found = await self._verifier.verify(signed, country)
         except Exception:
             log.exception("verification crashed", call=caller.call)
             return None

@@ -13,7 +13,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.uri import Uri
 from proxy.sip.verstat import Verstat, has_no_attestation, is_emergency_callback
-from screening.contract import MAX_IDENTITIES, Signed, Verification
+from screening.contract import MAX_IDENTITIES, IdentityHeaders, Verification
 
 LONGEST_IDENTITY = 8192
 """Octets of an Identity header that are looked at."""
@@ -40,7 +40,7 @@ class Attestation:
     trunk: str = ""
     verification: Verification | None = None
     callback: bool = False
-    signed: Signed | None = None
+    signed: IdentityHeaders | None = None
 
     @classmethod
     def of(cls, invite: Request, trust: PeerTrust, number: str | None, *, withheld: bool) -> Attestation:
@@ -71,12 +71,12 @@ def _verification(said: Verstat) -> Verification:
     return Verification(plain.result, plain.attest, plain.diverted, plain.origid, "header")
 
 
-def _signed(invite: Request, number: str | None) -> Signed | None:
+def _signed(invite: Request, number: str | None) -> IdentityHeaders | None:
     lines = invite.headers.get_all("Identity")[:MAX_IDENTITIES]
     values = [each[:LONGEST_IDENTITY] for each in _split(lines)][:MAX_IDENTITIES]
     origs = (number, _party(invite.sender.uri))
     dests = (_party(invite.to.uri), _uri(invite.uri))
-    return Signed(tuple(values), _once(origs), _once(dests), _date(invite.headers.get("Date")))
+    return IdentityHeaders(tuple(values), _once(origs), _once(dests), _date(invite.headers.get("Date")))
 
 
 def _split(lines: list[str]) -> list[str]:

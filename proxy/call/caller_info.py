@@ -7,7 +7,7 @@ from dataclasses import replace
 from proxy.call.border import Identity
 from proxy.call.record import CallRecord
 from proxy.call.routing import Number
-from screening.contract import Caller, Signed
+from screening.contract import Caller, IdentityHeaders
 
 
 def describe_caller(record: CallRecord, identity: Identity, number: Number) -> Caller:
@@ -29,7 +29,7 @@ def describe_caller(record: CallRecord, identity: Identity, number: Number) -> C
     )
 
 
-def _also_for(signed: Signed, dialed: str) -> Signed:
+def _also_for(signed: IdentityHeaders, dialed: str) -> IdentityHeaders:
     """Accept our number as a destination: a forwarded call may have it in neither To nor Request-URI."""
     if dialed == "*" or dialed in signed.dests:
         return signed

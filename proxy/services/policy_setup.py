@@ -249,11 +249,11 @@ def _verifier(stir: Stir, wall_clock: Callable[[], datetime]) -> Verifier | None
         return None
     from cryptography import x509
 
-    from screening.stir.certificates import Certificates
+    from screening.stir.certificates import CertificateCache
     from screening.stir.verifier import Verifier
 
     roots = [each for file in stir.roots for each in x509.load_pem_x509_certificates(file.read_bytes())]
-    return Verifier(Certificates(roots, wall_clock), wall_clock, stir.patience_s)
+    return Verifier(CertificateCache(roots, wall_clock), wall_clock, stir.patience_s)
 
 
 def _agent(agent: told.Agent) -> AgentSettings:

@@ -20,22 +20,22 @@ import httpx2
 import structlog
 from cryptography import x509
 
-from screening.stir.credential import Credential, CredentialRefused, credential
-from screening.stir.host_lookup import StrangeHosts
+from screening.stir.credential import Credential, CredentialRefused, load_credential
+from screening.stir.host_lookup import HostLookup
 from screening.stir.passport import PassportRefused
 
 log = structlog.get_logger("screendoor")
 
-LARGEST_BYTES = 65536
+MAX_BYTES = 65536
 FETCH_LIMIT_S = 5.0
-AT_ONCE = 16
+MAX_FETCHES = 16
 """Maximum concurrent fetches."""
-MAX_KEPT = 500
-KEPT_S, LEAST_KEPT_S, LONGEST_KEPT_S = 3600.0, 300.0, 86400.0
+MAX_CACHED = 500
+DEFAULT_CACHE_S, MIN_CACHE_S, MAX_CACHE_S = 3600.0, 300.0, 86400.0
 """Cache lifetime of a certificate: the default, and the bounds on what its server may ask for."""
-REFUSED_KEPT_S = 60.0
+FAILURE_CACHE_S = 60.0
 """Cache lifetime of a failure to fetch or validate."""
-LONGEST_URL = 512
+MAX_URL_CHARS = 512
 PORTS = frozenset((443, 8443))
 """The ports that ATIS-1000074 allows."""
 
@@ -44,37 +44,37 @@ _HOST = re.compile(
 ).fullmatch
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*").fullmatch
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})").search
-_WITHIN = [ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
+_EMBEDDING_IPV4 = [ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
 """IPv6 prefixes that translate or tunnel to an IPv4 address, which may be any."""
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
-def public(address: Address) -> bool:
+def is_public(address: Address) -> bool:
     """Whether an address is globally routable, and does not map to another that may not be."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
-            return public(address.ipv4_mapped)
-        if any(address in each for each in _WITHIN):
+            return is_public(address.ipv4_mapped)
+        if any(address in each for each in _EMBEDDING_IPV4):
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    what: Credential | PassportRefused
+class _CacheEntry:
+    result: Credential | PassportRefused
     since: datetime
     until: datetime
 
-    def holds(self, now: datetime) -> bool:
+    def is_current(self, now: datetime) -> bool:
         """Whether the entry is current. One from the future is not: our clock was ahead then, which may be
         why the certificate was refused.
         """
         return self.since <= now < self.until
 
 
-class Certificates:
+class CertificateCache:
     """Fetches and caches certificates while entered as an ``async with``."""
 
     def __init__(
@@ -84,14 +84,14 @@ class Certificates:
         *,
         resolve: Resolve | None = None,
         ports: Collection[int] = PORTS,
-        permitted: Callable[[Address], bool] = public,
+        permitted: Callable[[Address], bool] = is_public,
         http: Callable[[], httpx2.AsyncClient] | None = None,
     ) -> None:
         self._roots, self._wall_clock = roots, wall_clock
-        self._resolve, self._ports, self._permitted = resolve or StrangeHosts(), ports, permitted
+        self._resolve, self._ports, self._permitted = resolve or HostLookup(), ports, permitted
         self._client = http or (lambda: httpx2.AsyncClient(trust_env=False))
-        self._kept: dict[str, _Kept] = {}
-        self._going: dict[str, asyncio.Task[None]] = {}
+        self._cache: dict[str, _CacheEntry] = {}
+        self._fetching: dict[str, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -102,62 +102,62 @@ class Certificates:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._going.values():
+        for task in self._fetching.values():
             task.cancel()
         await self._tasks.__aexit__(kind, error, trace)
         await self._http.aclose()
 
-    def known(self, url: str) -> Credential | None:
+    def cached(self, url: str) -> Credential | None:
         """Return the cached certificate, None if there is none; raises `PassportRefused` for a cached
         failure.
         """
-        kept = self._kept.get(url)
-        if kept is None or not kept.holds(self._wall_clock()):
+        entry = self._cache.get(url)
+        if entry is None or not entry.is_current(self._wall_clock()):
             return None
-        if isinstance(kept.what, PassportRefused):
-            raise PassportRefused(str(kept.what), kept.what.result)
-        return kept.what
+        if isinstance(entry.result, PassportRefused):
+            raise PassportRefused(str(entry.result), entry.result.result)
+        return entry.result
 
     def fetch(self, url: str) -> asyncio.Task[None]:
-        """Start to fetch a URL, after which it is `known`; raises `PassportRefused` if it may not
+        """Start to fetch a URL, after which it is `cached`; raises `PassportRefused` if it may not
         be fetched.
         """
-        host, port, path = place(url, self._ports)
-        if (going := self._going.get(url)) is not None:
+        host, port, path = parse_url(url, self._ports)
+        if (going := self._fetching.get(url)) is not None:
             return going
-        if len(self._going) >= AT_ONCE:
+        if len(self._fetching) >= MAX_FETCHES:
             raise PassportRefused("too many certificates are being fetched", "unknown")
-        task = self._going[url] = self._tasks.create_task(self._fetch(url, host, port, path))
-        task.add_done_callback(lambda task: self._going.pop(url, None))
+        task = self._fetching[url] = self._tasks.create_task(self._fetch(url, host, port, path))
+        task.add_done_callback(lambda task: self._fetching.pop(url, None))
         return task
 
     async def _fetch(self, url: str, host: str, port: int, path: str) -> None:
-        what: Credential | PassportRefused
-        kept_s = REFUSED_KEPT_S
+        result: Credential | PassportRefused
+        cache_s = FAILURE_CACHE_S
         try:
             async with asyncio.timeout(FETCH_LIMIT_S):
-                file, allowed_s = await self._download(host, port, path)
-            what, kept_s = credential(file, self._roots, self._wall_clock()), allowed_s
+                file, max_age_s = await self._download(host, port, path)
+            result, cache_s = load_credential(file, self._roots, self._wall_clock()), max_age_s
         except CredentialRefused as refused:
-            what = PassportRefused(str(refused))
+            result = PassportRefused(str(refused))
         except PassportRefused as refused:
-            what = refused
+            result = refused
         except TimeoutError:
-            what = PassportRefused("the certificate's server did not answer in time", "unknown")
+            result = PassportRefused("the certificate's server did not answer in time", "unknown")
         except (OSError, httpx2.HTTPError, httpx2.InvalidURL) as error:
-            what = PassportRefused("the certificate's server is not reached", "unknown")
+            result = PassportRefused("the certificate's server is not reached", "unknown")
             log.debug("certificate not fetched", problem=type(error).__name__)
         except Exception:
             log.exception("certificate not read")
-            what = PassportRefused("the certificate cannot be read", "unknown")
+            result = PassportRefused("the certificate cannot be read", "unknown")
         now = self._wall_clock()
-        self._keep(url, _Kept(what, now, now + timedelta(seconds=kept_s)))
+        self._store(url, _CacheEntry(result, now, now + timedelta(seconds=cache_s)))
 
-    def _keep(self, url: str, kept: _Kept) -> None:
-        self._kept.pop(url, None)
-        self._kept[url] = kept
-        if len(self._kept) > MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
+    def _store(self, url: str, entry: _CacheEntry) -> None:
+        self._cache.pop(url, None)
+        self._cache[url] = entry
+        if len(self._cache) > MAX_CACHED:
+            del self._cache[next(iter(self._cache))]
 
     async def _download(self, host: str, port: int, path: str) -> tuple[bytes, float]:
         addresses = await self._resolve(host, port)
@@ -182,15 +182,15 @@ class Certificates:
             file = bytearray()
             async for chunk in answer.aiter_raw():
                 file += chunk
-                if len(file) > LARGEST_BYTES:
+                if len(file) > MAX_BYTES:
                     raise PassportRefused("the certificate is too large", "unknown")
-        return bytes(file), _lifetime(answer.headers.get("Cache-Control", ""))
+        return bytes(file), _max_age_s(answer.headers.get("Cache-Control", ""))
 
 
-def place(url: str, ports: Collection[int]) -> tuple[str, int, str]:
+def parse_url(url: str, ports: Collection[int]) -> tuple[str, int, str]:
     """Return host, port and path of a URL that may be fetched; raises `PassportRefused`."""
     refused = PassportRefused("the certificate's address is not one that is fetched")
-    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable():
+    if len(url) > MAX_URL_CHARS or not url.isascii() or not url.isprintable():
         raise refused
     try:
         parts = urlsplit(url)
@@ -204,6 +204,6 @@ def place(url: str, ports: Collection[int]) -> tuple[str, int, str]:
     return host, port, path
 
 
-def _lifetime(control: str) -> float:
+def _max_age_s(control: str) -> float:
     said = _MAX_AGE(control.lower())
-    return min(max(float(said[1]), LEAST_KEPT_S), LONGEST_KEPT_S) if said else KEPT_S
+    return min(max(float(said[1]), MIN_CACHE_S), MAX_CACHE_S) if said else DEFAULT_CACHE_S

@@ -44,7 +44,7 @@ class Credential:
         )
 
 
-def credential(file: bytes, roots: Sequence[x509.Certificate], now: datetime) -> Credential:
+def load_credential(file: bytes, roots: Sequence[x509.Certificate], now: datetime) -> Credential:
     """Validate the first certificate of a file, with the others as its chain; raises `CredentialRefused`."""
     leaf, *others = _certificates(file)
     key = leaf.public_key()
@@ -52,8 +52,8 @@ def credential(file: bytes, roots: Sequence[x509.Certificate], now: datetime) ->
         raise CredentialRefused("the certificate's key is not one of P-256")
     if _is_authority(leaf):
         raise CredentialRefused("the certificate is an authority's own")
-    _believed(leaf, others, roots, now)
-    carrier, ranges = _numbers(leaf)
+    _verify_chain(leaf, others, roots, now)
+    carrier, ranges = _covered_numbers(leaf)
     return Credential(key, leaf.not_valid_before_utc, leaf.not_valid_after_utc, carrier, ranges)
 
 
@@ -79,7 +79,7 @@ def _is_authority(leaf: x509.Certificate) -> bool:
         raise CredentialRefused("the certificate's extensions cannot be read") from None
 
 
-def _believed(
+def _verify_chain(
     leaf: x509.Certificate,
     others: Sequence[x509.Certificate],
     roots: Sequence[x509.Certificate],
@@ -101,7 +101,7 @@ def _believed(
         raise CredentialRefused("the certificate's chain cannot be read") from None
 
 
-def _numbers(leaf: x509.Certificate) -> tuple[bool, tuple[tuple[str, int], ...]]:
+def _covered_numbers(leaf: x509.Certificate) -> tuple[bool, tuple[tuple[str, int], ...]]:
     try:
         extension = leaf.extensions.get_extension_for_oid(TN_AUTH_LIST).value
     except (x509.ExtensionNotFound, ValueError):
@@ -117,13 +117,13 @@ def tn_auth_list(data: bytes) -> tuple[bool, tuple[tuple[str, int], ...]]:
     """
     carrier, ranges = False, []
     try:
-        [(_, entries)] = _values(data)
-        for tag, explicit in _values(entries):
-            [(_, inner)] = _values(explicit)
+        [(_, entries)] = _der_values(data)
+        for tag, explicit in _der_values(entries):
+            [(_, inner)] = _der_values(explicit)
             if tag == 0xA0:
                 carrier = True
             elif tag == 0xA1:
-                [(_, start), (_, count)] = _values(inner)
+                [(_, start), (_, count)] = _der_values(inner)
                 ranges.append((_number(start), int.from_bytes(count, signed=True)))
             elif tag == 0xA2:
                 ranges.append((_number(inner), 1))
@@ -139,7 +139,7 @@ def _number(raw: bytes) -> str:
     return text
 
 
-def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _der_values(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield tag and content of consecutive DER values; raises ValueError or IndexError."""
     place = 0
     while place < len(data):

@@ -21,16 +21,16 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from screening.callers.numbering import normalize
-from screening.contract import Attest, Signed
+from screening.contract import Attest, IdentityHeaders
 
-LONGEST = 8192
+MAX_CHARS = 8192
 """Maximum characters of an Identity header."""
 FRESH_S = 60.0
 """Maximum difference of ``iat`` from our clock (RFC 8224 §6.2 step 4, ATIS-1000074)."""
 MAX_DESTS = 10
 MAX_PARAMETERS = 16
 SIGNATURE_BYTES = 64
-KINDS = (None, "shaken", "div", "div-o")
+SUPPORTED_PPT = (None, "shaken", "div", "div-o")
 """Supported PASSporT types (``ppt``); None is the base type of RFC 8225."""
 
 _PARAMETER = re.compile(r'\s*;\s*([A-Za-z0-9-]+)\s*=\s*(<[^>]*>|"[^"]*"|[^;\s]*)')
@@ -54,12 +54,12 @@ class PassportRefused(Exception):
 class Passport:
     """The claims of one token."""
 
-    texts: tuple[str, ...]
+    signing_inputs: tuple[str, ...]
     """The possible signing inputs, ``header.payload``; the compact form may leave several."""
     signature: bytes
     x5u: str
     """URL of the signer's certificate."""
-    kind: str | None
+    ppt: str | None
     iat: float
     """Time of signing, in seconds since 1970."""
     orig: str
@@ -73,9 +73,9 @@ class Passport:
     """A nested token: that of the call before it was forwarded (RFC 8946 §5)."""
 
     @classmethod
-    def parse(cls, value: str, signed: Signed, country: str) -> Passport:
+    def parse(cls, value: str, signed: IdentityHeaders, country: str) -> Passport:
         """Parse one Identity value, in the full or the compact form (RFC 8224 §4.1)."""
-        if len(value) >= LONGEST:
+        if len(value) >= MAX_CHARS:
             raise PassportRefused("the token is too long")
         if not value.isascii():
             raise PassportRefused("not a token of plain characters")
@@ -84,41 +84,41 @@ class Passport:
             raise PassportRefused("the algorithm is not ES256")
         info = params.get("info", "")
         if digest.startswith(".."):
-            return _short(digest[2:], info, params.get("ppt"), signed, country)
-        found = cls.full(digest)
+            return _from_compact_form(digest[2:], info, params.get("ppt"), signed, country)
+        found = cls.parse_full(digest)
         if info and info != found.x5u:
             raise PassportRefused("the header names another certificate than the token")
         return found
 
     @classmethod
-    def full(cls, token: str) -> Passport:
+    def parse_full(cls, token: str) -> Passport:
         """Parse a token in the full form, without the header parameters."""
         parts = token.split(".")
         if len(parts) != 3:
             raise PassportRefused("not a token of three parts")
-        header, claims = _object(parts[0]), _object(parts[1])
+        header, claims = _json_object(parts[0]), _json_object(parts[1])
         if header.get("alg") != "ES256":
             raise PassportRefused("the algorithm is not ES256")
         if header.get("typ") != "passport" or "crit" in header or "b64" in header:
             raise PassportRefused("not a token for calls")
-        kind = header.get("ppt")
-        if kind not in KINDS:
+        ppt = header.get("ppt")
+        if ppt not in SUPPORTED_PPT:
             raise PassportRefused("a type of token that is not known here", "unknown")
         x5u = header.get("x5u")
         if not isinstance(x5u, str):
             raise PassportRefused("no certificate is named")
         return cls(
-            (f"{parts[0]}.{parts[1]}",), _signature(parts[2]), x5u, kind,
+            (f"{parts[0]}.{parts[1]}",), _signature(parts[2]), x5u, ppt,
             _time(claims.get("iat")), _party(claims.get("orig")), _parties(claims.get("dest")),
-            _party(claims.get("div")) if kind in ("div", "div-o") else None,
-            _attest(claims.get("attest")) if kind == "shaken" else None,
-            _origid(claims.get("origid")), _text(claims.get("opt")) if kind == "div-o" else None,
+            _party(claims.get("div")) if ppt in ("div", "div-o") else None,
+            _attest(claims.get("attest")) if ppt == "shaken" else None,
+            _origid(claims.get("origid")), _text(claims.get("opt")) if ppt == "div-o" else None,
         )  # fmt: skip
 
     @property
-    def diverts(self) -> bool:
+    def is_diversion(self) -> bool:
         """Whether it was signed by somebody who forwarded the call."""
-        return self.kind in ("div", "div-o")
+        return self.ppt in ("div", "div-o")
 
     def fresh(self, now: datetime) -> bool:
         return abs(now.timestamp() - self.iat) <= FRESH_S
@@ -126,7 +126,7 @@ class Passport:
     def signed_by(self, key: EllipticCurvePublicKey) -> bool:
         """Whether this key made the signature (RFC 7518 §3.4)."""
         r, s = (int.from_bytes(half) for half in (self.signature[:32], self.signature[32:]))
-        for text in self.texts:
+        for text in self.signing_inputs:
             try:
                 key.verify(encode_dss_signature(r, s), text.encode("ascii"), ECDSA(SHA256()))
             except InvalidSignature:
@@ -135,7 +135,9 @@ class Passport:
         return False
 
 
-def chain(passports: Sequence[Passport], signed: Signed, country: str) -> tuple[Passport, bool]:
+def find_originator(
+    passports: Sequence[Passport], signed: IdentityHeaders, country: str
+) -> tuple[Passport, bool]:
     """Return the token of the call's originator, and whether the call was forwarded to us (RFC 8946 §4.2).
 
     From the called number backwards, each ``div`` leads to the number before it. Raises `PassportRefused`.
@@ -148,7 +150,7 @@ def chain(passports: Sequence[Passport], signed: Signed, country: str) -> tuple[
     diverted = False
     while True:
         meant = [each for each in ours if not each.dests.isdisjoint(wanted)]
-        if found := next((each for each in meant if not each.diverts), None):
+        if found := next((each for each in meant if not each.is_diversion), None):
             return found, diverted
         link = next((each for each in meant if each.div is not None), None)
         if link is None or link.div is None:
@@ -186,24 +188,32 @@ def _params(value: str) -> tuple[str, dict[str, str]]:
     return digest.strip(), params
 
 
-def _short(signature: str, info: str, kind: str | None, signed: Signed, country: str) -> Passport:
+def _from_compact_form(
+    signature: str, info: str, ppt: str | None, signed: IdentityHeaders, country: str
+) -> Passport:
     """Build the token of a compact form from the call's headers (RFC 8224 §4.1, RFC 8225 §7).
 
     Only the base type can be compact here.
     """
-    if kind is not None:
+    if ppt is not None:
         raise PassportRefused("the short form of a token with claims of its own")
     if signed.date is None:
         raise PassportRefused("the short form of a token without a Date")
     iat = int(signed.date.timestamp())
     header = _encoded({"alg": "ES256", "typ": "passport", "x5u": info})
     pairs = [(one, other) for one in signed.origs[:4] for other in signed.dests[:4]]
-    texts = tuple(f"{header}.{_encoded(_claims(*pair, iat, country))}" for pair in pairs)
-    if not texts:
+    signing_inputs = tuple(f"{header}.{_encoded(_claims(*pair, iat, country))}" for pair in pairs)
+    if not signing_inputs:
         raise PassportRefused("a call from nobody")
     dests = frozenset(canonical(each, country) for each in signed.dests)
     return Passport(
-        texts, _signature(signature), info, None, float(iat), canonical(signed.origs[0], country), dests
+        signing_inputs,
+        _signature(signature),
+        info,
+        None,
+        float(iat),
+        canonical(signed.origs[0], country),
+        dests,
     )
 
 
@@ -238,9 +248,9 @@ def _signature(text: str) -> bytes:
     return signature
 
 
-def _object(text: str) -> dict[str, Any]:
+def _json_object(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(_decoded(text).decode("utf-8"), object_pairs_hook=_once)
+        found = json.loads(_decoded(text).decode("utf-8"), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError):
         raise PassportRefused("not in JSON") from None
     if not isinstance(found, dict):
@@ -248,7 +258,7 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name twice")
@@ -275,13 +285,13 @@ def _party(value: object) -> str:
 def _parties(value: object) -> frozenset[str]:
     if not isinstance(value, dict):
         raise PassportRefused("a called one that cannot be read")
-    listed = [(kind, each) for kind in ("tn", "uri") for each in _several(value.get(kind))]
+    listed = [(kind, each) for kind in ("tn", "uri") for each in _as_list(value.get(kind))]
     if not listed:
         raise PassportRefused("nobody is called")
     return frozenset(_party({kind: each}) for kind, each in listed[:MAX_DESTS])
 
 
-def _several(value: object) -> list[object]:
+def _as_list(value: object) -> list[object]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -8,9 +8,9 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from screening.contract import MAX_IDENTITIES, Signed, Verification
-from screening.stir.certificates import Certificates
-from screening.stir.passport import Passport, PassportRefused, chain
+from screening.contract import MAX_IDENTITIES, IdentityHeaders, Verification
+from screening.stir.certificates import CertificateCache
+from screening.stir.passport import Passport, PassportRefused, find_originator
 
 MAX_FETCHED = 3
 """Maximum certificates fetched for one call: a real one needs no more, and no caller may keep us busy."""
@@ -20,7 +20,7 @@ class Verifier:
     """Verifies signed tokens while entered as an ``async with``."""
 
     def __init__(
-        self, certificates: Certificates, wall_clock: Callable[[], datetime], patience_s: float = 1.0
+        self, certificates: CertificateCache, wall_clock: Callable[[], datetime], patience_s: float = 1.0
     ) -> None:
         self._certificates, self._wall_clock, self._patience_s = certificates, wall_clock, patience_s
 
@@ -33,18 +33,20 @@ class Verifier:
     ) -> None:
         await self._certificates.__aexit__(kind, error, trace)
 
-    async def verified(self, signed: Signed, country: str) -> Verification:
+    async def verify(self, signed: IdentityHeaders, country: str) -> Verification:
         """Return the result within `patience_s`, whatever the tokens contain."""
         faults: list[PassportRefused] = []
         now = self._wall_clock()
-        passports = [each for each in _read(signed, country, faults) if _fresh(each, now, faults)]
+        passports = [each for each in _parse_all(signed, country, faults) if _fresh(each, now, faults)]
         try:
             if passports:
-                chain(passports, signed, country)  # fetch nothing for tokens that would prove nothing
+                find_originator(
+                    passports, signed, country
+                )  # fetch nothing for tokens that would prove nothing
                 refusals = await self._fetch(list(dict.fromkeys(each.x5u for each in passports)))
-                good = [each for each in passports if self._holds(each, refusals, faults)]
+                good = [each for each in passports if self._passes(each, refusals, faults)]
                 if good:
-                    return _passed(*chain(good, signed, country))
+                    return _passed(*find_originator(good, signed, country))
         except PassportRefused as refused:
             faults.append(refused)
         return _refused(faults)
@@ -59,7 +61,7 @@ class Verifier:
         refusals: dict[str, PassportRefused] = {}
         for url in urls:
             try:
-                if self._certificates.known(url) is None:
+                if self._certificates.cached(url) is None:
                     if len(tasks) >= MAX_FETCHED:
                         raise PassportRefused("too many certificates for one call", "unknown")
                     tasks.add(self._certificates.fetch(url))
@@ -69,7 +71,7 @@ class Verifier:
             await asyncio.wait(tasks, timeout=self._patience_s)
         return refusals
 
-    def _holds(
+    def _passes(
         self, passport: Passport, refusals: Mapping[str, PassportRefused], faults: list[PassportRefused]
     ) -> bool:
         try:
@@ -82,7 +84,7 @@ class Verifier:
         return True
 
     def _check(self, passport: Passport) -> None:
-        credential = self._certificates.known(passport.x5u)
+        credential = self._certificates.cached(passport.x5u)
         if credential is None:
             raise PassportRefused("the certificate was not there in time", "unknown")
         if not credential.valid(self._wall_clock()):
@@ -93,7 +95,7 @@ class Verifier:
             raise PassportRefused("the certificate is for other numbers")
 
 
-def _read(signed: Signed, country: str, faults: list[PassportRefused]) -> Iterator[Passport]:
+def _parse_all(signed: IdentityHeaders, country: str, faults: list[PassportRefused]) -> Iterator[Passport]:
     """Yield the tokens, each followed by those nested in it."""
     left = MAX_IDENTITIES
     for value in signed.identities[:MAX_IDENTITIES]:
@@ -102,7 +104,7 @@ def _read(signed: Signed, country: str, faults: list[PassportRefused]) -> Iterat
             while passport is not None and left:
                 left -= 1
                 yield passport
-                passport = Passport.full(passport.opt) if passport.opt else None
+                passport = Passport.parse_full(passport.opt) if passport.opt else None
         except PassportRefused as refused:
             faults.append(refused)
 

@@ -12,15 +12,15 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["screening"]):
-    from screening.contract import Signed
-    from screening.stir.certificates import PORTS, place
-    from screening.stir.credential import CredentialRefused, credential, tn_auth_list
-    from screening.stir.passport import Passport, PassportRefused, chain
+    from screening.contract import IdentityHeaders
+    from screening.stir.certificates import PORTS, parse_url
+    from screening.stir.credential import CredentialRefused, load_credential, tn_auth_list
+    from screening.stir.passport import Passport, PassportRefused, find_originator
 
 from tests.fuzz.target import fuzz
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-CALL = Signed((), ("+14155550100", "sip:\udcff@b"), ("+14155551234",), NOW)
+CALL = IdentityHeaders((), ("+14155550100", "sip:\udcff@b"), ("+14155551234",), NOW)
 SIGNATURE = "A" * 86
 HEADER = {"alg": "ES256", "typ": "passport", "ppt": "shaken", "x5u": "https://cert.example.org/a.pem"}
 CLAIMS = {
@@ -60,16 +60,16 @@ def one(data: bytes) -> None:
             passport = Passport.parse(value, CALL, "US")
             assert passport.orig
             assert passport.dests
-            chain([passport], CALL, "US")
+            find_originator([passport], CALL, "US")
     with contextlib.suppress(PassportRefused):
-        host, port, path = place(text, PORTS)
+        host, port, path = parse_url(text, PORTS)
         assert "." in host
         assert port in PORTS
         assert path[0] == "/"
     with contextlib.suppress(CredentialRefused):
         tn_auth_list(data)
     with contextlib.suppress(CredentialRefused):
-        credential(data, [], NOW)
+        load_credential(data, [], NOW)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from screening.contract import Signed
+from screening.contract import IdentityHeaders
 from screening.stir.credential import TN_AUTH_LIST
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANN, BOB, CAROL = "14155550100", "14155551234", "14155559999"
 X5U = "https://cert.example.org/ann.pem"
 ORIGID = "8a9d1f3e-5f2b-4b83-9a67-0a1b2c3d4e5f"
-CALL = Signed((), (f"+{ANN}",), (f"+{BOB}",), NOW)
+CALL = IdentityHeaders((), (f"+{ANN}",), (f"+{BOB}",), NOW)
 """A call from Ann to Bob."""
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey

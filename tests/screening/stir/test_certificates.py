@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from proxy.transport.devcert import make_authority
-from screening.stir.certificates import AT_ONCE, FETCH_LIMIT_S, LARGEST_BYTES, Certificates, public
+from screening.stir.certificates import FETCH_LIMIT_S, MAX_BYTES, MAX_FETCHES, CertificateCache, is_public
 from screening.stir.passport import PassportRefused
 from tests.screening.pki import NOW, X5U, Country
 
@@ -50,8 +50,8 @@ class Server:
     async def resolve(self, host: str, port: int) -> Sequence[str]:
         return self.addresses
 
-    def certificates(self) -> Certificates:
-        return Certificates(
+    def certificates(self) -> CertificateCache:
+        return CertificateCache(
             HERE.roots,
             lambda: self.now,
             resolve=self.resolve,
@@ -59,23 +59,23 @@ class Server:
         )
 
 
-async def refusal(certificates: Certificates, url: str = X5U) -> str:
+async def refusal(certificates: CertificateCache, url: str = X5U) -> str:
     with pytest.raises(PassportRefused) as caught:
         await certificates.fetch(url)
-        certificates.known(url)
+        certificates.cached(url)
     return str(caught.value)
 
 
 async def test_a_certificate_is_fetched_once_and_kept() -> None:
     server = Server()
     async with server.certificates() as certificates:
-        assert certificates.known(X5U) is None
+        assert certificates.cached(X5U) is None
         await certificates.fetch(X5U)
-        assert certificates.known(X5U) is not None
+        assert certificates.cached(X5U) is not None
         server.now += timedelta(minutes=59)
-        assert certificates.known(X5U) is not None
+        assert certificates.cached(X5U) is not None
         server.now += timedelta(minutes=2)
-        assert certificates.known(X5U) is None
+        assert certificates.cached(X5U) is None
     [request] = server.requests
     assert (request.url, request.headers["Host"]) == ("https://203.0.114.7:443/ann.pem", "cert.example.org")
     assert request.extensions["sni_hostname"] == "cert.example.org"
@@ -91,9 +91,9 @@ async def test_it_is_kept_as_long_as_its_server_says_within_bounds(control: str,
     async with server.certificates() as certificates:
         await certificates.fetch(X5U)
         server.now += timedelta(minutes=minutes, seconds=-1)
-        assert certificates.known(X5U) is not None
+        assert certificates.cached(X5U) is not None
         server.now += timedelta(seconds=2)
-        assert certificates.known(X5U) is None
+        assert certificates.cached(X5U) is None
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ async def test_a_name_that_leads_to_a_private_address_is_not_fetched(address: st
 
 
 def test_the_addresses_of_the_internet_are_public() -> None:
-    assert all(public(ip_address(each)) for each in ("203.0.114.7", "1.1.1.1", "2606:4700::1111"))
+    assert all(is_public(ip_address(each)) for each in ("203.0.114.7", "1.1.1.1", "2606:4700::1111"))
 
 
 @pytest.mark.parametrize("to", ["https://169.254.169.254/latest", "http://localhost/", "/other.pem"])
@@ -179,7 +179,7 @@ async def endless() -> AsyncIterator[bytes]:
     [
         (lambda: httpx2.Response(302, headers={"Location": "http://169.254.169.254/"}), "answered 302"),
         (lambda: httpx2.Response(404), "answered 404"),
-        (lambda: httpx2.Response(200, content=b"x" * (LARGEST_BYTES + 1)), "too large"),
+        (lambda: httpx2.Response(200, content=b"x" * (MAX_BYTES + 1)), "too large"),
         (lambda: httpx2.Response(200, content=endless()), "too large"),
         (
             lambda: httpx2.Response(200, content=endless(), headers={"Content-Encoding": "gzip"}),
@@ -199,9 +199,9 @@ async def test_what_is_no_certificate_is_said_in_a_line_and_not_asked_for_again_
     async with server.certificates() as certificates:
         assert why in await refusal(certificates)
         with pytest.raises(PassportRefused, match=why):
-            certificates.known(X5U)
+            certificates.cached(X5U)
         server.now += timedelta(seconds=61)
-        assert certificates.known(X5U) is None
+        assert certificates.cached(X5U) is None
     assert len(server.requests) == 1
 
 
@@ -217,9 +217,9 @@ async def test_what_was_bad_by_a_clock_that_was_ahead_is_looked_at_again_when_it
         else:
             await certificates.fetch(X5U)
         server.now = NOW
-        assert certificates.known(X5U) is None
+        assert certificates.cached(X5U) is None
         await certificates.fetch(X5U)
-        assert certificates.known(X5U) is not None
+        assert certificates.cached(X5U) is not None
 
 
 async def test_a_server_that_does_not_answer_is_given_up() -> None:
@@ -240,14 +240,14 @@ async def test_a_name_that_nobody_knows_is_said() -> None:
 async def test_a_few_are_fetched_at_once_and_one_address_only_once() -> None:
     server = Server(takes_s=1.0)
     async with server.certificates() as certificates:
-        tasks = [certificates.fetch(f"https://cert.example.org/{n}") for n in range(AT_ONCE)]
+        tasks = [certificates.fetch(f"https://cert.example.org/{n}") for n in range(MAX_FETCHES)]
         assert certificates.fetch("https://cert.example.org/0") is tasks[0]
         with pytest.raises(PassportRefused, match="too many") as caught:
             certificates.fetch("https://cert.example.org/more")
         assert caught.value.result == "unknown"
         await asyncio.wait(tasks)
         await certificates.fetch("https://cert.example.org/more")
-    assert len(server.requests) == AT_ONCE + 1
+    assert len(server.requests) == MAX_FETCHES + 1
 
 
 async def test_leaving_ends_what_is_being_fetched() -> None:
@@ -298,7 +298,7 @@ async def test_by_https_the_server_must_be_who_the_name_says(name: str, held: bo
         def now() -> datetime:
             return NOW
 
-        certificates = Certificates(
+        certificates = CertificateCache(
             HERE.roots,
             now,
             resolve=resolve,
@@ -310,7 +310,7 @@ async def test_by_https_the_server_must_be_who_the_name_says(name: str, held: bo
         async with certificates, asyncio.timeout(20):
             await certificates.fetch(url)
             if held:
-                assert certificates.known(url) is not None
+                assert certificates.cached(url) is not None
             else:
                 with pytest.raises(PassportRefused, match="not reached"):
-                    certificates.known(url)
+                    certificates.cached(url)

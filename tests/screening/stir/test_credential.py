@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from screening.stir.credential import Credential, CredentialRefused, credential
+from screening.stir.credential import Credential, CredentialRefused, load_credential
 from tests.screening.pki import NOW, Country, Issued, der, issue, numbers
 
 HERE = Country()
@@ -20,7 +20,7 @@ EARLY = issue("early", HERE.authority, begins=NOW + timedelta(hours=1))
 
 def read(issued: Issued | bytes, roots: list[x509.Certificate] | None = None) -> Credential:
     file = issued if isinstance(issued, bytes) else issued.pem
-    return credential(file, HERE.roots if roots is None else roots, NOW)
+    return load_credential(file, HERE.roots if roots is None else roots, NOW)
 
 
 def test_a_carriers_certificate_signs_for_any_number() -> None:

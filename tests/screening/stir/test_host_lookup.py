@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from screening.stir.certificates import AT_ONCE as FETCHED_AT_ONCE
-from screening.stir.certificates import Certificates
-from screening.stir.host_lookup import AT_ONCE, StrangeHosts
+from screening.stir.certificates import MAX_FETCHES, CertificateCache
+from screening.stir.host_lookup import MAX_THREADS, HostLookup
 from screening.stir.passport import PassportRefused
 from tests.screening.pki import NOW
 
@@ -36,25 +35,25 @@ class NameServer:
 async def test_a_host_is_found_or_is_not() -> None:
     server = NameServer()
     server.answers.set()
-    hosts = StrangeHosts(server)
+    hosts = HostLookup(server)
     assert await hosts("cert.example.org", 443) == ["203.0.114.7"]
     with pytest.raises(OSError, match="not known"):
         await hosts("none.example.org", 443)
-    assert hosts.going == 0
+    assert hosts.running == 0
 
 
 async def test_a_name_server_that_never_answers_holds_a_few_threads_and_nobody_else() -> None:
     server = NameServer()
-    hosts = StrangeHosts(server)
-    async with Certificates([], lambda: NOW, resolve=hosts) as certificates:
-        tasks = [certificates.fetch(f"https://c{n}.example.org/a.pem") for n in range(FETCHED_AT_ONCE)]
-        await asyncio.wait(tasks[AT_ONCE:], timeout=5)
-        assert hosts.going == AT_ONCE
+    hosts = HostLookup(server)
+    async with CertificateCache([], lambda: NOW, resolve=hosts) as certificates:
+        tasks = [certificates.fetch(f"https://c{n}.example.org/a.pem") for n in range(MAX_FETCHES)]
+        await asyncio.wait(tasks[MAX_THREADS:], timeout=5)
+        assert hosts.running == MAX_THREADS
         with pytest.raises(PassportRefused, match="not reached"):
-            certificates.known(f"https://c{AT_ONCE}.example.org/a.pem")
+            certificates.cached(f"https://c{MAX_THREADS}.example.org/a.pem")
         async with asyncio.timeout(5):  # the shared thread pool is free
             assert await asyncio.to_thread(lambda: "free") == "free"
             await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80)
         server.answers.set()
-        await asyncio.wait(tasks[:AT_ONCE], timeout=5)
-        assert hosts.going == 0
+        await asyncio.wait(tasks[:MAX_THREADS], timeout=5)
+        assert hosts.running == 0

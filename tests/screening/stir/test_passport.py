@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from screening.contract import Signed
-from screening.stir.passport import Passport, PassportRefused, canonical, chain
+from screening.contract import IdentityHeaders
+from screening.stir.passport import Passport, PassportRefused, canonical, find_originator
 from tests.screening.pki import ANN, BOB, CALL, CAROL, NOW, ORIGID, X5U, b64, identity, issue, shaken, token
 
 SIGNER = issue("a carrier")
@@ -26,7 +26,7 @@ assert isinstance(KEY, ec.EllipticCurvePublicKey)
 IAT = int(NOW.timestamp())
 
 
-def parsed(value: str, call: Signed = CALL) -> Passport:
+def parsed(value: str, call: IdentityHeaders = CALL) -> Passport:
     return Passport.parse(value, call, "US")
 
 
@@ -45,7 +45,7 @@ def test_the_claims_of_shaken_are_read() -> None:
     assert (passport.orig, passport.dests, passport.attest) == (ANN, {BOB}, "A")
     assert (passport.origid, passport.x5u, passport.iat) == (ORIGID, X5U, IAT)
     assert passport.signed_by(KEY)
-    assert not passport.diverts
+    assert not passport.is_diversion
 
 
 def test_a_signature_is_that_of_one_key_and_one_text() -> None:
@@ -103,7 +103,7 @@ def test_the_token_of_rfc_8225_appendix_a_is_read() -> None:
     its = "rq3pjT1hoRwakEGjHCnWSwUnshd0-zJ6F1VOgFWSjHBr8Qjpjlk-cpFYpFYsojNCpTzO3QfPOlckGaS6hEck7w"
     assert refused(f"{RFC_HEADER}.{drafted}.{its}") == "no time of signing"
     raw = base64.urlsafe_b64decode(its + "==")
-    assert replace(passport, texts=(f"{RFC_HEADER}.{drafted}",), signature=raw).signed_by(key)
+    assert replace(passport, signing_inputs=(f"{RFC_HEADER}.{drafted}",), signature=raw).signed_by(key)
 
 
 @pytest.mark.parametrize("kind", ["tn", "uri"])
@@ -212,12 +212,12 @@ def test_a_token_is_fresh_for_a_minute_either_way() -> None:
 
 def test_a_token_is_for_one_caller_and_for_those_called() -> None:
     good = parsed(token(SIGNER))
-    assert chain([good], CALL, "US") == (good, False)
-    assert chain([good], replace(CALL, origs=("sip:a@b", "4155550100")), "US") == (good, False)
+    assert find_originator([good], CALL, "US") == (good, False)
+    assert find_originator([good], replace(CALL, origs=("sip:a@b", "4155550100")), "US") == (good, False)
     with pytest.raises(PassportRefused, match="another caller"):
-        chain([good], replace(CALL, origs=("+" + CAROL,)), "US")
+        find_originator([good], replace(CALL, origs=("+" + CAROL,)), "US")
     with pytest.raises(PassportRefused, match="another called one"):
-        chain([good], replace(CALL, dests=("+" + CAROL,)), "US")
+        find_originator([good], replace(CALL, dests=("+" + CAROL,)), "US")
 
 
 def test_a_call_that_was_sent_on_is_followed_back_link_by_link() -> None:
@@ -225,17 +225,17 @@ def test_a_call_that_was_sent_on_is_followed_back_link_by_link() -> None:
     first, between = parsed(token(SIGNER)), "14155550177"
     one = parsed(token(SIGNER, divert(BOB, between), ppt="div"))
     two = parsed(token(SIGNER, divert(between, CAROL), ppt="div"))
-    assert chain([two, first, one], to_carol, "US") == (first, True)
+    assert find_originator([two, first, one], to_carol, "US") == (first, True)
     for missing in ([first, two], [one, two], [first, one]):
         with pytest.raises(PassportRefused):
-            chain(missing, to_carol, "US")
+            find_originator(missing, to_carol, "US")
     circle = parsed(token(SIGNER, divert(CAROL, CAROL), ppt="div"))
     with pytest.raises(PassportRefused):
-        chain([circle], to_carol, "US")
+        find_originator([circle], to_carol, "US")
 
 
 def test_a_token_within_a_token_is_kept_as_text() -> None:
     inner = token(SIGNER)
     outer = parsed(token(SIGNER, divert(BOB, CAROL, opt=inner), ppt="div-o"))
     assert outer.opt == inner
-    assert Passport.full(inner).orig == ANN
+    assert Passport.parse_full(inner).orig == ANN

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from screening.callers.contacts import Contacts
-from screening.contract import Caller, Ring, Signed, Verification
+from screening.contract import Caller, IdentityHeaders, Ring, Verification
 from screening.decision import Level
 from screening.policy import Policy
 from screening.screener import Screener
@@ -46,9 +46,9 @@ async def verifying(server: Server, patience_s: float = 1.0) -> AsyncIterator[Ve
         yield verifier
 
 
-async def verdict(*tokens: str, call: Signed = CALL, server: Server | None = None) -> Verification:
+async def verdict(*tokens: str, call: IdentityHeaders = CALL, server: Server | None = None) -> Verification:
     async with verifying(server or Server()) as verifier:
-        return await verifier.verified(replace(call, identities=tokens), "US")
+        return await verifier.verify(replace(call, identities=tokens), "US")
 
 
 def diverted(**claims: Any) -> str:
@@ -68,7 +68,7 @@ async def test_the_second_call_needs_no_fetch() -> None:
     server = Server()
     async with verifying(server) as verifier:
         for _ in range(3):
-            found = await verifier.verified(replace(CALL, identities=(identity(token(CARRIER)),)), "US")
+            found = await verifier.verify(replace(CALL, identities=(identity(token(CARRIER)),)), "US")
             assert found == PASSED
     assert len(server.requests) == 1
 
@@ -135,10 +135,10 @@ async def test_a_certificate_that_runs_out_while_it_is_kept_is_not_believed_any_
     short = issue("short", HERE.authority, ends=NOW + timedelta(minutes=10))
     server = Server(httpx2.Response(200, content=short.pem))
     async with verifying(server) as verifier:
-        assert (await verifier.verified(replace(CALL, identities=(token(short),)), "US")).result == "passed"
+        assert (await verifier.verify(replace(CALL, identities=(token(short),)), "US")).result == "passed"
         server.now += timedelta(minutes=11)
         late = token(short, shaken(iat=int(server.now.timestamp())))
-        found = await verifier.verified(replace(CALL, identities=(late,)), "US")
+        found = await verifier.verify(replace(CALL, identities=(late,)), "US")
     assert found.why == "the certificate is not of this time"
 
 
@@ -147,13 +147,13 @@ async def test_no_call_waits_longer_than_the_patience_and_the_next_has_the_certi
     signed = replace(CALL, identities=(identity(token(CARRIER)),))
     async with verifying(server) as verifier:
         began = clock()
-        found = await verifier.verified(signed, "US")
+        found = await verifier.verify(signed, "US")
         assert clock() - began == pytest.approx(1.0)
         assert found == Verification(
             "unknown", source="identity", why="the certificate was not there in time"
         )
         await asyncio.sleep(3.0)
-        assert await verifier.verified(signed, "US") == PASSED
+        assert await verifier.verify(signed, "US") == PASSED
         assert clock() - began == pytest.approx(4.0)
     assert len(server.requests) == 1
 
