@@ -45,7 +45,7 @@ class DirectSignalling:
         """Return when all offers are answered; if a leg refuses, raises that, and media are as before."""
         self._failure = None
         self.changed()
-        await self.quiet()
+        await self.idle()
         try:
             if self._failure is not None:
                 raise self._failure
@@ -54,7 +54,7 @@ class DirectSignalling:
 
     # Called by the session: see `Signalling`.
 
-    async def quiet(self) -> None:
+    async def idle(self) -> None:
         """Return when no move is pending."""
         while self._working is not None:
             await asyncio.shield(self._working)
@@ -66,7 +66,7 @@ class DirectSignalling:
             if not self._legs.core.spawn(self._make_moves()):
                 self._working = None
 
-    def stands(self, leg: str) -> bool:
+    def can_reoffer(self, leg: str) -> bool:
         """Whether the leg can be sent a re-INVITE."""
         return self._standing(leg) is not None
 
@@ -120,11 +120,11 @@ class DirectSignalling:
             if leg.ended.done():
                 self._media.release(leg.name)
                 self._keep_failure(refusal)
-            elif self._media.not_taken(leg.name, status if status in PASSED_ON else 500):
+            elif self._media.offer_rejected(leg.name, status if status in PASSED_ON else 500):
                 self._keep_failure(refusal)
         else:
             if patient:
-                where = "to us" if self._media.is_here(leg.name) else "past us"
+                where = "to us" if self._media.is_relayed(leg.name) else "past us"
                 self._step("switched", f"the audio of the {leg.name} goes {where}")
         finally:
             timer.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.call.journal import Journal
-from proxy.media.audio_line import nothing_taken
+from proxy.media.audio_line import refuse_all
 from proxy.media.interface import MediaRefused, MediaSession
 from proxy.media.ports import NoPortFree
 from proxy.media.sdes import SrtpPolicy
@@ -89,7 +89,7 @@ class LegMedia:
         self._session.pressed(self._leg, digit, seconds)
 
     def nothing_of(self, sdp: bytes) -> bytes:
-        return nothing_taken(sdp)
+        return refuse_all(sdp)
 
 
 def _owed(problem: MediaRefused | NoPortFree) -> OfferRefused:

@@ -10,7 +10,7 @@ from proxy.media.sdp import Description, Direction, Layout, Line, MediaSection, 
 from proxy.media.sdp_cache import normalise
 
 PROTOCOLS = ("RTP/AVP", "RTP/SAVP", "RTP/AVPF", "RTP/SAVPF")
-_CROSSING = frozenset(
+_PASSED_ON = frozenset(
     {"rtpmap", "fmtp", "ptime", "maxptime", "crypto", "rtcp", "rtcp-mux", "rtcp-rsize", "rtcp-fb"}
 )
 """Attributes passed on, as they say how to send audio; all others stay on their leg."""
@@ -42,7 +42,7 @@ class AudioLine:
         lines = self.section.attributes("crypto") if self.protected else []
         return [fields[1] for line in lines if len(fields := line.split()) > 1]
 
-    def directed(self, direction: Direction) -> AudioLine:
+    def with_direction(self, direction: Direction) -> AudioLine:
         """The same with another direction."""
         return self if direction is self.direction else replace(self, direction=direction)
 
@@ -77,30 +77,30 @@ class AudioLine:
             if each is None:
                 text += [str(self.section), *map(str, self.section.lines), f"a={self.direction.value}"]
             else:
-                text.append(_taken_away(each))
+                text.append(_refused(each))
         return ("\r\n".join(text) + "\r\n").encode("utf-8", "surrogateescape")
 
 
-def both(one: Direction, other: Direction) -> Direction:
+def answer_direction(one: Direction, other: Direction) -> Direction:
     """The direction that answers `one`, from a peer that by itself wants `other` (RFC 3264 §6.1)."""
     return Direction.of(sends=one.receives and other.sends, receives=one.sends and other.receives)
 
 
-def unasked(answer: Direction, offered: Direction) -> Direction:
+def own_direction(answer: Direction, offered: Direction) -> Direction:
     """The direction that the author of an answer would choose by itself, had the offer left it free."""
     return Direction.of(
         sends=answer.sends or not offered.receives, receives=answer.receives or not offered.sends
     )
 
 
-def nothing_taken(offer: bytes, host: str = "0.0.0.0") -> bytes:
+def refuse_all(offer: bytes, host: str = "0.0.0.0") -> bytes:
     """The answer that refuses every line of an offer (RFC 3264 §6); empty if that is not valid SDP."""
     try:
         media = parse_sdp(offer).media
     except SdpError:
         return b""
     text = ["v=0", f"o=- 0 0 {_network(host)}", "s=-", f"c={_network(host)}", "t=0 0"]
-    return ("\r\n".join([*text, *map(_taken_away, media)]) + "\r\n").encode("utf-8", "surrogateescape")
+    return ("\r\n".join([*text, *map(_refused, media)]) + "\r\n").encode("utf-8", "surrogateescape")
 
 
 def _read(body: bytes) -> tuple[AudioLine, Layout]:
@@ -110,8 +110,8 @@ def _read(body: bytes) -> tuple[AudioLine, Layout]:
         address = description.connection(section)
     except SdpError as error:
         raise MediaRefused(f"SDP not understood: {error}") from error
-    crossing = replace(section, lines=_crossing(section.lines))
-    line = AudioLine(address, crossing, description.direction(section))
+    passed_on = replace(section, lines=_passed_on(section.lines))
+    line = AudioLine(address, passed_on, description.direction(section))
     return line, tuple(None if each is section else each for each in description.media)
 
 
@@ -133,15 +133,15 @@ def _usable(description: Description) -> MediaSection:
     raise MediaRefused(reason)
 
 
-def _crossing(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+def _passed_on(lines: tuple[Line, ...]) -> tuple[Line, ...]:
     return tuple(
         line
         for line in lines
-        if line.kind == "b" or (line.kind == "a" and line.value.partition(":")[0] in _CROSSING)
+        if line.kind == "b" or (line.kind == "a" and line.value.partition(":")[0] in _PASSED_ON)
     )
 
 
-def _taken_away(section: MediaSection) -> str:
+def _refused(section: MediaSection) -> str:
     return str(MediaSection(section.kind, 0, section.protocol, section.formats))
 
 

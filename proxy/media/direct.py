@@ -7,7 +7,7 @@ answer to send next, one at a time, until every leg has the SDP it should have:
     caller -- INVITE, offer --> us -- the same --> agent       the agent's answer becomes the caller's
     us -- INVITE, no offer --> phone -- 200, offer -->         flow I of RFC 3725: the caller stays with
     us -- re-INVITE, the phone's offer --> caller              the agent while the phone rings;
-    us -- ACK, the caller's answer --> phone                   `not_taken` rolls everybody back
+    us -- ACK, the caller's answer --> phone                   `offer_rejected` rolls everybody back
     caller -- re-INVITE --> us -- re-INVITE --> phone          hold, new formats: the phone's answer goes back
 
 Ringback, prompts and recordings need a `RelaySession`: the leg is then sent the SDP of our relay instead. Two
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxy.media.audio_line import AudioLine, both
+from proxy.media.audio_line import AudioLine, answer_direction
 from proxy.media.direct_leg import DirectLeg
 from proxy.media.direct_offers import Answer, Move, NoSignalling, Offer, Refuse, Signalling
 from proxy.media.direct_pairing import DirectPairing
@@ -30,16 +30,16 @@ from proxy.media.ports import NoPortFree
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.session import RelaySession
 
-US = "us"
+RELAY = "us"
 """Stands for our relay where a leg's partner is named."""
 
 
 class DirectSession(DirectRelay):
     """The `MediaSession` of direct mode. It sends nothing by itself: see `next_move`.
 
-    A leg is *here* while its packets come to our relay, and *opening* while its own INVITE waits for an
+    A leg is *relayed* while its packets come to our relay, and *opening* while its own INVITE waits for an
     answer. `_source` says whose SDP a leg should have: its partner's; or ours, if something is to be played
-    or recorded, or if the two are *apart* (cannot talk directly). After every first offer, join, change in
+    or recorded, or if the two cannot talk directly. After every first offer, join, change in
     what a peer says, refusal and release, all legs are compared with their `_source` again.
     """
 
@@ -48,12 +48,12 @@ class DirectSession(DirectRelay):
         super().__init__(relay)
         self._host, self._ids = host, ids
         self._legs: dict[str, DirectLeg] = {}
-        self._pairs = DirectPairing()
+        self._pairing = DirectPairing()
         self._wanted: set[str] = set()
         """Legs whose packets should come to our relay."""
-        self._stuck: set[str] = set()
+        self._relay_refused: set[str] = set()
         """Legs that refused to have their packets come here."""
-        self._over: dict[str, int] = {}
+        self._ip_versions: dict[str, int] = {}
         self._policies: dict[str, SrtpPolicy] = {}
         self.signalling: Signalling = NoSignalling()
         """Carries out the moves."""
@@ -62,19 +62,19 @@ class DirectSession(DirectRelay):
 
     def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
         """See `MediaSession`."""
-        self._over[leg] = ip_version
+        self._ip_versions[leg] = ip_version
         self._relay.over(leg, ip_version, near)
 
     def offer(self, leg: str) -> bytes:
         """The SDP of the leg's `_source` as our offer; empty if the leg's peer is to make the first one."""
         known = self._legs.get(leg)
-        if known is None or (known.told is None and not known.here):
+        if known is None or (known.sent_line is None and not known.relayed):
             return self._first_offer(leg)
         source = self._source(leg)
-        line = known.told if source is None else self._line(source)
-        if line is None or (known.here and source is None):
+        line = known.sent_line if source is None else self._line(source)
+        if line is None or (known.relayed and source is None):
             return self._offer_ours(leg)
-        return known.proposed(line, self._host, ours=False)
+        return known.propose(line, self._host, ours=False)
 
     def secure(self, leg: str, policy: SrtpPolicy) -> None:
         """See `MediaSession`. Peers whose policies conflict talk through us."""
@@ -84,21 +84,21 @@ class DirectSession(DirectRelay):
     def secured(self, leg: str) -> str | None:
         """The crypto-suite that both sides have named."""
         known = self._legs.get(leg)
-        if known is None or known.here:
+        if known is None or known.relayed:
             return self._relay.secured(leg)
         return known.suite
 
     def concede(self, leg: str) -> bool:
         """See `MediaSession`: if the peer refused another leg's offer, ours is next."""
         known = self._legs.get(leg)
-        if known is None or known.said is not None:
+        if known is None or known.peer_line is not None:
             return False
         if known.proposal is not None and known.proposal.ours:
             return self._relay.concede(leg)
-        if not known.invited_late:
+        if not known.invited_without_offer:
             for other in self._legs.keys() - {leg}:
-                self._pairs.set_apart(leg, other)
-        known.invited_late, known.wants_ours = False, True
+                self._pairing.require_relay(leg, other)
+        known.invited_without_offer, known.needs_our_offer = False, True
         return True
 
     def again(self, leg: str) -> bytes:
@@ -106,7 +106,7 @@ class DirectSession(DirectRelay):
         known = self._legs.get(leg)
         if known is not None and known.offer is not None:
             return self.answer(leg)
-        return self.offer(leg) if known is None or known.told is None else known.repeated()
+        return self.offer(leg) if known is None or known.sent_line is None else known.repeat()
 
     def answered(self, leg: str, sdp: bytes) -> None:
         """See `MediaSession`."""
@@ -115,9 +115,9 @@ class DirectSession(DirectRelay):
             raise MediaRefused("an answer without an offer")
         if known.proposal.ours:
             self._relay.answered(leg, sdp)
-        was_here = known.here
+        was_relayed = known.relayed
         known.answered(sdp)
-        self._moved(leg, was_here)
+        self._took_effect(leg, was_relayed)
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
         """Take the peer's offer. Empty: the answer depends on another leg, and `again` returns it later."""
@@ -131,11 +131,11 @@ class DirectSession(DirectRelay):
         if not self._allows(leg, known.offer):
             known.refused()
             raise MediaRefused("its SRTP, or the want of it, is against the settings")
-        if known.opening or known.invited_late:
+        if known.opening or known.invited_without_offer:
             self.signalling.changed()
             return b""
         try:
-            if self._source(leg) in (None, US) or known.repeats():
+            if self._source(leg) in (None, RELAY) or known.is_refresh():
                 return self.answer(leg)
         except (MediaRefused, NoPortFree):
             known.refused()
@@ -145,21 +145,21 @@ class DirectSession(DirectRelay):
 
     def join(self, a: str, b: str) -> None:
         """See `MediaSession`. Legs that are not relayed are connected once every move is made."""
-        if self._pairs.partner(a) != b:
-            self._unjoin(a)
-            self._unjoin(b)
+        if self._pairing.partner(a) != b:
+            self._part(a)
+            self._part(b)
         self._wanted -= {a, b}
-        self._stuck -= {a, b}
+        self._relay_refused -= {a, b}
         if a in self._legs and b in self._legs:
-            self._pairs.join(a, b)
-        self._link(a)
+            self._pairing.join(a, b)
+        self._connect(a)
         self.signalling.changed()
 
     def part(self, leg: str) -> None:
         """Disconnect the leg: its packets come here."""
-        self._unjoin(leg)
+        self._part(leg)
         self._wanted.add(leg)
-        self._stuck.discard(leg)
+        self._relay_refused.discard(leg)
         self.signalling.changed()
 
     def ringback(self, leg: str, on: bool, *, after_s: float = 0.0, until_heard: bool = False) -> None:
@@ -171,33 +171,33 @@ class DirectSession(DirectRelay):
 
     def pressed(self, leg: str, digit: str, seconds: float = DEFAULT_PRESS_S) -> None:
         """See `MediaSession`. Where packets do not pass us, the partner is sent the key by signalling."""
-        partner = self._pairs.partner(leg)
-        if partner is None or self.is_here(leg):
+        partner = self._pairing.partner(leg)
+        if partner is None or self.is_relayed(leg):
             return self._relay.pressed(leg, digit, seconds)
         self.signalling.press(partner, digit, seconds)
 
-    async def bring(self, leg: str) -> None:
+    async def bring_to_relay(self, leg: str) -> None:
         """Have the packets of the leg and its partner come here, until it is joined to another leg. Returns
         once they do, or once that has failed.
         """
-        if leg in self._legs and not self.is_here(leg):
-            partner = self._pairs.partner(leg)
+        if leg in self._legs and not self.is_relayed(leg):
+            partner = self._pairing.partner(leg)
             if partner is None:
                 self._wanted.add(leg)
             else:
-                self._pairs.set_apart(leg, partner)
+                self._pairing.require_relay(leg, partner)
             self.signalling.changed()
-            await self.signalling.quiet()
+            await self.signalling.idle()
 
     def release(self, leg: str) -> None:
         """The leg is gone: its partner is connected as it was before the join."""
         self._relay.release(leg)
         self._legs.pop(leg, None)
         self._wanted.discard(leg)
-        self._stuck.discard(leg)
-        self.left(leg)
-        self._pairs.forget(leg)
-        self._take_back(leg)
+        self._relay_refused.discard(leg)
+        self.relay_ended(leg)
+        self._pairing.forget(leg)
+        self._undo_join(leg)
         if self._legs:
             self.signalling.changed()
 
@@ -206,45 +206,47 @@ class DirectSession(DirectRelay):
         self.signalling = NoSignalling()
         self._relay.close()
         self._legs.clear()
-        self._pairs.clear()
+        self._pairing.clear()
 
     # What to send next.
 
     def next_move(self) -> Move | None:
         """The next offer, answer or refusal to send; None when every leg has the SDP it should have."""
-        telling: list[str] = []
+        without_offer: list[str] = []
         for leg, known in self._legs.items():
             if known.offer is None:
-                telling.append(leg)
-            elif not known.opening and (move := self._settle(leg)) is not None:
+                without_offer.append(leg)
+            elif not known.opening and (move := self._move_for_offer(leg)) is not None:
                 return move
-        for leg in telling:
-            if (tell := self._tell(leg)) is not None:
-                return tell
+        for leg in without_offer:
+            if (offer := self._move_without_offer(leg)) is not None:
+                return offer
         return None
 
     def answer(self, leg: str) -> bytes:
         """Our answer to the leg's open offer. Raises MediaRefused or NoPortFree, leaving it open."""
         known = self._legs[leg]
         assert known.offer is not None
-        was_here, other = known.here, self._legs.get(self._source(leg) or US)
-        if not known.here and known.repeats() and known.told is not None and other is None:
-            words = known.answer(known.told, self._host, ours=False)
-        elif other is None or other.said is None:
+        was_relayed, other = known.relayed, self._legs.get(self._source(leg) or RELAY)
+        if not known.relayed and known.is_refresh() and known.sent_line is not None and other is None:
+            sdp = known.answer(known.sent_line, self._host, ours=False)
+        elif other is None or other.peer_line is None:
             line, _ = AudioLine.read(self._relay.accept(leg, known.offer_body))
-            words = known.answer(line, self._host, ours=True)
+            sdp = known.answer(line, self._host, ours=True)
         else:
-            line = other.said.directed(both(known.offer.direction, other.willing))
-            words = known.answer(line, self._host, ours=False)
-        self._moved(leg, was_here)
-        return words
+            line = other.peer_line.with_direction(
+                answer_direction(known.offer.direction, other.peer_direction)
+            )
+            sdp = known.answer(line, self._host, ours=False)
+        self._took_effect(leg, was_relayed)
+        return sdp
 
     def refused(self, leg: str) -> None:
         """The leg's open offer was refused, as a `Refuse` move asked."""
         if leg in self._legs:
             self._legs[leg].refused()
 
-    def not_taken(self, leg: str, status: int) -> bool:
+    def offer_rejected(self, leg: str, status: int) -> bool:
         """Our offer to the leg was refused with this status; true if there is nothing left to try.
 
         If the offer came from another leg, its offer is refused too. A join is first retried through our
@@ -254,30 +256,30 @@ class DirectSession(DirectRelay):
         if known is None:
             return True
         proposal, known.proposal = known.proposal, None
-        if not known.here:
+        if not known.relayed:
             self._relay.release(leg)
         source = self._source(leg)
-        if source is None or (proposal is not None and proposal.ours != (source == US)):
+        if source is None or (proposal is not None and proposal.ours != (source == RELAY)):
             return False  # something else is wanted by now
-        partner = self._pairs.partner(leg)
+        partner = self._pairing.partner(leg)
         other = self._legs.get(partner) if partner is not None else None
         if partner is None or other is None:
-            self._stuck.add(leg)
+            self._relay_refused.add(leg)
             return True
-        if other.offer is not None and not other.invited_late:
+        if other.offer is not None and not other.invited_without_offer:
             other.refusal = status
             return False
-        if not self._pairs.are_apart(leg, partner):
-            self._pairs.set_apart(leg, partner)
+        if not self._pairing.requires_relay(leg, partner):
+            self._pairing.require_relay(leg, partner)
             return False
-        self._take_back(leg)
+        self._undo_join(leg)
         return True
 
-    def is_here(self, leg: str) -> bool:
+    def is_relayed(self, leg: str) -> bool:
         """Whether the leg's packets come to us."""
-        return leg in self._legs and self._legs[leg].here
+        return leg in self._legs and self._legs[leg].relayed
 
-    def _settle(self, leg: str) -> Move | None:
+    def _move_for_offer(self, leg: str) -> Move | None:
         """The next move for a leg whose offer is open."""
         known, source = self._legs[leg], self._source(leg)
         assert known.offer is not None
@@ -285,49 +287,57 @@ class DirectSession(DirectRelay):
             return Refuse(leg, known.refusal)
         if source is None:
             return None
-        if source == US:
+        if source == RELAY:
             return Answer(leg)
         other = self._legs[source]
         if other.opening:
             return None
         if other.offer is not None:  # glare: both have offered (RFC 3261 §14.2); who cannot offer again waits
-            return None if known.invited_late else Refuse(leg, 491)
-        if other.knows(known.offer, known.offer.direction):
+            return None if known.invited_without_offer else Refuse(leg, 491)
+        if other.has_line(known.offer, known.offer.direction):
             return Answer(leg)
-        begun = other.told is not None and self.signalling.stands(source)
-        return Offer(source, patient=known.invited_late) if begun else None
+        begun = other.sent_line is not None and self.signalling.can_reoffer(source)
+        return Offer(source, patient=known.invited_without_offer) if begun else None
 
-    def _tell(self, leg: str) -> Move | None:
+    def _move_without_offer(self, leg: str) -> Move | None:
         """The next move for a leg without an open offer, unless its own INVITE awaits an answer."""
         known = self._legs[leg]
-        if known.opening or known.told is None or (source := self._source(leg)) is None:
+        if known.opening or known.sent_line is None or (source := self._source(leg)) is None:
             return None
-        if not self.signalling.stands(leg):
+        if not self.signalling.can_reoffer(leg):
             return None
-        if source == US:
-            return None if known.here else Offer(leg, patient=True)
+        if source == RELAY:
+            return None if known.relayed else Offer(leg, patient=True)
         other = self._legs[source]
-        if other.said is None or other.offer is not None or known.knows(other.said, other.willing):
+        if (
+            other.peer_line is None
+            or other.offer is not None
+            or known.has_line(other.peer_line, other.peer_direction)
+        ):
             return None
         return Offer(leg, patient=True)
 
     def _source(self, leg: str) -> str | None:
-        """Whose SDP the leg should have, by leg name or `US`; None: it keeps what it has."""
-        partner = self._pairs.partner(leg)
+        """Whose SDP the leg should have, by leg name or `RELAY`; None: it keeps what it has."""
+        partner = self._pairing.partner(leg)
         if partner is not None:
-            return US if self._is_apart(leg, partner) else partner
-        return US if leg in self._wanted | self._ringing.keys() and leg not in self._stuck else None
+            return RELAY if self._must_relay(leg, partner) else partner
+        return (
+            RELAY if leg in self._wanted | self._ringing.keys() and leg not in self._relay_refused else None
+        )
 
-    def _is_apart(self, leg: str, other: str) -> bool:
+    def _must_relay(self, leg: str, other: str) -> bool:
         """Whether the two must talk through us: they do already, or cannot talk directly."""
-        if self._pairs.are_apart(leg, other) or (self._legs[leg].here and self._legs[other].here):
+        if self._pairing.requires_relay(leg, other) or (
+            self._legs[leg].relayed and self._legs[other].relayed
+        ):
             return True
         lines = (leg, self._line(other)), (other, self._line(leg))
-        return not all(line is None or self._suits(one, line) for one, line in lines)
+        return not all(line is None or self._can_use(one, line) for one, line in lines)
 
-    def _suits(self, leg: str, line: AudioLine) -> bool:
+    def _can_use(self, leg: str, line: AudioLine) -> bool:
         """Whether the leg's peer can use this SDP: right IP version, and SRTP as its policy wants it."""
-        return self._allows(leg, line) and self._over.get(leg, line.ip_version) == line.ip_version
+        return self._allows(leg, line) and self._ip_versions.get(leg, line.ip_version) == line.ip_version
 
     def _allows(self, leg: str, line: AudioLine) -> bool:
         policy = self._policies.get(leg)
@@ -336,9 +346,9 @@ class DirectSession(DirectRelay):
     def _line(self, leg: str) -> AudioLine | None:
         """What that leg's peer would say to another leg."""
         known = self._legs.get(leg)
-        if known is None or (known.offer is None and known.said is None):
+        if known is None or (known.offer is None and known.peer_line is None):
             return None
-        return known.offer or (known.said and known.said.directed(known.willing))
+        return known.offer or (known.peer_line and known.peer_line.with_direction(known.peer_direction))
 
     # How a leg begins and changes.
 
@@ -346,43 +356,45 @@ class DirectSession(DirectRelay):
         """Pass on the offer of a caller who is not answered yet. A caller in conversation has its answer
         already: then the called side makes the offer, in its 2xx, and the caller is re-INVITEd with it.
         """
-        stands, legs = self.signalling.stands, self._legs.items()
+        can_reoffer, legs = self.signalling.can_reoffer, self._legs.items()
         asking = next((each.offer for _, each in legs if each.opening), None)
-        talking = next((each.said for name, each in legs if each.said is not None and stands(name)), None)
+        talking = next(
+            (each.peer_line for name, each in legs if each.peer_line is not None and can_reoffer(name)), None
+        )
         heard = asking or talking
         known = self._legs.setdefault(leg, DirectLeg(self._ids(31)))
-        if heard is None or known.wants_ours or not self._suits(leg, heard):
+        if heard is None or known.needs_our_offer or not self._can_use(leg, heard):
             return self._offer_ours(leg)
         if asking is not None:
-            return known.proposed(heard, self._host, ours=False)
-        known.invited_late = True
+            return known.propose(heard, self._host, ours=False)
+        known.invited_without_offer = True
         return b""
 
     def _offer_ours(self, leg: str) -> bytes:
         known = self._legs.setdefault(leg, DirectLeg(self._ids(31)))
         line, _ = AudioLine.read(self._relay.offer(leg))
-        return known.proposed(line, self._host, ours=True)
+        return known.propose(line, self._host, ours=True)
 
-    def _moved(self, leg: str, was_here: bool) -> None:
+    def _took_effect(self, leg: str, was_relayed: bool) -> None:
         """Something new has come into force for the leg."""
-        if was_here and not self._legs[leg].here:
+        if was_relayed and not self._legs[leg].relayed:
             self._relay.release(leg)
-        if self._legs[leg].here and not was_here:
-            self.arrived(leg)
-        self._link(leg)
+        if self._legs[leg].relayed and not was_relayed:
+            self.relay_began(leg)
+        self._connect(leg)
         self.signalling.changed()
 
-    def _link(self, leg: str) -> None:
+    def _connect(self, leg: str) -> None:
         """Connect two legs through our relay, if both are there."""
-        partner = self._pairs.partner(leg)
-        if partner is not None and self._legs[leg].here and self._legs[partner].here:
+        partner = self._pairing.partner(leg)
+        if partner is not None and self._legs[leg].relayed and self._legs[partner].relayed:
             self._relay.join(leg, partner)
 
-    def _unjoin(self, leg: str) -> None:
+    def _part(self, leg: str) -> None:
         self._relay.part(leg)
-        self._pairs.part(leg)
+        self._pairing.part(leg)
 
-    def _take_back(self, leg: str) -> None:
+    def _undo_join(self, leg: str) -> None:
         """The join failed: restore the connections from before it."""
-        for one in self._pairs.take_back(leg, self._legs):
-            self._link(one)
+        for one in self._pairing.undo_join(leg, self._legs):
+            self._connect(one)

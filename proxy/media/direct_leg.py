@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy.media.audio_line import AudioLine, both, unasked
+from proxy.media.audio_line import AudioLine, answer_direction, own_direction
 from proxy.media.interface import MediaRefused
 from proxy.media.sdp import Direction, Layout
 
@@ -23,35 +23,35 @@ class DirectLeg:
     """Offer/answer state with one peer: one series of `o=` versions, whoever's SDP is sent (RFC 3264 §8)."""
 
     __slots__ = (
-        "body",
-        "here",
-        "invited_late",
+        "invited_without_offer",
         "layout",
+        "needs_our_offer",
         "offer",
         "offer_body",
         "offer_layout",
         "opening",
         "origin_id",
+        "peer_direction",
+        "peer_line",
         "proposal",
         "refusal",
-        "said",
-        "told",
+        "relayed",
+        "sent_line",
+        "sent_sdp",
         "version",
-        "wants_ours",
-        "willing",
     )
 
     def __init__(self, origin_id: int) -> None:
         self.origin_id, self.version = origin_id, 0
         self.layout: Layout = (None,)
-        self.said: AudioLine | None = None
+        self.peer_line: AudioLine | None = None
         """The peer's audio line in force."""
-        self.willing = Direction.SENDRECV
+        self.peer_direction = Direction.SENDRECV
         """The direction the peer itself wants, apart from any hold by the other side."""
-        self.told: AudioLine | None = None
+        self.sent_line: AudioLine | None = None
         """The audio line in force that we sent the peer, and the SDP it was in:"""
-        self.body = b""
-        self.here = False
+        self.sent_sdp = b""
+        self.relayed = False
         """Its packets come to our relay."""
         self.proposal: Proposal | None = None
         self.offer: AudioLine | None = None
@@ -61,23 +61,23 @@ class DirectLeg:
         """The m= lines of that offer."""
         self.opening = False
         """That offer came in the INVITE that created the leg."""
-        self.invited_late = False
+        self.invited_without_offer = False
         """It was called without an offer: the peer makes the first one."""
-        self.wants_ours = False
+        self.needs_our_offer = False
         """Its peer refused another leg's SDP, and is to be offered our relay next."""
         self.refusal: int | None = None
         """Status to refuse its open offer with."""
 
-    def proposed(self, line: AudioLine, host: str, *, ours: bool) -> bytes:
+    def propose(self, line: AudioLine, host: str, *, ours: bool) -> bytes:
         """Offer this line to the peer; returns the SDP."""
-        self.proposal = Proposal(line, self._words(line, host), ours)
+        self.proposal = Proposal(line, self._sdp_for(line, host), ours)
         return self.proposal.body
 
-    def repeated(self) -> bytes:
+    def repeat(self) -> bytes:
         """Offer again what was last sent, byte for byte."""
-        assert self.told is not None
-        self.proposal = Proposal(self.told, self.body, self.here)
-        return self.body
+        assert self.sent_line is not None
+        self.proposal = Proposal(self.sent_line, self.sent_sdp, self.relayed)
+        return self.sent_sdp
 
     def answered(self, body: bytes) -> None:
         """Take the peer's answer to our offer. Raises MediaRefused."""
@@ -87,28 +87,29 @@ class DirectLeg:
         if line.protected is not self.proposal.line.protected:
             raise MediaRefused("the answer is not protected as the offer was")
         proposal, self.proposal = self.proposal, None
-        if (line, proposal.line) != (self.said, self.told):  # a refresh says nothing of what the peer wants
-            self.willing = unasked(line.direction, proposal.line.direction)
-        self.said = line
-        self.told, self.body, self.here = proposal.line, proposal.body, proposal.ours
+        # A refresh says nothing of what the peer wants.
+        if (line, proposal.line) != (self.peer_line, self.sent_line):
+            self.peer_direction = own_direction(line.direction, proposal.line.direction)
+        self.peer_line = line
+        self.sent_line, self.sent_sdp, self.relayed = proposal.line, proposal.body, proposal.ours
 
     def offered(self, body: bytes) -> None:
         """Take the peer's offer; the old agreement holds until it is answered. Raises MediaRefused."""
         self.offer, self.offer_layout = AudioLine.read(body)
         self.offer_body, self.refusal = body, None
-        if self.told is None:
+        if self.sent_line is None:
             self.layout = self.offer_layout
 
     def answer(self, line: AudioLine, host: str, *, ours: bool) -> bytes:
         """Answer the open offer with this line; both come into force. Returns the SDP."""
         assert self.offer is not None
         self.layout = self.offer_layout
-        words = self._words(line, host)
-        self.said, self.willing, self.offer = self.offer, self.offer.direction, None
-        self.told, self.body, self.here = line, words, ours
-        self.opening = self.invited_late = False
+        sdp = self._sdp_for(line, host)
+        self.peer_line, self.peer_direction, self.offer = self.offer, self.offer.direction, None
+        self.sent_line, self.sent_sdp, self.relayed = line, sdp, ours
+        self.opening = self.invited_without_offer = False
         self.offer_body = b""
-        return words
+        return sdp
 
     def refused(self) -> None:
         """Drop the open offer, which was refused."""
@@ -117,30 +118,30 @@ class DirectLeg:
     @property
     def suite(self) -> str | None:
         """The SRTP crypto-suite named by both sides (RFC 4568 §5.1.2)."""
-        if self.said is None or self.told is None:
+        if self.peer_line is None or self.sent_line is None:
             return None
-        return next((suite for suite in self.said.suites if suite in self.told.suites), None)
+        return next((suite for suite in self.peer_line.suites if suite in self.sent_line.suites), None)
 
-    def repeats(self) -> bool:
+    def is_refresh(self) -> bool:
         """Whether the open offer repeats what the peer said before: a session refresh (RFC 4028 §7.4)."""
-        return self.offer == self.said
+        return self.offer == self.peer_line
 
-    def knows(self, line: AudioLine, willing: Direction) -> bool:
+    def has_line(self, line: AudioLine, willing: Direction) -> bool:
         """Whether the peer has this line already, from our offer or our answer."""
-        told = self.told
-        if told is None or self.here or not told.same_but_direction(line):
+        told = self.sent_line
+        if told is None or self.relayed or not told.same_but_direction(line):
             return False
-        return told.direction in (willing, both(self.willing, willing))
+        return told.direction in (willing, answer_direction(self.peer_direction, willing))
 
-    def _words(self, line: AudioLine, host: str) -> bytes:
+    def _sdp_for(self, line: AudioLine, host: str) -> bytes:
         """The SDP for this line, with a new `o=` version only if the content changes."""
-        if self.body:
+        if self.sent_sdp:
             again = line.write((self.origin_id, self._agreed_version), host, self.layout)
-            if again == self.body:
+            if again == self.sent_sdp:
                 return again
         self.version += 1
         return line.write((self.origin_id, self.version), host, self.layout)
 
     @property
     def _agreed_version(self) -> int:
-        return int(self.body.split(b" ", 3)[2])
+        return int(self.sent_sdp.split(b" ", 3)[2])

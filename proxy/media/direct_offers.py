@@ -39,11 +39,11 @@ class Signalling(Protocol):
         """There may be a move to make: state has changed. Returns at once."""
         ...
 
-    async def quiet(self) -> None:
+    async def idle(self) -> None:
         """Return when every move is made or given up."""
         ...
 
-    def stands(self, leg: str) -> bool:
+    def can_reoffer(self, leg: str) -> bool:
         """Whether the leg's INVITE is answered and the leg has not ended, so that it can be re-INVITEd."""
         ...
 
@@ -58,10 +58,10 @@ class NoSignalling:
     def changed(self) -> None:
         """Do nothing."""
 
-    async def quiet(self) -> None:
+    async def idle(self) -> None:
         """Return at once."""
 
-    def stands(self, leg: str) -> bool:
+    def can_reoffer(self, leg: str) -> bool:
         """Assume that it stands."""
         return True
 

@@ -8,13 +8,13 @@ from collections.abc import Container, Iterator
 class DirectPairing:
     """Joined legs, by name. A leg is joined with at most one other."""
 
-    __slots__ = ("_apart", "_before", "_partner")
+    __slots__ = ("_partner", "_previous", "_relayed_pairs")
 
     def __init__(self) -> None:
         self._partner: dict[str, str] = {}
-        self._before: dict[str, str] = {}
+        self._previous: dict[str, str] = {}
         """The partner of each leg before its last join, which may still fail."""
-        self._apart: set[frozenset[str]] = set()
+        self._relayed_pairs: set[frozenset[str]] = set()
         """Pairs of legs that can only talk through our relay."""
 
     def partner(self, leg: str) -> str | None:
@@ -25,13 +25,13 @@ class DirectPairing:
         self._partner[a], self._partner[b] = b, a
 
     def part(self, leg: str) -> None:
-        """Separate the leg from its partner; `take_back` can undo it."""
+        """Separate the leg from its partner; `undo_join` can undo it."""
         other = self._partner.pop(leg, None)
         if other is not None:
             self._partner.pop(other, None)
-            self._before[leg] = other
+            self._previous[leg] = other
 
-    def take_back(self, leg: str, standing: Container[str]) -> Iterator[str]:
+    def undo_join(self, leg: str, standing: Container[str]) -> Iterator[str]:
         """Undo the leg's failed join: restore the earlier pairs, among the legs in `standing`.
 
         Yields one leg of every restored pair.
@@ -39,24 +39,24 @@ class DirectPairing:
         pair = (leg, self._partner.pop(leg, ""))
         self._partner.pop(pair[1], None)
         for one in pair:
-            before = self._before.pop(one, "")
+            before = self._previous.pop(one, "")
             if one in standing and before in standing:
                 self.join(one, before)
                 yield one
 
     def forget(self, leg: str) -> None:
         """The leg is gone: nothing is restored to it."""
-        self._before = {one: was for one, was in self._before.items() if leg not in (one, was)}
-        self._apart = {pair for pair in self._apart if leg not in pair}
+        self._previous = {one: was for one, was in self._previous.items() if leg not in (one, was)}
+        self._relayed_pairs = {pair for pair in self._relayed_pairs if leg not in pair}
 
-    def set_apart(self, a: str, b: str) -> None:
+    def require_relay(self, a: str, b: str) -> None:
         """These two can only talk through our relay."""
-        self._apart.add(frozenset((a, b)))
+        self._relayed_pairs.add(frozenset((a, b)))
 
-    def are_apart(self, a: str, b: str) -> bool:
-        return frozenset((a, b)) in self._apart
+    def requires_relay(self, a: str, b: str) -> bool:
+        return frozenset((a, b)) in self._relayed_pairs
 
     def clear(self) -> None:
         """Forget everything."""
-        for kept in (self._partner, self._before, self._apart):
+        for kept in (self._partner, self._previous, self._relayed_pairs):
             kept.clear()

@@ -23,14 +23,14 @@ class DirectRelay(ABC):
         self._fills: dict[str, Clip | None] = {}
         """What each leg hears in place of nothing."""
 
-    def arrived(self, leg: str) -> None:
+    def relay_began(self, leg: str) -> None:
         """The leg's packets come here from now on."""
         self._relay.fill(leg, self._fills.get(leg))
         if leg in self._ringing:
             after_s, until_heard = self._ringing[leg]
             self._relay.ringback(leg, True, after_s=after_s, until_heard=until_heard)
 
-    def left(self, leg: str) -> None:
+    def relay_ended(self, leg: str) -> None:
         """The leg is released."""
         self._ringing.pop(leg, None)
         self._fills.pop(leg, None)
@@ -48,7 +48,7 @@ class DirectRelay(ABC):
         self._relay.fill(leg, clip)
 
     @abstractmethod
-    async def bring(self, leg: str) -> None:
+    async def bring_to_relay(self, leg: str) -> None:
         """Have the leg's packets come here; returns once they do, or once that has failed."""
 
     def sounds(self, sounds: Sounds) -> None:
@@ -57,7 +57,7 @@ class DirectRelay(ABC):
 
     async def play(self, leg: str, clip: Clip) -> None:
         """Play the clip to the leg."""
-        await self.bring(leg)
+        await self.bring_to_relay(leg)
         await self._relay.play(leg, clip)
 
     def pass_early(self, leg: str, to: str) -> None:
@@ -70,7 +70,7 @@ class DirectRelay(ABC):
 
     async def digit(self, leg: str) -> str:
         """The next key pressed on the leg."""
-        await self.bring(leg)
+        await self.bring_to_relay(leg)
         return await self._relay.digit(leg)
 
     def record(self, leg: str, path: Path) -> Recording:

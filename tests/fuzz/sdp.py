@@ -9,7 +9,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 with atheris.instrument_imports(include=["proxy.media"]):
-    from proxy.media.audio_line import AudioLine, nothing_taken
+    from proxy.media.audio_line import AudioLine, refuse_all
     from proxy.media.interface import MediaRefused
     from proxy.media.negotiation import read_offer
     from proxy.media.sdp import SdpError, parse_sdp
@@ -24,7 +24,7 @@ def one(data: bytes) -> None:
     with contextlib.suppress(MediaRefused):
         line, layout = AudioLine.read(data)
         assert AudioLine.read(line.write((1, 1), "192.0.2.1", layout))[0] == line
-    nothing_taken(data)
+    refuse_all(data)
     try:
         description = parse_sdp(data)
     except SdpError:

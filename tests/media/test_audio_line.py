@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.media.audio_line import AudioLine, both, nothing_taken, unasked
+from proxy.media.audio_line import AudioLine, answer_direction, own_direction, refuse_all
 from proxy.media.interface import MediaRefused
 from proxy.media.sdp import Direction, parse_sdp
 
@@ -84,11 +84,11 @@ def test_keys_stand_in_no_repr() -> None:
 
 
 def test_the_answer_that_takes_nothing_refuses_every_line_rfc3264_6() -> None:
-    answer = parse_sdp(nothing_taken(OFFER))
+    answer = parse_sdp(refuse_all(OFFER))
     assert [(each.kind, each.port, each.protocol) for each in answer.media] == [
         ("video", 0, "RTP/AVP"), ("audio", 0, "RTP/SAVP"), ("audio", 0, "RTP/AVP"),
     ]  # fmt: skip
-    assert nothing_taken(b"nonsense") == b""
+    assert refuse_all(b"nonsense") == b""
 
 
 @pytest.mark.parametrize("wrong", [(b"audio 4000", b"audio 0"), (b"RTP/SAVP", b"UDP/TLS/RTP/SAVP")])
@@ -125,7 +125,7 @@ def test_dtls_alone_is_refused_with_a_reason_rfc5764() -> None:
 def test_an_offer_is_answered_within_what_it_leaves_rfc3264_6_1(
     offered: Direction, own: Direction, answer: Direction
 ) -> None:
-    assert both(offered, own) is answer
+    assert answer_direction(offered, own) is answer
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_an_offer_is_answered_within_what_it_leaves_rfc3264_6_1(
 def test_an_answer_says_of_its_author_only_what_it_was_free_to(
     answer: Direction, offered: Direction, own: Direction
 ) -> None:
-    assert unasked(answer, offered) is own
+    assert own_direction(answer, offered) is own
 
 
 LINES = st.sampled_from([*OFFER.decode().split("\r\n"), "m=audio 70000 RTP/AVP 0", "a=", "c=IN IP6 ::1", "x"])

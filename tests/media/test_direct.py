@@ -73,12 +73,12 @@ async def test_a_caller_that_refuses_is_asked_to_come_here_and_then_left_where_i
     party.is_called("phone")
     session.join("caller", "phone")
     session.offer("caller")
-    assert not session.not_taken("caller", 488)
+    assert not session.offer_rejected("caller", 488)
     assert session.next_move() == Answer("phone")
     assert here(session.answer("phone"))
     assert session.next_move() == Offer("caller", patient=True)
     assert here(session.offer("caller"))
-    assert session.not_taken("caller", 488)
+    assert session.offer_rejected("caller", 488)
     assert session.next_move() is None
     assert session.again("caller") == before
     session.release("phone")
@@ -94,7 +94,7 @@ async def test_an_offer_is_passed_on_and_its_refusal_handed_back_rfc3261_14_2(pa
     assert session.accept("caller", party.sdp("caller")) == b""
     assert session.next_move() == Offer("agent", patient=False)
     assert b"a=sendonly" in session.offer("agent")
-    assert not session.not_taken("agent", 491)
+    assert not session.offer_rejected("agent", 491)
     assert session.next_move() == Refuse("caller", 491)
     session.refused("caller")
     assert session.next_move() is None

@@ -32,31 +32,31 @@ def test_each_is_with_one_other_and_that_one_with_it(pairs: DirectPairing) -> No
 
 @pytest.mark.parametrize("leg", ["caller", "phone"])
 def test_a_join_that_comes_to_nothing_has_everybody_where_he_was(pairs: DirectPairing, leg: str) -> None:
-    assert list(pairs.take_back(leg, EVERYBODY)) == ["caller"]
+    assert list(pairs.undo_join(leg, EVERYBODY)) == ["caller"]
     assert partners(pairs) == ["agent", "caller", None]
 
 
 def test_nobody_is_taken_back_to_one_who_has_left(pairs: DirectPairing) -> None:
-    assert list(pairs.take_back("phone", ("caller", "phone"))) == []
+    assert list(pairs.undo_join("phone", ("caller", "phone"))) == []
     assert partners(pairs) == [None, None, None]
 
 
 def test_nobody_is_taken_back_to_one_who_is_gone_and_has_come_again(pairs: DirectPairing) -> None:
     pairs.forget("agent")
-    assert list(pairs.take_back("phone", EVERYBODY)) == []
+    assert list(pairs.undo_join("phone", EVERYBODY)) == []
 
 
 def test_who_cannot_talk_but_through_us_is_so_either_way_until_one_is_gone(pairs: DirectPairing) -> None:
-    pairs.set_apart("caller", "phone")
-    assert pairs.are_apart("phone", "caller")
-    assert not pairs.are_apart("caller", "agent")
+    pairs.require_relay("caller", "phone")
+    assert pairs.requires_relay("phone", "caller")
+    assert not pairs.requires_relay("caller", "agent")
     pairs.forget("phone")
-    assert not pairs.are_apart("caller", "phone")
+    assert not pairs.requires_relay("caller", "phone")
 
 
 def test_all_is_forgotten_at_the_end(pairs: DirectPairing) -> None:
-    pairs.set_apart("caller", "phone")
+    pairs.require_relay("caller", "phone")
     pairs.clear()
     assert partners(pairs) == [None, None, None]
-    assert not pairs.are_apart("caller", "phone")
-    assert list(pairs.take_back("caller", EVERYBODY)) == []
+    assert not pairs.requires_relay("caller", "phone")
+    assert list(pairs.undo_join("caller", EVERYBODY)) == []

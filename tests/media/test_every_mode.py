@@ -75,7 +75,7 @@ class Party:
                 case Offer(leg):
                     offer = self.session.offer(leg)
                     if leg in self.refuses:
-                        self.session.not_taken(leg, 488)
+                        self.session.offer_rejected(leg, 488)
                     else:
                         self.hears(leg, offer)
                         self.session.answered(leg, self.sdp(leg))
