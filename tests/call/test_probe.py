@@ -15,12 +15,12 @@ from proxy.transport.flow import Flow, Target
 from proxy.ua.reason import EndReason
 from proxy.ua.uac import Outgoing
 from tests.kit import messages
-from tests.ua.house import HOST, Far, House, a_house
+from tests.ua.user_agent import HOST, Peer, UserAgent, running_user_agent
 
 NAME = "sip.trunk.example"
 
 
-class Answering(Far):
+class Answering(Peer):
     """A peer that answers OPTIONS as long as it is told to."""
 
     status: int | None = 200
@@ -33,8 +33,8 @@ class Answering(Far):
 
 
 @asynccontextmanager
-async def probing(house: House, uri: str = f"sip:{NAME}", every_s: float = 30.0) -> AsyncIterator[Probes]:
-    probes = Probes(house.core, [ProbedPeer("trunk:t", uri, every_s)], HOST)
+async def probing(ua: UserAgent, uri: str = f"sip:{NAME}", every_s: float = 30.0) -> AsyncIterator[Probes]:
+    probes = Probes(ua.core, [ProbedPeer("trunk:t", uri, every_s)], HOST)
     task = asyncio.ensure_future(probes.run())
     yield probes
     task.cancel()
@@ -42,16 +42,16 @@ async def probing(house: House, uri: str = f"sip:{NAME}", every_s: float = 30.0)
         await task
 
 
-async def peer(house: House, end: int = 31, transport: str = "udp") -> Answering:
-    far = Answering(house.wire, f"192.0.2.{end}", transport, names=(NAME,))
+async def peer(ua: UserAgent, end: int = 31, transport: str = "udp") -> Answering:
+    far = Answering(ua.wire, f"192.0.2.{end}", transport, names=(NAME,))
     await far.start()
     return far
 
 
 async def test_a_trunk_is_asked_by_options_again_and_again_rfc3261_11_1() -> None:
-    async with a_house() as house:
-        far = await peer(house)
-        async with probing(house, f"sip:acme@{NAME}:5060;transport=udp") as probes:
+    async with running_user_agent() as ua:
+        far = await peer(ua)
+        async with probing(ua, f"sip:acme@{NAME}:5060;transport=udp") as probes:
             assert probes.peers() == {"trunk:t": "unknown"}
             await asyncio.sleep(65)
             assert far.times("OPTIONS") == pytest.approx([0, 30, 60], abs=0.05)
@@ -64,68 +64,68 @@ async def test_a_trunk_is_asked_by_options_again_and_again_rfc3261_11_1() -> Non
         assert first.headers.get("Accept") == "application/sdp"
         assert (first.max_forwards, first.to_tag, first.cseq.method) == (70, None, "OPTIONS")
         assert first.call_id != second.call_id
-        await house.assert_clean()
+        await ua.assert_clean()
 
 
 @pytest.mark.parametrize("status", [200, 401, 403, 404, 405, 486, 500, 501])
 async def test_any_answer_means_that_it_is_there(status: int) -> None:
-    async with a_house() as house:
-        far = await peer(house)
+    async with running_user_agent() as ua:
+        far = await peer(ua)
         far.status = status
-        async with probing(house) as probes:
+        async with probing(ua) as probes:
             await asyncio.sleep(1)
             assert probes.peers() == {"trunk:t": "up"}
 
 
 async def test_three_failures_in_a_row_and_it_is_down_one_answer_and_it_is_up_again() -> None:
-    async with a_house() as house:
-        far = await peer(house)
+    async with running_user_agent() as ua:
+        far = await peer(ua)
         target = Target("udp", (far.address, 5060), NAME)
         with capture_logs() as logs:
-            async with probing(house) as probes:
+            async with probing(ua) as probes:
                 await asyncio.sleep(1)
                 far.status = None
                 await asyncio.sleep(29 + 6 + 5 + 6 + 5 + 5)
                 assert not probes.down("trunk:t")
                 await asyncio.sleep(2)
                 assert probes.down("trunk:t")
-                assert not house.core.target_health.is_healthy(target, house.now)
+                assert not ua.core.target_health.is_healthy(target, ua.now)
                 assert list(probes.targets()) == [("trunk:t", "udp:192.0.2.31:5060", False)]
                 far.status = 200
                 await asyncio.sleep(31)
                 assert probes.peers() == {"trunk:t": "up"}
-                assert house.core.target_health.is_healthy(target, house.now)
+                assert ua.core.target_health.is_healthy(target, ua.now)
         told = [(line["log_level"], line["event"]) for line in logs if "target" in line]
         assert told == [("info", "target up"), ("warning", "target down"), ("info", "target up")]
-        await house.assert_clean()
+        await ua.assert_clean()
 
 
 @pytest.mark.parametrize("status", [408, 503])
 async def test_a_server_out_of_service_is_down(status: int) -> None:
-    async with a_house() as house:
-        far = await peer(house)
+    async with running_user_agent() as ua:
+        far = await peer(ua)
         far.status = status
-        async with probing(house) as probes:
+        async with probing(ua) as probes:
             await asyncio.sleep(11)
             assert probes.down("trunk:t")
             assert far.count("OPTIONS") == 3
 
 
 async def test_a_refused_connection_counts_even_of_one_that_never_answered() -> None:
-    async with a_house() as house:
-        house.wire.host("192.0.2.31", names=[NAME])
-        async with probing(house, f"sip:{NAME};transport=tls") as probes:
+    async with running_user_agent() as ua:
+        ua.wire.host("192.0.2.31", names=[NAME])
+        async with probing(ua, f"sip:{NAME};transport=tls") as probes:
             await asyncio.sleep(11)
             assert probes.down("trunk:t")
 
 
 async def test_a_name_that_leads_nowhere_is_down_until_it_does() -> None:
-    async with a_house() as house:
+    async with running_user_agent() as ua:
         with capture_logs() as logs:
-            async with probing(house) as probes:
+            async with probing(ua) as probes:
                 await asyncio.sleep(11)
                 assert probes.down("trunk:t")
-                await peer(house)
+                await peer(ua)
                 await asyncio.sleep(30)
                 assert probes.peers() == {"trunk:t": "up"}
         told = [line["event"] for line in logs if "peer" in line]
@@ -133,11 +133,11 @@ async def test_a_name_that_leads_nowhere_is_down_until_it_does() -> None:
 
 
 async def test_one_that_never_answers_options_is_not_called_down_and_it_is_said_once() -> None:
-    async with a_house() as house:
-        far = await peer(house)
+    async with running_user_agent() as ua:
+        far = await peer(ua)
         far.status = None
         with capture_logs() as logs:
-            async with probing(house) as probes:
+            async with probing(ua) as probes:
                 await asyncio.sleep(300)
                 assert probes.peers() == {"trunk:t": "unknown"}
                 assert list(probes.targets()) == []
@@ -147,9 +147,9 @@ async def test_one_that_never_answers_options_is_not_called_down_and_it_is_said_
 
 
 async def test_a_peer_stands_as_long_as_one_of_its_targets_does() -> None:
-    async with a_house() as house:
-        one, _ = await peer(house, 31), await peer(house, 32)
-        async with probing(house) as probes:
+    async with running_user_agent() as ua:
+        one, _ = await peer(ua, 31), await peer(ua, 32)
+        async with probing(ua) as probes:
             await asyncio.sleep(1)
             one.status = None
             await asyncio.sleep(120)
@@ -169,10 +169,10 @@ class Stuck(Answering):
 
 
 async def test_a_connection_that_brings_nothing_is_made_anew_and_its_peer_is_up_again() -> None:
-    async with a_house() as house:
-        far = Stuck(house.wire, "192.0.2.31", "tcp", names=(NAME,))
+    async with running_user_agent() as ua:
+        far = Stuck(ua.wire, "192.0.2.31", "tcp", names=(NAME,))
         await far.start()
-        async with probing(house, f"sip:{NAME};transport=tcp") as probes:
+        async with probing(ua, f"sip:{NAME};transport=tcp") as probes:
             await asyncio.sleep(1)
             far.stuck = far.heard[-1].flow
             await asyncio.sleep(29 + 6 + 5 + 6 + 5 + 5)
@@ -182,13 +182,13 @@ async def test_a_connection_that_brings_nothing_is_made_anew_and_its_peer_is_up_
             assert probes.down("trunk:t")
             await asyncio.sleep(30)
             assert probes.peers() == {"trunk:t": "up"}
-        await house.assert_clean()
+        await ua.assert_clean()
 
 
 async def test_a_connection_that_brings_other_things_stays_though_probes_are_not_answered() -> None:
-    async with a_house() as house:
-        far = await peer(house, transport="tcp")
-        async with probing(house, f"sip:{NAME};transport=tcp") as probes:
+    async with running_user_agent() as ua:
+        far = await peer(ua, transport="tcp")
+        async with probing(ua, f"sip:{NAME};transport=tcp") as probes:
             await asyncio.sleep(1)
             far.status, flow = None, far.heard[-1].flow
             await asyncio.sleep(35)
@@ -200,14 +200,14 @@ async def test_a_connection_that_brings_other_things_stays_though_probes_are_not
 
 async def test_a_call_that_rings_by_a_peer_that_answers_no_options_rings_on() -> None:
     """It may take calls all the same, and says nothing while a phone rings there."""
-    async with a_house() as house:
-        far = await peer(house, transport="tcp")
-        async with probing(house, f"sip:{NAME};transport=tcp") as probes:
+    async with running_user_agent() as ua:
+        far = await peer(ua, transport="tcp")
+        async with probing(ua, f"sip:{NAME};transport=tcp") as probes:
             await asyncio.sleep(1)
             far.status = None
             await asyncio.sleep(100)
             assert probes.down("trunk:t")
-            leg = house.leg("phone")
+            leg = ua.leg("phone")
             outgoing = Outgoing(f"sip:1@{NAME};transport=tcp", f"<sip:us@{HOST}>")
             task = asyncio.ensure_future(leg.invite(outgoing))
             invite = await far.hears("INVITE")
@@ -217,14 +217,14 @@ async def test_a_call_that_rings_by_a_peer_that_answers_no_options_rings_on() ->
             await task
             leg.end(EndReason.COMPLETED)
             far.answers(await far.hears("BYE"), 200)
-        await house.assert_clean()
+        await ua.assert_clean()
 
 
 async def test_a_new_connection_that_brings_anything_stays_though_probes_are_not_answered() -> None:
     """Or a trunk that answers no more OPTIONS would lose its registration with every probe."""
-    async with a_house() as house:
-        far = await peer(house, transport="tcp")
-        async with probing(house, f"sip:{NAME};transport=tcp") as probes:
+    async with running_user_agent() as ua:
+        far = await peer(ua, transport="tcp")
+        async with probing(ua, f"sip:{NAME};transport=tcp") as probes:
             await asyncio.sleep(1)
             far.status, old = None, far.heard[-1].flow
             await asyncio.sleep(89)
@@ -237,12 +237,12 @@ async def test_a_new_connection_that_brings_anything_stays_though_probes_are_not
 
 
 async def test_an_answer_after_our_patience_is_too_late_and_harms_nothing() -> None:
-    async with a_house() as house:
-        far = await peer(house)
+    async with running_user_agent() as ua:
+        far = await peer(ua)
         far.status = None
-        async with probing(house) as probes:
+        async with probing(ua) as probes:
             await asyncio.sleep(7)
             far.answers(far.all("OPTIONS")[0], 200)
             await asyncio.sleep(1)
             assert probes.peers() == {"trunk:t": "unknown"}
-        await house.assert_clean()
+        await ua.assert_clean()

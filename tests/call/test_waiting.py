@@ -10,7 +10,7 @@ import pytest
 
 from proxy.call.waiting import EndOf, first_of, meanwhile
 from proxy.ua.reason import EndReason
-from tests.ua.house import a_house
+from tests.ua.user_agent import running_user_agent
 
 
 async def after(seconds: float, result: str) -> str:
@@ -109,8 +109,8 @@ async def test_what_the_block_raises_goes_on_and_the_work_ends() -> None:
 
 
 async def test_a_wait_for_the_end_of_a_leg_may_be_given_up_and_the_leg_goes_on() -> None:
-    async with a_house() as house:
-        leg = house.leg("phone")
+    async with running_user_agent() as ua:
+        leg = ua.leg("phone")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
                 await EndOf(leg)

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.ua.house import House, a_house
+from tests.ua.user_agent import UserAgent, running_user_agent
 
 
 @pytest_asyncio.fixture
-async def house() -> AsyncIterator[House]:
-    async with a_house() as house:
-        yield house
+async def ua() -> AsyncIterator[UserAgent]:
+    async with running_user_agent() as ua:
+        yield ua

@@ -10,27 +10,27 @@ from proxy.sip.digest_server import DigestServer
 from proxy.sip.message import Request, Response, parse_message
 from proxy.ua.challenger import Challenger
 from proxy.ua.registrar import Phone, Registrar
-from tests.ua.house import HOST, STRANGER, Far, House
+from tests.ua.user_agent import HOST, STRANGER, Peer, UserAgent
 
 ALICE = "<sip:alice@192.168.1.7:5060>"
 
 
-def a_registrar(house: House, *phones: Phone) -> Registrar:
+def a_registrar(ua: UserAgent, *phones: Phone) -> Registrar:
     """A registrar added to the core; for alice alone unless other phones are given."""
-    challenger = Challenger(house.core, house, DigestServer(HOST, b"secret"))
-    registrar = Registrar(house, challenger, phones or [Phone("alice", "pw")], house.core.needs)
-    house.core.authenticated_peers.add(registrar)
+    challenger = Challenger(ua.core, ua, DigestServer(HOST, b"secret"))
+    registrar = Registrar(ua, challenger, phones or [Phone("alice", "pw")], ua.core.needs)
+    ua.core.authenticated_peers.add(registrar)
     return registrar
 
 
-class Desk(Far):
+class RegisteringPhone(Peer):
     """A phone that registers."""
 
     def __init__(
-        self, house: House, *, user: str = "alice", password: str = "pw", address: str = STRANGER,
+        self, ua: UserAgent, *, user: str = "alice", password: str = "pw", address: str = STRANGER,
         transport: str = "udp",
     ) -> None:  # fmt: skip
-        super().__init__(house.wire, address, transport)
+        super().__init__(ua.wire, address, transport)
         self.user, self.credentials = user, DigestClient(user, password)
         self._numbers = itertools.count(1)
         self._branch = f"z9hG4bK-{address}-"
@@ -80,8 +80,8 @@ class Desk(Far):
                 return heard.message
 
 
-async def a_desk(house: House, **options: str) -> Desk:
+async def start_phone(ua: UserAgent, **options: str) -> RegisteringPhone:
     """A started phone, not yet registered."""
-    desk = Desk(house, **options)  # type: ignore[arg-type]
-    await desk.start()
-    return desk
+    phone = RegisteringPhone(ua, **options)  # type: ignore[arg-type]
+    await phone.start()
+    return phone

@@ -8,63 +8,63 @@ from proxy.sip.dialog import Dialog
 from proxy.transport.flow import Flow, Target
 from proxy.ua.ack import Acknowledgement
 from tests.kit import messages
-from tests.ua.house import FAR, Far, House
+from tests.ua.user_agent import PEER, Peer, UserAgent
 
 INVITE = messages.invite()
 
 
-async def made(house: House, contact: str, sent: list[Flow]) -> Acknowledgement:
-    flow = await house.network.connect(Target("udp", (FAR, 5060), FAR))
+async def made(ua: UserAgent, contact: str, sent: list[Flow]) -> Acknowledgement:
+    flow = await ua.network.connect(Target("udp", (PEER, 5060), PEER))
     dialog = Dialog.as_uac(INVITE, messages.ok(INVITE, contact=contact))
-    return Acknowledgement(house.core, dialog, INVITE, flow, sent.append)
+    return Acknowledgement(ua.core, dialog, INVITE, flow, sent.append)
 
 
-async def test_it_is_sent_at_once_where_the_flow_leads_there_and_told_once(house: House) -> None:
+async def test_it_is_sent_at_once_where_the_flow_leads_there_and_told_once(ua: UserAgent) -> None:
     sent: list[Flow] = []
-    ack = await made(house, f"<sip:bob@{FAR}:5060>", sent)
+    ack = await made(ua, f"<sip:bob@{PEER}:5060>", sent)
     ack.send()
     ack.send()
     await asyncio.sleep(1)
     assert len(sent) == 1
-    first, second = house.far.all("ACK")
+    first, second = ua.peer.all("ACK")
     assert first == second
 
 
-async def test_it_looks_for_its_way_once_however_often_it_is_asked_for(house: House) -> None:
-    other = Far(house.wire, "192.0.2.7", names=("pbx.example.com",))
+async def test_it_looks_for_its_way_once_however_often_it_is_asked_for(ua: UserAgent) -> None:
+    other = Peer(ua.wire, "192.0.2.7", names=("pbx.example.com",))
     await other.start()
     sent: list[Flow] = []
-    ack = await made(house, "<sip:bob@pbx.example.com>", sent)
+    ack = await made(ua, "<sip:bob@pbx.example.com>", sent)
     for _ in range(3):
         ack.send()
     await asyncio.sleep(1)
     assert [flow.remote[0] for flow in sent] == ["192.0.2.7"]
-    assert (other.count("ACK"), house.far.count("ACK")) == (1, 0)
+    assert (other.count("ACK"), ua.peer.count("ACK")) == (1, 0)
 
 
-async def test_it_goes_where_the_invite_went_when_its_way_cannot_be_found(house: House) -> None:
+async def test_it_goes_where_the_invite_went_when_its_way_cannot_be_found(ua: UserAgent) -> None:
     sent: list[Flow] = []
-    (await made(house, "<sip:bob@nowhere.example.com>", sent)).send()
+    (await made(ua, "<sip:bob@nowhere.example.com>", sent)).send()
     await asyncio.sleep(1)
-    assert (len(sent), house.far.count("ACK")) == (1, 1)
+    assert (len(sent), ua.peer.count("ACK")) == (1, 1)
 
 
-async def test_it_is_told_even_when_it_could_not_be_sent(house: House) -> None:
+async def test_it_is_told_even_when_it_could_not_be_sent(ua: UserAgent) -> None:
     sent: list[Flow] = []
-    ack = await made(house, f"<sip:bob@{FAR}:5060>", sent)
-    await house.network.close()
+    ack = await made(ua, f"<sip:bob@{PEER}:5060>", sent)
+    await ua.network.close()
     ack.send()
     await asyncio.sleep(1)
     assert len(sent) == 1
 
 
-async def test_it_goes_over_a_new_connection_on_the_terms_of_its_trunk(house: House) -> None:
+async def test_it_goes_over_a_new_connection_on_the_terms_of_its_trunk(ua: UserAgent) -> None:
     """A trunk's own authorities and certificate count for each connection to it, not for the first alone."""
-    pbx = Far(house.wire, "192.0.2.7", transport="tls")
+    pbx = Peer(ua.wire, "192.0.2.7", transport="tls")
     await pbx.start()
-    flow = await house.network.connect(Target("tls", ("192.0.2.7", 5061), "192.0.2.7", "trunk one"))
-    house.wire.cut(flow)
+    flow = await ua.network.connect(Target("tls", ("192.0.2.7", 5061), "192.0.2.7", "trunk one"))
+    ua.wire.cut(flow)
     dialog = Dialog.as_uac(INVITE, messages.ok(INVITE, contact="<sip:bob@192.0.2.7:5061>"))
-    Acknowledgement(house.core, dialog, INVITE, flow, lambda flow: None, profile="trunk one").send()
+    Acknowledgement(ua.core, dialog, INVITE, flow, lambda flow: None, profile="trunk one").send()
     await pbx.hears("ACK")
-    assert {target.profile for target in house.network._made} == {"trunk one"}
+    assert {target.profile for target in ua.network._made} == {"trunk one"}

@@ -9,7 +9,7 @@ from proxy.transport.flow import Flow, Target
 from proxy.ua.authenticated_peers import AuthenticatedPeers, AuthResult
 from proxy.ua.transactions import ServerTransaction
 from tests.kit import messages
-from tests.ua.house import FAR, House
+from tests.ua.user_agent import PEER, UserAgent
 
 
 @dataclass
@@ -39,26 +39,26 @@ class OneDoor:
         self.heard.append("lost")
 
 
-async def test_the_first_door_that_answers_has_the_stranger(house: House) -> None:
+async def test_the_first_door_that_answers_has_the_stranger(ua: UserAgent) -> None:
     peers = AuthenticatedPeers()
-    flow = await house.network.connect(Target("udp", (FAR, 5060), FAR))
-    assert not peers.admit(messages.invite(), flow, 7, house)
-    assert house.turned_away == [FAR]
+    flow = await ua.network.connect(Target("udp", (PEER, 5060), PEER))
+    assert not peers.admit(messages.invite(), flow, 7, ua)
+    assert ua.turned_away == [PEER]
     ignoring, asking, last = (
         OneDoor(each) for each in (AuthResult.IGNORED, AuthResult.HANDLED, AuthResult.ADMITTED)
     )
     for authenticator in (ignoring, asking, last):
         peers.add(authenticator)
-    assert not peers.admit(messages.invite(), flow, 7, house)
-    assert house.turned_away == [FAR]
+    assert not peers.admit(messages.invite(), flow, 7, ua)
+    assert ua.turned_away == [PEER]
     assert (ignoring.heard, asking.heard, last.heard) == (["meets 7"], ["meets 7"], [])
     asking.meeting = AuthResult.IGNORED
-    assert peers.admit(messages.invite(), flow, 7, house)
+    assert peers.admit(messages.invite(), flow, 7, ua)
 
 
-async def test_one_door_that_knows_a_peer_is_enough_and_all_hear_of_a_lost_connection(house: House) -> None:
+async def test_one_door_that_knows_a_peer_is_enough_and_all_hear_of_a_lost_connection(ua: UserAgent) -> None:
     peers = AuthenticatedPeers()
-    flow = await house.network.connect(Target("udp", (FAR, 5060), FAR))
+    flow = await ua.network.connect(Target("udp", (PEER, 5060), PEER))
     one, other = OneDoor(AuthResult.IGNORED), OneDoor(AuthResult.IGNORED, known=True)
     peers.add(one)
     assert not peers.knows(flow)

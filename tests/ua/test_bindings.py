@@ -7,14 +7,14 @@ import pytest
 from proxy.transport.flow import Flow, Target
 from proxy.ua.bindings import MAX_CONTACTS, Binding, Unregistrable, newest_per_device, updated
 from tests.kit import messages
-from tests.ua.house import FAR, House
+from tests.ua.user_agent import PEER, UserAgent
 
 INSTANCE = '+sip.instance="<urn:uuid:{}>";reg-id={}'
 
 
 @pytest.fixture
-async def flow(house: House) -> Flow:
-    return await house.network.connect(Target("udp", (FAR, 5060), FAR))
+async def flow(ua: UserAgent) -> Flow:
+    return await ua.network.connect(Target("udp", (PEER, 5060), PEER))
 
 
 def after(flow: Flow, *registers: tuple[str, int], now: float = 0.0, call_id: str = "c") -> list[Binding]:

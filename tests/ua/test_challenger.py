@@ -12,21 +12,21 @@ from proxy.sip.digest import DigestClient
 from proxy.sip.message import Response
 from proxy.transport.log_limit import LINES_PER_MINUTE
 from proxy.ua.registrar import Registrar
-from tests.ua.house import HOST, STRANGER, House
-from tests.ua.phones import ALICE, a_desk, a_registrar
+from tests.ua.phones import ALICE, a_registrar, start_phone
+from tests.ua.user_agent import HOST, STRANGER, UserAgent
 
 
 @pytest.fixture
-def registrar(house: House) -> Registrar:
-    return a_registrar(house)
+def registrar(ua: UserAgent) -> Registrar:
+    return a_registrar(ua)
 
 
 async def test_the_challenges_are_sha_256_then_md5_each_on_a_line_of_its_own_rfc8760_2_4(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    await desk.says(desk.register(ALICE))
-    asked = (await desk.hears(401)).headers.get_all("WWW-Authenticate")
+    phone = await start_phone(ua)
+    await phone.says(phone.register(ALICE))
+    asked = (await phone.hears(401)).headers.get_all("WWW-Authenticate")
     assert [line.rpartition("=")[2] for line in asked] == ["SHA-256", "MD5"]
 
 
@@ -35,23 +35,23 @@ def offered(challenge: Response) -> list[str]:
 
 
 async def test_who_knows_md5_alone_and_looks_at_the_first_challenge_alone_registers_at_the_second_try(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
+    phone = await start_phone(ua)
 
     async def tries() -> bool:
         """As many a phone does: it takes the first challenge, or none."""
-        request = desk.register(ALICE)
-        await desk.says(request)
-        challenge = await desk.hears(401)
+        request = phone.register(ALICE)
+        await phone.says(request)
+        challenge = await phone.hears(401)
         first, *_ = challenge.headers.get_all("WWW-Authenticate")
         challenge.headers.set("WWW-Authenticate", first)
         if not first.endswith("MD5"):
-            await desk.says(request)  # the same once more, as an answer may be lost: no other question
-            assert offered(await desk.hears(401)) == ["SHA-256", "MD5"]
+            await phone.says(request)  # the same once more, as an answer may be lost: no other question
+            assert offered(await phone.hears(401)) == ["SHA-256", "MD5"]
             return False
-        await desk.says(desk.authorized(request, challenge))
-        return (await desk.hears(200)).status == 200
+        await phone.says(phone.authorized(request, challenge))
+        return (await phone.hears(200)).status == 200
 
     with capture_logs() as logs:
         assert [await tries() for _ in range(4)] == [False, True, True, True]
@@ -60,180 +60,186 @@ async def test_who_knows_md5_alone_and_looks_at_the_first_challenge_alone_regist
     registrar.close()
 
 
-async def test_who_answers_is_asked_for_the_strongest_first_again(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
+async def test_who_answers_is_asked_for_the_strongest_first_again(
+    ua: UserAgent, registrar: Registrar
+) -> None:
+    phone = await start_phone(ua)
     for _ in range(3):
-        request = desk.register(ALICE)
-        await desk.says(request)
-        challenge = await desk.hears(401)
+        request = phone.register(ALICE)
+        await phone.says(request)
+        challenge = await phone.hears(401)
         assert offered(challenge) == ["SHA-256", "MD5"]
-        await desk.says(desk.authorized(request, challenge))
-        await desk.hears(200)
+        await phone.says(phone.authorized(request, challenge))
+        await phone.hears(200)
     registrar.close()
 
 
-async def test_a_challenge_is_never_larger_than_the_question(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
+async def test_a_challenge_is_never_larger_than_the_question(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua)
     shapes = set()
     for padding in range(400):
-        request = desk.register(ALICE)
+        request = phone.register(ALICE)
         for name in ("User-Agent", "Allow", "Max-Forwards", "Expires"):
             request.headers.remove(name)
         request.headers.add("Subject", "x" * padding)
-        await desk.says(request)
+        await phone.says(request)
         await asyncio.sleep(1)
-        for heard in desk.heard:
+        for heard in phone.heard:
             assert len(heard.message.encode()) <= len(request.encode())
             challenges = len(heard.message.headers.get_all("WWW-Authenticate"))
             shapes.add((challenges, next(iter(heard.message.headers))[0]))
-        desk.heard.clear()
+        phone.heard.clear()
     assert shapes == {(1, "v"), (2, "v"), (2, "Via")}
 
 
 async def test_a_question_too_short_for_any_challenge_is_not_answered(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
+    phone = await start_phone(ua)
     short = (
         "REGISTER sip:x SIP/2.0\r\nv: SIP/2.0/UDP a;branch=z9hG4bK1\r\nf: <sip:a@x>;tag=1\r\n"
         "t: <sip:alice@x>\r\ni: 1\r\nCSeq: 1 REGISTER\r\nm: <sip:a@a>\r\n{}\r\n"
     )
-    await desk.says(short.format("").encode())
-    await desk.hears_nothing(for_s=10)
-    assert house.turned_away == [STRANGER]
-    await desk.says(short.format("s: " + 150 * "x" + "\r\n").encode())
-    challenge = await desk.hears(401)
+    await phone.says(short.format("").encode())
+    await phone.hears_nothing(for_s=10)
+    assert ua.turned_away == [STRANGER]
+    await phone.says(short.format("s: " + 150 * "x" + "\r\n").encode())
+    challenge = await phone.hears(401)
     (asked,) = challenge.headers.get_all("WWW-Authenticate")
     assert asked.endswith("algorithm=MD5")
 
 
-async def test_over_a_connection_a_short_question_gets_its_answer(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house, transport="tcp")
-    await desk.says(
+async def test_over_a_connection_a_short_question_gets_its_answer(
+    ua: UserAgent, registrar: Registrar
+) -> None:
+    phone = await start_phone(ua, transport="tcp")
+    await phone.says(
         b"REGISTER sip:x SIP/2.0\r\nv: SIP/2.0/TCP a;branch=z9hG4bK1\r\nf: <sip:a@x>;tag=1\r\n"
         b"t: <sip:alice@x>\r\ni: 1\r\nCSeq: 1 REGISTER\r\nl: 0\r\n\r\n"
     )
-    assert len((await desk.hears(401)).headers.get_all("WWW-Authenticate")) == 2
+    assert len((await phone.hears(401)).headers.get_all("WWW-Authenticate")) == 2
 
 
 async def test_a_stranger_leaves_nothing_behind_until_it_shows_credentials_rfc3261_26_3_2_4(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    request = desk.register(ALICE)
-    await desk.says(request)
-    first = await desk.hears(401)
-    assert not any(house.core.left_over().values())
-    await desk.says(request)
-    assert (await desk.hears(401)).to_tag == first.to_tag
+    phone = await start_phone(ua)
+    request = phone.register(ALICE)
+    await phone.says(request)
+    first = await phone.hears(401)
+    assert not any(ua.core.left_over().values())
+    await phone.says(request)
+    assert (await phone.hears(401)).to_tag == first.to_tag
 
 
-async def test_a_source_that_only_asks_is_answered_ever_less(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
+async def test_a_source_that_only_asks_is_answered_ever_less(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua)
     for _ in range(200):
-        await desk.says(desk.register(ALICE))
+        await phone.says(phone.register(ALICE))
     await asyncio.sleep(1)
-    assert desk.count(401) == 40
+    assert phone.count(401) == 40
     await asyncio.sleep(60)
-    await desk.hears_nothing(for_s=1)
-    assert (await desk.registers()).status == 200
+    await phone.hears_nothing(for_s=1)
+    assert (await phone.registers()).status == 200
     registrar.close()
 
 
 async def test_wrong_passwords_are_counted_and_answered_ever_later(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house, password="guess")
+    phone = await start_phone(ua, password="guess")
     waits = []
     with capture_logs() as logs:
         for number in range(6):
-            request = desk.register(ALICE, call_id=f"guess{number}")
-            await desk.says(request)
-            challenge = await desk.hears(401)
-            asked_at = house.now
-            await desk.says(desk.authorized(request, challenge))
-            denied = await desk.hears(401)
+            request = phone.register(ALICE, call_id=f"guess{number}")
+            await phone.says(request)
+            challenge = await phone.hears(401)
+            asked_at = ua.now
+            await phone.says(phone.authorized(request, challenge))
+            denied = await phone.hears(401)
             assert "stale" not in (denied.headers.get("WWW-Authenticate") or "")
-            waits.append(round(house.now - asked_at))
+            waits.append(round(ua.now - asked_at))
     assert waits == [1, 2, 4, 8, 16, 16]
-    assert house.failures == [STRANGER] * 6
+    assert ua.failures == [STRANGER] * 6
     assert [each["event"] for each in logs] == ["wrong password"]
     assert registrar.reachable("alice") == []
 
 
 async def test_a_password_that_is_right_at_last_starts_from_scratch(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house, password="guess")
+    phone = await start_phone(ua, password="guess")
     for number in range(3):
-        await desk.registers(call_id=f"guess{number}")
-    desk.credentials = DigestClient("alice", "pw")
-    assert (await desk.registers()).status == 200
-    asked_at = house.now
-    desk.credentials = DigestClient("alice", "guess")
-    assert (await desk.registers(call_id="guess9")).status == 401
-    assert round(house.now - asked_at) == 1
+        await phone.registers(call_id=f"guess{number}")
+    phone.credentials = DigestClient("alice", "pw")
+    assert (await phone.registers()).status == 200
+    asked_at = ua.now
+    phone.credentials = DigestClient("alice", "guess")
+    assert (await phone.registers(call_id="guess9")).status == 401
+    assert round(ua.now - asked_at) == 1
     registrar.close()
 
 
 async def test_late_answers_are_owed_to_a_bounded_number_and_a_right_password_waits_for_none(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desks = [await a_desk(house, address=f"192.0.2.{100 + number}", password="guess") for number in range(5)]
-    alice = await a_desk(house)
-    house.shut_out |= {desk.address for desk in desks}
+    desks = [
+        await start_phone(ua, address=f"192.0.2.{100 + number}", password="guess") for number in range(5)
+    ]
+    alice = await start_phone(ua)
+    ua.strangers |= {phone.address for phone in desks}
     wrong = []
-    for desk in desks:
+    for phone in desks:
         for number in range(30):
-            request = desk.register(ALICE, call_id=f"guess{number}")
-            await desk.says(request)
-            wrong.append((desk, desk.authorized(request, await desk.hears(401))))
+            request = phone.register(ALICE, call_id=f"guess{number}")
+            await phone.says(request)
+            wrong.append((phone, phone.authorized(request, await phone.hears(401))))
             await asyncio.sleep(1)
-    for desk, request in wrong:
-        await desk.says(request)
+    for phone, request in wrong:
+        await phone.says(request)
     await asyncio.sleep(0.5)
-    assert house.core.left_over()["tasks"] == 100
-    assert house.core.left_over()["server transactions"] == 100
-    assert len(house.failures) == 150
-    began = house.now
+    assert ua.core.left_over()["tasks"] == 100
+    assert ua.core.left_over()["server transactions"] == 100
+    assert len(ua.failures) == 150
+    began = ua.now
     assert (await alice.registers()).status == 200
-    assert house.now - began < 0.1
+    assert ua.now - began < 0.1
     await alice.registers(expires=0)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 async def test_a_known_peer_that_fails_beyond_them_is_answered_at_once(
-    house: House, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
+    ua: UserAgent, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.ua.challenger.MAX_WAITING", 0)
-    desk = await a_desk(house)
-    await desk.registers()
-    desk.credentials = DigestClient("alice", "guess")
-    began = house.now
-    assert (await desk.registers(call_id="guess")).status == 401
-    assert house.now - began < 0.1
+    phone = await start_phone(ua)
+    await phone.registers()
+    phone.credentials = DigestClient("alice", "guess")
+    began = ua.now
+    assert (await phone.registers(call_id="guess")).status == 401
+    assert ua.now - began < 0.1
     registrar.close()
 
 
 async def test_sources_are_remembered_to_a_bound_the_latest_first(
-    house: House, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
+    ua: UserAgent, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.ua.challenger.MAX_SOURCES", 3)
     for number in range(5):
-        desk = await a_desk(house, address=f"192.0.2.{100 + number}")
-        house.shut_out.add(desk.address)
-        await desk.says(desk.register(ALICE))
-        await desk.hears(401)
+        phone = await start_phone(ua, address=f"192.0.2.{100 + number}")
+        ua.strangers.add(phone.address)
+        await phone.says(phone.register(ALICE))
+        await phone.hears(401)
     assert list(registrar._challenger._sources) == [
         (f"192.0.2.{number}", False) for number in (102, 103, 104)
     ]
 
 
 async def test_a_wrong_password_is_answered_in_no_more_bytes_than_it_was_shown_in(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
     """Over UDP, where its sender may be forged, and has the answer repeated as often as it likes."""
-    desk = await a_desk(house)
+    phone = await start_phone(ua)
     statuses = set()
     for padding in range(0, 400, 7):
         number = padding + 1
@@ -242,36 +248,36 @@ async def test_a_wrong_password_is_answered_in_no_more_bytes_than_it_was_shown_i
             f"t:<sip:alice@x>\r\ni:{number}\r\nCSeq:1 REGISTER\r\ns:{'x' * padding}\r\n"
             f'Authorization:Digest username="",realm="{HOST}",nonce="",uri="",response=""\r\n\r\n'
         ).encode()
-        await desk.says(data)
+        await phone.says(data)
         await asyncio.sleep(20)
-        answer = desk.heard[-1].message
+        answer = phone.heard[-1].message
         assert isinstance(answer, Response)
         assert len(answer.encode()) <= len(data), answer
         statuses.add((answer.status, len(answer.headers.get_all("WWW-Authenticate"))))
     assert statuses == {(403, 0), (401, 1), (401, 2)}
     registrar.close()
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 async def test_what_is_forged_over_udp_costs_a_phone_nothing_that_connects_from_there(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
     forger = SimpleNamespace(remote=(STRANGER, 5060), reliable=False, transport="udp")
     for _ in range(200):
         registrar._challenger.allows(forger)  # type: ignore[arg-type]
         registrar._challenger.failed(forger, "alice")  # type: ignore[arg-type]
-    phone = await a_desk(house, transport="tcp", password="mistyped")
-    began = house.now
+    phone = await start_phone(ua, transport="tcp", password="mistyped")
+    began = ua.now
     assert (await phone.registers()).status == 401
-    assert house.now - began == pytest.approx(1.0, abs=0.1)
+    assert ua.now - began == pytest.approx(1.0, abs=0.1)
     registrar.close()
 
 
 async def test_wrong_passwords_from_everywhere_do_not_flood_the_log(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    flow = await desk.flow()
+    phone = await start_phone(ua)
+    flow = await phone.flow()
     with capture_logs() as logs:
         for number in range(500):
             sender = SimpleNamespace(remote=(f"10.0.{number // 250}.{number % 250}", 5060), reliable=False)
@@ -283,7 +289,7 @@ async def test_wrong_passwords_from_everywhere_do_not_flood_the_log(
     assert len(logs) == LINES_PER_MINUTE + 1
 
 
-async def test_a_64_of_ipv6_is_one_source(house: House, registrar: Registrar) -> None:
+async def test_a_64_of_ipv6_is_one_source(ua: UserAgent, registrar: Registrar) -> None:
     for number in range(45):
         sender = SimpleNamespace(remote=(f"2001:db8::{number:x}", 5060), reliable=False)
         assert registrar._challenger.allows(sender) == (number < 40)  # type: ignore[arg-type]

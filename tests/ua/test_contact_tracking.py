@@ -10,7 +10,7 @@ from proxy.sip.values import NameAddr
 from proxy.transport.flow import Flow, Target
 from proxy.ua.bindings import Binding
 from proxy.ua.contact_tracking import ContactTracker, no_bindings
-from tests.ua.house import FAR, House
+from tests.ua.user_agent import PEER, UserAgent
 
 DESK, APP, MOVED = "<sip:alice@192.168.1.7>", "<sip:alice@10.0.0.9>", "<sip:alice@172.16.0.3>"
 
@@ -18,8 +18,8 @@ DESK, APP, MOVED = "<sip:alice@192.168.1.7>", "<sip:alice@10.0.0.9>", "<sip:alic
 class Home:
     """Who is registered as alice, each over a connection of its own."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, ua: UserAgent) -> None:
+        self._house = ua
         self.registered: list[Binding] = []
 
     def __call__(self, name: str) -> Sequence[Binding]:
@@ -27,9 +27,9 @@ class Home:
 
     async def registers(self, contact: str, call_id: str) -> Flow:
         number = len(self.registered) + 1
-        far = self._house.wire.host(f"192.0.2.{100 + number}")
-        far.start(self._house.far)
-        flow = await far.connect(Target("tcp", ("203.0.113.10", 5060), FAR))
+        peer = self._house.wire.host(f"192.0.2.{100 + number}")
+        peer.start(self._house.peer)
+        flow = await peer.connect(Target("tcp", ("203.0.113.10", 5060), PEER))
         self.registered.append(Binding(NameAddr.parse(contact), flow, call_id, 1, 300.0))
         return flow
 
@@ -38,8 +38,8 @@ class Home:
 
 
 @pytest.fixture
-def home(house: House) -> Home:
-    return Home(house)
+def home(ua: UserAgent) -> Home:
+    return Home(ua)
 
 
 async def test_it_is_where_it_was_called_until_it_registers_from_elsewhere(home: Home) -> None:

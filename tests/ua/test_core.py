@@ -18,13 +18,23 @@ from proxy.ua.reason import EndReason
 from proxy.ua.transactions import NullUser
 from tests.kit import messages
 from tests.kit.virtual_loop import run_virtual
-from tests.ua.house import FAR, HOST, STRANGER, Far, House, a_house, back, pending_timers, within
+from tests.ua.user_agent import (
+    HOST,
+    PEER,
+    STRANGER,
+    Peer,
+    UserAgent,
+    from_callee,
+    from_caller,
+    pending_timers,
+    running_user_agent,
+)
 
 INVITE = messages.invite()
 
 
-async def stranger_at(house: House, transport: str = "udp") -> Far:
-    stranger = Far(house.wire, STRANGER, transport)
+async def stranger_at(ua: UserAgent, transport: str = "udp") -> Peer:
+    stranger = Peer(ua.wire, STRANGER, transport)
     await stranger.start()
     return stranger
 
@@ -33,43 +43,43 @@ async def stranger_at(house: House, transport: str = "udp") -> Far:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "CANCEL", "BYE", "REFER", "ACK", "FOO"])
-async def test_a_stranger_meets_silence_and_the_gate_hears_of_it(house: House, method: str) -> None:
-    stranger = await stranger_at(house)
+async def test_a_stranger_meets_silence_and_the_gate_hears_of_it(ua: UserAgent, method: str) -> None:
+    stranger = await stranger_at(ua)
     await stranger.says(messages.request(method, sent_by=f"{STRANGER}:5060"))
     await stranger.says(messages.request(method, sent_by=f"{STRANGER}:5060", to_tag="x", branch="z9hG4bK2"))
     await stranger.hears_nothing(for_s=40)
-    assert house.turned_away == [STRANGER, STRANGER]
-    await house.assert_clean()
+    assert ua.turned_away == [STRANGER, STRANGER]
+    await ua.assert_clean()
 
 
-async def test_what_a_banned_stranger_sends_is_not_even_read(house: House) -> None:
-    house.barred.add(STRANGER)
-    stranger = await stranger_at(house)
+async def test_what_a_banned_stranger_sends_is_not_even_read(ua: UserAgent) -> None:
+    ua.barred.add(STRANGER)
+    stranger = await stranger_at(ua)
     await stranger.says(b"hello")
     await stranger.says(INVITE.encode())
     await stranger.hears_nothing(for_s=40)
-    assert (house.turned_away, house.unreadable) == ([], [])
+    assert (ua.turned_away, ua.unreadable) == ([], [])
 
 
-async def test_a_response_to_nothing_counts_against_a_stranger(house: House) -> None:
-    stranger = await stranger_at(house)
+async def test_a_response_to_nothing_counts_against_a_stranger(ua: UserAgent) -> None:
+    stranger = await stranger_at(ua)
     await stranger.says(messages.ok(INVITE).encode())
     await stranger.hears_nothing(for_s=40)
-    assert house.turned_away == [STRANGER]
+    assert ua.turned_away == [STRANGER]
 
 
-async def test_a_scanners_request_is_dropped_though_its_address_is_one_of_ours(house: House) -> None:
+async def test_a_scanners_request_is_dropped_though_its_address_is_one_of_ours(ua: UserAgent) -> None:
     options = messages.request("OPTIONS")
     options.headers.add("User-Agent", "friendly-scanner")
-    await house.far.says(options)
-    await house.far.hears_nothing(for_s=40)
-    await house.assert_clean()
+    await ua.peer.says(options)
+    await ua.peer.hears_nothing(for_s=40)
+    await ua.assert_clean()
 
 
-async def test_whom_we_call_is_a_peer(house: House) -> None:
-    invite = asyncio.ensure_future(house.leg().invite(Outgoing("sip:bob@192.0.2.1", "<sip:us@h>")))
-    await house.far.hears("INVITE")
-    assert house.peers == {"192.0.2.1"}
+async def test_whom_we_call_is_a_peer(ua: UserAgent) -> None:
+    invite = asyncio.ensure_future(ua.leg().invite(Outgoing("sip:bob@192.0.2.1", "<sip:us@h>")))
+    await ua.peer.hears("INVITE")
+    assert ua.peers == {"192.0.2.1"}
     invite.cancel()
     await asyncio.gather(invite, return_exceptions=True)
 
@@ -77,24 +87,24 @@ async def test_whom_we_call_is_a_peer(house: House) -> None:
 @pytest.mark.parametrize(
     "data", [b"hello", b"INVITE sip:x SIP/3.0\r\n\r\n", b"\x00" * 40, b"SIP/2.0 200 OK\r\n\r\n"]
 )
-async def test_a_stranger_who_writes_nonsense_meets_silence(house: House, data: bytes) -> None:
-    stranger = await stranger_at(house)
+async def test_a_stranger_who_writes_nonsense_meets_silence(ua: UserAgent, data: bytes) -> None:
+    stranger = await stranger_at(ua)
     await stranger.says(data)
     await stranger.says(INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: one INVITE"))
     await stranger.hears_nothing(for_s=40)
-    assert len(house.unreadable) == 2
+    assert len(ua.unreadable) == 2
 
 
-async def test_in_dialog_requests_are_matched_by_their_tags_from_anywhere(house: House) -> None:
-    leg, ours = await house.called()
-    stranger = await stranger_at(house, "tls")
-    await stranger.says(within(INVITE, "OPTIONS", ours, 2))
+async def test_in_dialog_requests_are_matched_by_their_tags_from_anywhere(ua: UserAgent) -> None:
+    leg, ours = await ua.answered_leg()
+    stranger = await stranger_at(ua, "tls")
+    await stranger.says(from_caller(INVITE, "OPTIONS", ours, 2))
     await stranger.hears(200)
-    await stranger.says(within(INVITE, "BYE", ours, 3))
+    await stranger.says(from_caller(INVITE, "BYE", ours, 3))
     await stranger.hears(200)
     assert leg.ended.result() is EndReason.HUNG_UP
-    assert house.turned_away == []
-    await house.assert_clean()
+    assert ua.turned_away == []
+    await ua.assert_clean()
 
 
 # What cannot be read.
@@ -132,31 +142,31 @@ async def test_in_dialog_requests_are_matched_by_their_tags_from_anywhere(house:
     ],
 )
 async def test_what_is_wrong_with_an_invite_of_ours_is_said(
-    house: House, old: bytes, new: bytes, status: int | None
+    ua: UserAgent, old: bytes, new: bytes, status: int | None
 ) -> None:
     assert old in INVITE.encode()
-    await house.far.says(INVITE.encode().replace(old, new, 1))
+    await ua.peer.says(INVITE.encode().replace(old, new, 1))
     if status is None:
-        await house.invited()
+        await ua.invited()
         return
     await asyncio.sleep(0.1)
-    if house.far.odd:
-        assert house.far.odd[0].startswith(f"SIP/2.0 {status} ".encode())
+    if ua.peer.unparsable:
+        assert ua.peer.unparsable[0].startswith(f"SIP/2.0 {status} ".encode())
         return
-    response = await house.far.hears(status)
+    response = await ua.peer.hears(status)
     assert response.via.branch == INVITE.via.branch
     if status == 420:
         assert response.headers.get("Unsupported") == "precondition, foo"
     if status == 415:
         accepted = [response.headers.get(name) for name in ("Accept", "Accept-Encoding")]
         assert accepted in (["application/sdp", None], [None, "identity"])
-    assert house.invitations.empty()
+    assert ua.invitations.empty()
 
 
-async def test_a_malformed_request_is_answered_with_where_it_came_from_rfc3581(house: House) -> None:
+async def test_a_malformed_request_is_answered_with_where_it_came_from_rfc3581(ua: UserAgent) -> None:
     data = INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE")
-    await house.far.says(data)
-    response = await house.far.hears(400)
+    await ua.peer.says(data)
+    response = await ua.peer.hears(400)
     assert (response.via.received, response.via.params.get("rport")) == ("192.0.2.1", "5060")
 
 
@@ -169,41 +179,41 @@ async def test_a_malformed_request_is_answered_with_where_it_came_from_rfc3581(h
         b"SIP/2.0 200 OK\r\nVia: x\r\n\r\n",
     ],
 )
-async def test_what_cannot_be_answered_is_dropped(house: House, data: bytes) -> None:
-    await house.far.says(data)
-    await house.far.hears_nothing(for_s=5)
-    assert len(house.unreadable) == 1
+async def test_what_cannot_be_answered_is_dropped(ua: UserAgent, data: bytes) -> None:
+    await ua.peer.says(data)
+    await ua.peer.hears_nothing(for_s=5)
+    assert len(ua.unreadable) == 1
 
 
-async def test_injected_line_ends_and_nuls_in_a_refused_request_are_not_sent_back(house: House) -> None:
-    await house.far.says(INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: 1 INVITE\x00\rX: y"))
+async def test_injected_line_ends_and_nuls_in_a_refused_request_are_not_sent_back(ua: UserAgent) -> None:
+    await ua.peer.says(INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: 1 INVITE\x00\rX: y"))
     await asyncio.sleep(1)
-    for data in house.far.odd:
+    for data in ua.peer.unparsable:
         assert b"\x00" not in data
         assert b"\rX" not in data
 
 
-async def test_a_stream_that_cannot_be_cut_is_told_why_if_it_is_one_of_ours(house: House) -> None:
-    far = Far(house.wire, "192.0.2.7", "tcp")
-    await far.start()
-    await far.flow()
-    flow = house.network.streams[0]
-    house.core.unframeable(flow, ParseError("too large", 513, partial=INVITE))
-    await far.hears(513)
-    house.core.unframeable(flow, ParseError("no length"))
-    house.shut_out.add("192.0.2.7")
-    house.core.unframeable(flow, ParseError("too large", 513, partial=INVITE))
-    await far.hears_nothing(for_s=5)
-    assert len(house.unreadable) == 3
+async def test_a_stream_that_cannot_be_cut_is_told_why_if_it_is_one_of_ours(ua: UserAgent) -> None:
+    peer = Peer(ua.wire, "192.0.2.7", "tcp")
+    await peer.start()
+    await peer.flow()
+    flow = ua.network.streams[0]
+    ua.core.unframeable(flow, ParseError("too large", 513, partial=INVITE))
+    await peer.hears(513)
+    ua.core.unframeable(flow, ParseError("no length"))
+    ua.strangers.add("192.0.2.7")
+    ua.core.unframeable(flow, ParseError("too large", 513, partial=INVITE))
+    await peer.hears_nothing(for_s=5)
+    assert len(ua.unreadable) == 3
 
 
-async def test_the_answer_to_a_malformed_request_on_a_dead_connection_is_dropped(house: House) -> None:
-    far = Far(house.wire, "192.0.2.7", "tcp")
-    await far.start()
-    await far.flow()
-    flow = house.network.streams[0]
+async def test_the_answer_to_a_malformed_request_on_a_dead_connection_is_dropped(ua: UserAgent) -> None:
+    peer = Peer(ua.wire, "192.0.2.7", "tcp")
+    await peer.start()
+    await peer.flow()
+    flow = ua.network.streams[0]
     flow.close()
-    house.core.unframeable(flow, ParseError("too large", 513, partial=INVITE))
+    ua.core.unframeable(flow, ParseError("too large", 513, partial=INVITE))
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -217,14 +227,16 @@ async def test_the_answer_to_a_malformed_request_on_a_dead_connection_is_dropped
 )
 def test_whatever_ours_send_nothing_breaks(method: str, in_dialog: bool, at: int, junk: bytes) -> None:
     async def hostile() -> None:
-        async with a_house() as house:
-            _, ours = await house.called()
-            data = within(INVITE, "INVITE" if method == "SIP/2.0" else method, ours, 2, body=b"v=0").encode()
+        async with running_user_agent() as ua:
+            _, ours = await ua.answered_leg()
+            data = from_caller(
+                INVITE, "INVITE" if method == "SIP/2.0" else method, ours, 2, body=b"v=0"
+            ).encode()
             if not in_dialog:
                 data = data.replace(f";tag={ours.to_tag}".encode(), b"")
             if method == "SIP/2.0":
                 data = messages.ok(INVITE).encode()
-            await house.far.says(data[:at] + junk + data[at + len(junk) // 2 :])
+            await ua.peer.says(data[:at] + junk + data[at + len(junk) // 2 :])
             await asyncio.sleep(1)
 
     run_virtual(hostile())
@@ -235,12 +247,12 @@ async def test_a_bug_behind_the_door_costs_one_request_and_is_answered_with_500(
         raise RuntimeError("a bug")
 
     async def scene() -> None:
-        async with a_house() as house:
-            house.core._invited = broken
-            await house.far.says(INVITE)
-            await house.far.hears(500)
-            await house.far.says(messages.request("OPTIONS", branch="z9hG4bK7", cseq=2))
-            await house.far.hears(200)
+        async with running_user_agent() as ua:
+            ua.core._invited = broken
+            await ua.peer.says(INVITE)
+            await ua.peer.hears(500)
+            await ua.peer.says(messages.request("OPTIONS", branch="z9hG4bK7", cseq=2))
+            await ua.peer.hears(200)
 
     with pytest.raises(AssertionError, match="request not handled"):
         await scene()
@@ -248,41 +260,41 @@ async def test_a_bug_behind_the_door_costs_one_request_and_is_answered_with_500(
 
 async def test_a_bug_in_a_trace_does_not_stop_the_network() -> None:
     async def scene() -> None:
-        async with a_house() as house:
-            house.core.traces.append(lambda direction, flow, message: 1 / 0)
-            await house.far.says(INVITE)
+        async with running_user_agent() as ua:
+            ua.core.traces.append(lambda direction, flow, message: 1 / 0)
+            await ua.peer.says(INVITE)
             await asyncio.sleep(1)
 
     with pytest.raises(AssertionError, match="message not handled"):
         await scene()
 
 
-async def test_a_header_only_its_reader_understands_is_400(house: House) -> None:
+async def test_a_header_only_its_reader_understands_is_400(ua: UserAgent) -> None:
     def reads(invite: object) -> None:
         raise ParseError("P-Asserted-Identity")
 
-    house.core._invited = reads
-    await house.far.says(INVITE)
-    await house.far.hears(400)
+    ua.core._invited = reads
+    await ua.peer.says(INVITE)
+    await ua.peer.hears(400)
 
 
 # Requests outside any dialog.
 
 
-async def test_options_says_what_we_can_rfc3261_11_2(house: House) -> None:
-    await house.far.says(messages.request("OPTIONS"))
-    response = await house.far.hears(200)
+async def test_options_says_what_we_can_rfc3261_11_2(ua: UserAgent) -> None:
+    await ua.peer.says(messages.request("OPTIONS"))
+    response = await ua.peer.hears(200)
     assert "REFER" in response.headers.get("Allow")
     assert response.headers.get("Accept") == "application/sdp"
     assert response.to_tag
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_options_is_answered_as_an_invite_would_be_while_we_drain_rfc3261_11_2(house: House) -> None:
-    house.core.draining = True
-    await house.far.says(messages.request("OPTIONS"))
-    await house.far.hears(503)
-    await house.assert_clean()
+async def test_options_is_answered_as_an_invite_would_be_while_we_drain_rfc3261_11_2(ua: UserAgent) -> None:
+    ua.core.draining = True
+    await ua.peer.says(messages.request("OPTIONS"))
+    await ua.peer.hears(503)
+    await ua.assert_clean()
 
 
 @pytest.mark.parametrize(
@@ -293,119 +305,121 @@ async def test_options_is_answered_as_an_invite_would_be_while_we_drain_rfc3261_
     ],
 )  # fmt: skip
 async def test_a_request_of_no_dialog_is_refused(
-    house: House, method: str, to_tag: str | None, status: int
+    ua: UserAgent, method: str, to_tag: str | None, status: int
 ) -> None:
-    await house.far.says(messages.request(method, to_tag=to_tag))
-    await house.far.hears(status)
+    await ua.peer.says(messages.request(method, to_tag=to_tag))
+    await ua.peer.hears(status)
 
 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "PUBLISH"])
-async def test_a_method_we_do_not_serve_is_405_with_allow_rfc3261_8_2_1(house: House, method: str) -> None:
-    await house.far.says(messages.request(method))
-    assert "INVITE" in (await house.far.hears(405)).headers.get("Allow")
+async def test_a_method_we_do_not_serve_is_405_with_allow_rfc3261_8_2_1(ua: UserAgent, method: str) -> None:
+    await ua.peer.says(messages.request(method))
+    assert "INVITE" in (await ua.peer.hears(405)).headers.get("Allow")
 
 
 @pytest.mark.parametrize("to_tag", [None, "gone"])
 async def test_a_method_nobody_knows_is_501_with_allow_rfc3261_21_5_2(
-    house: House, to_tag: str | None
+    ua: UserAgent, to_tag: str | None
 ) -> None:
-    await house.far.says(messages.request("IN%56ITE", to_tag=to_tag))
-    assert "INVITE" in (await house.far.hears(501)).headers.get("Allow")
-    await house.far.says(messages.request("FOO", branch="z9hG4bK2").encode().replace(b"1 FOO", b"1 INVITE"))
-    assert "INVITE" in (await house.far.hears(501)).headers.get("Allow")
+    await ua.peer.says(messages.request("IN%56ITE", to_tag=to_tag))
+    assert "INVITE" in (await ua.peer.hears(501)).headers.get("Allow")
+    await ua.peer.says(messages.request("FOO", branch="z9hG4bK2").encode().replace(b"1 FOO", b"1 INVITE"))
+    assert "INVITE" in (await ua.peer.hears(501)).headers.get("Allow")
 
 
-async def test_an_options_goes_no_further_so_it_may_have_no_hop_left_rfc4475_3_3_11(house: House) -> None:
-    await house.far.says(messages.request("OPTIONS").encode().replace(b"Forwards: 70", b"Forwards: 0"))
-    await house.far.hears(200)
+async def test_an_options_goes_no_further_so_it_may_have_no_hop_left_rfc4475_3_3_11(ua: UserAgent) -> None:
+    await ua.peer.says(messages.request("OPTIONS").encode().replace(b"Forwards: 70", b"Forwards: 0"))
+    await ua.peer.hears(200)
 
 
-async def test_a_response_with_the_via_of_another_is_dropped_rfc3261_8_1_3_3(house: House) -> None:
-    _, task, invite = await house.calling()
+async def test_a_response_with_the_via_of_another_is_dropped_rfc3261_8_1_3_3(ua: UserAgent) -> None:
+    _, task, invite = await ua.start_call()
     stray = messages.response(invite, 486)
     stray.headers.add("Via", "SIP/2.0/UDP 255.255.255.255;branch=z9hG4bKx")
-    house.far.repeats(invite, stray)
+    ua.peer.repeats(invite, stray)
     await asyncio.sleep(1)
     assert not task.done()
-    assert house.unreadable == ["response with the Via of another"]
-    house.far.answers(invite, 603)
+    assert ua.unreadable == ["response with the Via of another"]
+    ua.peer.answers(invite, 603)
     with pytest.raises(Rejected):
         await task
 
 
-async def test_the_description_in_a_multipart_answer_is_understood_rfc5621_5(house: House) -> None:
-    leg, task, invite = await house.calling()
+async def test_the_description_in_a_multipart_answer_is_understood_rfc5621_5(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
     body = b"--b\r\nContent-Type: application/sdp\r\n\r\n" + messages.SDP + b"\r\n--b--"
     ok = messages.response(invite, 200, body=body, contact="<sip:bob@192.0.2.1:5060>")
     ok.headers.set("Content-Type", "multipart/mixed;boundary=b")
-    house.far.repeats(invite, ok)
+    ua.peer.repeats(invite, ok)
     await task
-    assert ("answered", messages.SDP) in leg.media.told
+    assert ("answered", messages.SDP) in leg.media.calls
     leg.end(EndReason.HUNG_UP)
 
 
-async def test_responses_and_acks_to_nothing_are_ignored(house: House) -> None:
-    await house.far.says(messages.ok(INVITE))
-    await house.far.says(messages.request("ACK", to_tag="x"))
-    await house.far.says(messages.request("ACK"))
-    await house.far.hears_nothing(for_s=5)
-    await house.assert_clean()
+async def test_responses_and_acks_to_nothing_are_ignored(ua: UserAgent) -> None:
+    await ua.peer.says(messages.ok(INVITE))
+    await ua.peer.says(messages.request("ACK", to_tag="x"))
+    await ua.peer.says(messages.request("ACK"))
+    await ua.peer.hears_nothing(for_s=5)
+    await ua.assert_clean()
 
 
-async def test_a_retransmitted_invite_makes_no_second_call(house: House) -> None:
-    await house.far.says(INVITE)
-    transaction = await house.invited()
-    await house.far.says(INVITE)
+async def test_a_retransmitted_invite_makes_no_second_call(ua: UserAgent) -> None:
+    await ua.peer.says(INVITE)
+    transaction = await ua.invited()
+    await ua.peer.says(INVITE)
     transaction.reply(180)
-    await house.far.hears(180)
-    await house.far.says(INVITE)
-    await house.far.hears(180)
-    assert house.invitations.empty()
+    await ua.peer.hears(180)
+    await ua.peer.says(INVITE)
+    await ua.peer.hears(180)
+    assert ua.invitations.empty()
     transaction.reply(486)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_merged_request_is_482_rfc3261_8_2_2_2(house: House) -> None:
-    await house.far.says(INVITE)
-    transaction = await house.invited()
-    await house.far.says(messages.invite(branch="z9hG4bKother"))
-    merged = await house.far.hears(482)
+async def test_a_merged_request_is_482_rfc3261_8_2_2_2(ua: UserAgent) -> None:
+    await ua.peer.says(INVITE)
+    transaction = await ua.invited()
+    await ua.peer.says(messages.invite(branch="z9hG4bKother"))
+    merged = await ua.peer.hears(482)
     assert merged.via.branch == "z9hG4bKother"
-    await house.far.says(messages.invite(branch="z9hG4bKthird"))
-    await house.far.hears(482)
-    await house.far.says(messages.invite(branch="z9hG4bKnext", cseq=2))
-    (await house.invited()).reply(486)
+    await ua.peer.says(messages.invite(branch="z9hG4bKthird"))
+    await ua.peer.hears(482)
+    await ua.peer.says(messages.invite(branch="z9hG4bKnext", cseq=2))
+    (await ua.invited()).reply(486)
     transaction.reply(486)
-    await house.assert_clean()
-    await house.far.says(messages.invite(branch="z9hG4bKlater"))
-    (await house.invited()).reply(486)
+    await ua.assert_clean()
+    await ua.peer.says(messages.invite(branch="z9hG4bKlater"))
+    (await ua.invited()).reply(486)
 
 
-async def test_a_peer_over_ipv6_finds_brackets_and_our_ipv6_port_rfc3261_25_1(house: House) -> None:
+async def test_a_peer_over_ipv6_finds_brackets_and_our_ipv6_port_rfc3261_25_1(ua: UserAgent) -> None:
     six = "2001:db8::7"
-    house.core.advertised.ports6["udp"] = 5066
-    far = Far(house.wire, six)
-    await far.start()
+    ua.core.advertised.ports6["udp"] = 5066
+    peer = Peer(ua.wire, six)
+    await peer.start()
     plain = messages.request("OPTIONS", sent_by="[2001:db8::9]:5060").encode().replace(b";rport", b"")
-    await far.says(plain)
-    assert (await far.hears(200)).via.params.get("received") == six  # §25.1: no brackets
-    leg = house.leg("agent")
+    await peer.says(plain)
+    assert (await peer.hears(200)).via.params.get("received") == six  # §25.1: no brackets
+    leg = ua.leg("agent")
     outgoing = Outgoing(f"sip:bob@[{six}]:5060", f"<sip:us@{HOST}>")
     task = asyncio.ensure_future(leg.invite(outgoing))
-    invite = await far.hears("INVITE")
+    invite = await peer.hears("INVITE")
     assert invite.uri == "sip:bob@[2001:db8::7]:5060"
     assert invite.via.sent_by == f"{HOST}:5066"
     assert invite.contact.uri.port == 5066
     assert leg.media.ip_version == 6
-    far.answers(invite, 486)
+    peer.answers(invite, 486)
     with pytest.raises(Rejected):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_an_address_of_ours_is_told_in_the_ip_version_of_the_peer(house: House) -> None:
+async def test_an_address_of_ours_is_told_in_the_ip_version_of_the_peer(ua: UserAgent) -> None:
     there = Advertised("203.0.113.10", {"tcp": 5060}, "[2001:db8::1]")
-    four, six = (SimpleNamespace(transport="tcp", remote=(host, 1), local=("::", 7)) for host in (FAR, "::2"))
+    four, six = (
+        SimpleNamespace(transport="tcp", remote=(host, 1), local=("::", 7)) for host in (PEER, "::2")
+    )
     assert there.towards(four) == "203.0.113.10:5060"
     assert there.towards(six) == "[2001:db8::1]:5060"
     there.ports.clear()
@@ -414,100 +428,100 @@ async def test_an_address_of_ours_is_told_in_the_ip_version_of_the_peer(house: H
     assert (there.towards(four), there.towards(six)) == ("203.0.113.10:5070", "[2001:db8::1]:5070")
 
 
-async def test_received_and_rport_are_noted_rfc3581_4(house: House) -> None:
-    await house.far.says(messages.request("OPTIONS", sent_by="host.example.com:5070"))
-    via = (await house.far.hears(200)).via
+async def test_received_and_rport_are_noted_rfc3581_4(ua: UserAgent) -> None:
+    await ua.peer.says(messages.request("OPTIONS", sent_by="host.example.com:5070"))
+    via = (await ua.peer.hears(200)).via
     assert (via.host, via.received, via.params.get("rport")) == ("host.example.com", "192.0.2.1", "5060")
     plain = messages.request("OPTIONS", branch="z9hG4bK9", cseq=2).encode().replace(b";rport", b"")
-    await house.far.says(plain)
-    assert "received" not in str((await house.far.hears(200)).via)
+    await ua.peer.says(plain)
+    assert "received" not in str((await ua.peer.hears(200)).via)
     natted = plain.replace(b"192.0.2.1:5060;branch=z9hG4bK9", b"10.0.0.1;branch=z9hG4bK8").replace(
         b" 2 ", b" 3 "
     )
-    await house.far.says(natted)
-    via = (await house.far.hears(200)).via
+    await ua.peer.says(natted)
+    via = (await ua.peer.hears(200)).via
     assert (via.received, via.params.get("rport")) == ("192.0.2.1", None)
 
 
-async def test_an_answer_goes_to_the_port_it_was_asked_from_even_without_rport(house: House) -> None:
+async def test_an_answer_goes_to_the_port_it_was_asked_from_even_without_rport(ua: UserAgent) -> None:
     """RFC 3261 §18.2.2 has it go to the port of the Via: nobody is there if there is a NAT."""
     plain = messages.request("OPTIONS", sent_by="192.0.2.1:5090").encode().replace(b";rport", b"")
-    await house.far.says(plain)
-    assert (await house.far.hears(200)).via.port == 5090
+    await ua.peer.says(plain)
+    assert (await ua.peer.hears(200)).via.port == 5090
 
 
 # Closing.
 
 
-async def test_a_closed_core_leaves_no_task_no_timer_and_says_nothing(house: House) -> None:
+async def test_a_closed_core_leaves_no_task_no_timer_and_says_nothing(ua: UserAgent) -> None:
     invite = messages.invite(headers=[("Supported", "timer"), ("Session-Expires", "600;refresher=uac")])
-    leg, ours = await house.called(invite)
-    await house.far.says(within(invite, "INVITE", ours, 2, body=messages.SDP))  # its 200 awaits the ACK
-    dialing, task, _ = await house.calling()
-    await house.far.says(messages.request("OPTIONS", call_id="other"))
+    leg, ours = await ua.answered_leg(invite)
+    await ua.peer.says(from_caller(invite, "INVITE", ours, 2, body=messages.SDP))  # its 200 awaits the ACK
+    dialing, task, _ = await ua.start_call()
+    await ua.peer.says(messages.request("OPTIONS", call_id="other"))
     offering = asyncio.ensure_future(leg.offer())
-    house.core.spawn(asyncio.sleep(1000))
+    ua.core.spawn(asyncio.sleep(1000))
     await asyncio.sleep(0.1)
-    await house.core.close()
+    await ua.core.close()
     assert pending_timers() == []
-    assert not any(house.core.left_over().values())
+    assert not any(ua.core.left_over().values())
     assert leg.ended.result() is EndReason.DRAINING
     ends = await asyncio.gather(task, offering, return_exceptions=True)
     assert [isinstance(end, Exception) for end in ends] == [True, True]
     dialing.end(EndReason.DRAINING)
-    await house.far.says(messages.request("OPTIONS", branch="z9hG4bK77"))
-    await house.far.hears_nothing(for_s=100)
+    await ua.peer.says(messages.request("OPTIONS", branch="z9hG4bK77"))
+    await ua.peer.hears_nothing(for_s=100)
     assert pending_timers() == []
 
 
-async def test_nothing_is_begun_after_the_close(house: House) -> None:
-    await house.core.close()
+async def test_nothing_is_begun_after_the_close(ua: UserAgent) -> None:
+    await ua.core.close()
     with pytest.raises(TransportFailed):
-        await house.leg().invite(Outgoing("sip:a@192.0.2.1", "<sip:b@x>"))
+        await ua.leg().invite(Outgoing("sip:a@192.0.2.1", "<sip:b@x>"))
     assert pending_timers() == []
-    assert not any(house.core.left_over().values())
+    assert not any(ua.core.left_over().values())
 
 
-async def test_what_is_sent_and_received_can_be_traced(house: House) -> None:
+async def test_what_is_sent_and_received_can_be_traced(ua: UserAgent) -> None:
     seen: list[str] = []
-    house.core.traces.append(lambda way, flow, message: seen.append(f"{way} {message.start_line[:11]}"))
-    await house.far.says(messages.request("OPTIONS"))
-    await house.far.hears(200)
+    ua.core.traces.append(lambda way, flow, message: seen.append(f"{way} {message.start_line[:11]}"))
+    await ua.peer.says(messages.request("OPTIONS"))
+    await ua.peer.hears(200)
     assert seen == ["< OPTIONS sip", "> SIP/2.0 200"]
 
 
-async def test_a_lost_connection_fails_only_what_waits_on_it(house: House) -> None:
-    far = Far(house.wire, "192.0.2.7", "tcp")
-    await far.start()
-    _, here, invite = await house.calling()
-    _, there, _ = await house.calling("sip:b@192.0.2.7;transport=tcp", far)
-    house.wire.cut(house.wire.flows()[0])
+async def test_a_lost_connection_fails_only_what_waits_on_it(ua: UserAgent) -> None:
+    peer = Peer(ua.wire, "192.0.2.7", "tcp")
+    await peer.start()
+    _, here, invite = await ua.start_call()
+    _, there, _ = await ua.start_call("sip:b@192.0.2.7;transport=tcp", peer)
+    ua.wire.cut(ua.wire.flows()[0])
     with pytest.raises(TransportFailed):
         await there
     assert not here.done()
-    house.far.answers(invite, 486)
+    ua.peer.answers(invite, 486)
     await asyncio.gather(here, return_exceptions=True)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_bye_of_the_peer_without_ack_before_is_matched(house: House) -> None:
-    leg, invite = await house.connected()
-    await house.far.says(back(invite, "BYE"))
-    await house.far.says(back(invite, "BYE"))
+async def test_a_bye_of_the_peer_without_ack_before_is_matched(ua: UserAgent) -> None:
+    leg, invite = await ua.connected_leg()
+    await ua.peer.says(from_callee(invite, "BYE"))
+    await ua.peer.says(from_callee(invite, "BYE"))
     await asyncio.sleep(1)
-    assert house.far.count(200) == 2
+    assert ua.peer.count(200) == 2
     assert leg.ended.result() is EndReason.HUNG_UP
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 def test_every_listener_has_its_own_contact() -> None:
     async def contacts() -> list[str]:
-        async with a_house() as house:
-            far = Far(house.wire, "192.0.2.7", "tls")
-            await far.start()
-            udp = await house.network.connect(Target("udp", ("192.0.2.1", 5060), "x"))
-            tls = await house.network.connect(Target("tls", ("192.0.2.7", 5061), "x"))
-            return [house.core.contact(flow, "me") for flow in (udp, tls)]
+        async with running_user_agent() as ua:
+            peer = Peer(ua.wire, "192.0.2.7", "tls")
+            await peer.start()
+            udp = await ua.network.connect(Target("udp", ("192.0.2.1", 5060), "x"))
+            tls = await ua.network.connect(Target("tls", ("192.0.2.7", 5061), "x"))
+            return [ua.core.contact(flow, "me") for flow in (udp, tls)]
 
     assert run_virtual(contacts()) == [
         f"<sip:me@{HOST}:5060>",
@@ -515,88 +529,88 @@ def test_every_listener_has_its_own_contact() -> None:
     ]
 
 
-async def test_a_connection_is_welcome_by_its_address_or_once_it_knows_a_dialog(house: House) -> None:
-    _, ours = await house.called()
-    stranger = await stranger_at(house, "tls")
+async def test_a_connection_is_welcome_by_its_address_or_once_it_knows_a_dialog(ua: UserAgent) -> None:
+    _, ours = await ua.answered_leg()
+    stranger = await stranger_at(ua, "tls")
     await stranger.says(messages.request("OPTIONS", sent_by=f"{STRANGER}:5061"))
     await asyncio.sleep(1)
-    ends = [flow for flow in house.network.streams if flow.remote[0] == STRANGER]
-    assert [house.core.welcomes(flow) for flow in ends] == [False]
-    await stranger.says(within(INVITE, "OPTIONS", ours, 2))
+    ends = [flow for flow in ua.network.streams if flow.remote[0] == STRANGER]
+    assert [ua.core.welcomes(flow) for flow in ends] == [False]
+    await stranger.says(from_caller(INVITE, "OPTIONS", ours, 2))
     await stranger.hears(200)
-    assert [house.core.welcomes(flow) for flow in ends] == [True]
-    house.wire.cut(ends[0])
-    assert not house.core.welcomes(ends[0])
+    assert [ua.core.welcomes(flow) for flow in ends] == [True]
+    ua.wire.cut(ends[0])
+    assert not ua.core.welcomes(ends[0])
 
 
 async def test_a_connection_is_needed_while_a_dialog_a_transaction_or_a_registration_counts_on_it(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    far = Far(house.wire, "192.0.2.7", "tls")
-    await far.start()
+    peer = Peer(ua.wire, "192.0.2.7", "tls")
+    await peer.start()
     uri = "sip:p@192.0.2.7:5061;transport=tls"
-    leg, calling, invite = await house.calling(uri, far)
-    [flow] = house.network.streams
-    assert house.core.needs(flow)
-    far.answers(invite, 200, contact="<sip:p@192.0.2.7:5061>")
+    leg, calling, invite = await ua.start_call(uri, peer)
+    [flow] = ua.network.streams
+    assert ua.core.needs(flow)
+    peer.answers(invite, 200, contact="<sip:p@192.0.2.7:5061>")
     await calling
     await asyncio.sleep(100)
-    assert house.core.needs(flow)
+    assert ua.core.needs(flow)
     leg.end(EndReason.COMPLETED)
-    far.answers(await far.hears("BYE"), 200)
+    peer.answers(await peer.hears("BYE"), 200)
     await asyncio.sleep(100)
-    assert not house.core.needs(flow)
-    house.core.needed.append(lambda one: one is flow)
-    assert house.core.needs(flow)
+    assert not ua.core.needs(flow)
+    ua.core.needed.append(lambda one: one is flow)
+    assert ua.core.needs(flow)
 
 
 async def test_where_both_ends_showed_certificates_a_connection_may_be_used_both_ways_rfc5923_5(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    far = Far(house.wire, "192.0.2.7", "tls")
-    await far.start()
+    peer = Peer(ua.wire, "192.0.2.7", "tls")
+    await peer.start()
     aliases: list[tuple[Flow, int]] = []
-    house.network.alias = lambda flow, port: aliases.append((flow, port))  # type: ignore[method-assign]
-    await far.says(messages.request("OPTIONS", transport="TLS", sent_by="192.0.2.7:5071;alias"))
-    await far.hears(200)
+    ua.network.alias = lambda flow, port: aliases.append((flow, port))  # type: ignore[method-assign]
+    await peer.says(messages.request("OPTIONS", transport="TLS", sent_by="192.0.2.7:5071;alias"))
+    await peer.hears(200)
     assert aliases == []
-    [flow] = house.network.streams
+    [flow] = ua.network.streams
     flow.mutual = True
     for call, sent_by in (("2", "192.0.2.7:5071;alias"), ("3", "192.0.2.7;alias"), ("4", "192.0.2.7")):
         options = messages.request(
             "OPTIONS", transport="TLS", sent_by=sent_by, call_id=call, branch=f"z9hG4bK{call}"
         )
-        await far.says(options)
-        await far.hears(200)
+        await peer.says(options)
+        await peer.hears(200)
     assert aliases == [(flow, 5071), (flow, 5061)]
-    house.core.launch(messages.request("OPTIONS", call_id="5"), flow, NullUser())
-    assert (await far.hears("OPTIONS")).via.params.has("alias")
+    ua.core.launch(messages.request("OPTIONS", call_id="5"), flow, NullUser())
+    assert (await peer.hears("OPTIONS")).via.params.has("alias")
 
 
-async def test_a_dialog_lately_over_answers_481_to_whoever_knows_it_rfc5407_3_2_2(house: House) -> None:
+async def test_a_dialog_lately_over_answers_481_to_whoever_knows_it_rfc5407_3_2_2(ua: UserAgent) -> None:
     """Its peer is none of ours by address, and may have sent the request before it knew."""
-    leg, response = await house.called()
-    house.shut_out.add(FAR)
+    leg, response = await ua.answered_leg()
+    ua.strangers.add(PEER)
     first = messages.invite()
-    await house.far.says(within(first, "BYE", response, 5))
-    await house.far.hears(200)
+    await ua.peer.says(from_caller(first, "BYE", response, 5))
+    await ua.peer.hears(200)
     assert leg.ended.done()
-    await house.far.says(within(first, "REFER", response, 6))
-    await house.far.hears(481)
-    await house.far.says(messages.request("REFER", to_tag="guess", branch="z9hG4bKguess"))
-    await house.far.hears_nothing(5)
-    assert house.turned_away == [FAR]
-    assert not house.core._proven
+    await ua.peer.says(from_caller(first, "REFER", response, 6))
+    await ua.peer.hears(481)
+    await ua.peer.says(messages.request("REFER", to_tag="guess", branch="z9hG4bKguess"))
+    await ua.peer.hears_nothing(5)
+    assert ua.turned_away == [PEER]
+    assert not ua.core._proven
 
 
-async def test_a_stranger_that_is_barred_loses_the_connection_that_it_has(house: House) -> None:
-    stranger = Far(house.wire, STRANGER, "tcp")
+async def test_a_stranger_that_is_barred_loses_the_connection_that_it_has(ua: UserAgent) -> None:
+    stranger = Peer(ua.wire, STRANGER, "tcp")
     await stranger.start()
     await stranger.says(messages.request("OPTIONS", transport="TCP"))
     await asyncio.sleep(1)
-    [flow] = [flow for flow in house.network.streams if flow.remote[0] == STRANGER]
+    [flow] = [flow for flow in ua.network.streams if flow.remote[0] == STRANGER]
     assert not flow.closed
-    house.barred.add(STRANGER)
+    ua.barred.add(STRANGER)
     await stranger.says(messages.request("OPTIONS", transport="TCP"))
     await asyncio.sleep(1)
     assert flow.closed

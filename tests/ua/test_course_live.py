@@ -19,7 +19,7 @@ from proxy.ua.outgoing_invite import Outgoing
 from tests.kit.ids import CountingIds
 from tests.kit.messages import SDP
 from tests.transport.name_server import a_name_server
-from tests.ua.house import House, Media
+from tests.ua.user_agent import Media, UserAgent
 
 pytestmark = pytest.mark.network
 
@@ -50,13 +50,13 @@ async def test_a_call_by_naptr_and_srv_passes_the_dead_target_and_reaches_the_ne
         }
         async with a_name_server(zone) as server:
             network = SocketNetwork(Resolver(server.lookup()))
-            house = House()  # its gate admits everybody
+            ua = UserAgent()  # its gate admits everybody
             core = UserAgentCore(
                 network,
                 ids=CountingIds(),
                 advertised=Advertised("127.0.0.1"),
-                gate=house,
-                invited=house.invitations.put_nowait,
+                gate=ua,
+                invited=ua.invitations.put_nowait,
             )
             network.start(core)
             leg = Leg("phone", core, Media())

@@ -11,231 +11,233 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from tests.kit import messages
 from tests.kit.messages import SDP
-from tests.ua.house import NOTHING, House, back, rings, within
+from tests.ua.user_agent import NOTHING, UserAgent, from_callee, from_caller, wait_for_ringing
 
 INVITE = messages.invite()
 OTHER = SDP.replace(b"4000", b"4002")
 
 
-async def offered(house: House) -> tuple[Leg, asyncio.Task[None]]:
+async def offered(ua: UserAgent) -> tuple[Leg, asyncio.Task[None]]:
     """A leg whose peer has answered with an offer, which is not answered yet."""
-    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    leg, task, invite = await ua.start_call(late=True, leaves_open=True)
     assert (invite.body, "Content-Type" in invite.headers) == (b"", False)
-    house.far.answers(invite, 180)
-    house.far.answers(invite, 200)
+    ua.peer.answers(invite, 180)
+    ua.peer.answers(invite, 200)
     return leg, task
 
 
-async def test_the_ack_waits_for_our_answer_and_carries_it_rfc3261_13_2_2_4(house: House) -> None:
-    leg, task = await offered(house)
+async def test_the_ack_waits_for_our_answer_and_carries_it_rfc3261_13_2_2_4(ua: UserAgent) -> None:
+    leg, task = await offered(ua)
     await task
-    await house.far.hears_nothing(3)
-    assert leg.media.told == [("offer", b""), ("accept", SDP)]
+    await ua.peer.hears_nothing(3)
+    assert leg.media.calls == [("offer", b""), ("accept", SDP)]
     leg.offered.reply(OTHER)
-    ack = await house.far.hears("ACK")
+    ack = await ua.peer.hears("ACK")
     assert (ack.body, ack.headers.get("Content-Type"), ack.to_tag) == (OTHER, "application/sdp", "bob1")
     leg.end(EndReason.COMPLETED)
-    bye = await house.far.hears("BYE")
-    house.far.answers(bye, 200)
-    await house.assert_clean()
+    bye = await ua.peer.hears("BYE")
+    ua.peer.answers(bye, 200)
+    await ua.assert_clean()
 
 
 async def test_a_2xx_that_comes_again_is_acknowledged_as_before_and_not_sooner_rfc3261_13_2_2_4(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    leg, task, invite = await ua.start_call(late=True, leaves_open=True)
     for _ in range(3):
-        house.far.answers(invite, 200)
+        ua.peer.answers(invite, 200)
     await task
-    await house.far.hears_nothing(1)
+    await ua.peer.hears_nothing(1)
     leg.offered.reply(OTHER)
-    first = await house.far.hears("ACK")
-    house.far.answers(invite, 200)
-    assert await house.far.hears("ACK") == first
-    assert leg.media.told == [("offer", b""), ("accept", SDP)]
+    first = await ua.peer.hears("ACK")
+    ua.peer.answers(invite, 200)
+    assert await ua.peer.hears("ACK") == first
+    assert leg.media.calls == [("offer", b""), ("accept", SDP)]
 
 
-async def test_an_offer_that_can_be_answered_at_once_is(house: House) -> None:
-    leg, task, invite = await house.calling(late=True)
-    house.far.answers(invite, 200)
+async def test_an_offer_that_can_be_answered_at_once_is(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call(late=True)
+    ua.peer.answers(invite, 200)
     await task
-    assert (await house.far.hears("ACK")).body == SDP
+    assert (await ua.peer.hears("ACK")).body == SDP
     assert not leg.ended.done()
 
 
 async def test_a_leg_that_is_ended_before_it_has_an_answer_takes_nothing_and_says_bye_rfc3261_15(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    leg, task = await offered(house)
+    leg, task = await offered(ua)
     await task
     leg.end(EndReason.COMPLETED)
-    assert (await house.far.hears("ACK")).body == NOTHING
-    house.far.answers(await house.far.hears("BYE"), 200)
-    await house.assert_clean()
+    assert (await ua.peer.hears("ACK")).body == NOTHING
+    ua.peer.answers(await ua.peer.hears("BYE"), 200)
+    await ua.assert_clean()
 
 
-async def test_a_peer_that_hangs_up_before_it_has_an_answer_gets_its_ack_all_the_same(house: House) -> None:
-    leg, task, invite = await house.calling(late=True, leaves_open=True)
-    house.far.answers(invite, 200)
+async def test_a_peer_that_hangs_up_before_it_has_an_answer_gets_its_ack_all_the_same(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call(late=True, leaves_open=True)
+    ua.peer.answers(invite, 200)
     await task
-    await house.far.says(back(invite, "BYE", 1))
-    assert (await house.far.hears("ACK")).body == NOTHING
+    await ua.peer.says(from_callee(invite, "BYE", 1))
+    assert (await ua.peer.hears("ACK")).body == NOTHING
     assert leg.ended.result() is EndReason.HUNG_UP
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 async def test_an_offer_that_is_refused_gets_an_answer_that_takes_nothing_and_a_bye_rfc3261_13_2_2_4(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    leg, task, invite = await house.calling(late=True, leaves_open=True)
+    leg, task, invite = await ua.start_call(late=True, leaves_open=True)
     leg.media.refuses = None
-    house.far.answers(invite, 183, body=b"")
+    ua.peer.answers(invite, 183, body=b"")
     leg.media.refuses = 488
-    house.far.answers(invite, 200)
+    ua.peer.answers(invite, 200)
     with pytest.raises(OfferRefused):
         await task
-    assert (await house.far.hears("ACK")).body == NOTHING
-    house.far.answers(await house.far.hears("BYE"), 200)
+    assert (await ua.peer.hears("ACK")).body == NOTHING
+    ua.peer.answers(await ua.peer.hears("BYE"), 200)
     assert leg.ended.result() is EndReason.MEDIA_REFUSED
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 async def test_a_200_that_crosses_the_end_gets_an_answer_that_takes_nothing_and_a_bye_rfc3261_9_1(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    leg, task, invite = await house.calling(late=True, leaves_open=True)
-    house.far.answers(invite, 180)
-    await rings(leg)
+    leg, task, invite = await ua.start_call(late=True, leaves_open=True)
+    ua.peer.answers(invite, 180)
+    await wait_for_ringing(leg)
     leg.end(EndReason.NO_ANSWER)
-    house.far.answers(invite, 200)
+    ua.peer.answers(invite, 200)
     with pytest.raises(LegEnded):
         await task
-    assert (await house.far.hears("ACK")).body == NOTHING
-    house.far.answers(await house.far.hears("BYE"), 200)
-    await house.assert_clean()
+    assert (await ua.peer.hears("ACK")).body == NOTHING
+    ua.peer.answers(await ua.peer.hears("BYE"), 200)
+    await ua.assert_clean()
 
 
-async def test_a_fork_that_answers_too_gets_its_ack_and_a_bye_rfc3261_13_2_2_4(house: House) -> None:
-    leg, task, invite = await house.calling(late=True, leaves_open=True)
-    house.far.answers(invite, 200)
+async def test_a_fork_that_answers_too_gets_its_ack_and_a_bye_rfc3261_13_2_2_4(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call(late=True, leaves_open=True)
+    ua.peer.answers(invite, 200)
     await task
-    house.far.answers(invite, 200, to_tag="carol1")
-    ack = await house.far.hears("ACK")
+    ua.peer.answers(invite, 200, to_tag="carol1")
+    ack = await ua.peer.hears("ACK")
     assert (ack.to_tag, ack.body) == ("carol1", NOTHING)
-    bye = await house.far.hears("BYE")
+    bye = await ua.peer.hears("BYE")
     assert bye.to_tag == "carol1"
-    house.far.answers(bye, 200)
+    ua.peer.answers(bye, 200)
     leg.offered.reply(OTHER)
-    ack = await house.far.hears("ACK")
+    ack = await ua.peer.hears("ACK")
     assert (ack.to_tag, ack.body) == ("bob1", OTHER)
 
 
-async def test_a_fork_of_an_invite_with_an_offer_is_not_taken_for_one_that_offers(house: House) -> None:
-    leg, task, invite = await house.calling()
-    house.far.answers(invite, 200)
+async def test_a_fork_of_an_invite_with_an_offer_is_not_taken_for_one_that_offers(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
+    ua.peer.answers(invite, 200)
     await task
-    await house.far.hears("ACK")
-    house.far.answers(invite, 200, to_tag="carol1")
-    ack = await house.far.hears("ACK")
+    await ua.peer.hears("ACK")
+    ua.peer.answers(invite, 200, to_tag="carol1")
+    ack = await ua.peer.hears("ACK")
     assert (ack.to_tag, ack.body) == ("carol1", b"")
     assert not leg.ended.done()
 
 
 @pytest.mark.parametrize("status", [400, 415, 488, 606])
 async def test_a_peer_that_wants_an_offer_gets_one_in_the_next_invite_rfc3261_21_4_26(
-    house: House, status: int
+    ua: UserAgent, status: int
 ) -> None:
-    leg, task, invite = await house.calling(late=True, concedes=True)
-    house.far.answers(invite, status)
-    again = await house.far.hears("INVITE")
+    leg, task, invite = await ua.start_call(late=True, concedes=True)
+    ua.peer.answers(invite, status)
+    again = await ua.peer.hears("INVITE")
     assert (again.call_id, again.cseq.number, again.body) == (invite.call_id, 2, SDP)
-    house.far.answers(again, 200)
+    ua.peer.answers(again, 200)
     await task
-    assert leg.media.told[-1] == ("answered", SDP)
+    assert leg.media.calls[-1] == ("answered", SDP)
 
 
-async def test_a_peer_that_refuses_that_one_as_well_has_refused_the_call(house: House) -> None:
-    _, task, invite = await house.calling(late=True, concedes=True)
-    house.far.answers(invite, 488)
-    house.far.answers(await house.far.hears("INVITE"), 488)
+async def test_a_peer_that_refuses_that_one_as_well_has_refused_the_call(ua: UserAgent) -> None:
+    _, task, invite = await ua.start_call(late=True, concedes=True)
+    ua.peer.answers(invite, 488)
+    ua.peer.answers(await ua.peer.hears("INVITE"), 488)
     with pytest.raises(Rejected):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 # The peer's later offers, where the answer takes time.
 
 
-async def test_an_answer_that_takes_time_is_announced_by_a_100_rfc3261_8_2_6_1(house: House) -> None:
-    leg, ours = await house.called()
+async def test_an_answer_that_takes_time_is_announced_by_a_100_rfc3261_8_2_6_1(ua: UserAgent) -> None:
+    leg, ours = await ua.answered_leg()
     leg.media.leaves_open = True
-    await house.far.says(within(INVITE, "INVITE", ours, 2, body=OTHER))
-    await house.far.hears(100)
-    await house.far.hears_nothing(5)
+    await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
+    await ua.peer.hears(100)
+    await ua.peer.hears_nothing(5)
     leg.offered.reply(OTHER)
-    response = await house.far.hears(200)
+    response = await ua.peer.hears(200)
     assert (response.body, response.cseq.number) == (OTHER, 2)
-    await house.far.says(within(INVITE, "ACK", ours, 2))
+    await ua.peer.says(from_caller(INVITE, "ACK", ours, 2))
 
 
 async def test_an_update_whose_answer_takes_time_is_answered_then_rfc3311_5_2(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    leg, ours = await house.called()
+    leg, ours = await ua.answered_leg()
     leg.media.leaves_open = True
-    await house.far.says(within(INVITE, "UPDATE", ours, 2, body=OTHER))
+    await ua.peer.says(from_caller(INVITE, "UPDATE", ours, 2, body=OTHER))
     await asyncio.sleep(1)
     leg.offered.reply(OTHER)
-    assert (await house.far.hears(200)).body == OTHER
+    assert (await ua.peer.hears(200)).body == OTHER
 
 
-async def test_an_offer_that_comes_meanwhile_is_500_and_ours_waits_rfc3261_14_2(house: House) -> None:
-    leg, ours = await house.called()
+async def test_an_offer_that_comes_meanwhile_is_500_and_ours_waits_rfc3261_14_2(ua: UserAgent) -> None:
+    leg, ours = await ua.answered_leg()
     leg.media.leaves_open = True
-    await house.far.says(within(INVITE, "INVITE", ours, 2, body=OTHER))
-    await house.far.hears(100)
-    await house.far.says(within(INVITE, "UPDATE", ours, 3, body=OTHER))
-    refused = await house.far.hears(500)
+    await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
+    await ua.peer.hears(100)
+    await ua.peer.says(from_caller(INVITE, "UPDATE", ours, 3, body=OTHER))
+    refused = await ua.peer.hears(500)
     assert refused.headers.get("Retry-After") is not None
     leg.offered.refuse(491)
-    await house.far.hears(491)
-    await house.far.says(within(INVITE, "ACK", ours, 2, branch="z9hG4bKinvite2"))
+    await ua.peer.hears(491)
+    await ua.peer.says(from_caller(INVITE, "ACK", ours, 2, branch="z9hG4bKinvite2"))
     leg.media.leaves_open = False
-    await house.far.says(within(INVITE, "INVITE", ours, 4, body=OTHER))
-    await house.far.hears(200)
+    await ua.peer.says(from_caller(INVITE, "INVITE", ours, 4, body=OTHER))
+    await ua.peer.hears(200)
 
 
-async def test_a_leg_that_ends_meanwhile_answers_487_rfc3261_15_1_2(house: House) -> None:
-    leg, ours = await house.called()
+async def test_a_leg_that_ends_meanwhile_answers_487_rfc3261_15_1_2(ua: UserAgent) -> None:
+    leg, ours = await ua.answered_leg()
     leg.media.leaves_open = True
-    await house.far.says(within(INVITE, "INVITE", ours, 2, body=OTHER))
-    await house.far.hears(100)
+    await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
+    await ua.peer.hears(100)
     leg.end(EndReason.COMPLETED)
-    await house.far.hears(487)
-    await house.far.says(within(INVITE, "ACK", ours, 2, branch="z9hG4bKinvite2"))
-    house.far.answers(await house.far.hears("BYE"), 200)
+    await ua.peer.hears(487)
+    await ua.peer.says(from_caller(INVITE, "ACK", ours, 2, branch="z9hG4bKinvite2"))
+    ua.peer.answers(await ua.peer.hears("BYE"), 200)
     leg.offered.reply(OTHER)
-    await house.far.hears_nothing(5)
-    await house.assert_clean()
+    await ua.peer.hears_nothing(5)
+    await ua.assert_clean()
 
 
-async def test_a_phone_that_offers_again_before_our_ack_is_500_rfc3311_5_2(house: House) -> None:
-    leg, task, invite = await house.calling(late=True, leaves_open=True)
-    house.far.answers(invite, 200)
+async def test_a_phone_that_offers_again_before_our_ack_is_500_rfc3311_5_2(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call(late=True, leaves_open=True)
+    ua.peer.answers(invite, 200)
     await task
-    await house.far.says(back(invite, "UPDATE", 1, body=OTHER))
-    await house.far.hears(500)
+    await ua.peer.says(from_callee(invite, "UPDATE", 1, body=OTHER))
+    await ua.peer.hears(500)
     leg.offered.reply(OTHER)
-    assert (await house.far.hears("ACK")).body == OTHER
+    assert (await ua.peer.hears("ACK")).body == OTHER
 
 
-async def test_an_offer_of_ours_that_meets_491_again_and_again_is_given_up_rfc3261_14_1(house: House) -> None:
-    leg, _ = await house.connected()
+async def test_an_offer_of_ours_that_meets_491_again_and_again_is_given_up_rfc3261_14_1(
+    ua: UserAgent,
+) -> None:
+    leg, _ = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer(glare_s=5.0))
     while not offering.done():
-        if house.far.count("INVITE") > house.far.count("ACK"):
-            house.far.answers(house.far.all("INVITE")[-1], 491)
+        if ua.peer.count("INVITE") > ua.peer.count("ACK"):
+            ua.peer.answers(ua.peer.all("INVITE")[-1], 491)
         await asyncio.sleep(0.1)
     with pytest.raises(Rejected):
         await offering
-    assert 2 <= house.far.count("INVITE") - 1 <= 4
+    assert 2 <= ua.peer.count("INVITE") - 1 <= 4

@@ -15,18 +15,18 @@ from proxy.transport.flow import Flow
 from proxy.ua.challenger import Challenger
 from proxy.ua.digest_trunks import DigestTrunks
 from tests.kit import messages
-from tests.ua.house import HOST, STRANGER, Far, House
+from tests.ua.user_agent import HOST, STRANGER, Peer, UserAgent
 
 CONTACT = "<sip:pbx@192.0.2.66:5060>"
 
 
 @pytest.fixture
-async def pbx(house: House) -> Far:
-    challenger = Challenger(house.core, house, DigestServer(HOST, b"secret"))
-    house.core.authenticated_peers.add(DigestTrunks(house, challenger, {"pbx": ("carrier", "pw")}))
-    far = Far(house.wire, STRANGER)
-    await far.start()
-    return far
+async def pbx(ua: UserAgent) -> Peer:
+    challenger = Challenger(ua.core, ua, DigestServer(HOST, b"secret"))
+    ua.core.authenticated_peers.add(DigestTrunks(ua, challenger, {"pbx": ("carrier", "pw")}))
+    peer = Peer(ua.wire, STRANGER)
+    await peer.start()
+    return peer
 
 
 def invite(number: int = 1, **fields: Any) -> Request:
@@ -43,7 +43,7 @@ def authorized(request: Request, challenge: Response, number: int = 2, password:
     return again
 
 
-async def test_an_invite_with_the_password_comes_in_rfc3261_22_2(house: House, pbx: Far) -> None:
+async def test_an_invite_with_the_password_comes_in_rfc3261_22_2(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     challenge = await pbx.hears(401)
@@ -54,27 +54,27 @@ async def test_an_invite_with_the_password_comes_in_rfc3261_22_2(house: House, p
     assert len(challenge.encode()) <= len(request.encode())
     await pbx.says(messages.within(request, "ACK", to_tag=challenge.to_tag, branch="z9hG4bKpbx1", cseq=1))
     await pbx.says(authorized(request, challenge))
-    invitation = await house.invited()
+    invitation = await ua.invited()
     assert invitation.request.call_id == "call1"
-    assert house.peers == {STRANGER}
-    assert house.turned_away == []
+    assert ua.peers == {STRANGER}
+    assert ua.turned_away == []
     invitation.reply(486)
     await pbx.hears(486)
 
 
-async def test_an_ack_for_no_challenge_of_ours_is_a_strangers(house: House, pbx: Far) -> None:
+async def test_an_ack_for_no_challenge_of_ours_is_a_strangers(ua: UserAgent, pbx: Peer) -> None:
     await pbx.says(messages.within(invite(), "ACK", to_tag="guess", branch="z9hG4bKpbx1", cseq=1))
     await asyncio.sleep(1)
-    assert house.turned_away == [STRANGER]
+    assert ua.turned_away == [STRANGER]
 
 
 async def test_the_challenge_is_sent_once_and_nothing_is_remembered_rfc3261_26_3_2_4(
-    house: House, pbx: Far
+    ua: UserAgent, pbx: Peer
 ) -> None:
     await pbx.says(invite())
     await asyncio.sleep(40)
     assert pbx.count(401) == 1
-    assert not any(house.core.left_over().values())
+    assert not any(ua.core.left_over().values())
 
 
 @pytest.mark.parametrize(
@@ -82,20 +82,20 @@ async def test_the_challenge_is_sent_once_and_nothing_is_remembered_rfc3261_26_3
     [{"contact": "<sip:alice@192.0.2.66>"}, {"contact": "<sip:192.0.2.66>"}, {"contact": "<nonsense"}],
 )
 async def test_an_invite_that_names_no_trunk_meets_silence(
-    house: House, pbx: Far, changes: dict[str, Any]
+    ua: UserAgent, pbx: Peer, changes: dict[str, Any]
 ) -> None:
     await pbx.says(invite(**changes))
     await pbx.hears_nothing(for_s=40)
 
 
-async def test_a_trunk_may_be_named_by_from_alone(house: House, pbx: Far) -> None:
+async def test_a_trunk_may_be_named_by_from_alone(ua: UserAgent, pbx: Peer) -> None:
     request = invite(contact="<sip:192.0.2.66>")
     request.headers.set("From", "<sip:pbx@example.com>;tag=a1")
     await pbx.says(request)
     await pbx.hears(401)
 
 
-async def test_credentials_for_a_trunk_that_is_none_meet_silence(house: House, pbx: Far) -> None:
+async def test_credentials_for_a_trunk_that_is_none_meet_silence(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     challenge = await pbx.hears(401)
@@ -107,12 +107,12 @@ async def test_credentials_for_a_trunk_that_is_none_meet_silence(house: House, p
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "BYE", "CANCEL", "REGISTER", "REFER"])
-async def test_nothing_but_an_invite_is_challenged(house: House, pbx: Far, method: str) -> None:
+async def test_nothing_but_an_invite_is_challenged(ua: UserAgent, pbx: Peer, method: str) -> None:
     await pbx.says(messages.request(method, contact=CONTACT))
     await pbx.hears_nothing(for_s=40)
 
 
-async def test_a_wrong_password_is_counted_once_and_not_answered(house: House, pbx: Far) -> None:
+async def test_a_wrong_password_is_counted_once_and_not_answered(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     challenge = await pbx.hears(401)
@@ -121,12 +121,12 @@ async def test_a_wrong_password_is_counted_once_and_not_answered(house: House, p
         for _ in range(5):
             await pbx.says(wrong)
         await pbx.hears_nothing(for_s=40)
-    assert house.failures == [STRANGER]
+    assert ua.failures == [STRANGER]
     assert [each["event"] for each in logs] == ["wrong password"]
-    assert house.invitations.empty()
+    assert ua.invitations.empty()
 
 
-async def test_an_old_nonce_is_asked_for_again_with_stale_rfc7616_3_3(house: House, pbx: Far) -> None:
+async def test_an_old_nonce_is_asked_for_again_with_stale_rfc7616_3_3(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     challenge = await pbx.hears(401)
@@ -135,12 +135,12 @@ async def test_an_old_nonce_is_asked_for_again_with_stale_rfc7616_3_3(house: Hou
     assert "stale=true" in ((await pbx.hears(401)).headers.get("WWW-Authenticate") or "")
 
 
-async def test_a_cancel_follows_its_invite_rfc3261_9_2(house: House, pbx: Far) -> None:
+async def test_a_cancel_follows_its_invite_rfc3261_9_2(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     again = authorized(request, await pbx.hears(401))
     await pbx.says(again)
-    invitation = await house.invited()
+    invitation = await ua.invited()
     cancelled = asyncio.get_running_loop().create_future()
     invitation.watch(lambda: cancelled.set_result(None), lambda error: None)
     await pbx.says(messages.cancel(again))
@@ -150,90 +150,94 @@ async def test_a_cancel_follows_its_invite_rfc3261_9_2(house: House, pbx: Far) -
     await pbx.hears(487)
 
 
-async def test_every_call_of_a_known_flow_proves_itself_again(house: House, pbx: Far) -> None:
+async def test_every_call_of_a_known_flow_proves_itself_again(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     await pbx.says(authorized(request, await pbx.hears(401)))
-    (await house.invited()).reply(486)
+    (await ua.invited()).reply(486)
     await pbx.hears(486)
     second = invite(3)
     await pbx.says(second)
     challenge = await pbx.hears(401)
-    assert house.invitations.empty()
+    assert ua.invitations.empty()
     await pbx.says(authorized(second, challenge, 4, password="guess"))
     await pbx.hears(401)
-    assert house.failures == [STRANGER]
+    assert ua.failures == [STRANGER]
     third = invite(5)
     await pbx.says(third)
     await pbx.says(authorized(third, await pbx.hears(401), 6))
-    assert (await house.invited()).request.call_id == "call5"
+    assert (await ua.invited()).request.call_id == "call5"
 
 
-async def test_a_flow_is_forgotten_after_a_while_and_with_its_connection(house: House, pbx: Far) -> None:
+async def test_a_flow_is_forgotten_after_a_while_and_with_its_connection(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     await pbx.says(authorized(request, await pbx.hears(401)))
-    (await house.invited()).reply(486)
+    (await ua.invited()).reply(486)
     await asyncio.sleep(301)
     await pbx.says(messages.request("OPTIONS", call_id="ping", branch="z9hG4bKping"))
     await asyncio.sleep(40)
     assert pbx.count(200) == 0
 
 
-async def test_a_connection_that_is_lost_is_known_no_more(house: House, pbx: Far) -> None:
-    far = Far(house.wire, "192.0.2.67", "tcp")
-    house.shut_out.add("192.0.2.67")
-    await far.start()
+async def test_a_connection_that_is_lost_is_known_no_more(ua: UserAgent, pbx: Peer) -> None:
+    peer = Peer(ua.wire, "192.0.2.67", "tcp")
+    ua.strangers.add("192.0.2.67")
+    await peer.start()
     request = invite()
-    await far.says(request)
-    await far.says(authorized(request, await far.hears(401)))
-    (await house.invited()).reply(486)
-    await far.hears(486)
-    (flow,) = house.wire.flows()
-    assert house.core.authenticated_peers.knows(flow.other)
-    house.wire.cut(flow)
-    assert not house.core.authenticated_peers.knows(flow.other)
+    await peer.says(request)
+    await peer.says(authorized(request, await peer.hears(401)))
+    (await ua.invited()).reply(486)
+    await peer.hears(486)
+    (flow,) = ua.wire.flows()
+    assert ua.core.authenticated_peers.knows(flow.other)
+    ua.wire.cut(flow)
+    assert not ua.core.authenticated_peers.knows(flow.other)
 
 
-async def test_what_is_remembered_is_bounded(house: House, pbx: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_remembered_is_bounded(
+    ua: UserAgent, pbx: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("proxy.ua.digest_trunks.MAX_KNOWN", 3)
-    peers = [Far(house.wire, f"192.0.2.{100 + number}") for number in range(5)]
-    trunks = house.core.authenticated_peers._authenticators[0]
+    peers = [Peer(ua.wire, f"192.0.2.{100 + number}") for number in range(5)]
+    trunks = ua.core.authenticated_peers._authenticators[0]
     assert isinstance(trunks, DigestTrunks)
-    for number, far in enumerate(peers):
-        house.shut_out.add(far.address)
-        await far.start()
+    for number, peer in enumerate(peers):
+        ua.strangers.add(peer.address)
+        await peer.start()
         request = invite(10 + 2 * number)
-        await far.says(request)
-        challenge = await far.hears(401)
-        await far.says(authorized(request, challenge, 11 + 2 * number))
-        (await house.invited()).reply(486)
-        await far.hears(486)
+        await peer.says(request)
+        challenge = await peer.hears(401)
+        await peer.says(authorized(request, challenge, 11 + 2 * number))
+        (await ua.invited()).reply(486)
+        await peer.hears(486)
         for guess in range(3):
             wrong = invite(100 + 10 * number + guess)
             for name, value in DigestClient("pbx", "guess").authorize(request, challenge, "x"):
                 wrong.headers.add(name, value)
-            await far.says(wrong)
+            await peer.says(wrong)
     assert len(trunks._known) == 3
     assert len(trunks._denied) <= 3
 
 
 async def test_who_came_by_password_is_the_trunk_whose_password_it_is_for_a_while(
-    house: House, pbx: Far
+    ua: UserAgent, pbx: Peer
 ) -> None:
     request = invite()
     await pbx.says(request)
     await pbx.says(authorized(request, await pbx.hears(401)))
-    invitation = await house.invited()
-    assert house.core.authenticated_peers.trunk(invitation.flow) == "carrier"
+    invitation = await ua.invited()
+    assert ua.core.authenticated_peers.trunk(invitation.flow) == "carrier"
     invitation.reply(486)
     await asyncio.sleep(301)
-    assert house.core.authenticated_peers.trunk(invitation.flow) is None
+    assert ua.core.authenticated_peers.trunk(invitation.flow) is None
 
 
-async def test_an_invite_that_is_yet_to_be_proved_takes_no_turn_of_its_trunk(house: House, pbx: Far) -> None:
+async def test_an_invite_that_is_yet_to_be_proved_takes_no_turn_of_its_trunk(
+    ua: UserAgent, pbx: Peer
+) -> None:
     counted: list[Flow] = []
-    house.core._admission.overload_wait_s = lambda flow: counted.append(flow)  # type: ignore[func-returns-value]
+    ua.core._admission.overload_wait_s = lambda flow: counted.append(flow)  # type: ignore[func-returns-value]
     for number in (1, 11, 21):
         request = invite(number)
         await pbx.says(request)
@@ -242,6 +246,6 @@ async def test_an_invite_that_is_yet_to_be_proved_takes_no_turn_of_its_trunk(hou
             messages.within(request, "ACK", to_tag=challenge.to_tag, branch=f"z9hG4bKpbx{number}", cseq=1)
         )
         await pbx.says(authorized(request, challenge, number + 1))
-        (await house.invited()).reply(486)
+        (await ua.invited()).reply(486)
         await pbx.hears(486)
     assert len(counted) == 3

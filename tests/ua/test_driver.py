@@ -13,7 +13,7 @@ from proxy.ua.driver import Driver
 from proxy.ua.errors import TransactionTimeout
 from proxy.ua.timer_queue import TimerQueue
 from tests.kit import messages
-from tests.ua.house import pending_timers
+from tests.ua.user_agent import pending_timers
 
 INVITE = messages.invite()
 

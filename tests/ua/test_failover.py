@@ -14,30 +14,30 @@ from proxy.ua.outgoing_invite import Outgoing
 from proxy.ua.reason import EndReason
 from tests.kit import messages
 from tests.kit.virtual_loop import stoppable
-from tests.ua.house import HOST, Far, House, rings
+from tests.ua.user_agent import HOST, Peer, UserAgent, wait_for_ringing
 
 NAME = "pbx.example.com"
 URI = f"sip:bob@{NAME}"
 
 
-async def two(house: House, transport: str = "udp") -> tuple[Far, Far]:
+async def two(ua: UserAgent, transport: str = "udp") -> tuple[Peer, Peer]:
     """Two hosts of one name, in this order."""
-    fars = tuple(Far(house.wire, f"192.0.2.{end}", transport, names=(NAME,)) for end in (11, 12))
-    for far in fars:
-        await far.start()
+    fars = tuple(Peer(ua.wire, f"192.0.2.{end}", transport, names=(NAME,)) for end in (11, 12))
+    for peer in fars:
+        await peer.start()
     return fars[0], fars[1]
 
 
-def call(house: House, uri: str = URI, **options: object) -> tuple[Leg, asyncio.Task[None]]:
-    leg = house.leg("phone")
+def call(ua: UserAgent, uri: str = URI, **options: object) -> tuple[Leg, asyncio.Task[None]]:
+    leg = ua.leg("phone")
     outgoing = Outgoing(uri, f"<sip:us@{HOST}>", **options)  # type: ignore[arg-type]
     return leg, asyncio.ensure_future(leg.invite(outgoing))
 
 
-async def test_a_target_that_cannot_be_sent_to_leaves_the_last_its_time(house: House) -> None:
-    one, two_ = await two(house)
-    house.wire.unreachable.add(one.address)
-    leg, task = call(house)
+async def test_a_target_that_cannot_be_sent_to_leaves_the_last_its_time(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    ua.wire.unreachable.add(one.address)
+    leg, task = call(ua)
     invite = await two_.hears("INVITE")
     await asyncio.sleep(6)
     assert not task.done()
@@ -45,12 +45,12 @@ async def test_a_target_that_cannot_be_sent_to_leaves_the_last_its_time(house: H
     await task
     leg.end(EndReason.COMPLETED)
     two_.answers(await two_.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_silent_target_is_given_up_after_four_seconds_for_the_next_rfc3263_4_3(house: House) -> None:
-    one, two_ = await two(house)
-    leg, task = call(house)
+async def test_a_silent_target_is_given_up_after_four_seconds_for_the_next_rfc3263_4_3(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    leg, task = call(ua)
     first = await one.hears("INVITE")
     second = await two_.hears("INVITE")
     assert two_.heard[0].at - one.heard[0].at == pytest.approx(4.0, abs=0.01)
@@ -62,14 +62,14 @@ async def test_a_silent_target_is_given_up_after_four_seconds_for_the_next_rfc32
     assert leg.flow.remote[0] == two_.address
     leg.end(EndReason.COMPLETED)
     two_.answers(await two_.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
     assert one.times("INVITE") == [0, 0.5, 1.5, 3.5]  # and no more after that
     assert one.count("CANCEL") == 0  # §9.1: it has never said a word
 
 
-async def test_a_target_that_wakes_up_too_late_is_cancelled_rfc3261_9_1(house: House) -> None:
-    one, two_ = await two(house)
-    leg, task = call(house)
+async def test_a_target_that_wakes_up_too_late_is_cancelled_rfc3261_9_1(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    leg, task = call(ua)
     first = await one.hears("INVITE")
     two_.answers(await two_.hears("INVITE"), 180)
     one.answers(first, 180)
@@ -83,16 +83,16 @@ async def test_a_target_that_wakes_up_too_late_is_cancelled_rfc3261_9_1(house: H
     await task
     leg.end(EndReason.COMPLETED)
     two_.answers(await two_.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 async def test_it_is_cancelled_once_though_the_call_ends_before_the_next_target_is_reached_rfc3261_9_1(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    one, two_ = await two(house, "tcp")
-    leg, task = call(house, f"{URI};transport=tcp")
+    one, two_ = await two(ua, "tcp")
+    leg, task = call(ua, f"{URI};transport=tcp")
     first = await one.hears("INVITE")
-    house.wire.silence(two_.address)  # a connection to it is waited for
+    ua.wire.silence(two_.address)  # a connection to it is waited for
     await asyncio.sleep(4.5)
     one.answers(first, 180)
     one.answers(await one.hears("CANCEL"), 200)
@@ -103,12 +103,12 @@ async def test_it_is_cancelled_once_though_the_call_ends_before_the_next_target_
     await one.hears("ACK")
     with pytest.raises(LegEnded):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_target_that_answers_too_late_gets_ack_and_bye_rfc3261_13_2_2_4(house: House) -> None:
-    one, two_ = await two(house)
-    leg, task = call(house)
+async def test_a_target_that_answers_too_late_gets_ack_and_bye_rfc3261_13_2_2_4(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    leg, task = call(ua)
     first = await one.hears("INVITE")
     two_.answers(await two_.hears("INVITE"), 200)
     await task
@@ -122,12 +122,12 @@ async def test_a_target_that_answers_too_late_gets_ack_and_bye_rfc3261_13_2_2_4(
     assert two_.count("BYE") == 0
     leg.end(EndReason.COMPLETED)
     two_.answers(await two_.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_late_answer_without_contact_is_hung_up_all_the_same(house: House) -> None:
-    one, two_ = await two(house)
-    leg, task = call(house)
+async def test_a_late_answer_without_contact_is_hung_up_all_the_same(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    leg, task = call(ua)
     first = await one.hears("INVITE")
     two_.answers(await two_.hears("INVITE"), 200)
     await task
@@ -136,12 +136,12 @@ async def test_a_late_answer_without_contact_is_hung_up_all_the_same(house: Hous
     one.answers(await one.hears("BYE"), 200)
     leg.end(EndReason.COMPLETED)
     two_.answers(await two_.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_target_that_answered_while_we_were_stopped_is_not_given_up(house: House) -> None:
-    one, two_ = await two(house)
-    leg, task = call(house)
+async def test_a_target_that_answered_while_we_were_stopped_is_not_given_up(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    leg, task = call(ua)
     invite = await one.hears("INVITE")
     stoppable().stop_for(20)
     one.answers(invite, 200)  # is read when the timers, long due, have had their turn
@@ -150,12 +150,12 @@ async def test_a_target_that_answered_while_we_were_stopped_is_not_given_up(hous
     assert two_.heard == []
     leg.end(EndReason.COMPLETED)
     one.answers(await one.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_any_response_gives_a_target_its_time(house: House) -> None:
-    one, two_ = await two(house)
-    leg, task = call(house)
+async def test_any_response_gives_a_target_its_time(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    leg, task = call(ua)
     invite = await one.hears("INVITE")
     one.answers(invite, 100, to_tag=None)
     await asyncio.sleep(30)
@@ -164,23 +164,23 @@ async def test_any_response_gives_a_target_its_time(house: House) -> None:
     await task
     leg.end(EndReason.COMPLETED)
     one.answers(await one.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_the_last_target_has_the_whole_of_timer_b(house: House) -> None:
-    one, two_ = await two(house)
-    began = house.now
-    _, task = call(house)
+async def test_the_last_target_has_the_whole_of_timer_b(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    began = ua.now
+    _, task = call(ua)
     with pytest.raises(TransactionTimeout):
         await task
-    assert house.now - began == pytest.approx(36.0, abs=0.01)
+    assert ua.now - began == pytest.approx(36.0, abs=0.01)
     assert (one.count("INVITE"), two_.count("INVITE")) == (4, 7)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_503_sends_the_call_to_the_next_target_rfc3263_4_3(house: House) -> None:
-    one, two_ = await two(house)
-    leg, task = call(house)
+async def test_503_sends_the_call_to_the_next_target_rfc3263_4_3(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    leg, task = call(ua)
     one.answers(await one.hears("INVITE"), 503)
     await one.hears("ACK")
     two_.answers(await two_.hears("INVITE"), 200)
@@ -188,164 +188,164 @@ async def test_503_sends_the_call_to_the_next_target_rfc3263_4_3(house: House) -
     assert two_.heard[0].at - one.heard[0].at < 0.1
     leg.end(EndReason.COMPLETED)
     two_.answers(await two_.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_503_of_the_last_target_is_what_the_call_ends_with(house: House) -> None:
-    one, two_ = await two(house)
-    _, task = call(house)
+async def test_503_of_the_last_target_is_what_the_call_ends_with(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    _, task = call(ua)
     one.answers(await one.hears("INVITE"), 503)
     two_.answers(await two_.hears("INVITE"), 503)
     with pytest.raises(Rejected, match="503"):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 @pytest.mark.parametrize("status", [404, 408, 480, 486, 500, 504, 603])
-async def test_no_other_refusal_is_tried_elsewhere_rfc3263_4_3(house: House, status: int) -> None:
-    one, two_ = await two(house)
-    _, task = call(house)
+async def test_no_other_refusal_is_tried_elsewhere_rfc3263_4_3(ua: UserAgent, status: int) -> None:
+    one, two_ = await two(ua)
+    _, task = call(ua)
     one.answers(await one.hears("INVITE"), status)
     with pytest.raises(Rejected, match=str(status)):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
     assert two_.heard == []
 
 
-async def test_503_after_the_phone_has_rung_is_final(house: House) -> None:
-    one, two_ = await two(house)
-    leg, task = call(house)
+async def test_503_after_the_phone_has_rung_is_final(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    leg, task = call(ua)
     invite = await one.hears("INVITE")
     one.answers(invite, 180)
-    await rings(leg)
+    await wait_for_ringing(leg)
     one.answers(invite, 503)
     with pytest.raises(Rejected, match="503"):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
     assert two_.heard == []
 
 
-async def test_a_refused_connection_leads_to_the_next_target(house: House) -> None:
-    dead = Far(house.wire, "192.0.2.11", "tls", names=(NAME,))
-    alive = Far(house.wire, "192.0.2.12", "tls", names=(NAME,))
+async def test_a_refused_connection_leads_to_the_next_target(ua: UserAgent) -> None:
+    dead = Peer(ua.wire, "192.0.2.11", "tls", names=(NAME,))
+    alive = Peer(ua.wire, "192.0.2.12", "tls", names=(NAME,))
     await alive.start()
-    leg, task = call(house, f"{URI};transport=tls")
+    leg, task = call(ua, f"{URI};transport=tls")
     alive.answers(await alive.hears("INVITE"), 200)
     await task
     leg.end(EndReason.COMPLETED)
     alive.answers(await alive.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
     assert dead.heard == []
 
 
-async def test_a_connection_lost_before_any_answer_leads_to_the_next_target(house: House) -> None:
-    one, two_ = await two(house, "tcp")
-    leg, task = call(house, f"{URI};transport=tcp")
+async def test_a_connection_lost_before_any_answer_leads_to_the_next_target(ua: UserAgent) -> None:
+    one, two_ = await two(ua, "tcp")
+    leg, task = call(ua, f"{URI};transport=tcp")
     await one.hears("INVITE")
-    house.wire.cut(next(flow for flow in house.wire.flows() if flow.remote[0] == one.address))
+    ua.wire.cut(next(flow for flow in ua.wire.flows() if flow.remote[0] == one.address))
     two_.answers(await two_.hears("INVITE"), 200)
     await task
     leg.end(EndReason.COMPLETED)
     two_.answers(await two_.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def called_before(house: House, transport: str = "tls") -> Far:
+async def called_before(ua: UserAgent, transport: str = "tls") -> Peer:
     """A peer, and the connection that is left of a call to it."""
-    far = Far(house.wire, "192.0.2.11", transport, names=(NAME,))
-    await far.start()
-    _, task = call(house, f"{URI};transport={transport}")
-    far.answers(await far.hears("INVITE"), 486)
+    peer = Peer(ua.wire, "192.0.2.11", transport, names=(NAME,))
+    await peer.start()
+    _, task = call(ua, f"{URI};transport={transport}")
+    peer.answers(await peer.hears("INVITE"), 486)
     with pytest.raises(Rejected):
         await task
-    return far
+    return peer
 
 
-async def test_a_connection_of_before_that_breaks_without_a_word_is_made_anew(house: House) -> None:
-    far = await called_before(house)
-    leg, task = call(house, f"{URI};transport=tls")
-    first = await far.hears("INVITE")
-    house.wire.cut(house.wire.flows()[0])
-    again = await far.hears("INVITE")
+async def test_a_connection_of_before_that_breaks_without_a_word_is_made_anew(ua: UserAgent) -> None:
+    peer = await called_before(ua)
+    leg, task = call(ua, f"{URI};transport=tls")
+    first = await peer.hears("INVITE")
+    ua.wire.cut(ua.wire.flows()[0])
+    again = await peer.hears("INVITE")
     assert (again.call_id, again.cseq, again.from_tag) == (first.call_id, first.cseq, first.from_tag)
     assert again.via.branch != first.via.branch
-    far.answers(again, 200)
+    peer.answers(again, 200)
     await task
     leg.end(EndReason.COMPLETED)
-    far.answers(await far.hears("BYE"), 200)
-    await house.assert_clean()
+    peer.answers(await peer.hears("BYE"), 200)
+    await ua.assert_clean()
 
 
-async def test_the_new_one_is_the_last(house: House) -> None:
-    far = await called_before(house)
-    _, task = call(house, f"{URI};transport=tls")
+async def test_the_new_one_is_the_last(ua: UserAgent) -> None:
+    peer = await called_before(ua)
+    _, task = call(ua, f"{URI};transport=tls")
     for _ in range(2):
-        await far.hears("INVITE")
-        house.wire.cut(next(flow for flow in house.wire.flows() if not flow.closed))
+        await peer.hears("INVITE")
+        ua.wire.cut(next(flow for flow in ua.wire.flows() if not flow.closed))
     with pytest.raises(TransportFailed):
         await task
-    assert far.count("INVITE") == 3
-    await house.assert_clean()
+    assert peer.count("INVITE") == 3
+    await ua.assert_clean()
 
 
-async def test_a_connection_that_breaks_after_a_word_is_not_made_anew(house: House) -> None:
-    far = await called_before(house)
-    _, task = call(house, f"{URI};transport=tls")
-    far.answers(await far.hears("INVITE"), 100)
+async def test_a_connection_that_breaks_after_a_word_is_not_made_anew(ua: UserAgent) -> None:
+    peer = await called_before(ua)
+    _, task = call(ua, f"{URI};transport=tls")
+    peer.answers(await peer.hears("INVITE"), 100)
     await asyncio.sleep(0.1)
-    house.wire.cut(house.wire.flows()[0])
+    ua.wire.cut(ua.wire.flows()[0])
     with pytest.raises(TransportFailed):
         await task
-    assert far.count("INVITE") == 2
-    await house.assert_clean()
+    assert peer.count("INVITE") == 2
+    await ua.assert_clean()
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 async def test_a_connection_that_brings_nothing_is_made_anew_for_the_next_call(
-    house: House, transport: str
+    ua: UserAgent, transport: str
 ) -> None:
     """As one whose other end hangs, or waits for the rest of a message that its length was wrong of."""
-    far = await called_before(house, transport)
-    stuck = house.wire.flows()[0]
-    leg, task = call(house, f"{URI};transport={transport}")
-    await far.hears("INVITE")
+    peer = await called_before(ua, transport)
+    stuck = ua.wire.flows()[0]
+    leg, task = call(ua, f"{URI};transport={transport}")
+    await peer.hears("INVITE")
     await asyncio.sleep(8)
     leg.end(EndReason.NO_ANSWER)
     with pytest.raises(LegEnded):
         await task
     assert stuck.closed
-    leg, task = call(house, f"{URI};transport={transport}")
-    far.answers(await far.hears("INVITE"), 200)
+    leg, task = call(ua, f"{URI};transport={transport}")
+    peer.answers(await peer.hears("INVITE"), 200)
     await task
     assert leg.flow is not stuck
     leg.end(EndReason.COMPLETED)
-    far.answers(await far.hears("BYE"), 200)
-    await house.assert_clean()
+    peer.answers(await peer.hears("BYE"), 200)
+    await ua.assert_clean()
 
 
-async def test_those_who_wait_for_it_too_are_called_over_the_new_one(house: House) -> None:
-    far = await called_before(house)
-    first, given_up = call(house, f"{URI};transport=tls")
-    await far.hears("INVITE")
+async def test_those_who_wait_for_it_too_are_called_over_the_new_one(ua: UserAgent) -> None:
+    peer = await called_before(ua)
+    first, given_up = call(ua, f"{URI};transport=tls")
+    await peer.hears("INVITE")
     await asyncio.sleep(5)
-    second, task = call(house, f"{URI};transport=tls")
-    await far.hears("INVITE")
+    second, task = call(ua, f"{URI};transport=tls")
+    await peer.hears("INVITE")
     await asyncio.sleep(3)
     first.end(EndReason.NO_ANSWER)
     with pytest.raises(LegEnded):
         await given_up
-    far.answers(await far.hears("INVITE"), 200)
+    peer.answers(await peer.hears("INVITE"), 200)
     await task
     second.end(EndReason.COMPLETED)
-    far.answers(await far.hears("BYE"), 200)
-    await house.assert_clean()
+    peer.answers(await peer.hears("BYE"), 200)
+    await ua.assert_clean()
 
 
-async def test_a_caller_who_hangs_up_first_leaves_it_to_timer_b(house: House) -> None:
-    far = await called_before(house)
-    stuck = house.wire.flows()[0]
-    leg, task = call(house, f"{URI};transport=tls")
-    await far.hears("INVITE")
+async def test_a_caller_who_hangs_up_first_leaves_it_to_timer_b(ua: UserAgent) -> None:
+    peer = await called_before(ua)
+    stuck = ua.wire.flows()[0]
+    leg, task = call(ua, f"{URI};transport=tls")
+    await peer.hears("INVITE")
     await asyncio.sleep(6)
     leg.end(EndReason.COMPLETED)
     with pytest.raises(LegEnded):
@@ -354,20 +354,20 @@ async def test_a_caller_who_hangs_up_first_leaves_it_to_timer_b(house: House) ->
     assert not stuck.closed
     await asyncio.sleep(2)
     assert stuck.closed
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 @pytest.mark.parametrize(("method", "given_up"), [("REGISTER", True), ("OPTIONS", False)])
 async def test_so_does_a_register_in_vain_but_no_options_which_some_pass_over(
-    house: House, method: str, given_up: bool
+    ua: UserAgent, method: str, given_up: bool
 ) -> None:
-    await called_before(house)
-    flow = await house.network.connect(Target("tls", ("192.0.2.11", 5061), NAME))
-    assert flow is house.wire.flows()[0]
-    house.core.launch(messages.request(method), flow, Nobody())
+    await called_before(ua)
+    flow = await ua.network.connect(Target("tls", ("192.0.2.11", 5061), NAME))
+    assert flow is ua.wire.flows()[0]
+    ua.core.launch(messages.request(method), flow, Nobody())
     await asyncio.sleep(33)
     assert flow.closed is given_up
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 class Nobody:
@@ -375,63 +375,63 @@ class Nobody:
     def failed(self, error: object) -> None: ...
 
 
-async def test_a_connection_that_brings_anything_stays(house: House) -> None:
-    far = await called_before(house)
-    flow = house.wire.flows()[0]
-    leg, task = call(house, f"{URI};transport=tls")
-    invite = await far.hears("INVITE")
+async def test_a_connection_that_brings_anything_stays(ua: UserAgent) -> None:
+    peer = await called_before(ua)
+    flow = ua.wire.flows()[0]
+    leg, task = call(ua, f"{URI};transport=tls")
+    invite = await peer.hears("INVITE")
     await asyncio.sleep(5)
-    far.answers(invite, 100)
+    peer.answers(invite, 100)
     await asyncio.sleep(3)
     leg.end(EndReason.NO_ANSWER)
     with pytest.raises(LegEnded):
         await task
     assert not flow.closed
-    far.answers(invite, 487)
-    far.answers(await far.hears("CANCEL"), 200)
-    await house.assert_clean()
+    peer.answers(invite, 487)
+    peer.answers(await peer.hears("CANCEL"), 200)
+    await ua.assert_clean()
 
 
-async def test_one_who_was_given_little_time_says_nothing_of_his_connection(house: House) -> None:
-    far = await called_before(house)
-    flow = house.wire.flows()[0]
-    leg, task = call(house, f"{URI};transport=tls")
-    invite = await far.hears("INVITE")
+async def test_one_who_was_given_little_time_says_nothing_of_his_connection(ua: UserAgent) -> None:
+    peer = await called_before(ua)
+    flow = ua.wire.flows()[0]
+    leg, task = call(ua, f"{URI};transport=tls")
+    invite = await peer.hears("INVITE")
     await asyncio.sleep(3)
     leg.end(EndReason.NO_ANSWER)
     with pytest.raises(LegEnded):
         await task
     assert not flow.closed
-    far.answers(invite, 487)
-    await house.assert_clean()
+    peer.answers(invite, 487)
+    await ua.assert_clean()
 
 
-async def test_when_no_target_is_left_the_last_failure_is_told(house: House) -> None:
+async def test_when_no_target_is_left_the_last_failure_is_told(ua: UserAgent) -> None:
     for end in (11, 12):
-        Far(house.wire, f"192.0.2.{end}", "tcp", names=(NAME,))
-    _, task = call(house, f"{URI};transport=tcp")
+        Peer(ua.wire, f"192.0.2.{end}", "tcp", names=(NAME,))
+    _, task = call(ua, f"{URI};transport=tcp")
     with pytest.raises(TransportFailed, match=r"192\.0\.2\.12.*refused"):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_ending_between_two_targets_sends_nothing_more(house: House) -> None:
-    one = (await two(house, "tcp"))[0]
-    house.wire.silence("192.0.2.12")
-    leg, task = call(house, f"{URI};transport=tcp")
+async def test_ending_between_two_targets_sends_nothing_more(ua: UserAgent) -> None:
+    one = (await two(ua, "tcp"))[0]
+    ua.wire.silence("192.0.2.12")
+    leg, task = call(ua, f"{URI};transport=tcp")
     one.answers(await one.hears("INVITE"), 503)
     await asyncio.sleep(1)  # the connection to the other one is being made
     leg.end(EndReason.CALLER_LEFT)
     with pytest.raises(LegEnded):
         await task
-    house.wire.silence("192.0.2.12", silent=False)
-    await house.assert_clean()
+    ua.wire.silence("192.0.2.12", silent=False)
+    await ua.assert_clean()
     assert one.count("CANCEL") == 0
 
 
-async def test_ending_while_a_target_is_silent_stops_the_search(house: House) -> None:
-    one, two_ = await two(house)
-    leg, task = call(house)
+async def test_ending_while_a_target_is_silent_stops_the_search(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    leg, task = call(ua)
     invite = await one.hears("INVITE")
     await asyncio.sleep(2)
     leg.end(EndReason.CALLER_LEFT)
@@ -442,33 +442,33 @@ async def test_ending_while_a_target_is_silent_stops_the_search(house: House) ->
     cancel = await one.hears("CANCEL")
     one.answers(cancel, 200)
     one.answers(invite, 487)
-    await house.assert_clean()
+    await ua.assert_clean()
     assert two_.heard == []
 
 
-async def test_a_dead_target_is_remembered_by_the_next_call_and_comes_back(house: House) -> None:
-    one, two_ = await two(house)
+async def test_a_dead_target_is_remembered_by_the_next_call_and_comes_back(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
     for _ in range(2):
-        leg, task = call(house)
+        leg, task = call(ua)
         two_.answers(await two_.hears("INVITE"), 200)
         await task
         leg.end(EndReason.COMPLETED)
         two_.answers(await two_.hears("BYE"), 200)
     assert one.count("INVITE") == 4  # all of the first call
     await asyncio.sleep(30)
-    leg, task = call(house)
+    leg, task = call(ua)
     await asyncio.sleep(0.1)
     assert one.count("INVITE") == 5
     one.answers(one.all("INVITE")[-1], 486)
     with pytest.raises(Rejected, match="486"):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_503_with_retry_after_is_obeyed_rfc3261_21_5_4(house: House) -> None:
-    one, two_ = await two(house)
+async def test_a_503_with_retry_after_is_obeyed_rfc3261_21_5_4(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
     for _ in range(2):
-        _, task = call(house)
+        _, task = call(ua)
         if one.count("INVITE") == 0:
             one.answers(await one.hears("INVITE"), 503, headers=[("Retry-After", "120")])
         two_.answers(await two_.hears("INVITE"), 486)
@@ -478,21 +478,21 @@ async def test_a_503_with_retry_after_is_obeyed_rfc3261_21_5_4(house: House) -> 
     assert one.count("INVITE") == 1
     two_.network.listening.clear()
     await asyncio.sleep(60)
-    _, task = call(house)
+    _, task = call(ua)
     one.answers((await one.hears("INVITE")), 486)
     with pytest.raises(Rejected, match="486"):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_target_that_says_100_and_503_to_every_call_stays_last_ever_longer(house: House) -> None:
-    one, two_ = await two(house)
+async def test_a_target_that_says_100_and_503_to_every_call_stays_last_ever_longer(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
     tried = []
     for _ in range(20):
-        _, task = call(house)
+        _, task = call(ua)
         await asyncio.sleep(0.01)
         if one.count("INVITE") > len(tried):
-            tried.append(house.now)
+            tried.append(ua.now)
             invite = one.all("INVITE")[-1]
             one.answers(invite, 100, to_tag=None)
             one.answers(invite, 503)
@@ -501,26 +501,26 @@ async def test_a_target_that_says_100_and_503_to_every_call_stays_last_ever_long
             await task
         await asyncio.sleep(20)
     assert [round(later - tried[0], -1) for later in tried] == [0, 40, 100, 220]
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_when_every_target_asked_to_be_left_alone_nothing_is_sent(house: House) -> None:
-    far = Far(house.wire, "192.0.2.11", names=(NAME,))
-    await far.start()
-    _, task = call(house)
-    far.answers(await far.hears("INVITE"), 503, headers=[("Retry-After", "60 (maintenance);duration=9")])
+async def test_when_every_target_asked_to_be_left_alone_nothing_is_sent(ua: UserAgent) -> None:
+    peer = Peer(ua.wire, "192.0.2.11", names=(NAME,))
+    await peer.start()
+    _, task = call(ua)
+    peer.answers(await peer.hears("INVITE"), 503, headers=[("Retry-After", "60 (maintenance);duration=9")])
     with pytest.raises(Rejected):
         await task
-    _, task = call(house)
+    _, task = call(ua)
     with pytest.raises(TransportFailed, match="left alone"):
         await task
-    await house.assert_clean()
-    assert far.count("INVITE") == 1
+    await ua.assert_clean()
+    assert peer.count("INVITE") == 1
 
 
-async def test_a_challenge_is_answered_where_it_came_from(house: House) -> None:
-    one, two_ = await two(house)
-    _, task = call(house, credentials=DigestClient("us", "secret"))
+async def test_a_challenge_is_answered_where_it_came_from(ua: UserAgent) -> None:
+    one, two_ = await two(ua)
+    _, task = call(ua, credentials=DigestClient("us", "secret"))
     one.answers(await one.hears("INVITE"), 503)
     invite = await two_.hears("INVITE")
     challenge = 'Digest realm="pbx", nonce="n1", algorithm=MD5, qop="auth"'
@@ -531,13 +531,13 @@ async def test_a_challenge_is_answered_where_it_came_from(house: House) -> None:
     two_.answers(again, 486)
     with pytest.raises(Rejected, match="486"):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_closing_the_house_ends_the_search(house: House) -> None:
-    one = (await two(house))[0]
-    _, task = call(house)
+async def test_closing_the_house_ends_the_search(ua: UserAgent) -> None:
+    one = (await two(ua))[0]
+    _, task = call(ua)
     await one.hears("INVITE")
-    await house.core.close()
+    await ua.core.close()
     with pytest.raises(TransportFailed):
         await task

@@ -16,7 +16,7 @@ from proxy.ua.outgoing_invite import Outgoing
 from proxy.ua.reason import EndReason
 from tests.kit import messages
 from tests.kit.network import MemoryStream, MemoryUdp
-from tests.ua.house import FAR, Far, House, back
+from tests.ua.user_agent import PEER, Peer, UserAgent, from_callee
 
 PROXY = ("Proxy-Authenticate", 'Digest realm="trunk", nonce="n1", algorithm=MD5, qop="auth"')
 SERVER = ("WWW-Authenticate", 'Digest realm="pbx", nonce="n2", algorithm=SHA-256')
@@ -34,380 +34,382 @@ def secret() -> DigestClient:
     ("status", "asks", "answers"), [(407, PROXY, "Proxy-Authorization"), (401, SERVER, "Authorization")]
 )
 async def test_a_bye_that_is_challenged_is_sent_again_with_credentials_rfc3261_22_2(
-    house: House, status: int, asks: tuple[str, str], answers: str
+    ua: UserAgent, status: int, asks: tuple[str, str], answers: str
 ) -> None:
-    leg, _ = await house.connected(credentials=secret())
+    leg, _ = await ua.connected_leg(credentials=secret())
     leg.end(EndReason.COMPLETED)
-    bye = await house.far.hears("BYE")
-    house.far.answers(bye, 100, to_tag=None)
-    house.far.answers(bye, status, headers=[asks])
-    again = await house.far.hears("BYE")
+    bye = await ua.peer.hears("BYE")
+    ua.peer.answers(bye, 100, to_tag=None)
+    ua.peer.answers(bye, status, headers=[asks])
+    again = await ua.peer.hears("BYE")
     assert (again.cseq.number, answers in again.headers) == (bye.cseq.number + 1, True)
     assert again.headers.get("Reason") == bye.headers.get("Reason")
     assert len(again.vias) == 1
-    house.far.answers(again, 200)
-    await house.assert_clean()
+    ua.peer.answers(again, 200)
+    await ua.assert_clean()
 
 
-async def test_a_bye_whose_credentials_are_refused_ends_all_the_same(house: House) -> None:
-    leg, _ = await house.connected(credentials=secret())
+async def test_a_bye_whose_credentials_are_refused_ends_all_the_same(ua: UserAgent) -> None:
+    leg, _ = await ua.connected_leg(credentials=secret())
     leg.end(EndReason.COMPLETED)
-    house.far.answers(await house.far.hears("BYE"), 407, headers=[PROXY])
-    house.far.answers(await house.far.hears("BYE"), 407, headers=[PROXY])
-    await house.assert_clean()
-    assert house.far.count("BYE") == 2
+    ua.peer.answers(await ua.peer.hears("BYE"), 407, headers=[PROXY])
+    ua.peer.answers(await ua.peer.hears("BYE"), 407, headers=[PROXY])
+    await ua.assert_clean()
+    assert ua.peer.count("BYE") == 2
 
 
-async def test_a_bye_challenged_without_credentials_ends_all_the_same(house: House) -> None:
-    leg, _ = await house.connected()
+async def test_a_bye_challenged_without_credentials_ends_all_the_same(ua: UserAgent) -> None:
+    leg, _ = await ua.connected_leg()
     leg.end(EndReason.COMPLETED)
-    house.far.answers(await house.far.hears("BYE"), 407, headers=[PROXY])
-    await house.assert_clean()
+    ua.peer.answers(await ua.peer.hears("BYE"), 407, headers=[PROXY])
+    await ua.assert_clean()
 
 
-async def test_a_reinvite_that_is_challenged_is_sent_again(house: House) -> None:
-    leg, _ = await house.connected(credentials=secret())
+async def test_a_reinvite_that_is_challenged_is_sent_again(ua: UserAgent) -> None:
+    leg, _ = await ua.connected_leg(credentials=secret())
     offering = asyncio.ensure_future(leg.offer())
-    first = await house.far.hears("INVITE")
-    house.far.answers(first, 407, headers=[PROXY])
-    again = await house.far.hears("INVITE")
+    first = await ua.peer.hears("INVITE")
+    ua.peer.answers(first, 407, headers=[PROXY])
+    again = await ua.peer.hears("INVITE")
     assert (again.cseq.number, again.body, again.to_tag) == (first.cseq.number + 1, first.body, "bob1")
     assert again.headers.get_all("Supported") == first.headers.get_all("Supported")
-    house.far.answers(again, 200)
+    ua.peer.answers(again, 200)
     await offering
     await asyncio.sleep(0.1)
-    assert [ack.cseq.number for ack in house.far.all("ACK")] == [1, first.cseq.number, again.cseq.number]
+    assert [ack.cseq.number for ack in ua.peer.all("ACK")] == [1, first.cseq.number, again.cseq.number]
     leg.end(EndReason.COMPLETED)
-    house.far.answers(await house.far.hears("BYE"), 200)
-    await house.assert_clean()
+    ua.peer.answers(await ua.peer.hears("BYE"), 200)
+    await ua.assert_clean()
 
 
-async def test_a_challenge_to_a_reinvite_of_a_leg_that_is_over_is_left_alone(house: House) -> None:
-    leg, _ = await house.connected(credentials=secret())
+async def test_a_challenge_to_a_reinvite_of_a_leg_that_is_over_is_left_alone(ua: UserAgent) -> None:
+    leg, _ = await ua.connected_leg(credentials=secret())
     offering = asyncio.ensure_future(leg.offer())
-    reinvite = await house.far.hears("INVITE")
+    reinvite = await ua.peer.hears("INVITE")
     leg.end(EndReason.COMPLETED)
-    house.far.answers(await house.far.hears("BYE"), 200)
-    house.far.answers(reinvite, 407, headers=[PROXY])
+    ua.peer.answers(await ua.peer.hears("BYE"), 200)
+    ua.peer.answers(reinvite, 407, headers=[PROXY])
     with pytest.raises(LegEnded):
         await offering
-    await house.assert_clean()
-    assert house.far.count("INVITE") == 2
+    await ua.assert_clean()
+    assert ua.peer.count("INVITE") == 2
 
 
 async def test_the_ack_for_a_reinvite_is_sent_again_and_follows_the_new_contact_rfc3261_12_2_1_2(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    leg, _ = await house.connected()
+    leg, _ = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
-    reinvite = await house.far.hears("INVITE")
+    reinvite = await ua.peer.hears("INVITE")
     for _ in range(2):
-        house.far.answers(reinvite, 200, contact=f"<sip:moved@{FAR}:5060>")
+        ua.peer.answers(reinvite, 200, contact=f"<sip:moved@{PEER}:5060>")
     await offering
-    first, second = await house.far.hears("ACK"), await house.far.hears("ACK")
-    assert first.uri == f"sip:moved@{FAR}:5060"
+    first, second = await ua.peer.hears("ACK"), await ua.peer.hears("ACK")
+    assert first.uri == f"sip:moved@{PEER}:5060"
     assert first.encode() == second.encode()
     leg.end(EndReason.COMPLETED)
-    assert (await house.far.hears("BYE")).uri == f"sip:moved@{FAR}:5060"
+    assert (await ua.peer.hears("BYE")).uri == f"sip:moved@{PEER}:5060"
 
 
-async def test_a_contact_in_a_2xx_that_cannot_be_read_leaves_the_target(house: House) -> None:
-    leg, _ = await house.connected()
+async def test_a_contact_in_a_2xx_that_cannot_be_read_leaves_the_target(ua: UserAgent) -> None:
+    leg, _ = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
-    house.far.answers(await house.far.hears("INVITE"), 200, contact="<sip:@@@>")
+    ua.peer.answers(await ua.peer.hears("INVITE"), 200, contact="<sip:@@@>")
     await offering
-    assert (await house.far.hears("ACK")).uri == f"sip:bob@{FAR}:5060"
+    assert (await ua.peer.hears("ACK")).uri == f"sip:bob@{PEER}:5060"
 
 
 @pytest.mark.parametrize(
     "named", [{"contact": INTERNAL}, {"headers": [("Record-Route", f"<{INTERNAL[1:-1]};lr>")]}]
 )
 async def test_a_request_goes_where_the_dialog_lives_when_only_the_peer_can_resolve_its_way(
-    house: House, named: dict[str, Any]
+    ua: UserAgent, named: dict[str, Any]
 ) -> None:
-    leg, _ = await house.connected(ok=named)
+    leg, _ = await ua.connected_leg(ok=named)
     offering = asyncio.ensure_future(leg.offer())
-    house.far.answers(await house.far.hears("INVITE"), 200)
+    ua.peer.answers(await ua.peer.hears("INVITE"), 200)
     await offering
-    await house.far.hears("ACK")
+    await ua.peer.hears("ACK")
     leg.end(EndReason.COMPLETED)
-    house.far.answers(await house.far.hears("BYE"), 200)
-    await house.assert_clean()
+    ua.peer.answers(await ua.peer.hears("BYE"), 200)
+    await ua.assert_clean()
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 async def test_of_a_name_for_several_the_one_that_took_the_call_hears_all_of_it(
-    house: House, transport: str
+    ua: UserAgent, transport: str
 ) -> None:
     """A cluster's other members know nothing of the dialog, whatever order DNS names them in by then."""
     names = ("pbx.example.com",)
-    another, taker = (Far(house.wire, host, transport, names) for host in ("192.0.2.8", "192.0.2.7"))
+    another, taker = (Peer(ua.wire, host, transport, names) for host in ("192.0.2.8", "192.0.2.7"))
     await another.start()
     await taker.start()
     port = 5061 if transport == "tls" else 5060
     uri = f"sip:p@192.0.2.7:{port};transport={transport}"
-    leg, _ = await house.connected(taker, uri=uri, ok={"contact": f"<sip:p@pbx.example.com:{port}>"})
+    leg, _ = await ua.connected_leg(taker, uri=uri, ok={"contact": f"<sip:p@pbx.example.com:{port}>"})
     if transport == "tls":
-        house.wire.cut(leg.flow)
+        ua.wire.cut(leg.flow)
     leg.end(EndReason.COMPLETED)
     taker.answers(await taker.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
     assert another.heard == []
 
 
-async def behind_a_nat(house: House) -> tuple[Leg, Request, Far, Far]:
+async def behind_a_nat(ua: UserAgent) -> tuple[Leg, Request, Peer, Peer]:
     """A leg to a phone whose Contact is a private address, and the phone in another network."""
-    phone, elsewhere = Far(house.wire, "8.8.8.8"), Far(house.wire, "8.8.4.4")
+    phone, elsewhere = Peer(ua.wire, "8.8.8.8"), Peer(ua.wire, "8.8.4.4")
     await phone.start()
     await elsewhere.start()
     ok = {"contact": "<sip:alice@10.0.0.7:5060>"}
-    leg, invite = await house.connected(phone, uri="sip:alice@8.8.8.8:5060", ok=ok)
+    leg, invite = await ua.connected_leg(phone, uri="sip:alice@8.8.8.8:5060", ok=ok)
     return leg, invite, phone, elsewhere
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 async def test_a_peer_behind_a_nat_is_hung_up_on_where_it_has_moved_to_rfc3261_12_2_2(
-    house: House, method: str
+    ua: UserAgent, method: str
 ) -> None:
     """It says so by re-INVITE or UPDATE; its Contact is of no use to us."""
-    leg, invite, phone, elsewhere = await behind_a_nat(house)
-    anew = back(invite, method, body=messages.SDP)
+    leg, invite, phone, elsewhere = await behind_a_nat(ua)
+    anew = from_callee(invite, method, body=messages.SDP)
     anew.headers.set("Contact", "<sip:alice@10.1.1.3:5060>")
     await elsewhere.says(anew)
     await elsewhere.hears(200)
     if method == "INVITE":
-        await elsewhere.says(back(invite, "ACK", branch="z9hG4bKack"))
+        await elsewhere.says(from_callee(invite, "ACK", branch="z9hG4bKack"))
     leg.end(EndReason.COMPLETED)
     bye = await elsewhere.hears("BYE")
     assert (bye.uri, phone.count("BYE")) == ("sip:alice@10.1.1.3:5060", 0)
     elsewhere.answers(bye, 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_question_that_comes_from_elsewhere_moves_no_peer(house: House) -> None:
-    leg, invite, phone, elsewhere = await behind_a_nat(house)
-    await elsewhere.says(back(invite, "OPTIONS"))
+async def test_a_question_that_comes_from_elsewhere_moves_no_peer(ua: UserAgent) -> None:
+    leg, invite, phone, elsewhere = await behind_a_nat(ua)
+    await elsewhere.says(from_callee(invite, "OPTIONS"))
     await elsewhere.hears(200)
     leg.end(EndReason.COMPLETED)
     phone.answers(await phone.hears("BYE"), 200)
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 @pytest.fixture
-async def far(house: House) -> Far:
-    far = Far(house.wire, "192.0.2.7", "tls")
-    await far.start()
-    return far
+async def peer(ua: UserAgent) -> Peer:
+    peer = Peer(ua.wire, "192.0.2.7", "tls")
+    await peer.start()
+    return peer
 
 
-async def over_tls(house: House, far: Far) -> tuple[Leg, Request]:
+async def over_tls(ua: UserAgent, peer: Peer) -> tuple[Leg, Request]:
     """A leg of ours to a peer whose Contact names no transport."""
     ok = {"contact": CONTACT}
-    return await house.connected(far, uri="sip:p@192.0.2.7:5061;transport=tls", ok=ok)
+    return await ua.connected_leg(peer, uri="sip:p@192.0.2.7:5061;transport=tls", ok=ok)
 
 
 async def test_a_request_under_way_on_a_lost_connection_is_sent_again_on_a_new_one(
-    house: House, far: Far
+    ua: UserAgent, peer: Peer
 ) -> None:
-    leg, _ = await over_tls(house, far)
+    leg, _ = await over_tls(ua, peer)
     leg.end(EndReason.COMPLETED)
-    first = await far.hears("BYE")
-    house.wire.cut(house.wire.flows()[0])
-    again = await far.hears("BYE")
+    first = await peer.hears("BYE")
+    ua.wire.cut(ua.wire.flows()[0])
+    again = await peer.hears("BYE")
     assert again.cseq.number == first.cseq.number + 1
     assert len(again.vias) == 1
-    far.answers(again, 200)
-    await house.assert_clean()
+    peer.answers(again, 200)
+    await ua.assert_clean()
 
 
-async def test_a_request_that_loses_two_connections_has_failed(house: House, far: Far) -> None:
-    leg, _ = await over_tls(house, far)
+async def test_a_request_that_loses_two_connections_has_failed(ua: UserAgent, peer: Peer) -> None:
+    leg, _ = await over_tls(ua, peer)
     offering = asyncio.ensure_future(leg.offer())
     for _ in range(2):
-        await far.hears("INVITE")
-        house.wire.cut(house.wire.flows()[0])
+        await peer.hears("INVITE")
+        ua.wire.cut(ua.wire.flows()[0])
     with pytest.raises(TransportFailed):
         await offering
     assert not leg.ended.done()
 
 
 async def test_a_request_waits_for_a_peer_that_is_away_for_as_long_as_a_datagram_would(
-    house: House, far: Far
+    ua: UserAgent, peer: Peer
 ) -> None:
-    leg, _ = await over_tls(house, far)
+    leg, _ = await over_tls(ua, peer)
     attempts: list[float] = []
-    connect = house.network.connect
+    connect = ua.network.connect
 
     async def noted(target: Target) -> MemoryStream | MemoryUdp:
         attempts.append(round(asyncio.get_running_loop().time() - start, 1))
         return await connect(target)
 
-    house.network.connect = noted  # type: ignore[method-assign]
-    far.network.listening.clear()
-    house.wire.cut(house.wire.flows()[0])
+    ua.network.connect = noted  # type: ignore[method-assign]
+    peer.network.listening.clear()
+    ua.wire.cut(ua.wire.flows()[0])
     start = asyncio.get_running_loop().time()
     leg.end(EndReason.COMPLETED)
     await asyncio.sleep(40)
     assert attempts == [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_peer_that_comes_back_hears_what_it_missed(house: House, far: Far) -> None:
-    leg, _ = await over_tls(house, far)
-    listening = set(far.network.listening)
-    far.network.listening.clear()
-    house.wire.cut(house.wire.flows()[0])
+async def test_a_peer_that_comes_back_hears_what_it_missed(ua: UserAgent, peer: Peer) -> None:
+    leg, _ = await over_tls(ua, peer)
+    listening = set(peer.network.listening)
+    peer.network.listening.clear()
+    ua.wire.cut(ua.wire.flows()[0])
     offering = asyncio.ensure_future(leg.offer())
     await asyncio.sleep(5)
-    far.network.listening.update(listening)
-    far.answers(await far.hears("INVITE"), 200)
+    peer.network.listening.update(listening)
+    peer.answers(await peer.hears("INVITE"), 200)
     await offering
     assert not leg.ended.done()
 
 
-async def test_a_reinvite_that_waits_for_its_peer_stops_when_the_leg_ends(house: House, far: Far) -> None:
-    leg, _ = await over_tls(house, far)
-    listening = set(far.network.listening)
-    far.network.listening.clear()
-    house.wire.cut(house.wire.flows()[0])
+async def test_a_reinvite_that_waits_for_its_peer_stops_when_the_leg_ends(ua: UserAgent, peer: Peer) -> None:
+    leg, _ = await over_tls(ua, peer)
+    listening = set(peer.network.listening)
+    peer.network.listening.clear()
+    ua.wire.cut(ua.wire.flows()[0])
     offering = asyncio.ensure_future(leg.offer())
     await asyncio.sleep(5)
     leg.end(EndReason.COMPLETED)
     with pytest.raises((LegEnded, TransportFailed)):
         await offering
-    far.network.listening.update(listening)
-    far.answers(await far.hears("BYE"), 200)
-    await house.assert_clean()
-    assert far.count("INVITE") == 1  # the first, before
+    peer.network.listening.update(listening)
+    peer.answers(await peer.hears("BYE"), 200)
+    await ua.assert_clean()
+    assert peer.count("INVITE") == 1  # the first, before
 
 
 async def test_a_request_goes_to_the_same_peer_on_the_same_terms_when_its_connection_is_made_anew(
-    house: House, far: Far
+    ua: UserAgent, peer: Peer
 ) -> None:
-    leg = house.leg()
+    leg = ua.leg()
     uri = "sip:p@192.0.2.7:5061;transport=tls"
     calling = asyncio.ensure_future(leg.invite(Outgoing(uri, "<sip:us@x>", profile="trunk one")))
-    far.answers(await far.hears("INVITE"), 200, contact="<sip:p@192.0.2.7:5061>")
+    peer.answers(await peer.hears("INVITE"), 200, contact="<sip:p@192.0.2.7:5061>")
     await calling
-    house.wire.cut(house.wire.flows()[0])
+    ua.wire.cut(ua.wire.flows()[0])
     leg.end(EndReason.COMPLETED)
-    far.answers(await far.hears("BYE"), 200)
-    assert {target.profile for target in house.network._made} == {"trunk one"}
+    peer.answers(await peer.hears("BYE"), 200)
+    assert {target.profile for target in ua.network._made} == {"trunk one"}
 
 
-async def test_a_reinvite_of_a_leg_that_ended_meanwhile_is_not_sent_again(house: House, far: Far) -> None:
-    leg, _ = await over_tls(house, far)
+async def test_a_reinvite_of_a_leg_that_ended_meanwhile_is_not_sent_again(ua: UserAgent, peer: Peer) -> None:
+    leg, _ = await over_tls(ua, peer)
     offering = asyncio.ensure_future(leg.offer())
-    await far.hears("INVITE")
-    house.wire.cut(house.wire.flows()[0])
+    await peer.hears("INVITE")
+    ua.wire.cut(ua.wire.flows()[0])
     await asyncio.sleep(0.001)
     leg.end(EndReason.COMPLETED)
     with pytest.raises(LegEnded):
         await offering
-    far.answers(await far.hears("BYE"), 200)
-    await house.assert_clean()
-    assert far.count("INVITE") == 2
+    peer.answers(await peer.hears("BYE"), 200)
+    await ua.assert_clean()
+    assert peer.count("INVITE") == 2
 
 
-async def test_an_ack_is_sent_again_on_a_new_connection(house: House, far: Far) -> None:
-    leg, invite = await over_tls(house, far)
-    flow = house.wire.flows()[0]
-    house.wire.cut(flow)
-    await far.says(messages.ok(invite, contact=CONTACT))
-    assert (await far.hears("ACK")).uri == "sip:p@192.0.2.7:5061"
+async def test_an_ack_is_sent_again_on_a_new_connection(ua: UserAgent, peer: Peer) -> None:
+    leg, invite = await over_tls(ua, peer)
+    flow = ua.wire.flows()[0]
+    ua.wire.cut(flow)
+    await peer.says(messages.ok(invite, contact=CONTACT))
+    assert (await peer.hears("ACK")).uri == "sip:p@192.0.2.7:5061"
     assert not leg.ended.done()
 
 
-async def test_a_reinvite_answered_after_our_bye_is_still_acknowledged_rfc5407_3_2_3(house: House) -> None:
-    leg, _ = await house.connected()
+async def test_a_reinvite_answered_after_our_bye_is_still_acknowledged_rfc5407_3_2_3(ua: UserAgent) -> None:
+    leg, _ = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
-    reinvite = await house.far.hears("INVITE")
+    reinvite = await ua.peer.hears("INVITE")
     leg.end(EndReason.COMPLETED)
     with pytest.raises(LegEnded):
         await offering
-    house.far.answers(reinvite, 200)
-    await house.far.hears("ACK")
-    house.far.answers(house.far.all("BYE")[0], 200)
-    await house.assert_clean()
+    ua.peer.answers(reinvite, 200)
+    await ua.peer.hears("ACK")
+    ua.peer.answers(ua.peer.all("BYE")[0], 200)
+    await ua.assert_clean()
 
 
-async def test_a_reinvite_the_peer_never_finishes_is_cancelled_when_the_leg_is_over(house: House) -> None:
-    leg, invite = await house.connected()
+async def test_a_reinvite_the_peer_never_finishes_is_cancelled_when_the_leg_is_over(ua: UserAgent) -> None:
+    leg, invite = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
-    reinvite = await house.far.hears("INVITE")
-    house.far.answers(reinvite, 100, to_tag=None)
+    reinvite = await ua.peer.hears("INVITE")
+    ua.peer.answers(reinvite, 100, to_tag=None)
     await asyncio.sleep(100)
-    await house.far.says(back(invite, "BYE"))
+    await ua.peer.says(from_callee(invite, "BYE"))
     with pytest.raises(LegEnded):
         await offering
-    house.far.answers(await house.far.hears("CANCEL"), 481)
-    await house.assert_clean()
+    ua.peer.answers(await ua.peer.hears("CANCEL"), 481)
+    await ua.assert_clean()
 
 
-async def test_a_rejected_final_is_raised(house: House) -> None:
-    leg, _ = await house.connected()
+async def test_a_rejected_final_is_raised(ua: UserAgent) -> None:
+    leg, _ = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
-    house.far.answers(await house.far.hears("INVITE"), 403)
+    ua.peer.answers(await ua.peer.hears("INVITE"), 403)
     with pytest.raises(Rejected):
         await offering
     assert not leg.ended.done()
 
 
 async def test_requests_of_one_dialog_leave_in_the_order_of_their_numbers_rfc3261_12_2_1_1(
-    house: House,
+    ua: UserAgent,
 ) -> None:
     """One that had to look for its way is overtaken: it takes a new number."""
-    leg, invite = await house.connected(takes_refer=True)
+    leg, invite = await ua.connected_leg(takes_refer=True)
     assert leg.dialog is not None
     leg.dialog.target = "sip:bob@pbx.example.com"
-    pbx = Far(house.wire, "192.0.2.7", names=("pbx.example.com",))
+    pbx = Peer(ua.wire, "192.0.2.7", names=("pbx.example.com",))
     await pbx.start()
-    await house.far.says(back(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
+    await ua.peer.says(from_callee(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
     refer = await leg.refer()
     refer.accept()  # its NOTIFY looks for the way to the new target
-    leg.dialog.target = f"sip:bob@{FAR}:5060"
+    leg.dialog.target = f"sip:bob@{PEER}:5060"
     leg.end(EndReason.COMPLETED)
-    bye = await house.far.hears("BYE")
-    house.far.answers(bye, 200)
-    await house.assert_clean()
+    bye = await ua.peer.hears("BYE")
+    ua.peer.answers(bye, 200)
+    await ua.assert_clean()
     assert bye.cseq.number == 3
     assert pbx.heard == []  # after the BYE there is no news any more (§15)
 
 
 async def test_a_notify_whose_connection_is_lost_is_not_tried_again_after_bye_rfc3261_15(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    far = Far(house.wire, "192.0.2.7", "tls")
-    await far.start()
-    leg, invite = await house.connected(far, uri="sip:bob@192.0.2.7:5061;transport=tls", takes_refer=True)
-    await far.says(back(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
+    peer = Peer(ua.wire, "192.0.2.7", "tls")
+    await peer.start()
+    leg, invite = await ua.connected_leg(peer, uri="sip:bob@192.0.2.7:5061;transport=tls", takes_refer=True)
+    await peer.says(from_callee(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
     (await leg.refer()).accept()
     leg.end(EndReason.COMPLETED)
-    for flow in house.wire.flows():
-        house.wire.cut(flow)
-    far.answers(await far.hears("BYE"), 200)
-    await house.assert_clean()
-    assert far.count("NOTIFY") == 0
+    for flow in ua.wire.flows():
+        ua.wire.cut(flow)
+    peer.answers(await peer.hears("BYE"), 200)
+    await ua.assert_clean()
+    assert peer.count("NOTIFY") == 0
 
 
-async def test_a_request_that_is_overtaken_takes_a_new_number_rfc3261_12_2_1_1(house: House) -> None:
-    far = Far(house.wire, "192.0.2.7", "tls")
-    await far.start()
-    leg, invite = await house.connected(far, uri="sip:bob@192.0.2.7:5061;transport=tls", takes_refer=True)
-    await far.says(back(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
+async def test_a_request_that_is_overtaken_takes_a_new_number_rfc3261_12_2_1_1(ua: UserAgent) -> None:
+    peer = Peer(ua.wire, "192.0.2.7", "tls")
+    await peer.start()
+    leg, invite = await ua.connected_leg(peer, uri="sip:bob@192.0.2.7:5061;transport=tls", takes_refer=True)
+    await peer.says(from_callee(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
     refer = await leg.refer()
-    house.wire.cut(next(flow for flow in house.wire.flows() if flow.local[0] != far.address))
+    ua.wire.cut(next(flow for flow in ua.wire.flows() if flow.local[0] != peer.address))
     refer.accept()  # the NOTIFY, number 2, waits for a connection
-    await far.says(back(invite, "OPTIONS", 2))  # on the peer's own, which the dialog lives on from now
-    await far.hears(200)
+    await peer.says(
+        from_callee(invite, "OPTIONS", 2)
+    )  # on the peer's own, which the dialog lives on from now
+    await peer.hears(200)
     offering = asyncio.ensure_future(leg.offer())
-    reinvite = await far.hears("INVITE")
-    far.answers(reinvite, 200)
+    reinvite = await peer.hears("INVITE")
+    peer.answers(reinvite, 200)
     await offering
     await asyncio.sleep(0.1)
-    notify = far.all("NOTIFY")[0]
+    notify = peer.all("NOTIFY")[0]
     assert (reinvite.cseq.number, notify.cseq.number) == (3, 4)
-    far.answers(notify, 200)
+    peer.answers(notify, 200)
     leg.end(EndReason.COMPLETED)
-    far.answers(await far.hears("BYE"), 200)
-    await house.assert_clean()
+    peer.answers(await peer.hears("BYE"), 200)
+    await ua.assert_clean()

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.ua.info import key_in
 from tests.kit import messages
-from tests.ua.house import House, within
+from tests.ua.user_agent import UserAgent, from_caller
 
 INVITE = messages.invite()
 RELAY, BARE = "application/dtmf-relay", "application/dtmf"
@@ -25,11 +25,11 @@ RELAY, BARE = "application/dtmf-relay", "application/dtmf"
     ],
 )
 async def test_a_key_told_by_info_is_answered_200_and_told_to_the_media(
-    house: House, kind, body, keys
+    ua: UserAgent, kind, body, keys
 ) -> None:
-    leg, ours = await house.called()
-    await house.far.says(within(INVITE, "INFO", ours, 2, content_type=kind, body=body))
-    await house.far.hears(200)
+    leg, ours = await ua.answered_leg()
+    await ua.peer.says(from_caller(INVITE, "INFO", ours, 2, content_type=kind, body=body))
+    await ua.peer.hears(200)
     assert leg.media.keys == keys
 
 
@@ -42,31 +42,31 @@ async def test_a_key_told_by_info_is_answered_200_and_told_to_the_media(
         ("text/plain", b"5", 415),
     ],
 )  # fmt: skip
-async def test_an_info_that_brings_no_key_says_so(house: House, kind: str, body: bytes, status: int) -> None:
-    leg, ours = await house.called()
-    await house.far.says(within(INVITE, "INFO", ours, 2, content_type=kind, body=body))
-    answer = await house.far.hears(status)
+async def test_an_info_that_brings_no_key_says_so(ua: UserAgent, kind: str, body: bytes, status: int) -> None:
+    leg, ours = await ua.answered_leg()
+    await ua.peer.says(from_caller(INVITE, "INFO", ours, 2, content_type=kind, body=body))
+    answer = await ua.peer.hears(status)
     assert leg.media.keys == []
     assert not leg.ended.done()
     assert (answer.headers.get("Accept") == f"{RELAY}, {BARE}") is (status == 415)
 
 
-async def test_an_empty_info_is_200_rfc2976_2_2(house: House) -> None:
-    leg, ours = await house.called()
-    await house.far.says(within(INVITE, "INFO", ours, 2))
-    await house.far.hears(200)
+async def test_an_empty_info_is_200_rfc2976_2_2(ua: UserAgent) -> None:
+    leg, ours = await ua.answered_leg()
+    await ua.peer.says(from_caller(INVITE, "INFO", ours, 2))
+    await ua.peer.hears(200)
     assert leg.media.keys == []
 
 
-async def test_an_info_of_a_package_is_469_rfc6086_4_2_2(house: House) -> None:
-    _, ours = await house.called()
-    await house.far.says(within(INVITE, "INFO", ours, 2, headers=[("Info-Package", "foo")]))
-    assert "Recv-Info" in (await house.far.hears(469)).headers
+async def test_an_info_of_a_package_is_469_rfc6086_4_2_2(ua: UserAgent) -> None:
+    _, ours = await ua.answered_leg()
+    await ua.peer.says(from_caller(INVITE, "INFO", ours, 2, headers=[("Info-Package", "foo")]))
+    assert "Recv-Info" in (await ua.peer.hears(469)).headers
 
 
-async def test_an_info_of_no_dialog_is_481_rfc6086_4_2_1(house: House) -> None:
-    await house.far.says(messages.request("INFO"))
-    await house.far.hears(481)
+async def test_an_info_of_no_dialog_is_481_rfc6086_4_2_1(ua: UserAgent) -> None:
+    await ua.peer.says(messages.request("INFO"))
+    await ua.peer.hears(481)
 
 
 def test_a_body_of_another_alphabet_is_no_key() -> None:

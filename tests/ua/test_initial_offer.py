@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxy.ua.initial_offer import InitialOffer
 from tests.kit.messages import SDP, invite
-from tests.ua.house import Media
+from tests.ua.user_agent import Media
 
 
 def test_an_offer_is_answered_in_the_2xx_and_in_no_provisional() -> None:
@@ -13,10 +13,10 @@ def test_an_offer_is_answered_in_the_2xx_and_in_no_provisional() -> None:
     assert (initial_offer.in_reliable_provisional(), initial_offer.refusal_status) == (b"", 500)
     initial_offer.prepare_sdp()
     initial_offer.prepare_sdp()
-    assert media.told == [("accept", SDP)]
+    assert media.calls == [("accept", SDP)]
     assert (initial_offer.in_2xx(), initial_offer.refusal_status) == (SDP, None)
     initial_offer.answered(SDP)
-    assert media.told == [("accept", SDP)]
+    assert media.calls == [("accept", SDP)]
 
 
 def test_without_an_offer_ours_is_in_the_2xx_and_the_answer_is_taken_once() -> None:
@@ -30,7 +30,7 @@ def test_without_an_offer_ours_is_in_the_2xx_and_the_answer_is_taken_once() -> N
     )
     initial_offer.answered(b"theirs")
     initial_offer.answered(b"theirs, repeated")
-    assert media.told == [("offer", b""), ("answered", b"theirs")]
+    assert media.calls == [("offer", b""), ("answered", b"theirs")]
     assert (initial_offer.refusal_status, initial_offer.awaits_answer) == (None, False)
 
 
@@ -49,7 +49,7 @@ def test_an_answer_that_is_to_be_heard_early_is_said_again_in_the_2xx_rfc3261_13
         initial_offer.in_unreliable_provisional(),
         initial_offer.in_2xx(),
     ] == [SDP, SDP, SDP]
-    assert media.told == [("accept", SDP)]
+    assert media.calls == [("accept", SDP)]
 
 
 def test_an_answer_in_a_reliable_provisional_is_said_once_rfc3262_5() -> None:
@@ -64,4 +64,4 @@ def test_an_answer_in_a_reliable_provisional_is_said_once_rfc3262_5() -> None:
 def test_an_offer_of_ours_is_in_no_ordinary_provisional_rfc3261_13_2_1() -> None:
     media = Media()
     assert InitialOffer(media, invite(body=b"")).in_unreliable_provisional() == b""
-    assert media.told == []
+    assert media.calls == []

@@ -12,7 +12,7 @@ import structlog
 from proxy.ua.errors import LegEnded
 from proxy.ua.latch import Latch, MessageTurn
 from tests.kit import messages
-from tests.ua.house import House
+from tests.ua.user_agent import UserAgent
 
 WHOSE: ContextVar[str] = ContextVar("whose", default="nobody's")
 
@@ -143,24 +143,24 @@ async def test_it_can_be_cancelled_shielded_and_asked_for_once_more() -> None:
     assert told == [latch]
 
 
-async def test_a_bye_interrupts_the_story_before_the_next_message_is_taken(house: House) -> None:
-    leg, ours = await house.called()
+async def test_a_bye_interrupts_the_story_before_the_next_message_is_taken(ua: UserAgent) -> None:
+    leg, ours = await ua.answered_leg()
     ended: list[bool] = []
 
     async def story() -> None:
         with pytest.raises(LegEnded):
             async with leg.up():
-                await Latch[None](house.core.turn)
+                await Latch[None](ua.core.turn)
 
     task = await waiting(story())
     bye = messages.bye(messages.invite(), to_tag=ours.to_tag).encode()
     await out_of_any_task(
-        lambda: house.core.received(leg.flow, bye),
+        lambda: ua.core.received(leg.flow, bye),
         lambda: ended.append(task.done()),
     )
     assert ended == [True]
-    await house.far.hears(200)
-    await house.assert_clean()
+    await ua.peer.hears(200)
+    await ua.assert_clean()
 
 
 def test_one_that_is_cancelled_when_its_loop_has_stopped_harms_nothing() -> None:

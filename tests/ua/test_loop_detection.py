@@ -6,7 +6,7 @@ import pytest
 
 from proxy.ua.loop_detection import is_emergency, is_loop
 from tests.kit import messages
-from tests.ua.house import HOST, House
+from tests.ua.user_agent import HOST, UserAgent
 
 PORTS = {"udp": 5060, "tls": 5061}
 
@@ -45,14 +45,14 @@ def test_our_own_contact_is_a_loop(contact: str | None, looped: bool) -> None:
     assert is_loop(messages.request("INVITE", contact=contact), HOST, PORTS) is looped
 
 
-async def test_what_came_back_is_482_and_what_has_no_hops_left_483_rfc3261_16_3(house: House) -> None:
-    await house.far.says(messages.invite(headers=[("Via", f"SIP/2.0/UDP {HOST}:5060;branch=z9hG4bKx")]))
-    await house.far.hears(482)
+async def test_what_came_back_is_482_and_what_has_no_hops_left_483_rfc3261_16_3(ua: UserAgent) -> None:
+    await ua.peer.says(messages.invite(headers=[("Via", f"SIP/2.0/UDP {HOST}:5060;branch=z9hG4bKx")]))
+    await ua.peer.hears(482)
     tired = messages.invite(branch="z9hG4bKtired", call_id="tired", from_tag="t")
     tired.headers.set("Max-Forwards", "0")
-    await house.far.says(tired)
-    await house.far.hears(483)
-    assert house.invitations.empty()
+    await ua.peer.says(tired)
+    await ua.peer.hears(483)
+    assert ua.invitations.empty()
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,6 @@ def test_a_service_urn_for_emergencies_is_a_call_for_help_rfc5031_4_2(uri: str, 
     assert is_emergency(messages.invite(uri)) is help_
 
 
-async def test_another_urn_is_416_rfc3261_8_2_2_1(house: House) -> None:
-    await house.far.says(messages.invite("urn:service:counseling"))
-    await house.far.hears(416)
+async def test_another_urn_is_416_rfc3261_8_2_2_1(ua: UserAgent) -> None:
+    await ua.peer.says(messages.invite("urn:service:counseling"))
+    await ua.peer.hears(416)

@@ -11,185 +11,185 @@ from proxy.sip.message import Response
 from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.outgoing_invite import Outgoing
 from proxy.ua.reason import EndReason
-from tests.ua.house import FAR, Far, House, rings
+from tests.ua.user_agent import PEER, Peer, UserAgent, wait_for_ringing
 
 CHALLENGE = 'Digest realm="trunk", nonce="n1", algorithm=MD5, qop="auth"'
 
 
-async def test_the_invite_carries_one_via_and_one_contact_of_ours(house: House) -> None:
-    far = Far(house.wire, "192.0.2.7", "tls")
-    await far.start()
-    _, task, invite = await house.calling("sip:bob@192.0.2.7:5061;transport=tls", far)
+async def test_the_invite_carries_one_via_and_one_contact_of_ours(ua: UserAgent) -> None:
+    peer = Peer(ua.wire, "192.0.2.7", "tls")
+    await peer.start()
+    _, task, invite = await ua.start_call("sip:bob@192.0.2.7:5061;transport=tls", peer)
     assert len(invite.vias) == 1
     assert str(invite.via).startswith("SIP/2.0/TLS sbc.example.com:5061;branch=z9hG4bK")
     assert invite.headers.split("Contact") == ["<sip:token1@sbc.example.com:5061;transport=tls>"]
     assert invite.headers.get("Max-Forwards") == "70"
-    far.answers(invite, 486)
+    peer.answers(invite, 486)
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_challenge_is_answered_with_the_next_cseq_rfc3261_22_2(house: House) -> None:
-    leg, task, invite = await house.calling(credentials=DigestClient("u", "secret"))
-    house.far.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
-    again = await house.far.hears("INVITE")
+async def test_a_challenge_is_answered_with_the_next_cseq_rfc3261_22_2(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call(credentials=DigestClient("u", "secret"))
+    ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
+    again = await ua.peer.hears("INVITE")
     assert (again.cseq.number, again.call_id, again.from_tag) == (2, invite.call_id, invite.from_tag)
     assert again.to_tag is None
     assert 'nonce="n1"' in again.headers.get("Proxy-Authorization")
-    house.far.answers(again, 200)
+    ua.peer.answers(again, 200)
     await task
     await asyncio.sleep(0.1)
-    acks = house.far.all("ACK")
+    acks = ua.peer.all("ACK")
     assert [ack.cseq.number for ack in acks][-1] == 2
     assert acks[-1].headers.get("Proxy-Authorization") == again.headers.get("Proxy-Authorization")
     leg.end(EndReason.COMPLETED)
-    bye = await house.far.hears("BYE")
+    bye = await ua.peer.hears("BYE")
     assert bye.cseq.number == 3
-    house.far.answers(bye, 200)
-    await house.assert_clean()
+    ua.peer.answers(bye, 200)
+    await ua.assert_clean()
 
 
-async def test_401_is_answered_in_authorization(house: House) -> None:
-    _, task, invite = await house.calling(credentials=DigestClient("u", "secret"))
-    house.far.answers(invite, 401, headers=[("WWW-Authenticate", CHALLENGE)])
-    again = await house.far.hears("INVITE")
+async def test_401_is_answered_in_authorization(ua: UserAgent) -> None:
+    _, task, invite = await ua.start_call(credentials=DigestClient("u", "secret"))
+    ua.peer.answers(invite, 401, headers=[("WWW-Authenticate", CHALLENGE)])
+    again = await ua.peer.hears("INVITE")
     assert "Authorization" in again.headers
-    house.far.answers(again, 486)
+    ua.peer.answers(again, 486)
     with pytest.raises(Rejected):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_wrong_password_is_a_refusal_and_no_loop(house: House) -> None:
-    _, task, invite = await house.calling(credentials=DigestClient("u", "wrong"))
-    house.far.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
-    again = await house.far.hears("INVITE")
-    house.far.answers(again, 407, headers=[("Proxy-Authenticate", CHALLENGE.replace("n1", "n2"))])
+async def test_a_wrong_password_is_a_refusal_and_no_loop(ua: UserAgent) -> None:
+    _, task, invite = await ua.start_call(credentials=DigestClient("u", "wrong"))
+    ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
+    again = await ua.peer.hears("INVITE")
+    ua.peer.answers(again, 407, headers=[("Proxy-Authenticate", CHALLENGE.replace("n1", "n2"))])
     with pytest.raises(Rejected) as refusal:
         await task
     assert refusal.value.status == 407
-    await house.assert_clean()
-    assert house.far.count("INVITE") == 2
+    await ua.assert_clean()
+    assert ua.peer.count("INVITE") == 2
 
 
 @pytest.mark.parametrize(
     "challenge", [None, "Digest", "Basic realm=x", 'Digest realm="a", nonce="b", algorithm=X']
 )
-async def test_a_challenge_that_cannot_be_answered_is_a_refusal(house: House, challenge: str | None) -> None:
-    _, task, invite = await house.calling(credentials=DigestClient("u", "secret"))
-    house.far.answers(invite, 407, headers=[("Proxy-Authenticate", challenge)] if challenge else [])
+async def test_a_challenge_that_cannot_be_answered_is_a_refusal(ua: UserAgent, challenge: str | None) -> None:
+    _, task, invite = await ua.start_call(credentials=DigestClient("u", "secret"))
+    ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", challenge)] if challenge else [])
     with pytest.raises(Rejected):
         await task
 
 
-async def test_a_challenge_to_a_leg_without_credentials_is_a_refusal(house: House) -> None:
-    _, task, invite = await house.calling()
-    house.far.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
+async def test_a_challenge_to_a_leg_without_credentials_is_a_refusal(ua: UserAgent) -> None:
+    _, task, invite = await ua.start_call()
+    ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
     with pytest.raises(Rejected):
         await task
 
 
-async def test_a_challenge_to_an_invite_that_is_over_is_not_answered(house: House) -> None:
-    leg, task, invite = await house.calling(credentials=DigestClient("u", "secret"))
+async def test_a_challenge_to_an_invite_that_is_over_is_not_answered(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call(credentials=DigestClient("u", "secret"))
     leg.end(EndReason.NO_ANSWER)
-    house.far.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
-    await house.far.hears("ACK")
+    ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
+    await ua.peer.hears("ACK")
     await asyncio.gather(task, return_exceptions=True)
-    await house.assert_clean()
-    assert house.far.count("INVITE") == 1
+    await ua.assert_clean()
+    assert ua.peer.count("INVITE") == 1
 
 
 def as_another(response: Response) -> Outgoing | None:
     """Who we are where the one we were at first is not welcome."""
     if response.status != 403:
         return None
-    return Outgoing(f"sip:bob@{FAR}:5060", "<sip:other@us.example>", credentials=DigestClient("o", "x"))
+    return Outgoing(f"sip:bob@{PEER}:5060", "<sip:other@us.example>", credentials=DigestClient("o", "x"))
 
 
-async def test_a_refused_invite_may_be_made_again_as_somebody_else_rfc3261_21_4_4(house: House) -> None:
+async def test_a_refused_invite_may_be_made_again_as_somebody_else_rfc3261_21_4_4(ua: UserAgent) -> None:
     """A new request, not the old one once more; challenges are answered as the new one, to the end."""
-    leg, task, invite = await house.calling(alternative=as_another)
-    house.far.answers(invite, 403)
-    again = await house.far.hears("INVITE")
+    leg, task, invite = await ua.start_call(alternative=as_another)
+    ua.peer.answers(invite, 403)
+    again = await ua.peer.hears("INVITE")
     assert (again.from_.uri.user, again.cseq.number) == ("other", 1)
     assert again.call_id != invite.call_id
     assert again.from_tag != invite.from_tag
     assert again.body == invite.body
-    house.far.answers(again, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
-    proved = await house.far.hears("INVITE")
+    ua.peer.answers(again, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
+    proved = await ua.peer.hears("INVITE")
     assert 'username="o"' in str(proved.headers.get("Proxy-Authorization"))
     assert (proved.call_id, proved.cseq.number) == (again.call_id, 2)
-    house.far.answers(proved, 200)
+    ua.peer.answers(proved, 200)
     await task
     assert leg.credentials is not None
     leg.end(EndReason.COMPLETED)
-    house.far.answers(await house.far.hears("BYE"), 407, headers=[("Proxy-Authenticate", CHALLENGE)])
-    bye = await house.far.hears("BYE")
+    ua.peer.answers(await ua.peer.hears("BYE"), 407, headers=[("Proxy-Authenticate", CHALLENGE)])
+    bye = await ua.peer.hears("BYE")
     assert bye.call_id == again.call_id
     assert 'username="o"' in str(bye.headers.get("Proxy-Authorization"))
-    house.far.answers(bye, 200)
-    await house.assert_clean()
+    ua.peer.answers(bye, 200)
+    await ua.assert_clean()
 
 
-async def test_it_is_made_again_once_and_as_it_says_for_that_status_alone(house: House) -> None:
-    _, task, invite = await house.calling(alternative=as_another)
-    house.far.answers(invite, 403)
-    house.far.answers(await house.far.hears("INVITE"), 403)
+async def test_it_is_made_again_once_and_as_it_says_for_that_status_alone(ua: UserAgent) -> None:
+    _, task, invite = await ua.start_call(alternative=as_another)
+    ua.peer.answers(invite, 403)
+    ua.peer.answers(await ua.peer.hears("INVITE"), 403)
     with pytest.raises(Rejected, match="403"):
         await task
-    _, task, invite = await house.calling(alternative=as_another)
-    house.far.answers(invite, 404)
+    _, task, invite = await ua.start_call(alternative=as_another)
+    ua.peer.answers(invite, 404)
     with pytest.raises(Rejected, match="404"):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_a_phone_that_has_rung_is_not_called_again_as_somebody_else(house: House) -> None:
-    leg, task, invite = await house.calling(alternative=as_another)
-    house.far.answers(invite, 180)
-    await rings(leg)
-    house.far.answers(invite, 403)
+async def test_a_phone_that_has_rung_is_not_called_again_as_somebody_else(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call(alternative=as_another)
+    ua.peer.answers(invite, 180)
+    await wait_for_ringing(leg)
+    ua.peer.answers(invite, 403)
     with pytest.raises(Rejected, match="403"):
         await task
-    assert house.far.count("INVITE") == 1
-    await house.assert_clean()
+    assert ua.peer.count("INVITE") == 1
+    await ua.assert_clean()
 
 
-async def test_an_invite_that_is_over_is_not_made_again_as_somebody_else(house: House) -> None:
+async def test_an_invite_that_is_over_is_not_made_again_as_somebody_else(ua: UserAgent) -> None:
     """Our CANCEL and the 403 cross."""
-    leg, task, invite = await house.calling(alternative=as_another)
-    house.far.answers(invite, 100, to_tag=None)
+    leg, task, invite = await ua.start_call(alternative=as_another)
+    ua.peer.answers(invite, 100, to_tag=None)
     await asyncio.sleep(0.1)
     leg.end(EndReason.CALLER_LEFT)
     with pytest.raises(LegEnded):
         await task
-    house.far.answers(await house.far.hears("CANCEL"), 200)
-    house.far.answers(invite, 403)
-    await house.assert_clean()
-    assert house.far.count("INVITE") == 1
+    ua.peer.answers(await ua.peer.hears("CANCEL"), 200)
+    ua.peer.answers(invite, 403)
+    await ua.assert_clean()
+    assert ua.peer.count("INVITE") == 1
 
 
 @pytest.mark.parametrize("status", [415, 488, 606])
 async def test_a_refused_offer_is_followed_by_another_where_there_is_one_rfc3261_8_1_3_5(
-    house: House, status: int
+    ua: UserAgent, status: int
 ) -> None:
-    leg, task, invite = await house.calling()
+    leg, task, invite = await ua.start_call()
     leg.media.concedes = True
-    house.far.answers(invite, status)
-    assert (await house.far.hears("ACK")).via.branch == invite.via.branch
-    again = await house.far.hears("INVITE")
+    ua.peer.answers(invite, status)
+    assert (await ua.peer.hears("ACK")).via.branch == invite.via.branch
+    again = await ua.peer.hears("INVITE")
     assert (again.call_id, again.cseq.number) == (invite.call_id, invite.cseq.number + 1)
-    assert [what for what, _ in leg.media.told] == ["offer", "offer"]
-    house.far.answers(again, status)
+    assert [what for what, _ in leg.media.calls] == ["offer", "offer"]
+    ua.peer.answers(again, status)
     with pytest.raises(Rejected, match=str(status)):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_no_other_offer_is_made_once_the_phone_has_rung(house: House) -> None:
-    leg, task, invite = await house.calling()
+async def test_no_other_offer_is_made_once_the_phone_has_rung(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
     leg.media.concedes = True
-    house.far.answers(invite, 180, to_tag="far")
-    house.far.answers(invite, 488, to_tag="far")
+    ua.peer.answers(invite, 180, to_tag="far")
+    ua.peer.answers(invite, 488, to_tag="far")
     with pytest.raises(Rejected, match="488"):
         await task
-    await house.assert_clean()
+    await ua.assert_clean()

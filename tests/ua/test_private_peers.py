@@ -16,7 +16,7 @@ from proxy.ua.errors import Rejected
 from proxy.ua.private_peers import PrivatePeer, PrivatePeers
 from proxy.ua.uac import Outgoing
 from tests.kit import messages
-from tests.ua.house import EDGE, Far, House
+from tests.ua.user_agent import EDGE, Peer, UserAgent
 
 PHONE, HERE, PUBLIC = "192.168.1.20", "192.168.1.10", "203.0.113.10"
 
@@ -30,14 +30,14 @@ def a_request(*vias: str, method: str = "REGISTER") -> Request:
     return Request(method, f"sip:{PUBLIC}", headers)
 
 
-def a_house() -> Advertised:
+def running_user_agent() -> Advertised:
     private_peers = PrivatePeers({PHONE: HERE, "172.17.0.1": "172.17.0.2"}.get)
     return Advertised("sbc.example.com", {"udp": 5060, "tcp": 5062, "tls": 5061}, private_peers=private_peers)
 
 
 @pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
 def test_a_phone_in_our_own_network_is_told_our_address_there(method: str) -> None:
-    there = a_house()
+    there = running_user_agent()
     there.learn(a_request(f"{PHONE}:5060", method=method), a_flow())
     assert there.private_peer(a_flow()) == PrivatePeer(PHONE, HERE)
     assert there.towards(a_flow()) == f"{HERE}:5060"
@@ -46,33 +46,33 @@ def test_a_phone_in_our_own_network_is_told_our_address_there(method: str) -> No
 
 
 def test_over_tls_the_name_stands_that_the_certificate_has() -> None:
-    there = a_house()
+    there = running_user_agent()
     there.learn(a_request(PHONE), a_flow())
     assert there.towards(a_flow(transport="tls")) == "sbc.example.com:5061"
 
 
 def test_all_the_world_behind_dockers_bridge_is_not_near() -> None:
-    there = a_house()
+    there = running_user_agent()
     there.learn(a_request("198.51.100.7:5060"), a_flow("172.17.0.1"))
     assert there.private_peer(a_flow("172.17.0.1")) is None
 
 
 @pytest.mark.parametrize("vias", [(PHONE, "198.51.100.7"), ("198.51.100.7",), (), ("192.168.1.20:x",)])
 def test_the_last_message_has_the_last_word_and_a_proxy_is_nobody_itself(vias: tuple[str, ...]) -> None:
-    there = a_house()
+    there = running_user_agent()
     there.learn(a_request(PHONE), a_flow())
     there.learn(a_request(*vias), a_flow())
     assert there.private_peer(a_flow()) is None
 
 
 def test_what_says_little_about_who_sends_it_is_not_heeded() -> None:
-    there = a_house()
+    there = running_user_agent()
     there.learn(a_request(PHONE, method="OPTIONS"), a_flow())
     assert there.private_peer(a_flow()) is None
 
 
 def test_a_listener_elsewhere_is_not_found_there() -> None:
-    there = a_house()
+    there = running_user_agent()
     there.learn(a_request(PHONE), a_flow(local="192.168.2.10"))
     assert there.private_peer(a_flow()) is None
     there.learn(a_request(PHONE), a_flow(local=HERE))
@@ -95,31 +95,31 @@ def test_not_more_of_them_are_kept_than_a_network_has(monkeypatch: pytest.Monkey
     assert peers.of(a_flow(PHONE)) is None
 
 
-async def test_a_call_of_a_neighbour_and_one_to_it_are_within_the_network(house: House) -> None:
-    house.core.advertised = Advertised(
+async def test_a_call_of_a_neighbour_and_one_to_it_are_within_the_network(ua: UserAgent) -> None:
+    ua.core.advertised = Advertised(
         "sbc.example.com", {"udp": 5060}, private_peers=PrivatePeers(lambda peer: EDGE)
     )
-    far = Far(house.wire, PHONE)
-    await far.start()
+    peer = Peer(ua.wire, PHONE)
+    await peer.start()
     call = messages.invite(sent_by=PHONE)
-    leg, answer = await house.called(call, far)
+    leg, answer = await ua.answered_leg(call, peer)
     assert answer.contact.uri.host == EDGE
     assert leg.media.near == (PHONE, EDGE)
-    outwards = house.leg("agent")
+    outwards = ua.leg("agent")
     task = asyncio.ensure_future(outwards.invite(Outgoing(f"sip:bob@{PHONE}", "<sip:us@sbc.example.com>")))
-    invite = await far.hears("INVITE")
+    invite = await peer.hears("INVITE")
     assert (invite.via.host, invite.contact.uri.host) == (EDGE, EDGE)
     assert outwards.media.near == (PHONE, EDGE)
-    far.answers(invite, 486)
+    peer.answers(invite, 486)
     with pytest.raises(Rejected):
         await task
-    await far.says(messages.bye(call, to_tag=answer.to_tag or ""))
-    await far.hears(200)
-    await house.assert_clean()
+    await peer.says(messages.bye(call, to_tag=answer.to_tag or ""))
+    await peer.hears(200)
+    await ua.assert_clean()
 
 
 def test_a_registrar_in_our_network_calls_us_there_whoever_else_it_speaks_for() -> None:
-    there = a_house()
+    there = running_user_agent()
     assert there.towards(a_flow(), registrar=True) == f"{HERE}:5060"
     assert there.towards(a_flow()) == "sbc.example.com:5060"
     assert there.towards(a_flow("198.51.100.7"), registrar=True) == "sbc.example.com:5060"

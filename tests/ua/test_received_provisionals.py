@@ -13,212 +13,212 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.received_provisionals import MAX_KEPT
 from tests.kit.messages import SDP
-from tests.ua.house import FAR, House
+from tests.ua.user_agent import PEER, UserAgent
 
 OTHER = SDP.replace(b"4000", b"4002")
 
 
-def rings(house: House, invite: Request, rseq: int | str, status: int = 180, **fields: Any) -> None:
-    house.far.answers(invite, status, headers=[("Require", "100rel"), ("RSeq", str(rseq))], **fields)
+def rings(ua: UserAgent, invite: Request, rseq: int | str, status: int = 180, **fields: Any) -> None:
+    ua.peer.answers(invite, status, headers=[("Require", "100rel"), ("RSeq", str(rseq))], **fields)
 
 
-async def ended(house: House, leg: Leg) -> None:
+async def ended(ua: UserAgent, leg: Leg) -> None:
     leg.end(EndReason.COMPLETED)
-    house.far.answers(await house.far.hears("BYE"), 200)
-    await house.assert_clean()
+    ua.peer.answers(await ua.peer.hears("BYE"), 200)
+    await ua.assert_clean()
 
 
-async def test_we_ask_nobody_for_reliable_provisionals_rfc3262_4(house: House) -> None:
-    _, invite = await house.connected()
+async def test_we_ask_nobody_for_reliable_provisionals_rfc3262_4(ua: UserAgent) -> None:
+    _, invite = await ua.connected_leg()
     assert "Require" not in invite.headers
     assert "100rel" not in (invite.headers.get("Supported") or "")
     assert "PRACK" in (invite.headers.get("Allow") or "")
 
 
-async def test_one_that_comes_all_the_same_is_acknowledged_once_rfc3262_4(house: House) -> None:
-    leg, task, invite = await house.calling()
-    rings(house, invite, 5)
-    prack = await house.far.hears("PRACK")
+async def test_one_that_comes_all_the_same_is_acknowledged_once_rfc3262_4(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
+    rings(ua, invite, 5)
+    prack = await ua.peer.hears("PRACK")
     assert (prack.headers.get("RAck"), prack.cseq.number, prack.body) == ("5 1 INVITE", 2, b"")
-    assert (prack.uri, prack.to_tag) == (f"sip:bob@{FAR}:5060", "bob1")
-    house.far.answers(prack, 200)
-    rings(house, invite, 5)
-    rings(house, invite, 7)
+    assert (prack.uri, prack.to_tag) == (f"sip:bob@{PEER}:5060", "bob1")
+    ua.peer.answers(prack, 200)
+    rings(ua, invite, 5)
+    rings(ua, invite, 7)
     await asyncio.sleep(1)
-    assert house.far.count("PRACK") == 1
-    rings(house, invite, 6, 183)
-    again = await house.far.hears("PRACK")
+    assert ua.peer.count("PRACK") == 1
+    rings(ua, invite, 6, 183)
+    again = await ua.peer.hears("PRACK")
     assert (again.headers.get("RAck"), again.cseq.number) == ("6 1 INVITE", 3)
-    house.far.answers(again, 200)
-    house.far.answers(invite, 200)
+    ua.peer.answers(again, 200)
+    ua.peer.answers(invite, 200)
     await task
     leg.end(EndReason.COMPLETED)
-    bye = await house.far.hears("BYE")
+    bye = await ua.peer.hears("BYE")
     assert bye.cseq.number == 4  # §12.2.1.1: the early dialog is the one that is confirmed
-    house.far.answers(bye, 200)
-    await house.assert_clean()
+    ua.peer.answers(bye, 200)
+    await ua.assert_clean()
 
 
-async def test_every_fork_is_acknowledged_in_its_own_dialog_rfc3262_4(house: House) -> None:
-    leg, task, invite = await house.calling()
+async def test_every_fork_is_acknowledged_in_its_own_dialog_rfc3262_4(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
     for tag, rseq in (("bob1", 5), ("bob2", 9)):
-        rings(house, invite, rseq, to_tag=tag)
-        prack = await house.far.hears("PRACK")
+        rings(ua, invite, rseq, to_tag=tag)
+        prack = await ua.peer.hears("PRACK")
         assert (prack.to_tag, prack.headers.get("RAck")) == (tag, f"{rseq} 1 INVITE")
-        house.far.answers(prack, 200)
-    house.far.answers(invite, 200, to_tag="bob2")
+        ua.peer.answers(prack, 200)
+    ua.peer.answers(invite, 200, to_tag="bob2")
     await task
-    await ended(house, leg)
+    await ended(ua, leg)
 
 
 @pytest.mark.parametrize("status", [481, 500])
-async def test_a_prack_that_is_refused_costs_no_call(house: House, status: int) -> None:
-    leg, task, invite = await house.calling()
-    rings(house, invite, 5)
-    house.far.answers(await house.far.hears("PRACK"), status)
-    house.far.answers(invite, 200)
+async def test_a_prack_that_is_refused_costs_no_call(ua: UserAgent, status: int) -> None:
+    leg, task, invite = await ua.start_call()
+    rings(ua, invite, 5)
+    ua.peer.answers(await ua.peer.hears("PRACK"), status)
+    ua.peer.answers(invite, 200)
     await task
-    await ended(house, leg)
+    await ended(ua, leg)
 
 
-async def test_the_numbers_of_an_invite_that_is_sent_again_begin_anew(house: House) -> None:
-    leg, task, invite = await house.calling()
-    rings(house, invite, 5, body=OTHER)
-    house.far.answers(await house.far.hears("PRACK"), 200)
-    house.far.answers(invite, 422, headers=[("Min-SE", "3600")])
-    again = await house.far.hears("INVITE")
-    rings(house, again, 1)
-    prack = await house.far.hears("PRACK")
+async def test_the_numbers_of_an_invite_that_is_sent_again_begin_anew(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
+    rings(ua, invite, 5, body=OTHER)
+    ua.peer.answers(await ua.peer.hears("PRACK"), 200)
+    ua.peer.answers(invite, 422, headers=[("Min-SE", "3600")])
+    again = await ua.peer.hears("INVITE")
+    rings(ua, again, 1)
+    prack = await ua.peer.hears("PRACK")
     assert prack.headers.get("RAck") == "1 2 INVITE"
-    house.far.answers(prack, 200)
-    house.far.answers(again, 200)
+    ua.peer.answers(prack, 200)
+    ua.peer.answers(again, 200)
     await task
-    assert leg.media.told == [("offer", b""), ("answered", SDP)]
-    await ended(house, leg)
+    assert leg.media.calls == [("offer", b""), ("answered", SDP)]
+    await ended(ua, leg)
 
 
 REQUIRED = [("Require", "100REL, timer")]
 
 
 async def test_a_peer_that_requires_them_gets_the_invite_that_allows_them_rfc3261_21_4_16(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    leg, task, invite = await house.calling()
-    house.far.answers(invite, 421, headers=REQUIRED)
-    again = await house.far.hears("INVITE")
+    leg, task, invite = await ua.start_call()
+    ua.peer.answers(invite, 421, headers=REQUIRED)
+    again = await ua.peer.hears("INVITE")
     assert (again.call_id, again.cseq.number, again.body) == (invite.call_id, 2, invite.body)
     assert again.headers.split("Supported") == [*invite.headers.split("Supported"), "100rel"]
-    house.far.answers(again, 422, headers=[("Min-SE", "3600")])
-    longer = await house.far.hears("INVITE")
+    ua.peer.answers(again, 422, headers=[("Min-SE", "3600")])
+    longer = await ua.peer.hears("INVITE")
     assert longer.headers.split("Supported") == again.headers.split("Supported")
-    rings(house, longer, 1)
-    prack = await house.far.hears("PRACK")
+    rings(ua, longer, 1)
+    prack = await ua.peer.hears("PRACK")
     assert prack.headers.get("RAck") == "1 3 INVITE"
-    house.far.answers(prack, 200)
-    house.far.answers(longer, 200)
+    ua.peer.answers(prack, 200)
+    ua.peer.answers(longer, 200)
     await task
-    await ended(house, leg)
+    await ended(ua, leg)
 
 
 @pytest.mark.parametrize("required", [[], [("Require", "100rel, precondition")], [("Require", "timer")]])
 async def test_what_is_not_known_or_not_named_is_not_promised_rfc3261_21_4_16(
-    house: House, required: list[tuple[str, str]]
+    ua: UserAgent, required: list[tuple[str, str]]
 ) -> None:
-    _, task, invite = await house.calling()
-    house.far.answers(invite, 421, headers=required)
+    _, task, invite = await ua.start_call()
+    ua.peer.answers(invite, 421, headers=required)
     with pytest.raises(Rejected, match="421"):
         await task
-    assert house.far.count("INVITE") == 1
-    await house.assert_clean()
+    assert ua.peer.count("INVITE") == 1
+    await ua.assert_clean()
 
 
-async def test_a_peer_that_refuses_them_once_more_is_heard_rfc3261_21_4_16(house: House) -> None:
-    _, task, invite = await house.calling()
-    house.far.answers(invite, 421, headers=REQUIRED)
-    house.far.answers(await house.far.hears("INVITE"), 421, headers=REQUIRED)
+async def test_a_peer_that_refuses_them_once_more_is_heard_rfc3261_21_4_16(ua: UserAgent) -> None:
+    _, task, invite = await ua.start_call()
+    ua.peer.answers(invite, 421, headers=REQUIRED)
+    ua.peer.answers(await ua.peer.hears("INVITE"), 421, headers=REQUIRED)
     with pytest.raises(Rejected, match="421"):
         await task
-    assert house.far.count("INVITE") == 2
-    await house.assert_clean()
+    assert ua.peer.count("INVITE") == 2
+    await ua.assert_clean()
 
 
-async def test_a_number_that_cannot_be_read_is_not_acknowledged(house: House) -> None:
-    leg, task, invite = await house.calling()
-    rings(house, invite, "soon")
-    rings(house, invite, 1, to_tag=None)
+async def test_a_number_that_cannot_be_read_is_not_acknowledged(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
+    rings(ua, invite, "soon")
+    rings(ua, invite, 1, to_tag=None)
     await asyncio.sleep(1)
-    assert house.far.count("PRACK") == 0
-    house.far.answers(invite, 200)
+    assert ua.peer.count("PRACK") == 0
+    ua.peer.answers(invite, 200)
     await task
-    await ended(house, leg)
+    await ended(ua, leg)
 
 
 # Answers that come before the 2xx
 
 
-async def test_an_answer_in_a_reliable_provisional_is_the_answer_rfc3262_5(house: House) -> None:
-    leg, task, invite = await house.calling()
-    rings(house, invite, 5, 183, body=OTHER)
-    house.far.answers(await house.far.hears("PRACK"), 200)
+async def test_an_answer_in_a_reliable_provisional_is_the_answer_rfc3262_5(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
+    rings(ua, invite, 5, 183, body=OTHER)
+    ua.peer.answers(await ua.peer.hears("PRACK"), 200)
     await asyncio.sleep(1)
-    assert leg.media.told == [("offer", b"")]  # nothing is heard before the peer has answered
-    house.far.answers(invite, 200, body=b"")
+    assert leg.media.calls == [("offer", b"")]  # nothing is heard before the peer has answered
+    ua.peer.answers(invite, 200, body=b"")
     await task
-    assert leg.media.told == [("offer", b""), ("answered", OTHER)]
-    await ended(house, leg)
+    assert leg.media.calls == [("offer", b""), ("answered", OTHER)]
+    await ended(ua, leg)
 
 
-async def test_what_a_2xx_says_after_a_reliable_answer_is_ignored_rfc3261_13_2_1(house: House) -> None:
-    leg, task, invite = await house.calling()
-    rings(house, invite, 5, 183, body=OTHER)
-    house.far.answers(await house.far.hears("PRACK"), 200)
-    house.far.answers(invite, 200, body=SDP)
+async def test_what_a_2xx_says_after_a_reliable_answer_is_ignored_rfc3261_13_2_1(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
+    rings(ua, invite, 5, 183, body=OTHER)
+    ua.peer.answers(await ua.peer.hears("PRACK"), 200)
+    ua.peer.answers(invite, 200, body=SDP)
     await task
-    assert leg.media.told == [("offer", b""), ("answered", OTHER)]
-    await ended(house, leg)
+    assert leg.media.calls == [("offer", b""), ("answered", OTHER)]
+    await ended(ua, leg)
 
 
 async def test_an_answer_in_an_ordinary_183_that_the_200_repeats_is_taken_once_rfc3261_13_2_1(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    leg, task, invite = await house.calling()
-    house.far.answers(invite, 183, body=SDP)
-    house.far.answers(invite, 183, body=SDP)
-    house.far.answers(invite, 200, body=SDP)
+    leg, task, invite = await ua.start_call()
+    ua.peer.answers(invite, 183, body=SDP)
+    ua.peer.answers(invite, 183, body=SDP)
+    ua.peer.answers(invite, 200, body=SDP)
     await task
-    assert leg.media.told == [("offer", b""), ("answered", SDP)]
+    assert leg.media.calls == [("offer", b""), ("answered", SDP)]
     assert leg.media.heard_early[0] == SDP
-    await ended(house, leg)
+    await ended(ua, leg)
 
 
-async def test_the_2xx_is_the_last_word_after_an_ordinary_183(house: House) -> None:
+async def test_the_2xx_is_the_last_word_after_an_ordinary_183(ua: UserAgent) -> None:
     """A border that hides a fork behind one tag says the truth in its 2xx alone."""
-    leg, task, invite = await house.calling()
-    house.far.answers(invite, 183, body=OTHER)
-    house.far.answers(invite, 200, body=SDP)
+    leg, task, invite = await ua.start_call()
+    ua.peer.answers(invite, 183, body=OTHER)
+    ua.peer.answers(invite, 200, body=SDP)
     await task
-    assert leg.media.told == [("offer", b""), ("answered", SDP)]
-    await ended(house, leg)
+    assert leg.media.calls == [("offer", b""), ("answered", SDP)]
+    await ended(ua, leg)
 
 
-async def test_a_200_without_any_answer_is_filled_in_by_the_183_of_its_fork(house: House) -> None:
-    leg, task, invite = await house.calling()
-    house.far.answers(invite, 183, body=SDP, to_tag="bob2")
-    house.far.answers(invite, 183, body=OTHER)
-    house.far.answers(invite, 200, body=b"")
+async def test_a_200_without_any_answer_is_filled_in_by_the_183_of_its_fork(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
+    ua.peer.answers(invite, 183, body=SDP, to_tag="bob2")
+    ua.peer.answers(invite, 183, body=OTHER)
+    ua.peer.answers(invite, 200, body=b"")
     await task
-    assert leg.media.told == [("offer", b""), ("answered", OTHER)]
-    await ended(house, leg)
+    assert leg.media.calls == [("offer", b""), ("answered", OTHER)]
+    await ended(ua, leg)
 
 
-async def test_early_descriptions_from_ever_more_places_take_bounded_memory(house: House) -> None:
-    leg, task, invite = await house.calling()
+async def test_early_descriptions_from_ever_more_places_take_bounded_memory(ua: UserAgent) -> None:
+    leg, task, invite = await ua.start_call()
     for number in range(100):
-        house.far.answers(invite, 183, body=SDP, to_tag=f"bob{number}")
+        ua.peer.answers(invite, 183, body=SDP, to_tag=f"bob{number}")
     await asyncio.sleep(1)
     assert leg._client_invite is not None
     assert leg._client_invite._provisionals is not None
     assert len(leg._client_invite._provisionals._unreliable_sdp) == MAX_KEPT
-    house.far.answers(invite, 200, body=b"", to_tag="bob7")
+    ua.peer.answers(invite, 200, body=b"", to_tag="bob7")
     await task
-    await ended(house, leg)
+    await ended(ua, leg)

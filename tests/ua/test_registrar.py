@@ -13,15 +13,15 @@ from proxy.sip.values import NameAddr
 from proxy.transport.flow import ListenOn, Target
 from proxy.ua.registrar import Phone, Registrar
 from tests.kit import messages
-from tests.ua.house import EDGE, HOST, STRANGER, House
-from tests.ua.phones import ALICE, a_desk, a_registrar
+from tests.ua.phones import ALICE, a_registrar, start_phone
+from tests.ua.user_agent import EDGE, HOST, STRANGER, UserAgent
 
 OUTBOUND = '<sip:alice@192.168.1.7:5060;ob>;reg-id={};+sip.instance="<urn:uuid:0001>"'
 
 
 @pytest.fixture
-def registrar(house: House) -> Registrar:
-    return a_registrar(house)
+def registrar(ua: UserAgent) -> Registrar:
+    return a_registrar(ua)
 
 
 def contacts(response: Response) -> list[tuple[str, str | None]]:
@@ -35,87 +35,87 @@ def uris(registrar: Registrar, name: str = "alice") -> list[str]:
 
 
 async def test_a_phone_at_an_unknown_address_registers_by_its_password_rfc3261_10_3(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    answer = await desk.registers()
+    phone = await start_phone(ua)
+    answer = await phone.registers()
     assert answer.status == 200
     assert contacts(answer) == [("sip:alice@192.168.1.7:5060", "300")]
     (binding,) = registrar.reachable("alice")
     assert binding.flow.remote == (STRANGER, 5060)
-    assert house.peers == {STRANGER}
-    assert house.turned_away == []
+    assert ua.peers == {STRANGER}
+    assert ua.turned_away == []
     registrar.close()
 
 
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
-async def test_either_algorithm_will_do(house: House, registrar: Registrar, algorithm: str) -> None:
-    desk = await a_desk(house)
-    request = desk.register(ALICE)
-    await desk.says(request)
-    challenge = await desk.hears(401)
+async def test_either_algorithm_will_do(ua: UserAgent, registrar: Registrar, algorithm: str) -> None:
+    phone = await start_phone(ua)
+    request = phone.register(ALICE)
+    await phone.says(request)
+    challenge = await phone.hears(401)
     one = [line for line in challenge.headers.get_all("WWW-Authenticate") if line.endswith(algorithm)]
     challenge.headers.set("WWW-Authenticate", one[0])
-    await desk.says(desk.authorized(request, challenge))
-    await desk.hears(200)
+    await phone.says(phone.authorized(request, challenge))
+    await phone.hears(200)
     registrar.close()
 
 
 async def test_a_name_that_is_not_configured_hears_as_little_as_any_stranger(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house, user="bob")
-    await desk.says(desk.register(ALICE))
-    await desk.hears_nothing(for_s=40)
-    assert house.turned_away == [STRANGER]
+    phone = await start_phone(ua, user="bob")
+    await phone.says(phone.register(ALICE))
+    await phone.hears_nothing(for_s=40)
+    assert ua.turned_away == [STRANGER]
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE"])
 async def test_a_stranger_hears_nothing_to_anything_but_register(
-    house: House, registrar: Registrar, method: str
+    ua: UserAgent, registrar: Registrar, method: str
 ) -> None:
-    desk = await a_desk(house)
-    await desk.says(messages.request(method, "sip:alice@sbc.example.com"))
-    await desk.hears_nothing(for_s=40)
+    phone = await start_phone(ua)
+    await phone.says(messages.request(method, "sip:alice@sbc.example.com"))
+    await phone.hears_nothing(for_s=40)
 
 
-async def test_without_phones_a_register_is_met_with_silence(house: House) -> None:
-    desk = await a_desk(house)
-    await desk.says(desk.register(ALICE))
-    await desk.hears_nothing(for_s=40)
+async def test_without_phones_a_register_is_met_with_silence(ua: UserAgent) -> None:
+    phone = await start_phone(ua)
+    await phone.says(phone.register(ALICE))
+    await phone.hears_nothing(for_s=40)
 
 
-async def test_a_phone_may_be_bound_to_networks(house: House) -> None:
-    registrar = a_registrar(house, Phone("alice", "pw", (ip_network("10.0.0.0/8"),)))
-    desk, near = await a_desk(house), await a_desk(house, address="10.1.2.3")
-    await desk.says(desk.register(ALICE))
-    await desk.hears_nothing(for_s=40)
-    house.shut_out.add("10.1.2.3")
+async def test_a_phone_may_be_bound_to_networks(ua: UserAgent) -> None:
+    registrar = a_registrar(ua, Phone("alice", "pw", (ip_network("10.0.0.0/8"),)))
+    phone, near = await start_phone(ua), await start_phone(ua, address="10.1.2.3")
+    await phone.says(phone.register(ALICE))
+    await phone.hears_nothing(for_s=40)
+    ua.strangers.add("10.1.2.3")
     assert (await near.registers()).status == 200
     registrar.close()
 
 
 async def test_a_trunk_that_registers_a_phone_that_is_none_is_told_so_rfc3261_10_3_step_5(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    await house.far.says(messages.request("REGISTER"))
-    assert (await house.far.hears(404)).status == 404
+    await ua.peer.says(messages.request("REGISTER"))
+    assert (await ua.peer.hears(404)).status == 404
 
 
 async def test_credentials_that_were_heard_on_the_wire_open_nothing_rfc7616_5_5(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk, thief = await a_desk(house), await a_desk(house, address="192.0.2.67")
-    house.shut_out.add("192.0.2.67")
-    await desk.registers()
-    seen = next(h.message for h in desk.heard if isinstance(h.message, Response) and h.message.status == 200)
+    phone, thief = await start_phone(ua), await start_phone(ua, address="192.0.2.67")
+    ua.strangers.add("192.0.2.67")
+    await phone.registers()
+    seen = next(h.message for h in phone.heard if isinstance(h.message, Response) and h.message.status == 200)
     assert seen.status == 200
-    request = desk.register(ALICE, call_id="mine")
-    await desk.says(request)
-    challenge = await desk.hears(401)
-    good = desk.authorized(request, challenge)
-    await desk.says(good)
-    await desk.hears(200)
+    request = phone.register(ALICE, call_id="mine")
+    await phone.says(request)
+    challenge = await phone.hears(401)
+    good = phone.authorized(request, challenge)
+    await phone.says(good)
+    await phone.hears(200)
     stolen = thief.register("<sip:thief@192.0.2.67>", call_id="theirs")
     for line in good.headers.get_all("Authorization"):
         stolen.headers.add("Authorization", line)
@@ -126,51 +126,51 @@ async def test_credentials_that_were_heard_on_the_wire_open_nothing_rfc7616_5_5(
 
 
 async def test_a_challenge_over_udp_is_answered_by_whoever_was_asked_and_by_nobody_in_his_name_rfc7616_5_4(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
     """Whoever has a phone's password may forge the address of a trunk: we would call the trunk for him."""
-    desk = await a_desk(house)
+    phone = await start_phone(ua)
     premium = "<sip:+19005550123@carrier.example.com>"
-    request = desk.register(premium)
-    await desk.says(request)
-    forged = desk.authorized(request, await desk.hears(401))
-    await house.far.says(forged)
-    assert "stale=true" in ((await house.far.hears(401)).headers.get("WWW-Authenticate") or "")
+    request = phone.register(premium)
+    await phone.says(request)
+    forged = phone.authorized(request, await phone.hears(401))
+    await ua.peer.says(forged)
+    assert "stale=true" in ((await ua.peer.hears(401)).headers.get("WWW-Authenticate") or "")
     assert uris(registrar) == []
     proofs = tuple(("Authorization", line) for line in forged.headers.get_all("Authorization"))
-    await desk.says(desk.register(premium, headers=proofs))
-    await desk.hears(200)
+    await phone.says(phone.register(premium, headers=proofs))
+    await phone.hears(200)
     registrar.close()
 
 
-async def test_a_phone_whose_address_changes_is_asked_once_more(house: House, registrar: Registrar) -> None:
-    desk, elsewhere = await a_desk(house), await a_desk(house, address="192.0.2.67", transport="tcp")
-    house.shut_out.add("192.0.2.67")
-    request = desk.register(ALICE)
-    await desk.says(request)
-    await elsewhere.says(desk.authorized(request, await desk.hears(401)))
+async def test_a_phone_whose_address_changes_is_asked_once_more(ua: UserAgent, registrar: Registrar) -> None:
+    phone, elsewhere = await start_phone(ua), await start_phone(ua, address="192.0.2.67", transport="tcp")
+    ua.strangers.add("192.0.2.67")
+    request = phone.register(ALICE)
+    await phone.says(request)
+    await elsewhere.says(phone.authorized(request, await phone.hears(401)))
     stale = await elsewhere.hears(401)
-    elsewhere.credentials = desk.credentials
+    elsewhere.credentials = phone.credentials
     await elsewhere.says(elsewhere.authorized(request, stale))
     await elsewhere.hears(200)
     registrar.close()
 
 
 async def test_a_known_phone_with_an_old_nonce_is_asked_again_with_stale_rfc7616_3_3(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    request = desk.register(ALICE)
-    await desk.says(request)
-    challenge = await desk.hears(401)
+    phone = await start_phone(ua)
+    request = phone.register(ALICE)
+    await phone.says(request)
+    challenge = await phone.hears(401)
     await asyncio.sleep(301)
-    again = desk.authorized(request, challenge)
-    await desk.says(again)
-    stale = await desk.hears(401)
+    again = phone.authorized(request, challenge)
+    await phone.says(again)
+    stale = await phone.hears(401)
     assert "stale=true" in (stale.headers.get("WWW-Authenticate") or "")
-    await desk.says(desk.authorized(again, stale))
-    await desk.hears(200)
-    assert house.failures == []
+    await phone.says(phone.authorized(again, stale))
+    await phone.hears(200)
+    assert ua.failures == []
     registrar.close()
 
 
@@ -178,11 +178,11 @@ async def test_a_known_phone_with_an_old_nonce_is_asked_again_with_stale_rfc7616
 
 
 async def test_several_contacts_are_kept_and_told_the_preferred_is_called_first_rfc3261_10_3(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    await desk.registers("<sip:alice@192.168.1.7:5060>;q=0.3", "<sip:alice@192.168.1.8>;q=0.9;expires=120")
-    answer = await desk.registers("<sip:alice@192.168.1.9>;q=0.5", call_id="reg2")
+    phone = await start_phone(ua)
+    await phone.registers("<sip:alice@192.168.1.7:5060>;q=0.3", "<sip:alice@192.168.1.8>;q=0.9;expires=120")
+    answer = await phone.registers("<sip:alice@192.168.1.9>;q=0.5", call_id="reg2")
     assert dict(contacts(answer)) == {
         "sip:alice@192.168.1.7:5060": "300",
         "sip:alice@192.168.1.8": "120",
@@ -193,42 +193,42 @@ async def test_several_contacts_are_kept_and_told_the_preferred_is_called_first_
 
 
 async def test_a_register_without_contacts_asks_for_them_rfc3261_10_2_3(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    await desk.registers()
+    phone = await start_phone(ua)
+    await phone.registers()
     await asyncio.sleep(100)
-    request = desk.register(call_id="reg2")
-    await desk.says(request)
-    await desk.says(desk.authorized(request, await desk.hears(401)))
-    assert contacts(await desk.hears(200)) == [("sip:alice@192.168.1.7:5060", "200")]
+    request = phone.register(call_id="reg2")
+    await phone.says(request)
+    await phone.says(phone.authorized(request, await phone.hears(401)))
+    assert contacts(await phone.hears(200)) == [("sip:alice@192.168.1.7:5060", "200")]
     registrar.close()
 
 
-async def test_expires_0_takes_one_contact_away_rfc3261_10_2_2(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
-    await desk.registers(ALICE, "<sip:alice@192.168.1.8>")
-    answer = await desk.registers("<sip:ALICE@192.168.1.8>", f"{ALICE};expires=0")
+async def test_expires_0_takes_one_contact_away_rfc3261_10_2_2(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua)
+    await phone.registers(ALICE, "<sip:alice@192.168.1.8>")
+    answer = await phone.registers("<sip:ALICE@192.168.1.8>", f"{ALICE};expires=0")
     assert contacts(answer) == [("sip:alice@192.168.1.8", "300"), ("sip:ALICE@192.168.1.8", "300")]
     registrar.close()
 
 
-async def test_a_star_takes_all_away_rfc3261_10_2_2(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
-    await desk.registers(ALICE, "<sip:alice@192.168.1.8>")
-    answer = await desk.registers("*", expires=0)
+async def test_a_star_takes_all_away_rfc3261_10_2_2(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua)
+    await phone.registers(ALICE, "<sip:alice@192.168.1.8>")
+    answer = await phone.registers("*", expires=0)
     assert (answer.status, contacts(answer), uris(registrar)) == (200, [], [])
-    await desk.says(messages.request("OPTIONS"))
-    await desk.hears_nothing(for_s=40)  # a stranger again
+    await phone.says(messages.request("OPTIONS"))
+    await phone.hears_nothing(for_s=40)  # a stranger again
 
 
 @pytest.mark.parametrize(("given", "expires"), [(("*",), 3600), (("*",), None), (("*", ALICE), 0)])
 async def test_a_star_with_anything_else_is_refused_rfc3261_10_3_step_6(
-    house: House, registrar: Registrar, given: tuple[str, ...], expires: int | None
+    ua: UserAgent, registrar: Registrar, given: tuple[str, ...], expires: int | None
 ) -> None:
-    desk = await a_desk(house)
-    await desk.registers()
-    assert (await desk.registers(*given, expires=expires, call_id="reg2")).status == 400
+    phone = await start_phone(ua)
+    await phone.registers()
+    assert (await phone.registers(*given, expires=expires, call_id="reg2")).status == 400
     assert len(uris(registrar)) == 1
     registrar.close()
 
@@ -248,33 +248,33 @@ async def test_a_star_with_anything_else_is_refused_rfc3261_10_3_step_6(
     ],
 )
 async def test_how_long_a_contact_is_kept_rfc3261_10_2_1_1(
-    house: House, registrar: Registrar, transport: str, given: str, expires: int | None, kept: str
+    ua: UserAgent, registrar: Registrar, transport: str, given: str, expires: int | None, kept: str
 ) -> None:
     """Less than it asks for over UDP: such a phone learns in no other way that we have forgotten it."""
-    desk = await a_desk(house, transport=transport)
-    assert contacts(await desk.registers(given, expires=expires))[0][1] == kept
+    phone = await start_phone(ua, transport=transport)
+    assert contacts(await phone.registers(given, expires=expires))[0][1] == kept
     await asyncio.sleep(int(kept) - 1)
     assert uris(registrar)
     await asyncio.sleep(2)
     assert uris(registrar) == []
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 async def test_a_time_too_short_is_refused_with_the_shortest_rfc3261_10_2_8(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    answer = await desk.registers(expires=59)
+    phone = await start_phone(ua)
+    answer = await phone.registers(expires=59)
     assert (answer.status, answer.headers.get("Min-Expires")) == (423, "60")
     assert uris(registrar) == []
 
 
 @pytest.mark.parametrize("contact", ["<tel:+14155550100>", "<mailto:a@b>"])
 async def test_a_contact_that_cannot_be_called_is_refused(
-    house: House, registrar: Registrar, contact: str
+    ua: UserAgent, registrar: Registrar, contact: str
 ) -> None:
-    desk = await a_desk(house)
-    assert (await desk.registers(contact)).status == 400
+    phone = await start_phone(ua)
+    assert (await phone.registers(contact)).status == 400
 
 
 @pytest.mark.parametrize(
@@ -286,61 +286,61 @@ async def test_a_contact_that_cannot_be_called_is_refused(
     ],
 )
 async def test_a_contact_is_kept_as_it_was_meant_rfc4475_3_3_12_to_3_3_14(
-    house: House, registrar: Registrar, contact: str, shown: str, called: str
+    ua: UserAgent, registrar: Registrar, contact: str, shown: str, called: str
 ) -> None:
-    desk = await a_desk(house)
-    answer = await desk.registers(contact)
+    phone = await start_phone(ua)
+    answer = await phone.registers(contact)
     assert (answer.status, contacts(answer)) == (200, [(shown, "300")])
     assert uris(registrar) == [called]
     registrar.close()
 
 
 async def test_credentials_of_an_unknown_scheme_are_none_rfc4475_3_3_7(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    await desk.says(desk.register(ALICE, headers=(("Authorization", "Unheardof token=there"),)))
-    await desk.hears(401)
+    phone = await start_phone(ua)
+    await phone.says(phone.register(ALICE, headers=(("Authorization", "Unheardof token=there"),)))
+    await phone.hears(401)
 
 
-async def test_all_or_nothing_rfc3261_10_3_step_7(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
-    assert (await desk.registers(ALICE, "<sip:alice@192.168.1.8>;expires=1")).status == 423
-    assert (await desk.registers(ALICE, "<sip:alice")).status == 400
+async def test_all_or_nothing_rfc3261_10_3_step_7(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua)
+    assert (await phone.registers(ALICE, "<sip:alice@192.168.1.8>;expires=1")).status == 423
+    assert (await phone.registers(ALICE, "<sip:alice")).status == 400
     assert uris(registrar) == []
 
 
 async def test_of_one_call_id_an_older_register_changes_nothing_rfc3261_10_3_step_7(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    assert (await desk.registers(cseq=10, then=11)).status == 200
-    assert (await desk.registers(f"{ALICE};expires=0", cseq=5, then=6)).status == 500
-    assert (await desk.registers("*", expires=0, cseq=7, then=8)).status == 500
+    phone = await start_phone(ua)
+    assert (await phone.registers(cseq=10, then=11)).status == 200
+    assert (await phone.registers(f"{ALICE};expires=0", cseq=5, then=6)).status == 500
+    assert (await phone.registers("*", expires=0, cseq=7, then=8)).status == 500
     assert len(uris(registrar)) == 1
-    assert (await desk.registers("*", expires=0, call_id="reg2", cseq=1, then=2)).status == 200
+    assert (await phone.registers("*", expires=0, call_id="reg2", cseq=1, then=2)).status == 200
     assert uris(registrar) == []
 
 
 async def test_contacts_are_bounded_the_first_to_expire_makes_room(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
+    phone = await start_phone(ua)
     for number in range(12):
-        await desk.registers(f"<sip:alice@192.168.1.{number + 1}>", call_id=f"reg{number}")
+        await phone.registers(f"<sip:alice@192.168.1.{number + 1}>", call_id=f"reg{number}")
         await asyncio.sleep(10)
     assert sorted(uris(registrar)) == sorted(f"sip:alice@192.168.1.{number}" for number in range(3, 13))
     registrar.close()
 
 
 async def test_a_phone_that_has_just_registered_is_reached_whatever_it_left_behind_rfc3261_10_3_step_8(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
     """One that starts again and again leaves contacts that are good for longer than its last."""
-    desk = await a_desk(house)
+    phone = await start_phone(ua)
     for number in range(10):
-        await desk.registers(f"<sip:alice@192.168.1.{number + 1}>", call_id=f"reg{number}")
-    answer = await desk.registers("<sip:alice@192.168.1.99>", call_id="last", expires=60)
+        await phone.registers(f"<sip:alice@192.168.1.{number + 1}>", call_id=f"reg{number}")
+    answer = await phone.registers("<sip:alice@192.168.1.99>", call_id="last", expires=60)
     assert "sip:alice@192.168.1.99" in uris(registrar)
     assert len(uris(registrar)) == 10
     assert "192.168.1.99" in str(answer.headers.get_all("Contact"))
@@ -350,19 +350,19 @@ async def test_a_phone_that_has_just_registered_is_reached_whatever_it_left_behi
 # Flows.
 
 
-async def test_a_binding_goes_with_its_connection_rfc5626_5_3(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house, transport="tcp")
-    await desk.registers()
-    (flow,) = house.wire.flows()
+async def test_a_binding_goes_with_its_connection_rfc5626_5_3(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua, transport="tcp")
+    await phone.registers()
+    (flow,) = ua.wire.flows()
     assert len(uris(registrar)) == 1
-    house.wire.cut(flow)
+    ua.wire.cut(flow)
     assert uris(registrar) == []
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
-async def test_outbound_is_taken_up_rfc5626_6(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house, transport="tcp")
-    answer = await desk.registers(OUTBOUND.format(1), headers=(("Supported", "path, outbound"),))
+async def test_outbound_is_taken_up_rfc5626_6(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua, transport="tcp")
+    answer = await phone.registers(OUTBOUND.format(1), headers=(("Supported", "path, outbound"),))
     assert answer.headers.get("Require") == "outbound"
     assert answer.headers.get("Flow-Timer") == "120"
     assert answer.headers.get("Supported") == "outbound"
@@ -371,72 +371,72 @@ async def test_outbound_is_taken_up_rfc5626_6(house: House, registrar: Registrar
 
 
 async def test_an_instance_that_comes_back_on_another_flow_takes_its_own_place_rfc5626_6(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house, transport="tcp")
-    await desk.registers(OUTBOUND.format(1))
-    await desk.registers(OUTBOUND.format(2))
-    (flow,) = house.wire.flows()
+    phone = await start_phone(ua, transport="tcp")
+    await phone.registers(OUTBOUND.format(1))
+    await phone.registers(OUTBOUND.format(2))
+    (flow,) = ua.wire.flows()
     flow.close()
     await asyncio.sleep(1)
     assert uris(registrar) == []
-    await desk.registers(OUTBOUND.format(1), call_id="reg2")
-    await desk.registers(OUTBOUND.format(1).replace("1.7", "1.9"), call_id="reg3")
+    await phone.registers(OUTBOUND.format(1), call_id="reg2")
+    await phone.registers(OUTBOUND.format(1).replace("1.7", "1.9"), call_id="reg3")
     assert uris(registrar) == ["sip:alice@192.168.1.9:5060;ob"]
     registrar.close()
 
 
 async def test_require_outbound_is_understood_and_path_is_not_rfc3261_8_2_2_3(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    assert (await desk.registers(OUTBOUND.format(1), headers=(("Require", "outbound"),))).status == 200
-    await desk.says(desk.register(ALICE, headers=(("Require", "path"),), call_id="reg2"))
-    assert (await desk.hears(420)).headers.get("Unsupported") == "path"
+    phone = await start_phone(ua)
+    assert (await phone.registers(OUTBOUND.format(1), headers=(("Require", "outbound"),))).status == 200
+    await phone.says(phone.register(ALICE, headers=(("Require", "path"),), call_id="reg2"))
+    assert (await phone.hears(420)).headers.get("Unsupported") == "path"
     registrar.close()
 
 
-async def test_outbound_behind_a_proxy_is_refused_rfc5626_6(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
-    request = desk.register(OUTBOUND.format(1))
-    await desk.says(request)
-    again = desk.authorized(request, await desk.hears(401))
+async def test_outbound_behind_a_proxy_is_refused_rfc5626_6(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua)
+    request = phone.register(OUTBOUND.format(1))
+    await phone.says(request)
+    again = phone.authorized(request, await phone.hears(401))
     again.headers.add("Via", "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKinner")
-    await desk.says(again)
-    await desk.hears(439)
+    await phone.says(again)
+    await phone.hears(439)
 
 
-async def test_one_reg_id_at_a_time_rfc5626_4_2(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
-    assert (await desk.registers(OUTBOUND.format(1), OUTBOUND.format(2))).status == 400
+async def test_one_reg_id_at_a_time_rfc5626_4_2(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua)
+    assert (await phone.registers(OUTBOUND.format(1), OUTBOUND.format(2))).status == 400
 
 
 async def test_a_phone_behind_udp_hears_keep_alives_while_it_is_registered(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    await desk.registers(expires=60)
-    began = len(house.wire.trace)
+    phone = await start_phone(ua)
+    await phone.registers(expires=60)
+    began = len(ua.wire.trace)
     await asyncio.sleep(200)
-    pings = [each.at for each in house.wire.trace[began:] if each.data == b"\r\n\r\n"]
+    pings = [each.at for each in ua.wire.trace[began:] if each.data == b"\r\n\r\n"]
     assert len(pings) == 2
-    await house.assert_clean()
+    await ua.assert_clean()
 
 
 # What a registered phone may do.
 
 
 async def test_a_registered_phone_is_answered_options_and_may_call_nobody(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house)
-    await desk.registers()
-    await desk.says(messages.request("OPTIONS", call_id="ping"))
-    await desk.hears(200)
+    phone = await start_phone(ua)
+    await phone.registers()
+    await phone.says(messages.request("OPTIONS", call_id="ping"))
+    await phone.hears(200)
     with capture_logs() as logs:
-        await desk.says(messages.invite("sip:+19005550100@sbc.example.com"))
-        await desk.hears(403)
-    assert house.invitations.empty()
+        await phone.says(messages.invite("sip:+19005550100@sbc.example.com"))
+        await phone.hears(403)
+    assert ua.invitations.empty()
     assert logs == [
         {
             "event": "phone may not call out",
@@ -449,27 +449,27 @@ async def test_a_registered_phone_is_answered_options_and_may_call_nobody(
 
 
 async def test_only_the_flow_that_registered_is_known_not_its_address(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house, transport="tcp")
-    await desk.registers()
-    before = len(desk.heard)
-    await desk.network.listen(ListenOn("udp", (STRANGER, 5060)))
-    udp = await desk.network.connect(Target("udp", (EDGE, 5060), HOST))
-    await desk.says(messages.request("OPTIONS"), flow=udp)
+    phone = await start_phone(ua, transport="tcp")
+    await phone.registers()
+    before = len(phone.heard)
+    await phone.network.listen(ListenOn("udp", (STRANGER, 5060)))
+    udp = await phone.network.connect(Target("udp", (EDGE, 5060), HOST))
+    await phone.says(messages.request("OPTIONS"), flow=udp)
     await asyncio.sleep(40)
-    assert len(desk.heard) == before
+    assert len(phone.heard) == before
     registrar.close()
 
 
-async def test_each_change_is_one_line_in_the_log(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
+async def test_each_change_is_one_line_in_the_log(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua)
     with capture_logs() as logs:
-        await desk.registers()
+        await phone.registers()
         await asyncio.sleep(30)
-        await desk.registers()
-        await desk.registers(expires=0)
-        await desk.registers(expires=60)
+        await phone.registers()
+        await phone.registers(expires=0)
+        await phone.registers(expires=60)
         await asyncio.sleep(100)
     assert [each["event"] for each in logs] == [
         "phone registered",
@@ -481,17 +481,17 @@ async def test_each_change_is_one_line_in_the_log(house: House, registrar: Regis
 
 
 async def test_a_connection_that_a_phone_has_left_for_another_is_closed_rfc5626_5_3(
-    house: House, registrar: Registrar
+    ua: UserAgent, registrar: Registrar
 ) -> None:
-    desk = await a_desk(house, transport="tcp")
-    assert (await desk.registers()).status == 200
-    first = await desk.flow()
-    second = await desk.network.connect(Target("tcp", (EDGE, 5060), "another.example"))
+    phone = await start_phone(ua, transport="tcp")
+    assert (await phone.registers()).status == 200
+    first = await phone.flow()
+    second = await phone.network.connect(Target("tcp", (EDGE, 5060), "another.example"))
     assert second is not first
-    request = desk.register(ALICE)
-    await desk.says(request, flow=second)
-    await desk.says(desk.authorized(request, await desk.hears(401)), flow=second)
-    await desk.hears(200)
+    request = phone.register(ALICE)
+    await phone.says(request, flow=second)
+    await phone.says(phone.authorized(request, await phone.hears(401)), flow=second)
+    await phone.hears(200)
     await asyncio.sleep(60)
     assert first.closed
     assert not second.closed
@@ -499,9 +499,9 @@ async def test_a_connection_that_a_phone_has_left_for_another_is_closed_rfc5626_
     registrar.close()
 
 
-async def test_an_office_behind_one_nat_registers_in_one_go(house: House, registrar: Registrar) -> None:
-    desk = await a_desk(house)
+async def test_an_office_behind_one_nat_registers_in_one_go(ua: UserAgent, registrar: Registrar) -> None:
+    phone = await start_phone(ua)
     for _ in range(60):
-        assert (await desk.registers()).status == 200
+        assert (await phone.registers()).status == 200
         registrar.close()  # as if each were a phone that nobody knows yet
-    assert house.turned_away == []
+    assert ua.turned_away == []

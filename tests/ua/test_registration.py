@@ -20,18 +20,18 @@ from proxy.ua.registration import Account, Registration
 from tests.call.flows import a_flow
 from tests.call.test_admission import nobody
 from tests.kit import messages
-from tests.ua.house import HOST, STRANGER, Far, House
+from tests.ua.user_agent import HOST, STRANGER, Peer, UserAgent
 
 ACCOUNT = Account("carrier", "sip:reg.example.com", "screendoor", "pw", 600)
 
 
-class Carrier(Far):
+class Carrier(Peer):
     """A registrar at an address that is no trunk's."""
 
-    def __init__(self, house: House, address: str = STRANGER, transport: str = "udp") -> None:
-        super().__init__(house.wire, address, transport, names=("reg.example.com",))
+    def __init__(self, ua: UserAgent, address: str = STRANGER, transport: str = "udp") -> None:
+        super().__init__(ua.wire, address, transport, names=("reg.example.com",))
         self.digest = DigestServer("reg.example.com", b"secret")
-        house.shut_out.add(address)
+        ua.strangers.add(address)
 
     async def registers(self, *, expires: int | None = None, within_s: float = 700.0) -> Request:
         """Challenge the next REGISTER and take it when it comes again; returns that."""
@@ -54,14 +54,14 @@ class Carrier(Far):
 
 @asynccontextmanager
 async def registering(
-    house: House, account: Account = ACCOUNT, wall_clock: Callable[[], float] | None = None
+    ua: UserAgent, account: Account = ACCOUNT, wall_clock: Callable[[], float] | None = None
 ) -> AsyncIterator[Registration]:
     changes: list[tuple[str, bool]] = []
     registration = Registration(
-        house.core, account, changed=lambda *change: changes.append(change), wall_clock=wall_clock
+        ua.core, account, changed=lambda *change: changes.append(change), wall_clock=wall_clock
     )
     registration.changes = changes  # type: ignore[attr-defined]
-    house.core.authenticated_peers.add(registration)
+    ua.core.authenticated_peers.add(registration)
     task = asyncio.ensure_future(registration.run())
     try:
         yield registration
@@ -71,14 +71,14 @@ async def registering(
 
 
 @pytest.fixture
-async def carrier(house: House) -> Carrier:
-    carrier = Carrier(house)
+async def carrier(ua: UserAgent) -> Carrier:
+    carrier = Carrier(ua)
     await carrier.start()
     return carrier
 
 
-async def test_we_register_with_our_password_rfc3261_10_2(house: House, carrier: Carrier) -> None:
-    async with registering(house) as registration:
+async def test_we_register_with_our_password_rfc3261_10_2(ua: UserAgent, carrier: Carrier) -> None:
+    async with registering(ua) as registration:
         request = await carrier.registers()
         await asyncio.sleep(1)
         assert registration.registered
@@ -94,13 +94,13 @@ async def test_we_register_with_our_password_rfc3261_10_2(house: House, carrier:
 
 
 async def test_it_is_refreshed_before_it_expires_with_the_same_call_id_rfc3261_10_2_4(
-    house: House, carrier: Carrier
+    ua: UserAgent, carrier: Carrier
 ) -> None:
-    async with registering(house):
+    async with registering(ua):
         requests, times = [], []
         for _ in range(5):
             requests.append(await carrier.registers(expires=100))
-            times.append(house.now)
+            times.append(ua.now)
         assert all(45 < later - earlier < 95 for earlier, later in pairwise(times))
         assert len({request.call_id for request in requests}) == 1
         assert len({request.from_tag for request in requests}) == 1
@@ -109,36 +109,36 @@ async def test_it_is_refreshed_before_it_expires_with_the_same_call_id_rfc3261_1
 
 
 async def test_what_the_registrar_grants_counts_not_what_we_asked_for_rfc3261_10_2_4(
-    house: House, carrier: Carrier
+    ua: UserAgent, carrier: Carrier
 ) -> None:
-    async with registering(house):
+    async with registering(ua):
         await carrier.registers()
-        granted = house.now
+        granted = ua.now
         await carrier.hears("REGISTER", within_s=700)
-        assert 295 < house.now - granted < 545
+        assert 295 < ua.now - granted < 545
 
 
-async def test_a_grant_may_stand_in_expires_rfc3261_10_2_4(house: House, carrier: Carrier) -> None:
-    async with registering(house):
+async def test_a_grant_may_stand_in_expires_rfc3261_10_2_4(ua: UserAgent, carrier: Carrier) -> None:
+    async with registering(ua):
         request = await carrier.hears("REGISTER")
         carrier.answers(request, 200, headers=[("Contact", "nonsense <"), ("Expires", "60")])
-        began = house.now
+        began = ua.now
         await carrier.hears("REGISTER")
-        assert 25 < house.now - began < 56
+        assert 25 < ua.now - began < 56
 
 
 async def test_a_200_that_tells_no_time_grants_what_we_asked_for_rfc3261_10_2_4(
-    house: House, carrier: Carrier
+    ua: UserAgent, carrier: Carrier
 ) -> None:
-    async with registering(house):
+    async with registering(ua):
         carrier.answers(await carrier.hears("REGISTER"), 200)
-        granted = house.now
+        granted = ua.now
         await carrier.hears("REGISTER", within_s=700)
-        assert 295 < house.now - granted < 545
+        assert 295 < ua.now - granted < 545
 
 
-async def test_a_refresh_is_no_news_the_trunk_stays_registered(house: House, carrier: Carrier) -> None:
-    async with registering(house) as registration:
+async def test_a_refresh_is_no_news_the_trunk_stays_registered(ua: UserAgent, carrier: Carrier) -> None:
+    async with registering(ua) as registration:
         for _ in range(4):
             await carrier.registers(expires=100)
         await asyncio.sleep(1)
@@ -146,9 +146,9 @@ async def test_a_refresh_is_no_news_the_trunk_stays_registered(house: House, car
 
 
 async def test_a_longer_time_is_asked_for_when_it_must_be_rfc3261_10_2_8(
-    house: House, carrier: Carrier
+    ua: UserAgent, carrier: Carrier
 ) -> None:
-    async with registering(house) as registration:
+    async with registering(ua) as registration:
         carrier.answers(await carrier.hears("REGISTER"), 423, headers=[("Min-Expires", "1800")])
         request = await carrier.registers()
         assert request.headers.get("Expires") == "1800"
@@ -158,31 +158,31 @@ async def test_a_longer_time_is_asked_for_when_it_must_be_rfc3261_10_2_8(
 
 @pytest.mark.parametrize("headers", [[], [("Min-Expires", "600")], [("Min-Expires", "soon")]])
 async def test_a_time_that_is_too_brief_for_no_reason_is_a_failure(
-    house: House, carrier: Carrier, headers: list[tuple[str, str]]
+    ua: UserAgent, carrier: Carrier, headers: list[tuple[str, str]]
 ) -> None:
-    async with registering(house) as registration:
+    async with registering(ua) as registration:
         carrier.answers(await carrier.hears("REGISTER"), 423, headers=headers)
         await carrier.hears_nothing(for_s=10)
         assert registration.why == "423 Interval Too Brief"
 
 
-async def test_a_stale_nonce_is_worth_one_more_try_rfc7616_3_3(house: House, carrier: Carrier) -> None:
-    async with registering(house) as registration:
+async def test_a_stale_nonce_is_worth_one_more_try_rfc7616_3_3(ua: UserAgent, carrier: Carrier) -> None:
+    async with registering(ua) as registration:
         for stale in (False, True):
             request = await carrier.hears("REGISTER")
-            asked = carrier.digest.challenge(house.now, "MD5", stale=stale)
+            asked = carrier.digest.challenge(ua.now, "MD5", stale=stale)
             carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
         carrier.takes(await carrier.hears("REGISTER"))
         await asyncio.sleep(1)
         assert registration.registered
 
 
-async def test_a_refused_password_is_not_insisted_upon(house: House, carrier: Carrier) -> None:
+async def test_a_refused_password_is_not_insisted_upon(ua: UserAgent, carrier: Carrier) -> None:
     with capture_logs() as logs:
-        async with registering(house) as registration:
+        async with registering(ua) as registration:
             for _ in range(2):
                 request = await carrier.hears("REGISTER")
-                asked = carrier.digest.challenge(house.now, "MD5")
+                asked = carrier.digest.challenge(ua.now, "MD5")
                 carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
             await carrier.hears_nothing(for_s=890)
             assert registration.why == "credentials refused for realm reg.example.com"
@@ -191,27 +191,27 @@ async def test_a_refused_password_is_not_insisted_upon(house: House, carrier: Ca
     assert "pw" not in str(logs)
 
 
-async def test_a_password_that_was_right_before_is_tried_again_soon(house: House, carrier: Carrier) -> None:
+async def test_a_password_that_was_right_before_is_tried_again_soon(ua: UserAgent, carrier: Carrier) -> None:
     """One of several registrars that does not know what another one of them has asked, say."""
-    async with registering(house) as registration:
+    async with registering(ua) as registration:
         await carrier.registers()
         for _ in range(2):
             request = await carrier.hears("REGISTER", within_s=700)
-            asked = carrier.digest.challenge(house.now, "MD5")
+            asked = carrier.digest.challenge(ua.now, "MD5")
             carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
-        refused = house.now
+        refused = ua.now
         await carrier.registers()
-        assert 15 <= house.now - refused < 31
+        assert 15 <= ua.now - refused < 31
         await asyncio.sleep(1)
         assert registration.registered
 
 
-async def test_failures_are_retried_ever_later_rfc5626_4_5(house: House, carrier: Carrier) -> None:
-    async with registering(house):
+async def test_failures_are_retried_ever_later_rfc5626_4_5(ua: UserAgent, carrier: Carrier) -> None:
+    async with registering(ua):
         times = []
         for _ in range(9):
             carrier.answers(await carrier.hears("REGISTER", within_s=2000), 403)
-            times.append(house.now)
+            times.append(ua.now)
         waits = [later - earlier for earlier, later in pairwise(times)]
         for number, wait in enumerate(waits):
             upper = min(1800, 30 * 2**number)
@@ -220,36 +220,36 @@ async def test_failures_are_retried_ever_later_rfc5626_4_5(house: House, carrier
 
 @pytest.mark.parametrize("out", ["silent", "no way"])
 async def test_a_line_that_was_down_for_hours_is_registered_over_soon_after(
-    house: House, carrier: Carrier, out: str
+    ua: UserAgent, carrier: Carrier, out: str
 ) -> None:
-    async with registering(house) as registration:
+    async with registering(ua) as registration:
         await carrier.registers()
         if out == "silent":
-            house.wire.silence(STRANGER)
+            ua.wire.silence(STRANGER)
         else:
-            house.wire.unreachable.add(STRANGER)
+            ua.wire.unreachable.add(STRANGER)
         await asyncio.sleep(2 * 3600)
         assert not registration.registered
-        house.wire.silence(STRANGER, False)
-        house.wire.unreachable.clear()
+        ua.wire.silence(STRANGER, False)
+        ua.wire.unreachable.clear()
         await carrier.registers(within_s=95)
         await asyncio.sleep(1)
         assert registration.registered
 
 
-async def test_retry_after_is_obeyed_rfc3261_20_33(house: House, carrier: Carrier) -> None:
-    async with registering(house):
+async def test_retry_after_is_obeyed_rfc3261_20_33(ua: UserAgent, carrier: Carrier) -> None:
+    async with registering(ua):
         request = await carrier.hears("REGISTER")
         carrier.answers(request, 503, headers=[("Retry-After", "300 (maintenance);duration=60")])
-        began = house.now
+        began = ua.now
         await carrier.hears("REGISTER", within_s=400)
-        assert house.now - began == pytest.approx(300, abs=1)
+        assert ua.now - began == pytest.approx(300, abs=1)
 
 
 async def test_a_silent_registrar_is_a_failure_after_64_t1_rfc3261_17_1_2_2(
-    house: House, carrier: Carrier
+    ua: UserAgent, carrier: Carrier
 ) -> None:
-    async with registering(house) as registration:
+    async with registering(ua) as registration:
         await asyncio.sleep(33)
         assert registration.why == "no final response in time"
         carrier.takes(await carrier.hears("REGISTER"))  # of the resent ones; too late
@@ -260,14 +260,14 @@ async def test_a_silent_registrar_is_a_failure_after_64_t1_rfc3261_17_1_2_2(
 
 
 @pytest.mark.parametrize("trouble", ["503", "nobody there"])
-async def test_the_next_place_is_tried_at_once_rfc3263_4_3(house: House, trouble: str) -> None:
+async def test_the_next_place_is_tried_at_once_rfc3263_4_3(ua: UserAgent, trouble: str) -> None:
     transport = "udp" if trouble == "503" else "tcp"
-    first, second = Carrier(house, "192.0.2.71", transport), Carrier(house, "192.0.2.72", transport)
+    first, second = Carrier(ua, "192.0.2.71", transport), Carrier(ua, "192.0.2.72", transport)
     if trouble == "503":
         await first.start()
     await second.start()
     account = Account("carrier", f"sip:reg.example.com;transport={transport}", "screendoor", "pw", 600)
-    async with registering(house, account) as registration:
+    async with registering(ua, account) as registration:
         if trouble == "503":
             first.answers(await first.hears("REGISTER"), 503)
         await second.registers(within_s=5)
@@ -275,35 +275,35 @@ async def test_the_next_place_is_tried_at_once_rfc3263_4_3(house: House, trouble
         assert registration.registered
 
 
-async def test_a_place_that_is_silent_is_not_waited_for_each_time(house: House) -> None:
+async def test_a_place_that_is_silent_is_not_waited_for_each_time(ua: UserAgent) -> None:
     """One by IPv6, say, where that leads nowhere; the registrar grants a minute."""
-    Carrier(house, "192.0.2.8")
-    house.wire.silence("192.0.2.8")
-    carrier = Carrier(house, "192.0.2.9")
+    Carrier(ua, "192.0.2.8")
+    ua.wire.silence("192.0.2.8")
+    carrier = Carrier(ua, "192.0.2.9")
     await carrier.start()
-    async with registering(house):
+    async with registering(ua):
         await carrier.registers(expires=60, within_s=40)
-        until, lapsed_s = house.now + 60, 0.0
+        until, lapsed_s = ua.now + 60, 0.0
         for _ in range(20):
             await carrier.registers(expires=60, within_s=100)
-            lapsed_s += max(0.0, house.now - until)
-            until = house.now + 60
+            lapsed_s += max(0.0, ua.now - until)
+            until = ua.now + 60
         assert lapsed_s == 0
 
 
-async def test_a_lost_connection_is_made_anew_soon_rfc5626_4_5(house: House) -> None:
-    carrier = Carrier(house, transport="tcp")
+async def test_a_lost_connection_is_made_anew_soon_rfc5626_4_5(ua: UserAgent) -> None:
+    carrier = Carrier(ua, transport="tcp")
     await carrier.start()
     account = Account("carrier", "sip:reg.example.com;transport=tcp", "screendoor", "pw", 600)
     with capture_logs() as logs:
-        async with registering(house, account) as registration:
+        async with registering(ua, account) as registration:
             await carrier.registers()
             await asyncio.sleep(10)
-            house.wire.cut(house.wire.flows()[0])
+            ua.wire.cut(ua.wire.flows()[0])
             await asyncio.sleep(0)
-            lost = house.now
+            lost = ua.now
             await carrier.registers()
-            assert house.now - lost < 6
+            assert ua.now - lost < 6
             await asyncio.sleep(1)
             assert registration.registered
             assert registration.changes == [("carrier", True), ("carrier", False), ("carrier", True)]  # type: ignore[attr-defined]
@@ -314,58 +314,58 @@ async def test_a_lost_connection_is_made_anew_soon_rfc5626_4_5(house: House) -> 
     ]
 
 
-async def test_the_way_through_a_nat_is_kept_open(house: House, carrier: Carrier) -> None:
-    async with registering(house):
+async def test_the_way_through_a_nat_is_kept_open(ua: UserAgent, carrier: Carrier) -> None:
+    async with registering(ua):
         await carrier.registers()
         await asyncio.sleep(101)
-        pings = [each for each in house.wire.trace if each.data == b"\r\n\r\n"]
+        pings = [each for each in ua.wire.trace if each.data == b"\r\n\r\n"]
         assert len(pings) == 4
 
 
 @pytest.mark.parametrize("leap_s", [-3600, 0, 5, 60, 7200, 50 * 365 * 86400])
 async def test_a_machine_that_slept_registers_when_it_wakes_rfc3261_10_2_4(
-    house: House, carrier: Carrier, leap_s: int
+    ua: UserAgent, carrier: Carrier, leap_s: int
 ) -> None:
     slept_s = 0.0
-    async with registering(house, wall_clock=lambda: house.now + slept_s):
+    async with registering(ua, wall_clock=lambda: ua.now + slept_s):
         await carrier.registers(expires=3600)
         await asyncio.sleep(100)
-        woke, slept_s = house.now, leap_s
+        woke, slept_s = ua.now, leap_s
         await carrier.registers(expires=3600, within_s=3600)
-        assert (house.now - woke < 30) == (leap_s > 30)
-        again = house.now
+        assert (ua.now - woke < 30) == (leap_s > 30)
+        again = ua.now
         await carrier.hears("REGISTER", within_s=3600)
-        assert house.now - again > 1795, "once for one sleep"
+        assert ua.now - again > 1795, "once for one sleep"
 
 
-async def test_a_machine_that_slept_waits_for_no_refusal_of_before(house: House, carrier: Carrier) -> None:
+async def test_a_machine_that_slept_waits_for_no_refusal_of_before(ua: UserAgent, carrier: Carrier) -> None:
     slept_s = 0.0
-    async with registering(house, wall_clock=lambda: house.now + slept_s):
+    async with registering(ua, wall_clock=lambda: ua.now + slept_s):
         for _ in range(6):
             carrier.answers(await carrier.hears("REGISTER", within_s=2000), 503)
         await asyncio.sleep(60)
-        woke, slept_s = house.now, 3600
+        woke, slept_s = ua.now, 3600
         await carrier.registers()
-        assert house.now - woke < 30
+        assert ua.now - woke < 30
 
 
-async def test_what_the_registrar_sends_is_the_trunks(house: House, carrier: Carrier) -> None:
+async def test_what_the_registrar_sends_is_the_trunks(ua: UserAgent, carrier: Carrier) -> None:
     await carrier.says(messages.invite())
     await carrier.hears_nothing(for_s=1)
-    async with registering(house):
+    async with registering(ua):
         request = await carrier.registers()
         await asyncio.sleep(1)
         assert request.contact is not None
         await carrier.says(messages.invite(request.contact.raw_uri, call_id="call2", branch="z9hG4bK2"))
-        invitation = await house.invited()
+        invitation = await ua.invited()
         assert invitation.request.uri == request.contact.raw_uri
         invitation.reply(480)
         await carrier.hears(480)
 
 
-async def test_we_unregister_when_we_leave_rfc3261_10_2_2(house: House, carrier: Carrier) -> None:
+async def test_we_unregister_when_we_leave_rfc3261_10_2_2(ua: UserAgent, carrier: Carrier) -> None:
     with capture_logs() as logs:
-        async with registering(house) as registration:
+        async with registering(ua) as registration:
             await carrier.registers()
             await asyncio.sleep(1)
         leaving = asyncio.ensure_future(registration.close())
@@ -377,23 +377,23 @@ async def test_we_unregister_when_we_leave_rfc3261_10_2_2(house: House, carrier:
     assert [each["event"] for each in logs] == ["trunk registered", "trunk unregistered"]
 
 
-async def test_a_registrar_that_is_gone_does_not_hold_us_up(house: House, carrier: Carrier) -> None:
-    async with registering(house) as registration:
+async def test_a_registrar_that_is_gone_does_not_hold_us_up(ua: UserAgent, carrier: Carrier) -> None:
+    async with registering(ua) as registration:
         await carrier.registers()
         await asyncio.sleep(1)
-    house.wire.silence(STRANGER)
-    began = house.now
+    ua.wire.silence(STRANGER)
+    began = ua.now
     await registration.close()
-    assert house.now - began == pytest.approx(2, abs=0.1)
+    assert ua.now - began == pytest.approx(2, abs=0.1)
 
 
 async def test_it_ends_its_tries_when_a_registrar_only_ever_challenges(
-    house: House, carrier: Carrier
+    ua: UserAgent, carrier: Carrier
 ) -> None:
-    async with registering(house) as registration:
+    async with registering(ua) as registration:
         for _ in range(3):
             request = await carrier.hears("REGISTER")
-            asked = carrier.digest.challenge(house.now, "MD5", stale=True)
+            asked = carrier.digest.challenge(ua.now, "MD5", stale=True)
             carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
         await carrier.hears_nothing(for_s=10)
         assert "refused" in registration.why
@@ -414,12 +414,12 @@ number = [ { dialed = "*", screen = "off", destinations = ["sip:desk@192.0.2.4"]
 
 @pytest.mark.parametrize("trust", ["true", "false"])
 async def test_what_it_says_of_callers_is_believed_as_configured_rfc3325_2_3(
-    house: House, carrier: Carrier, trust: str
+    ua: UserAgent, carrier: Carrier, trust: str
 ) -> None:
     """It is no address of the trunk's, but that of the registrar we are registered with."""
     told = parse(TRUSTING.replace("TRUST", trust), {}, file="t.toml", folder=Path())
     admission = Admission({"carrier": ["192.0.2.1"]}, nobody)
-    async with registering(house) as registration:
+    async with registering(ua) as registration:
         await carrier.registers()
         await asyncio.sleep(1)
         trust_of = assembly.trust_of(told, admission, [registration], lambda flow: None)

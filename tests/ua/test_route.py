@@ -10,7 +10,7 @@ from proxy.transport.flow import Address, TransportFailed
 from proxy.ua.response_route import response_target
 from proxy.ua.route import dialog_flow, leads_to_next_hop, reach, verified_name
 from tests.kit import messages
-from tests.ua.house import Far, House
+from tests.ua.user_agent import Peer, UserAgent
 
 
 class AFlow:
@@ -70,67 +70,65 @@ def test_a_dialog_lives_where_its_peer_says_that_it_is(
     assert dialog_flow(flow, came, method, kept=kept) is (came if moves else flow)
 
 
-async def test_the_transport_of_the_dialog_wins_over_what_the_uri_says(house: House) -> None:
-    far = Far(house.wire, "192.0.2.7", "tls")
-    await far.start()
+async def test_the_transport_of_the_dialog_wins_over_what_the_uri_says(ua: UserAgent) -> None:
+    peer = Peer(ua.wire, "192.0.2.7", "tls")
+    await peer.start()
     for uri in ("sip:x@192.0.2.7:5061", "sips:x@192.0.2.7", "sip:x@192.0.2.7:5061;transport=udp"):
-        assert (await reach(house.network, uri, "tls")).transport == "tls"
+        assert (await reach(ua.network, uri, "tls")).transport == "tls"
 
 
-async def test_the_first_address_that_answers_is_taken(house: House) -> None:
-    dead = Far(house.wire, "192.0.2.7", "tcp", names=("pbx.example.com",))
-    alive = Far(house.wire, "192.0.2.8", "tcp", names=("pbx.example.com",))
+async def test_the_first_address_that_answers_is_taken(ua: UserAgent) -> None:
+    dead = Peer(ua.wire, "192.0.2.7", "tcp", names=("pbx.example.com",))
+    alive = Peer(ua.wire, "192.0.2.8", "tcp", names=("pbx.example.com",))
     await alive.start()
-    assert (await reach(house.network, "sip:x@pbx.example.com;transport=tcp")).remote[0] == alive.address
+    assert (await reach(ua.network, "sip:x@pbx.example.com;transport=tcp")).remote[0] == alive.address
     assert dead.heard == []
     with pytest.raises(TransportFailed):
-        await reach(house.network, "sip:x@192.0.2.7;transport=tcp")
+        await reach(ua.network, "sip:x@192.0.2.7;transport=tcp")
 
 
 async def test_where_the_dialog_has_been_is_tried_first_and_what_is_gone_from_there_is_not(
-    house: House,
+    ua: UserAgent,
 ) -> None:
     first, second = (
-        Far(house.wire, host, "tcp", names=("pbx.example.com",)) for host in ("192.0.2.7", "192.0.2.8")
+        Peer(ua.wire, host, "tcp", names=("pbx.example.com",)) for host in ("192.0.2.7", "192.0.2.8")
     )
     await first.start()
     await second.start()
     for prefer, host in (("192.0.2.8", 5060), "192.0.2.8"), (("192.0.2.9", 5060), "192.0.2.7"):
-        flow = await reach(house.network, "sip:x@pbx.example.com;transport=tcp", prefer=prefer)
+        flow = await reach(ua.network, "sip:x@pbx.example.com;transport=tcp", prefer=prefer)
         assert flow.remote[0] == host
 
 
-async def test_a_uri_without_a_host_leads_nowhere(house: House) -> None:
+async def test_a_uri_without_a_host_leads_nowhere(ua: UserAgent) -> None:
     with pytest.raises(TransportFailed):
-        await reach(house.network, "tel:+14155550100", "tls")
+        await reach(ua.network, "tel:+14155550100", "tls")
     with pytest.raises(TransportFailed):
-        await reach(house.network, "tel:+14155550100")
+        await reach(ua.network, "tel:+14155550100")
 
 
-async def test_a_bare_address_must_be_the_peer_that_gave_it_to_us_rfc5922_7_3(house: House) -> None:
+async def test_a_bare_address_must_be_the_peer_that_gave_it_to_us_rfc5922_7_3(ua: UserAgent) -> None:
     """SignalWire's Record-Route over TLS is an address, and no certificate names it."""
-    far = Far(house.wire, "192.0.2.7", "tls")
-    await far.start()
-    flow = await reach(
-        house.network, "sip:192.0.2.7;lr", "tls", profile="trunk x", peer="sip.carrier.example"
-    )
+    peer = Peer(ua.wire, "192.0.2.7", "tls")
+    await peer.start()
+    flow = await reach(ua.network, "sip:192.0.2.7;lr", "tls", profile="trunk x", peer="sip.carrier.example")
     assert flow.peer_name == "sip.carrier.example"
-    house.wire.refuse_tls("sip.carrier.example")
+    ua.wire.refuse_tls("sip.carrier.example")
     with pytest.raises(TransportFailed, match="not trusted"):
-        await reach(house.network, "sip:192.0.2.7;lr", "tls", peer="sip.carrier.example")
-    named = Far(house.wire, "192.0.2.8", "tls", names=("edge.carrier.example",))
+        await reach(ua.network, "sip:192.0.2.7;lr", "tls", peer="sip.carrier.example")
+    named = Peer(ua.wire, "192.0.2.8", "tls", names=("edge.carrier.example",))
     await named.start()
-    flow = await reach(house.network, "sip:edge.carrier.example", "tls", peer="sip.carrier.example")
+    flow = await reach(ua.network, "sip:edge.carrier.example", "tls", peer="sip.carrier.example")
     assert flow.peer_name == "edge.carrier.example"
 
 
-async def test_a_connection_is_shared_by_those_on_the_same_terms_alone(house: House) -> None:
-    far = Far(house.wire, "192.0.2.7", "tls")
-    await far.start()
-    one = await reach(house.network, "sip:192.0.2.7", "tls", profile="trunk one")
-    assert await reach(house.network, "sip:192.0.2.7", "tls", profile="trunk one") is one
-    assert await reach(house.network, "sip:192.0.2.7", "tls", profile="trunk two") is not one
-    assert await reach(house.network, "sip:192.0.2.7", "tls") is not one
+async def test_a_connection_is_shared_by_those_on_the_same_terms_alone(ua: UserAgent) -> None:
+    peer = Peer(ua.wire, "192.0.2.7", "tls")
+    await peer.start()
+    one = await reach(ua.network, "sip:192.0.2.7", "tls", profile="trunk one")
+    assert await reach(ua.network, "sip:192.0.2.7", "tls", profile="trunk one") is one
+    assert await reach(ua.network, "sip:192.0.2.7", "tls", profile="trunk two") is not one
+    assert await reach(ua.network, "sip:192.0.2.7", "tls") is not one
 
 
 def test_a_peer_is_proven_by_the_name_we_asked_for_or_by_one_that_it_showed() -> None:

@@ -15,7 +15,7 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.scope import limit
 from proxy.ua.timer_queue import TimerQueue
-from tests.ua.house import House
+from tests.ua.user_agent import UserAgent
 
 
 def later(seconds: float, *acts: Callable[[], None]) -> None:
@@ -42,8 +42,8 @@ def cancellations() -> int:
     return task.cancelling()
 
 
-async def test_the_end_of_a_leg_interrupts_the_block(house: House) -> None:
-    leg = house.leg()
+async def test_the_end_of_a_leg_interrupts_the_block(ua: UserAgent) -> None:
+    leg = ua.leg()
     later(1, lambda: leg.end(EndReason.HUNG_UP))
     with pytest.raises(LegEnded, match="caller: the peer hung up") as end:
         await held(leg)
@@ -51,16 +51,16 @@ async def test_the_end_of_a_leg_interrupts_the_block(house: House) -> None:
     await asyncio.sleep(1)
 
 
-async def test_a_leg_that_has_ended_is_told_at_the_entry(house: House) -> None:
-    leg = house.leg()
+async def test_a_leg_that_has_ended_is_told_at_the_entry(ua: UserAgent) -> None:
+    leg = ua.leg()
     leg.end(EndReason.HUNG_UP)
     with pytest.raises(LegEnded):
         await held(leg)
     await asyncio.sleep(1)
 
 
-async def test_of_two_nested_blocks_the_leg_that_ended_is_named(house: House) -> None:
-    outer, inner = house.leg("outer"), house.leg("inner")
+async def test_of_two_nested_blocks_the_leg_that_ended_is_named(ua: UserAgent) -> None:
+    outer, inner = ua.leg("outer"), ua.leg("inner")
     later(1, lambda: inner.end(EndReason.HUNG_UP))
     later(2, lambda: outer.end(EndReason.CANCELLED))
 
@@ -78,9 +78,9 @@ async def test_of_two_nested_blocks_the_leg_that_ended_is_named(house: House) ->
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 async def test_of_two_legs_that_end_in_one_tick_the_outer_is_told(
-    house: House, order: tuple[int, int]
+    ua: UserAgent, order: tuple[int, int]
 ) -> None:
-    legs = [house.leg("outer"), house.leg("inner")]
+    legs = [ua.leg("outer"), ua.leg("inner")]
     later(1, *(partial(legs[each].end, EndReason.HUNG_UP) for each in order))
     with pytest.raises(LegEnded) as end:
         await held(*legs)
@@ -89,8 +89,8 @@ async def test_of_two_legs_that_end_in_one_tick_the_outer_is_told(
     await asyncio.sleep(1)
 
 
-async def test_a_leg_that_ends_as_the_block_is_left_cancels_nothing_later(house: House) -> None:
-    leg = house.leg()
+async def test_a_leg_that_ends_as_the_block_is_left_cancels_nothing_later(ua: UserAgent) -> None:
+    leg = ua.leg()
     wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     later(1, lambda: wake.set_result(None), lambda: leg.end(EndReason.HUNG_UP))
     async with leg.up():
@@ -100,16 +100,16 @@ async def test_a_leg_that_ends_as_the_block_is_left_cancels_nothing_later(house:
 
 
 async def test_a_leg_ended_inside_its_own_block_by_the_task_itself_is_no_interruption_of_what_follows(
-    house: House,
+    ua: UserAgent,
 ) -> None:
-    leg = house.leg()
+    leg = ua.leg()
     async with leg.up():
         leg.end(EndReason.COMPLETED)
     await asyncio.sleep(1)
 
 
-async def test_a_cancellation_from_outside_stays_one(house: House) -> None:
-    leg = house.leg()
+async def test_a_cancellation_from_outside_stays_one(ua: UserAgent) -> None:
+    leg = ua.leg()
 
     task = asyncio.ensure_future(held(leg))
     await asyncio.sleep(1)
@@ -119,8 +119,8 @@ async def test_a_cancellation_from_outside_stays_one(house: House) -> None:
         await task
 
 
-async def test_another_error_in_the_block_is_raised_as_it_is(house: House) -> None:
-    leg = house.leg()
+async def test_another_error_in_the_block_is_raised_as_it_is(ua: UserAgent) -> None:
+    leg = ua.leg()
     later(1, lambda: leg.end(EndReason.HUNG_UP))
 
     async def story() -> None:
@@ -135,9 +135,9 @@ async def test_another_error_in_the_block_is_raised_as_it_is(house: House) -> No
     await asyncio.sleep(1)
 
 
-async def test_what_fails_with_another_leg_in_the_tick_of_the_end_is_the_end(house: House) -> None:
+async def test_what_fails_with_another_leg_in_the_tick_of_the_end_is_the_end(ua: UserAgent) -> None:
     """A caller is gone, and the connection to the phone: it is no fault that nobody takes his call."""
-    leg = house.leg()
+    leg = ua.leg()
     wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     lost = TransportFailed("connection reset by peer")
     later(1, lambda: wake.set_exception(lost), lambda: leg.end(EndReason.HUNG_UP))
@@ -148,17 +148,17 @@ async def test_what_fails_with_another_leg_in_the_tick_of_the_end_is_the_end(hou
     assert cancellations() == 0
 
 
-async def test_what_fails_while_the_leg_is_up_is_raised_as_it_is(house: House) -> None:
+async def test_what_fails_while_the_leg_is_up_is_raised_as_it_is(ua: UserAgent) -> None:
     with pytest.raises(TransportFailed):
-        async with house.leg().up():
+        async with ua.leg().up():
             raise TransportFailed("connection reset by peer")
 
 
-async def test_a_leg_and_a_limit_in_one_tick_are_told_apart(house: House) -> None:
-    leg = house.leg()
+async def test_a_leg_and_a_limit_in_one_tick_are_told_apart(ua: UserAgent) -> None:
+    leg = ua.leg()
     later(1, lambda: leg.end(EndReason.HUNG_UP))
     with pytest.raises(LegEnded):
-        async with leg.up(), limit(house.core.timer_queue, 1, EndReason.NO_ANSWER):
+        async with leg.up(), limit(ua.core.timer_queue, 1, EndReason.NO_ANSWER):
             await asyncio.sleep(10)
     assert cancellations() == 0
     await asyncio.sleep(1)

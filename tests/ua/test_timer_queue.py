@@ -9,7 +9,7 @@ import pytest
 
 from proxy.ua.timer_queue import CATCH_UP_S, COMPACT_SLACK, TimerQueue
 from tests.kit.virtual_loop import stoppable
-from tests.ua.house import pending_timers
+from tests.ua.user_agent import pending_timers
 
 
 def handles() -> int:

@@ -10,8 +10,8 @@ from proxy.ua.driver import Message
 from proxy.ua.tombstones import ABSORBER, AcceptedByPeer, AcceptedByUs, Resender
 from proxy.ua.transactions import ServerTransaction
 from tests.kit import messages
-from tests.ua.house import House
 from tests.ua.test_route import AFlow
+from tests.ua.user_agent import UserAgent
 
 INVITE = messages.invite()
 
@@ -78,36 +78,36 @@ def test_an_invite_that_was_accepted_is_absorbed_and_its_ack_goes_up_rfc6026_7_1
 
 
 async def test_a_repeated_bye_is_answered_with_the_same_bytes_for_32_seconds_rfc3261_17_2_2(
-    house: House,
+    ua: UserAgent,
 ) -> None:
     options = messages.request("OPTIONS")
-    await house.far.says(options)
-    first = await house.far.hears(200)
+    await ua.peer.says(options)
+    first = await ua.peer.hears(200)
     for _ in range(3):
         await asyncio.sleep(10)
-        await house.far.says(options)
+        await ua.peer.says(options)
     await asyncio.sleep(1.9)
-    assert [each.encode() for each in house.far.all(200)] == [first.encode()] * 4
-    assert len(house.core.servers) == 1
+    assert [each.encode() for each in ua.peer.all(200)] == [first.encode()] * 4
+    assert len(ua.core.servers) == 1
     await asyncio.sleep(0.2)
-    assert len(house.core.servers) == 0
+    assert len(ua.core.servers) == 0
 
 
-async def test_a_repeat_that_cannot_be_answered_any_more_hurts_nobody(house: House) -> None:
-    await house.far.says(messages.invite())
-    flow = (await house.invited()).flow
-    await house.network.close()
+async def test_a_repeat_that_cannot_be_answered_any_more_hurts_nobody(ua: UserAgent) -> None:
+    await ua.peer.says(messages.invite())
+    flow = (await ua.invited()).flow
+    await ua.network.close()
     assert flow.closed
-    house.core.emit_again(flow, messages.ok(INVITE).encode())
+    ua.core.emit_again(flow, messages.ok(INVITE).encode())
 
 
-async def test_a_transaction_is_known_by_what_is_left_of_it(house: House) -> None:
-    await house.far.says(INVITE)
-    transaction = await house.invited()
-    assert isinstance(house.core.servers.get(transaction.key), ServerTransaction)
+async def test_a_transaction_is_known_by_what_is_left_of_it(ua: UserAgent) -> None:
+    await ua.peer.says(INVITE)
+    transaction = await ua.invited()
+    assert isinstance(ua.core.servers.get(transaction.key), ServerTransaction)
     transaction.reply(200, [("Contact", "<sip:us@x>")])
-    assert isinstance(house.core.servers.get(transaction.key), AcceptedByUs)
-    await house.far.says(messages.cancel(INVITE))
-    to_invite, to_cancel = await house.far.hears(200), await house.far.hears(200)
+    assert isinstance(ua.core.servers.get(transaction.key), AcceptedByUs)
+    await ua.peer.says(messages.cancel(INVITE))
+    to_invite, to_cancel = await ua.peer.hears(200), await ua.peer.hears(200)
     assert to_invite.to_tag == to_cancel.to_tag == transaction.tag
     assert str(to_cancel.cseq) == "1 CANCEL"

@@ -8,7 +8,7 @@ from proxy.sip.transaction_key import TransactionKey
 from proxy.ua.timer_queue import TimerQueue
 from proxy.ua.tombstones import ABSORBER, Absorber
 from proxy.ua.transaction_table import GRAIN_S, TransactionTable
-from tests.ua.house import pending_timers
+from tests.ua.user_agent import pending_timers
 
 
 def key(number: int) -> TransactionKey:

@@ -26,7 +26,7 @@ from tests.kit.ids import CountingIds
 from tests.kit.messages import SDP
 from tests.kit.network import Wire
 
-EDGE, FAR, STRANGER = "203.0.113.10", "192.0.2.1", "192.0.2.66"
+EDGE, PEER, STRANGER = "203.0.113.10", "192.0.2.1", "192.0.2.66"
 HOST = "sbc.example.com"
 PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
@@ -41,16 +41,16 @@ class Heard:
     message: Message
 
 
-class Far:
+class Peer:
     """The peer: records what it receives, and does nothing by itself."""
 
     def __init__(
-        self, wire: Wire, address: str = FAR, transport: str = "udp", names: tuple[str, ...] = ()
+        self, wire: Wire, address: str = PEER, transport: str = "udp", names: tuple[str, ...] = ()
     ) -> None:
         self.wire, self.address, self.transport = wire, address, transport
         self.network = wire.host(address, names=names)
         self.heard: list[Heard] = []
-        self.odd: list[bytes] = []
+        self.unparsable: list[bytes] = []
         """Received data that could not be parsed."""
         self._unread: asyncio.Queue[Heard] = asyncio.Queue()
 
@@ -62,7 +62,7 @@ class Far:
         try:
             message = parse_message(data)
         except ParseError:
-            return self.odd.append(data)
+            return self.unparsable.append(data)
         heard = Heard(asyncio.get_running_loop().time(), flow, message)
         self.heard.append(heard)
         self._unread.put_nowait(heard)
@@ -133,7 +133,7 @@ class Media:
 
     refuses: int | None = None
     """Status with which every description of the peer is refused."""
-    told: list[tuple[str, bytes]] = field(default_factory=list)
+    calls: list[tuple[str, bytes]] = field(default_factory=list)
     keys: list[tuple[str, float]] = field(default_factory=list)
     heard_early: list[bytes] = field(default_factory=list)
     ip_version: int | None = None
@@ -178,12 +178,12 @@ class Media:
         self.keys.append((digit, seconds))
 
     def _take(self, what: str, sdp: bytes) -> None:
-        self.told.append((what, sdp))
+        self.calls.append((what, sdp))
         if self.refuses is not None:
             raise OfferRefused("not that", self.refuses)
 
 
-class House:
+class UserAgent:
     """The core under test, and its gate, which admits everybody but the stranger."""
 
     def __init__(self) -> None:
@@ -192,17 +192,17 @@ class House:
         self.turned_away: list[str] = []
         self.unreadable: list[str] = []
         self.failures: list[str] = []
-        self.shut_out = {STRANGER}
+        self.strangers = {STRANGER}
         self.barred: set[str] = set()
         self.peers: set[str] = set()
         self.invitations: asyncio.Queue[ServerTransaction] = asyncio.Queue()
         self.ids = CountingIds()
-        self.far = Far(self.wire)
-        self.trouble: list[dict[str, Any]] = []
+        self.peer = Peer(self.wire)
+        self.loop_errors: list[dict[str, Any]] = []
         """Exceptions that asyncio reported because nothing retrieved them."""
 
     async def start(self) -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, what: self.trouble.append(what))
+        asyncio.get_running_loop().set_exception_handler(lambda loop, what: self.loop_errors.append(what))
         self.core = UserAgentCore(
             self.network,
             ids=self.ids,
@@ -213,10 +213,10 @@ class House:
         self.network.start(self.core)
         for transport, port in PORTS.items():
             await self.network.listen(ListenOn(transport, (EDGE, port)))
-        await self.far.start()
+        await self.peer.start()
 
     def admits(self, flow: Flow) -> bool:
-        return flow.remote[0] not in self.shut_out
+        return flow.remote[0] not in self.strangers
 
     def bars(self, flow: Flow) -> bool:
         return flow.remote[0] in self.barred
@@ -250,42 +250,44 @@ class House:
     def leg(self, name: str = "caller", **options: Any) -> Leg:
         return Leg(name, self.core, Media(), **options)
 
-    async def rung(self, invite: Request | None = None, far: Far | None = None) -> Leg:
+    async def ringing_leg(self, invite: Request | None = None, peer: Peer | None = None) -> Leg:
         """A leg begun by the peer's INVITE, not yet answered."""
-        await (far or self.far).says(invite or messages.invite())
+        await (peer or self.peer).says(invite or messages.invite())
         leg = self.leg()
         leg.invited(await self.invited())
         return leg
 
-    async def called(self, invite: Request | None = None, far: Far | None = None) -> tuple[Leg, Response]:
+    async def answered_leg(
+        self, invite: Request | None = None, peer: Peer | None = None
+    ) -> tuple[Leg, Response]:
         """A leg begun by the peer's INVITE, answered and acknowledged; and our 200."""
-        far, invite = far or self.far, invite or messages.invite()
-        leg = await self.rung(invite, far)
+        peer, invite = peer or self.peer, invite or messages.invite()
+        leg = await self.ringing_leg(invite, peer)
         answering = asyncio.ensure_future(leg.answer())
-        response = await far.hears(200)
-        await far.says(messages.ack(invite, to_tag=response.to_tag))
+        response = await peer.hears(200)
+        await peer.says(messages.ack(invite, to_tag=response.to_tag))
         await answering
         return leg, response
 
-    async def calling(
-        self, uri: str = f"sip:bob@{FAR}:5060", far: Far | None = None, **options: Any
+    async def start_call(
+        self, uri: str = f"sip:bob@{PEER}:5060", peer: Peer | None = None, **options: Any
     ) -> tuple[Leg, asyncio.Task[None], Request]:
         """A leg of ours that has sent its INVITE; the task that calls; the INVITE as the peer received it."""
-        told = {name: options.pop(name) for name in ("credentials", "alternative") if name in options}
+        party = {name: options.pop(name) for name in ("credentials", "alternative") if name in options}
         media = {name: options.pop(name) for name in ("late", "leaves_open", "concedes") if name in options}
         leg = self.leg("agent", **options)
         leg.media = Media(**media) if media else leg.media
-        task = asyncio.ensure_future(leg.invite(Outgoing(uri, f"<sip:us@{HOST}>", **told)))
-        return leg, task, await (far or self.far).hears("INVITE")
+        task = asyncio.ensure_future(leg.invite(Outgoing(uri, f"<sip:us@{HOST}>", **party)))
+        return leg, task, await (peer or self.peer).hears("INVITE")
 
-    async def connected(self, far: Far | None = None, **options: Any) -> tuple[Leg, Request]:
+    async def connected_leg(self, peer: Peer | None = None, **options: Any) -> tuple[Leg, Request]:
         """A leg of ours that the peer has answered, and its INVITE."""
-        far = far or self.far
+        peer = peer or self.peer
         ok = options.pop("ok", {})
-        leg, task, invite = await self.calling(far=far, **options)
-        far.answers(invite, 200, **ok)
+        leg, task, invite = await self.start_call(peer=peer, **options)
+        peer.answers(invite, 200, **ok)
         await task
-        await far.hears("ACK")
+        await peer.hears("ACK")
         return leg, invite
 
     async def assert_clean(self, after_s: float = 70.0) -> None:
@@ -295,7 +297,7 @@ class House:
         assert pending_timers() == []
 
 
-async def rings(leg: Leg) -> int:
+async def wait_for_ringing(leg: Leg) -> int:
     """Wait for the first provisional status above 100."""
     while leg.ringing is None:
         await asyncio.sleep(0.001)
@@ -314,40 +316,42 @@ def pending_timers() -> list[float]:
 
 
 @asynccontextmanager
-async def a_house() -> AsyncIterator[House]:
+async def running_user_agent() -> AsyncIterator[UserAgent]:
     """A started core and its peer; fails on logged errors and on exceptions that nothing retrieved."""
     with capture_logs() as logs:
-        house = House()
-        await house.start()
-        yield house
-        await house.core.close()
-        await house.network.close()
-        await house.far.network.close()
+        ua = UserAgent()
+        await ua.start()
+        yield ua
+        await ua.core.close()
+        await ua.network.close()
+        await ua.peer.network.close()
     if errors := [each for each in logs if each["log_level"] in ("error", "critical")]:
         raise AssertionError(f"logged: {errors}")
-    if house.trouble:
-        raise AssertionError(f"nobody was told: {house.trouble}")
+    if ua.loop_errors:
+        raise AssertionError(f"not retrieved: {ua.loop_errors}")
 
 
-def within(invite: Request, method: str, ours: Response, number: int, **fields: Any) -> Request:
+def from_caller(invite: Request, method: str, ours: Response, number: int, **fields: Any) -> Request:
     """The peer's next request in the dialog that its INVITE and our 200 made."""
     fields.setdefault("branch", f"z9hG4bK{method.lower()}{number}")
     return messages.within(invite, method, to_tag=ours.to_tag or "", cseq=number, **fields)
 
 
-def back(invite: Request, method: str, number: int = 1, *, tag: str = "bob1", **fields: Any) -> Request:
+def from_callee(
+    invite: Request, method: str, number: int = 1, *, tag: str = "bob1", **fields: Any
+) -> Request:
     """The peer's request in the dialog that our INVITE and its 200 made."""
     fields.setdefault("branch", f"z9hG4bK{method.lower()}{number}")
     body = fields.pop("body", b"")
     lines = [
         f"{method} {invite.contact.raw_uri if invite.contact else invite.uri} SIP/2.0",
-        f"Via: SIP/2.0/UDP {FAR}:5060;branch={fields['branch']};rport",
+        f"Via: SIP/2.0/UDP {PEER}:5060;branch={fields['branch']};rport",
         "Max-Forwards: 70",
         f"From: {invite.headers.get('To')};tag={tag}",
         f"To: {invite.headers.get('From')}",
         f"Call-ID: {invite.call_id}",
         f"CSeq: {number} {method}",
-        f"Contact: <sip:bob@{FAR}:5060>",
+        f"Contact: <sip:bob@{PEER}:5060>",
         *(f"{name}: {value}" for name, value in fields.get("headers", ())),
         *(["Content-Type: application/sdp"] if body else []),
         f"Content-Length: {len(body)}",
@@ -355,11 +359,13 @@ def back(invite: Request, method: str, number: int = 1, *, tag: str = "bob1", **
     return cast(Request, parse_message("\r\n".join([*lines, "", ""]).encode() + body))
 
 
-def ack_back(invite: Request, reinvite: Request, body: bytes = b"") -> Request:
+def ack_from_callee(invite: Request, reinvite: Request, body: bytes = b"") -> Request:
     """The peer's ACK for our 200 to its re-INVITE, in the dialog that our INVITE made."""
-    return back(invite, "ACK", reinvite.cseq.number, branch=f"z9hG4bKack{reinvite.cseq.number}", body=body)
+    return from_callee(
+        invite, "ACK", reinvite.cseq.number, branch=f"z9hG4bKack{reinvite.cseq.number}", body=body
+    )
 
 
-def told(notify: Request) -> int:
+def notified_status(notify: Request) -> int:
     """The status in a NOTIFY."""
     return parse_sipfrag(notify.body)
