@@ -281,7 +281,7 @@ class App:
             "status": "draining" if self.registry.draining else "ok",
             "calls": len(self.registry),
             "peers": self.probes.peers(),
-            **self.admission.told(),
+            **self.admission.summary(),
         }
         if self.registrations:
             told["registrations"] = {

@@ -65,7 +65,7 @@ def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Regis
     }
     if accounts:
         core.authenticated_peers.add(DigestTrunks(gate, challenger, accounts))
-    gate.named = tuple(name.encode() for name in [*(phone.name for phone in phones), *accounts])
+    gate.usernames = tuple(name.encode() for name in [*(phone.name for phone in phones), *accounts])
     return registrar
 
 

@@ -75,7 +75,7 @@ class Admission:
         """See `Gate`; bound directly, as it is called for every request that we send."""
         self._scanners = [name.encode() for name in self._ban_policy.scanners]
         self._lines = FewLines()
-        self.named: tuple[bytes, ...] = ()
+        self.usernames: tuple[bytes, ...] = ()
         """User names that may authenticate by password: a stranger's new request is read if it has one."""
         self.counts = {"unknown": 0, "banned": 0, "scanner": 0, "unauthenticated": 0}
         """Messages dropped without an answer, by reason."""
@@ -105,13 +105,13 @@ class Admission:
     def ignores(self, flow: Flow, data: bytes) -> bool:
         if self.bars(flow):
             return True
-        if any(name in data for name in self.named) or may_be_follow_up(data):
+        if any(name in data for name in self.usernames) or may_be_follow_up(data):
             return False
         text = data.lower()
         if any(name in text for name in self._scanners):
-            self._scanned(flow)
+            self._count_scanner(flow)
         else:
-            self._ignored(flow, calls=data.startswith(b"INVITE "))
+            self._count_stranger(flow, calls=data.startswith(b"INVITE "))
         return True
 
     def scans(self, flow: Flow, request: Request) -> bool:
@@ -121,22 +121,22 @@ class Admission:
         agent = request.headers.get("User-Agent")
         if agent is None or not any(name in agent.lower() for name in self._ban_policy.scanners):
             return False
-        self._scanned(flow)
+        self._count_scanner(flow)
         return True
 
     def refused(self, flow: Flow) -> None:
-        self._ignored(flow)
+        self._count_stranger(flow)
 
     def malformed(self, flow: Flow, error: ParseError) -> None:
         self._unreadable()
         log.debug("malformed message", source=flow.remote[0], problem=str(error))
-        self._hold_against(flow, 1, "unknown source ignored")
+        self._count_against(flow, 1, "unknown source ignored")
 
     def failed(self, flow: Flow) -> None:
         self.counts["unauthenticated"] += 1
-        self._hold_against(flow, FAILURE_WEIGHT, "authentication failed")
+        self._count_against(flow, FAILURE_WEIGHT, "authentication failed")
 
-    def told(self) -> Mapping[str, Any]:
+    def summary(self) -> Mapping[str, Any]:
         """What /healthz reports about strangers."""
         return {
             "banned": len(self._bans),
@@ -150,28 +150,28 @@ class Admission:
         """How many sources are banned now."""
         return len(self._bans)
 
-    def _ignored(self, flow: Flow, *, calls: bool = False) -> None:
+    def _count_stranger(self, flow: Flow, *, calls: bool = False) -> None:
         self.counts["unknown"] += 1
         self._turned_away()
-        self._hold_against(flow, 1, "unknown source ignored", calls=calls)
+        self._count_against(flow, 1, "unknown source ignored", calls=calls)
 
-    def _hold_against(self, flow: Flow, weight: int, what: str, *, calls: bool = False) -> None:
+    def _count_against(self, flow: Flow, weight: int, what: str, *, calls: bool = False) -> None:
         """Count it against a stranger, and log what is new; nothing ever counts against a trunk."""
         if self.admits(flow):
             return
         news, barred = self._bans.strike(flow, weight, calls=calls)
         if barred:
             for_s = self._ban_policy.ban_s
-            self._say("source banned", flow, because=what, transport=flow.transport, for_s=for_s)
+            self._warn("source banned", flow, because=what, transport=flow.transport, for_s=for_s)
         elif news:
-            self._say(what, flow, transport=flow.transport)
+            self._warn(what, flow, transport=flow.transport)
 
-    def _scanned(self, flow: Flow) -> None:
+    def _count_scanner(self, flow: Flow) -> None:
         self.counts["scanner"] += 1
         self._turned_away()
-        self._hold_against(flow, self._ban_policy.ban_after, "scanner ignored")
+        self._count_against(flow, self._ban_policy.ban_after, "scanner ignored")
 
-    def _say(self, what: str, flow: Flow, **more: Any) -> None:
+    def _warn(self, what: str, flow: Flow, **more: Any) -> None:
         """Log a warning, at most a few a minute."""
         number = self._lines.another(_now())
         if number <= LINES_PER_MINUTE:

@@ -118,14 +118,14 @@ class Bans:
             self._datagrams.pop(source, None)
             self._streams.pop(source, None)
 
-    def busiest(self, most: int) -> list[tuple[str, int, bool]]:
+    def busiest(self, limit: int) -> list[tuple[str, int, bool]]:
         """The strangers who sent most: source, number of messages, whether banned."""
         now = self._clock()
         counted = {source: (count, False) for source, count in self._tally}
         for source, ban in (self._datagrams | self._streams).items():
             if ban.until > now:
                 counted[source] = (ban.dropped + self._after, True)
-        top = heapq.nlargest(most, counted.items(), key=lambda item: item[1])
+        top = heapq.nlargest(limit, counted.items(), key=lambda item: item[1])
         return [(source, count, barred) for source, (count, barred) in top]
 
 

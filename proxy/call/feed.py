@@ -27,7 +27,7 @@ class Event:
     name: str
     """``began``, ``step``, ``leg``, ``line``, ``decision``, ``settled`` or ``over``."""
     at: datetime
-    told: dict[str, object]
+    details: dict[str, object]
     """Details, which depend on `name`; plain values."""
 
 
@@ -44,7 +44,7 @@ class Listener:
         self._cut: str | None = None
         self._news = asyncio.Event()
 
-    def hear(self, event: Event) -> None:
+    def put(self, event: Event) -> None:
         """Queue an event, if it is of a call that is listened to; never blocks."""
         if self._call is not None and event.call != self._call:
             return
@@ -83,7 +83,7 @@ class Feed:
         self._closed = False
 
     @property
-    def listened_to(self) -> int:
+    def listener_count(self) -> int:
         """How many listeners there are."""
         return len(self._listeners)
 
@@ -92,15 +92,15 @@ class Feed:
         """The number of the latest event."""
         return self._number
 
-    def tell(self, call: str, name: str, /, **told: object) -> None:
+    def publish(self, call: str, name: str, /, **details: object) -> None:
         """Publish an event; never blocks."""
         if not self._listeners and asyncio.get_running_loop().time() >= self._wanted_until:
             return
         self._number += 1
-        event = Event(self._number, call, name, self._wall_clock(), told)
+        event = Event(self._number, call, name, self._wall_clock(), details)
         self._kept.append(event)
         for listener in self._listeners:
-            listener.hear(event)
+            listener.put(event)
 
     def since(self, number: int, call: str | None) -> list[Event] | None:
         """The events after this number; None if some of them are not kept any more."""

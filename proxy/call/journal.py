@@ -52,7 +52,7 @@ _without_numbers = lru_cache(256)(partial(re.compile(r"\d{5,}").sub, "…"))
 
 
 @lru_cache(maxsize=256)  # calls with the same step share one text
-def _told(event: str, why: str) -> str:
+def _step_text(event: str, why: str) -> str:
     return f"{event}: {why}"
 
 
@@ -72,26 +72,26 @@ class Journal:
         """`feed`: where every step is published as it happens."""
         self._record, self._wall_clock, self._feed = record, wall_clock, feed
         if self._feed is not None:
-            self._tell("began", caller=record.caller, dialed=record.dialed)
+            self._publish("began", caller=record.caller, dialed=record.dialed)
         self.log: Log = log.bind(call=record.call)
 
-    def _tell(self, name: str, /, **told: object) -> None:
+    def _publish(self, name: str, /, **details: object) -> None:
         """Publish an event; callers on every call's path check `_feed` first, to save the call."""
         if self._feed is not None:
-            self._feed.tell(self._record.call, name, **told)
+            self._feed.publish(self._record.call, name, **details)
 
     def follow(self, screening: Screening) -> None:
         """Publish every line of the transcript as it comes, if there is a feed."""
         if self._feed is not None:
-            screening.follow(self._heard_line)
+            screening.follow(self._publish_line)
 
-    def _heard_line(self, said: Said) -> None:
-        self._tell("line", speaker=said.speaker, text=said.text, at_s=said.at_s)
+    def _publish_line(self, said: Said) -> None:
+        self._publish("line", speaker=said.speaker, text=said.text, at_s=said.at_s)
 
     def step(self, event: str, why: str) -> None:
-        self._record.steps.append(_told(event, why))
+        self._record.steps.append(_step_text(event, why))
         if self._feed is not None:
-            self._tell("step", step=event, why=why)
+            self._publish("step", step=event, why=why)
         self.log.info(event, why=why)
 
     def planned(self, plan: Plan, caller: Caller | None = None) -> None:
@@ -111,7 +111,7 @@ class Journal:
             )
         done = _PLANNED.get(type(plan), "voicemail")
         if plan.reason:
-            done = _told(done, plan.reason)
+            done = _step_text(done, plan.reason)
             self.step("planned", _without_numbers(done))
         self._record.plan = done
 
@@ -120,7 +120,7 @@ class Journal:
         entry = LegRecord(name, peer, self._wall_clock() if legs else self._record.began)
         legs.append(entry)
         if self._feed is not None:
-            self._tell("leg", leg=name, state="began")
+            self._publish("leg", leg=name, state="began")
         return entry
 
     def answered(self, leg: str) -> None:
@@ -130,7 +130,7 @@ class Journal:
             self._record.answered = now
         self._record.steps.append(_answered(leg))
         if self._feed is not None:
-            self._tell("leg", leg=leg, state="answered")
+            self._publish("leg", leg=leg, state="answered")
         self.log.info("answered", leg=leg, after_s=(now - entry.began) // HUNDREDTH / 100)
 
     def not_taken(self, leg: str, failure: SipError) -> None:
@@ -139,14 +139,14 @@ class Journal:
         if isinstance(failure, Rejected):
             entry.peer_reason = reasons(failure.response)
         self._record.steps.append(f"{leg} did not answer: {failure}")
-        self._tell("leg", leg=leg, state="not answered", why=str(failure))
+        self._publish("leg", leg=leg, state="not answered", why=str(failure))
         self.log.info("not answered", leg=leg, why=str(failure))
 
     def leg_ended(self, entry: LegRecord, reason: EndReason, peer_reason: str | None) -> None:
         if entry.ended is None:
             entry.ended, entry.end, entry.peer_reason = self._wall_clock(), reason.text, peer_reason
             if self._feed is not None:
-                self._tell("leg", leg=entry.name, state="ended", why=reason.text)
+                self._publish("leg", leg=entry.name, state="ended", why=reason.text)
             if peer_reason:
                 self.log.info("ended", leg=entry.name, why=reason.text, peer_reason=peer_reason)
             elif reason is EndReason.CALLER_LEFT:  # the line of the caller's own leg says so
@@ -160,7 +160,7 @@ class Journal:
             return
         entry.quality = quality
         heard, sent = quality.heard, quality.sent
-        told = {"mos": heard.mos, "mos_sent": sent.mos, "round_trip_ms": quality.round_trip_ms}
+        optional = {"mos": heard.mos, "mos_sent": sent.mos, "round_trip_ms": quality.round_trip_ms}
         self.log.info(
             "heard",
             leg=entry.name,
@@ -170,7 +170,7 @@ class Journal:
             longest_gap_ms=heard.longest_gap_ms,
             sent=sent.packets,
             dropped=quality.dropped,
-            **{name: value for name, value in told.items() if value is not None},
+            **{name: value for name, value in optional.items() if value is not None},
         )
         if entry.answered is not None and quality.silent is not None:
             self.silent(entry, quality.silent)
@@ -180,7 +180,7 @@ class Journal:
         if entry.silent is None:
             entry.silent = why
             self._record.steps.append(f"{entry.name} is silent")
-            self._tell("step", step="silent", why=f"{entry.name}: {why}")
+            self._publish("step", step="silent", why=f"{entry.name}: {why}")
             self.log.warning("silent", leg=entry.name, likely=why)
 
     def now(self) -> datetime:
@@ -194,7 +194,7 @@ class Journal:
     def failed(self, event: str, error: Exception) -> None:
         """Write down an error of our own, after which the call goes on as well as it can."""
         self._record.steps.append(f"{event}: {error}")
-        self._tell("step", step=event, why=str(error))
+        self._publish("step", step=event, why=str(error))
         self.log.error(event, problem=str(error))
 
     def decided(self, decision: str, by: str, verdict: Verdict | None) -> None:
@@ -208,7 +208,7 @@ class Journal:
         if isinstance(verdict, Connect | Decline | TakeMessage) and verdict.caller_name:
             self._record.caller_name = verdict.caller_name
         self._record.steps.append(f"decision {decision} by {by}")
-        self._tell("decision", decision=decision, by=by, why=self._record.why)
+        self._publish("decision", decision=decision, by=by, why=self._record.why)
         self.log.info("decided", decision=decision, by=by)
 
     def challenged(self, why: str) -> None:
@@ -226,11 +226,11 @@ class Journal:
 
     def settle(self, result: Result, reason: str) -> None:
         """Write down the outcome once it is certain; a later hang-up does not change it."""
-        self._record.outcome, told = outcome(result, reason), result.text
-        self._record.steps.append(told)
+        self._record.outcome, text = outcome(result, reason), result.text
+        self._record.steps.append(text)
         if self._feed is not None:
-            self._tell("settled", result=told)
-        self.log.info("settled", result=told)
+            self._publish("settled", result=text)
+        self.log.info("settled", result=text)
 
     def recorded(self, path: Path, seconds: float) -> None:
         self._record.voicemail, self._record.voicemail_s = str(path), round(seconds, 2)
@@ -282,7 +282,7 @@ class Journal:
             screening.over(result)
             record.cost = screening.spent
         if self._feed is not None:
-            self._tell("over", result=result, ended_by=record.ended_by)
+            self._publish("over", result=result, ended_by=record.ended_by)
         self.log.info("over", result=result, ended_by=record.ended_by or "us")
 
     def _latest(self, leg: str) -> LegRecord:

@@ -77,10 +77,10 @@ class Announcement:
         return " ".join(parts)
 
 
-def speakable(text: str | None, most: int) -> str:
+def speakable(text: str | None, limit: int) -> str:
     """Letters, digits and plain punctuation of untrusted text, cut at a word: no speech markup is left."""
     plain = " ".join(re.sub(r"[^\w\s.,;:'?!&-]|_", " ", text or "").split())
-    return plain if len(plain) <= most else plain[: most + 1].rpartition(" ")[0] or plain[:most]
+    return plain if len(plain) <= limit else plain[: limit + 1].rpartition(" ")[0] or plain[:limit]
 
 
 def digits(number: str | None) -> str:

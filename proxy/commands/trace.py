@@ -10,9 +10,9 @@ import click
 
 from proxy.commands.common import clean, database, named, zone
 from proxy.commands.config_option import settings_of, with_config
-from proxy.observe.ladder import LEGEND, heading, rung
+from proxy.observe.ladder import LEGEND, heading, ladder_line
 from proxy.observe.pcapng import pcapng
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 from proxy.sip.errors import ParseError
 from proxy.sip.message import parse_message
 from proxy.transport.flow import shown
@@ -36,7 +36,7 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
     settings = settings_of(file, secrets=False)
     with database(settings, reads=True) as connection:
         name = named(connection, call)
-        messages = [Seen.of(told) for told in sip_trace.load(connection, name)]
+        messages = [TracedMessage.of(told) for told in sip_trace.load(connection, name)]
     if not messages:
         off = settings.memory.sip == "off"
         why = 'memory.sip is "off"' if off else "it goes on, is over just now, or was before that was kept"
@@ -52,7 +52,7 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
     click.echo(f"{pcap}: {len(messages)} messages")
 
 
-def _drawn(messages: Sequence[Seen], place: tzinfo | None, *, whole: bool) -> Iterator[str]:
+def _drawn(messages: Sequence[TracedMessage], place: tzinfo | None, *, whole: bool) -> Iterator[str]:
     began = messages[0].at
     yield f"{datetime.fromtimestamp(began, UTC).astimezone(place):%Y-%m-%d %H:%M:%S.%f %Z}"
     yield from (heading("caller", "agent", "phone").rstrip(), LEGEND)
@@ -62,14 +62,16 @@ def _drawn(messages: Sequence[Seen], place: tzinfo | None, *, whole: bool) -> It
             yield from _told(seen)
 
 
-def _line(seen: Seen, began: float) -> str:
+def _line(seen: TracedMessage, began: float) -> str:
     try:
-        return clean(rung(seen.at - began, seen.leg, sent=seen.sent, message=parse_message(seen.octets)))
+        return clean(
+            ladder_line(seen.at - began, seen.leg, sent=seen.sent, message=parse_message(seen.octets))
+        )
     except ParseError as error:
         return f"{seen.at - began:8.3f}  {seen.leg}: not understood: {clean(error)}"
 
 
-def _told(seen: Seen) -> Iterable[str]:
+def _told(seen: TracedMessage) -> Iterable[str]:
     """The addresses and text of a message; control characters are shown as `?`."""
     arrow = "→" if seen.sent else "←"
     yield f"          {seen.leg}, {seen.transport.upper()} {shown(seen.local)} {arrow} {shown(seen.remote)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from proxy.observe.ladder import heading, rung
+from proxy.observe.ladder import heading, ladder_line
 from proxy.transport.flow import Flow
 from proxy.ua.driver import Message
 
@@ -26,7 +26,7 @@ class Ladder:
         now = time.monotonic()
         self._began = self._began or now
         leg = self._legs.setdefault(message.call_id, self._leg(direction, flow))
-        self._say(rung(now - self._began, leg, sent=direction == ">", message=message))
+        self._say(ladder_line(now - self._began, leg, sent=direction == ">", message=message))
 
     def _leg(self, direction: str, flow: Flow) -> str:
         if direction == "<":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from proxy.observe.masking import masked
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow
 
@@ -27,22 +27,22 @@ MAX_MESSAGES = 2000
 MAX_UNANSWERED = 256
 """Limit to INVITEs that we have not answered yet: a stranger's never is, and there may be any number."""
 
-Keep = Callable[[str, Sequence[Seen]], None]
+Keep = Callable[[str, Sequence[TracedMessage]], None]
 Legs = Iterable[tuple[str, Sequence[str]]]
 """The name of each leg, and its Call-IDs."""
 
 
 @dataclass(slots=True)
-class _Dialog:
+class _CapturedDialog:
     """The messages of one Call-ID."""
 
-    messages: list[Seen] = field(default_factory=list)
+    messages: list[TracedMessage] = field(default_factory=list)
     refused: bool = False
     """Whether we refused its INVITE, and have accepted no other since."""
 
 
 @dataclass(slots=True)
-class _Over:
+class _EndedCall:
     """A call that has ended, but may still get messages."""
 
     call: str
@@ -58,26 +58,26 @@ class Capture:
     def __init__(self, keep: Keep, clock: Callable[[], float] = time.time) -> None:
         """`keep` is called with a call's name and its messages in order; again if more messages come."""
         self._keep, self._clock = keep, clock
-        self._dialogs: dict[str, _Dialog] = {}
-        self._unanswered: dict[str, Seen] = {}
-        self._over: dict[str, _Over] = {}
+        self._dialogs: dict[str, _CapturedDialog] = {}
+        self._unanswered: dict[str, TracedMessage] = {}
+        self._over: dict[str, _EndedCall] = {}
         self._octets, self._full = 0, False
 
     def __call__(self, direction: str, flow: Flow, message: Request | Response) -> None:
         """Capture one message; `direction` is `<` received or `>` sent."""
         call_id, sent = message.call_id, direction == ">"
-        dialog = self._dialogs.get(call_id) or self._begun(call_id, sent, message)
+        dialog = self._dialogs.get(call_id) or self._begin_dialog(call_id, sent, message)
         if dialog is None:
-            if not sent and _begins(message):
-                self._unanswered.setdefault(call_id, self._seen(sent, flow, message))
+            if not sent and _is_initial_invite(message):
+                self._unanswered.setdefault(call_id, self._traced(sent, flow, message))
                 if len(self._unanswered) > MAX_UNANSWERED:
                     del self._unanswered[next(iter(self._unanswered))]
             return
         if len(dialog.messages) < MAX_MESSAGES:
-            self._add(dialog, self._seen(sent, flow, message))
+            self._add(dialog, self._traced(sent, flow, message))
         if not sent or message.cseq.method != "INVITE":
             return
-        if not _refuses(message):
+        if not _is_refusal(message):
             dialog.refused = False
         elif not dialog.refused:
             dialog.refused = True  # it may never become a call
@@ -85,49 +85,49 @@ class Capture:
 
     def over(self, call: str, legs: Legs) -> None:
         """A call is over: store its messages, and release them once no more can come."""
-        over = _Over(call, {call_id: name for name, call_ids in legs for call_id in call_ids})
+        over = _EndedCall(call, {call_id: name for name, call_ids in legs for call_id in call_ids})
         self._over[call] = over
         loop = asyncio.get_running_loop()
-        loop.call_later(SOON_S, self._keep_what_came, over)
-        loop.call_later(LATE_S, self._let_go, over)
+        loop.call_later(SOON_S, self._store_messages, over)
+        loop.call_later(LATE_S, self._finish, over)
 
     def close(self) -> None:
         """Store at once what has come for calls that are over."""
         for over in list(self._over.values()):
-            self._let_go(over)
+            self._finish(over)
 
-    def _begun(self, call_id: str, sent: bool, message: Request | Response) -> _Dialog | None:
+    def _begin_dialog(self, call_id: str, sent: bool, message: Request | Response) -> _CapturedDialog | None:
         """Begin capturing a Call-ID: at our own INVITE, or at our first response to a peer's."""
         first = self._unanswered.pop(call_id, None) if sent else None
-        if (first is None and not (sent and _begins(message))) or self._is_full():
+        if (first is None and not (sent and _is_initial_invite(message))) or self._is_full():
             return None
-        dialog = self._dialogs[call_id] = _Dialog()
+        dialog = self._dialogs[call_id] = _CapturedDialog()
         if first is not None:
             self._add(dialog, first)
         return dialog
 
-    def _seen(self, sent: bool, flow: Flow, message: Request | Response) -> Seen:
+    def _traced(self, sent: bool, flow: Flow, message: Request | Response) -> TracedMessage:
         octets = masked(message.encode())
-        return Seen(self._clock(), "", sent, flow.transport, flow.local, flow.remote, octets)
+        return TracedMessage(self._clock(), "", sent, flow.transport, flow.local, flow.remote, octets)
 
-    def _add(self, dialog: _Dialog, seen: Seen) -> None:
-        dialog.messages.append(seen)
-        self._octets += len(seen.octets)
+    def _add(self, dialog: _CapturedDialog, traced: TracedMessage) -> None:
+        dialog.messages.append(traced)
+        self._octets += len(traced.octets)
 
-    def _keep_what_came(self, over: _Over) -> None:
+    def _store_messages(self, over: _EndedCall) -> None:
         messages = [
-            replace(seen, leg=name)
+            replace(traced, leg=name)
             for call_id, name in over.legs.items()
             if (dialog := self._dialogs.get(call_id)) is not None
-            for seen in dialog.messages
+            for traced in dialog.messages
         ]
         if len(messages) > over.kept:
             over.kept = len(messages)
-            self._keep(over.call, sorted(messages, key=lambda seen: seen.at))
+            self._keep(over.call, sorted(messages, key=lambda traced: traced.at))
 
-    def _let_go(self, over: _Over) -> None:
+    def _finish(self, over: _EndedCall) -> None:
         if self._over.pop(over.call, None) is not None:
-            self._keep_what_came(over)
+            self._store_messages(over)
             for call_id in over.legs:
                 self._forget(call_id)
 
@@ -139,7 +139,7 @@ class Capture:
 
     def _forget(self, call_id: str) -> None:
         if (dialog := self._dialogs.pop(call_id, None)) is not None:
-            self._octets -= sum(len(seen.octets) for seen in dialog.messages)
+            self._octets -= sum(len(traced.octets) for traced in dialog.messages)
 
     def _is_full(self) -> bool:
         full = self._octets > MAX_OCTETS
@@ -149,9 +149,9 @@ class Capture:
         return full
 
 
-def _begins(message: Request | Response) -> bool:
+def _is_initial_invite(message: Request | Response) -> bool:
     return isinstance(message, Request) and message.method == "INVITE" and message.to_tag is None
 
 
-def _refuses(message: Request | Response) -> bool:
+def _is_refusal(message: Request | Response) -> bool:
     return isinstance(message, Response) and message.status >= 300 and message.cseq.method == "INVITE"

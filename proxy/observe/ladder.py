@@ -19,22 +19,22 @@ def heading(*titles: str) -> str:
     return f"{'time':>8}  " + "".join(f"{title:<{WIDTH}}" for title in titles)
 
 
-def rung(after_s: float, leg: str, *, sent: bool, message: Request | Response) -> str:
+def ladder_line(after_s: float, leg: str, *, sent: bool, message: Request | Response) -> str:
     """The line of one message; a second phone and later ones share the phone column, with their number."""
     column, _, number = leg.partition(" ")
     place = " " * WIDTH * (COLUMNS.index(column) if column in COLUMNS else 0)
     arrow = "◀──" if sent else "──▶"
-    return f"{after_s:8.3f}  {place}{arrow} {f'[{number}] ' if number else ''}{_words(message)}"
+    return f"{after_s:8.3f}  {place}{arrow} {f'[{number}] ' if number else ''}{_describe(message)}"
 
 
-def _words(message: Request | Response) -> str:
+def _describe(message: Request | Response) -> str:
     if isinstance(message, Request):
-        return _request(message)
+        return _describe_request(message)
     method = "" if message.cseq.method == "INVITE" else f" ({message.cseq.method})"
     return f"{message.status} {shorten(message.reason, REASON, placeholder='')}{method}"
 
 
-def _request(request: Request) -> str:
+def _describe_request(request: Request) -> str:
     match request.method:
         case "INVITE":
             return "re-INVITE" if request.to_tag else f"INVITE {_user(request.uri)}"

@@ -23,11 +23,11 @@ def masked(octets: bytes) -> bytes:
 
     Realm, nonce and the like of a digest response (RFC 7616 §3.4) stay: they show why one was refused.
     """
-    small = octets.lower()
-    return _SECRETS.sub(_crossed_out, octets) if any(sign in small for sign in _SIGNS) else octets
+    lowered = octets.lower()
+    return _SECRETS.sub(_mask, octets) if any(sign in lowered for sign in _SIGNS) else octets
 
 
-def _crossed_out(found: re.Match[bytes]) -> bytes:
+def _mask(found: re.Match[bytes]) -> bytes:
     assert found.lastgroup is not None, "each kind of secret has a name"
     whole, start = found[0], found.start(found.lastgroup) - found.start()
     return whole[:start] + b"x" * (len(whole) - start)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 from proxy.transport.flow import Address
 
 MAX_OCTETS = 65_507
@@ -23,19 +23,19 @@ _UDP = 17
 _BYTE_ORDER = 0x1A2B3C4D
 
 
-def pcapng(messages: Iterable[Seen]) -> bytes:
+def pcapng(messages: Iterable[TracedMessage]) -> bytes:
     """The whole file; times are in microseconds."""
     section = _block(_SECTION, struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1))
     interface = _block(_INTERFACE, struct.pack("<HHI", _RAW, 0, 0))
     return b"".join([section, interface, *map(_packet, messages)])
 
 
-def _packet(seen: Seen) -> bytes:
-    source, target = (seen.local, seen.remote) if seen.sent else (seen.remote, seen.local)
-    packet = _ip(source, target, seen.octets[:MAX_OCTETS])
-    high, low = divmod(round(seen.at * 1_000_000), 1 << 32)
+def _packet(traced: TracedMessage) -> bytes:
+    source, target = (traced.local, traced.remote) if traced.sent else (traced.remote, traced.local)
+    packet = _ip(source, target, traced.octets[:MAX_OCTETS])
+    high, low = divmod(round(traced.at * 1_000_000), 1 << 32)
     head = struct.pack("<IIIII", 0, high, low, len(packet), len(packet))
-    return _block(_PACKET, head + _padded(packet) + _comment(f"{seen.leg}, by {seen.transport.upper()}"))
+    return _block(_PACKET, head + _padded(packet) + _comment(f"{traced.leg}, by {traced.transport.upper()}"))
 
 
 def _comment(text: str) -> bytes:

@@ -10,7 +10,7 @@ from proxy.transport.flow import Address
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TracedMessage:
     """One message as it went over the wire, with its secrets masked."""
 
     at: float

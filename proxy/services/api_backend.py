@@ -100,7 +100,7 @@ class GoingOn:
     @contextmanager
     def listening(self, call: str | None) -> Iterator[Hearing]:
         """Receive the events from now on, of one call or of all."""
-        if self._feed.listened_to >= MAX_LISTENERS:
+        if self._feed.listener_count >= MAX_LISTENERS:
             raise Away(f"{MAX_LISTENERS} listen already")
         with self._feed.listening(call) as listener:
             yield Hearing(listener)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from proxy.config import Settings
 from proxy.observe.pcapng import pcapng
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 from proxy.services import costs, erasure, number_matching, policy_setup
 from proxy.transport.flow import shown
 from proxy.web.api.backend import Away, Row, Sought, Wrong
@@ -56,11 +56,11 @@ class Kept:
 
     async def trace(self, call: str) -> Sequence[Row]:
         """Its SIP messages, as the API shows them."""
-        return [_shown(Seen.of(each)) for each in await self._ask(lambda c: sip_trace.load(c, call))]
+        return [_shown(TracedMessage.of(each)) for each in await self._ask(lambda c: sip_trace.load(c, call))]
 
     async def capture(self, call: str) -> bytes:
         """Its SIP messages as pcapng; empty if none are stored."""
-        messages = [Seen.of(each) for each in await self._ask(lambda c: sip_trace.load(c, call))]
+        messages = [TracedMessage.of(each) for each in await self._ask(lambda c: sip_trace.load(c, call))]
         return await asyncio.to_thread(pcapng, messages) if messages else b""
 
     async def entries(
@@ -225,7 +225,7 @@ def told(row: Row) -> Row:
     }
 
 
-def _shown(seen: Seen) -> Row:
+def _shown(seen: TracedMessage) -> Row:
     return {
         "at": datetime.fromtimestamp(seen.at, UTC),
         "leg": seen.leg,

@@ -17,7 +17,7 @@ from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.config.memory import OFF
 from proxy.observe.capture import Capture
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 from proxy.services import policy_setup
 from screening.callers.recent import MAX_CALLERS, RecentCalls
 from screening.contract import Caller, Wish
@@ -152,7 +152,7 @@ def capture(settings: Settings, memory: Memory | None) -> Capture | None:
         return None
     from screening.memory import sip_trace
 
-    def keep(call: str, messages: Sequence[Seen]) -> None:
+    def keep(call: str, messages: Sequence[TracedMessage]) -> None:
         if memory.outage:  # large, and an outage may last hours
             log.warning("SIP of a call not kept", call=call, why=memory.outage)
         else:

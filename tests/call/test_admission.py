@@ -125,7 +125,7 @@ async def test_a_stranger_who_persists_is_banned_and_heard_of_in_health() -> Non
         "unknown source ignored",
         "source banned",
     ]
-    assert gate.told() == {
+    assert gate.summary() == {
         "banned": 1,
         "strangers": [{"source": "192.0.2.66", "messages": 4, "banned": True}],
     }
@@ -185,7 +185,7 @@ async def test_what_a_stranger_begins_is_counted_unread_unless_it_may_prove_itse
     assert gate.ignores(flow, b"nonsense")
     assert gate.counts["unknown"] == 2
     assert not gate.ignores(flow, messages.request("BYE", to_tag="x").encode())
-    gate.named = (b"desk", b"pbx")
+    gate.usernames = (b"desk", b"pbx")
     assert not gate.ignores(flow, messages.request("REGISTER", uri="sip:desk@sbc.example.com").encode())
     assert gate.ignores(flow, messages.request("REGISTER").encode())
     assert gate.counts["unknown"] == 3

@@ -22,10 +22,10 @@ async def heard(listener: Listener, number: int) -> list[tuple[str, str]]:
 async def test_a_listener_hears_all_calls_in_order() -> None:
     feed = a_feed()
     with feed.listening() as listener:
-        feed.tell("c1", "began", caller="+14155550100")
-        feed.tell("c2", "began")
+        feed.publish("c1", "began", caller="+14155550100")
+        feed.publish("c2", "began")
         event = await listener.next()
-        assert (event.call, event.name, event.at, event.told) == (
+        assert (event.call, event.name, event.at, event.details) == (
             "c1",
             "began",
             NOW,
@@ -37,8 +37,8 @@ async def test_a_listener_hears_all_calls_in_order() -> None:
 async def test_a_listener_to_one_call_hears_of_no_other() -> None:
     feed = a_feed()
     with feed.listening("c2") as listener:
-        feed.tell("c1", "began")
-        feed.tell("c2", "began")
+        feed.publish("c1", "began")
+        feed.publish("c2", "began")
         assert await heard(listener, 1) == [("c2", "began")]
 
 
@@ -47,24 +47,24 @@ async def test_whoever_waits_is_woken() -> None:
     with feed.listening() as listener:
         waiting = asyncio.create_task(listener.next())
         await asyncio.sleep(10)
-        feed.tell("c1", "step")
+        feed.publish("c1", "step")
         assert (await waiting).name == "step"
 
 
 async def test_nothing_is_kept_while_nobody_listens() -> None:
     feed = a_feed()
-    feed.tell("c1", "began")
+    feed.publish("c1", "began")
     assert feed.latest == 0
 
 
 async def test_whoever_was_away_gets_what_he_missed() -> None:
     feed = a_feed()
     with feed.listening() as listener:
-        feed.tell("c1", "began")
+        feed.publish("c1", "began")
         number = (await listener.next()).number
     await asyncio.sleep(AFTERWARDS_S - 1)
-    feed.tell("c1", "step")
-    feed.tell("c2", "began")
+    feed.publish("c1", "step")
+    feed.publish("c2", "began")
     with feed.listening():
         missed = feed.since(number, None)
         assert missed is not None
@@ -75,10 +75,10 @@ async def test_whoever_was_away_gets_what_he_missed() -> None:
 async def test_whoever_was_away_too_long_is_not_told_that_he_missed_nothing() -> None:
     feed = a_feed()
     with feed.listening() as listener:
-        feed.tell("c1", "began")
+        feed.publish("c1", "began")
         number = (await listener.next()).number
     await asyncio.sleep(AFTERWARDS_S)
-    feed.tell("c1", "step")
+    feed.publish("c1", "step")
     with feed.listening():
         assert feed.since(number, None) is None
         assert feed.since(feed.latest, None) == []
@@ -89,7 +89,7 @@ async def test_so_many_events_are_kept_and_no_more() -> None:
     with feed.listening():
         first = feed.latest
         for _ in range(MAX_KEPT + 1):
-            feed.tell("c1", "step")
+            feed.publish("c1", "step")
         assert feed.since(first, None) is None
         assert len(feed.since(first + 1, None) or ()) == MAX_KEPT
         assert feed.since(feed.latest + 1, None) is None  # of another life of ours
@@ -99,11 +99,11 @@ async def test_a_slow_listener_is_cut_off_and_the_others_are_not() -> None:
     feed = a_feed()
     with feed.listening() as slow, feed.listening() as quick:
         for _ in range(MAX_WAITING + 1):
-            feed.tell("c1", "step")
+            feed.publish("c1", "step")
             await quick.next()
         with pytest.raises(CutOff, match="too slowly"):
             await slow.next()
-        feed.tell("c1", "over")
+        feed.publish("c1", "over")
         assert (await quick.next()).name == "over"
 
 
@@ -117,4 +117,4 @@ async def test_whoever_listens_when_we_stop_is_told_so() -> None:
             await waiting
     with feed.listening() as late, pytest.raises(CutOff, match="stopping"):
         await late.next()
-    assert feed.listened_to == 0
+    assert feed.listener_count == 0

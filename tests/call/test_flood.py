@@ -44,7 +44,7 @@ async def test_a_flood_leaves_tables_of_bounded_size_and_no_transaction(edge: Ed
     assert len(bans._tally._now) + len(bans._tally._before) <= 20
     assert len(bans._datagrams) <= MAX_SOURCES
     assert not any(edge.core.left_over().values())
-    assert len(edge.gate.told()["strangers"]) == 10
+    assert len(edge.gate.summary()["strangers"]) == 10
 
 
 async def test_a_flood_in_a_trunks_name_is_turned_away_and_keeps_nothing(new_edge: NewEdge) -> None:

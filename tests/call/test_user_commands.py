@@ -127,12 +127,12 @@ async def test_what_happens_is_told_as_it_happens(edge: Edge) -> None:
             events.append(await listener.next())
     assert {event.call for event in events} == {record.call}
     assert events[0].name == "began"
-    assert events[0].told == {"caller": record.caller, "dialed": record.dialed}
-    told = [(event.name, event.told.get("leg"), event.told.get("state")) for event in events]
+    assert events[0].details == {"caller": record.caller, "dialed": record.dialed}
+    told = [(event.name, event.details.get("leg"), event.details.get("state")) for event in events]
     assert ("leg", "agent", "answered") in told
     [line] = [event for event in events if event.name == "line"]
-    assert line.told == {"speaker": "caller", "text": "It is Anna.", "at_s": 1.0}
-    assert events[-1].told == {"result": "caller left", "ended_by": "caller"}
+    assert line.details == {"speaker": "caller", "text": "It is Anna.", "at_s": 1.0}
+    assert events[-1].details == {"result": "caller left", "ended_by": "caller"}
     await edge.assert_clean()
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 
 from proxy.cli import main
 from proxy.commands.common import table
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 from screening.memory import lists, sip_trace
 from screening.memory.database import Database
 from tests.screening.memory.records import finish
@@ -127,7 +127,10 @@ ENDS = ("203.0.113.10", 5061), ("192.0.2.112", 5061)
 @pytest.fixture
 def traced(place: Path) -> Path:
     """Store the SIP trace of call1: a message that can be parsed, and one that cannot."""
-    seen = [Seen(BEGAN.timestamp() + n, "agent", n == 0, "tls", *ENDS, (BYE, b"\x07")[n]) for n in range(2)]
+    seen = [
+        TracedMessage(BEGAN.timestamp() + n, "agent", n == 0, "tls", *ENDS, (BYE, b"\x07")[n])
+        for n in range(2)
+    ]
     with a_memory(place) as memory:
         memory.enqueue(
             lambda connection: sip_trace.store(connection, "call1", [each.as_dict() for each in seen])

@@ -29,7 +29,7 @@ class Office:
         challenger = Challenger(edge.core, edge.gate, DigestServer(HOST, b"secret"))
         self.registrar = Registrar(edge.gate, challenger, [Phone("alice", "pw"), Phone("bob", "pw")])
         edge.core.authenticated_peers.add(self.registrar)
-        edge.gate.named = (b"alice", b"bob")
+        edge.gate.usernames = (b"alice", b"bob")
         object.__setattr__(edge.registry._context, "phones", self.registrar.reachable)
         object.__setattr__(edge.registry._context, "new_contacts", self.registrar.new_contacts)
 

@@ -14,7 +14,7 @@ from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Destination, Trunk
 from proxy.observe import capture
 from proxy.observe.capture import LATE_S, SOON_S, Capture
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 from proxy.sip.message import Request, parse_message
 from proxy.transport.flow import Target
 from proxy.ua.reason import EndReason
@@ -42,7 +42,7 @@ class Watched:
 
     edge: Edge
     capture: Capture
-    kept: list[tuple[float, str, Sequence[Seen]]]
+    kept: list[tuple[float, str, Sequence[TracedMessage]]]
 
     async def over(self, calls: int = 1) -> float:
         """So many calls are over, and the capture is told of the last; returns when that was."""
@@ -64,13 +64,13 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
 
 
 def watching(edge: Edge) -> Watched:
-    kept: list[tuple[float, str, Sequence[Seen]]] = []
+    kept: list[tuple[float, str, Sequence[TracedMessage]]] = []
     capture = Capture(lambda call, seen: kept.append((edge.now, call, seen)), lambda: edge.now)
     edge.core.traces.append(capture)
     return Watched(edge, capture, kept)
 
 
-def drawn(seen: Sequence[Seen], leg: str) -> list[str]:
+def drawn(seen: Sequence[TracedMessage], leg: str) -> list[str]:
     """Each message of a leg in a word or two, `>` if it was sent."""
     parsed = [(each.sent, parse_message(each.octets)) for each in seen if each.leg == leg]
     return [
@@ -148,7 +148,7 @@ async def test_of_strangers_who_get_no_answer_nothing_is_gathered(
 ) -> None:
     """They are read where a name of ours is in what they send: nobody says when they are over."""
     edge = watched.edge
-    edge.gate.named = (b"alice",)
+    edge.gate.usernames = (b"alice",)
     monkeypatch.setattr(capture, "MAX_UNANSWERED", 3, raising=False)
     flow = await edge.host.connect(Target("udp", (STRANGER, 5060), STRANGER))
     for number in range(9):

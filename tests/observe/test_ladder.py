@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.observe.ladder import heading, rung
+from proxy.observe.ladder import heading, ladder_line
 from proxy.sip.message import Request, Response
 from tests.kit import messages
 
@@ -25,11 +25,11 @@ INVITE = messages.invite()
     ],
 )
 def test_a_line_says_what_matters(message: Request | Response, words: str) -> None:
-    assert rung(1.5, "caller", sent=False, message=message).rstrip() == f"   1.500  ──▶ {words}"
+    assert ladder_line(1.5, "caller", sent=False, message=message).rstrip() == f"   1.500  ──▶ {words}"
 
 
 @pytest.mark.parametrize(("leg", "title"), [("caller", "one"), ("agent", "two"), ("phone 2", "three")])
 def test_each_leg_has_its_column(leg: str, title: str) -> None:
-    line = rung(0, leg, sent=True, message=INVITE)
+    line = ladder_line(0, leg, sent=True, message=INVITE)
     assert line.index("◀──") == heading("one", "two", "three").index(title)
     assert ("[2]" in line) == (leg == "phone 2")

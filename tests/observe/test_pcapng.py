@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.observe.pcapng import MAX_OCTETS, pcapng
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 
 AT = 1795338000.25
 HERE, THERE = ("203.0.113.10", 5061), ("192.0.2.112", 5060)
@@ -16,11 +16,13 @@ HERE6, THERE6 = ("2001:db8::1", 5060), ("fe80::2%eth0", 5060)
 OPTIONS = b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 0\r\n\r\n"
 
 
-def seen(sent: bool, local: tuple[str, int], remote: tuple[str, int], octets: bytes = OPTIONS) -> Seen:
-    return Seen(AT, "agent", sent, "tls", local, remote, octets)
+def seen(
+    sent: bool, local: tuple[str, int], remote: tuple[str, int], octets: bytes = OPTIONS
+) -> TracedMessage:
+    return TracedMessage(AT, "agent", sent, "tls", local, remote, octets)
 
 
-def read(folder: Path, *messages: Seen) -> list[str]:
+def read(folder: Path, *messages: TracedMessage) -> list[str]:
     """What tcpdump says of each packet, its checksums verified."""
     file = folder / "call.pcapng"
     file.write_bytes(pcapng(messages))

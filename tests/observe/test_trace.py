@@ -7,15 +7,22 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 
 ENDS = st.tuples(st.sampled_from(["192.0.2.1", "2001:db8::1"]), st.integers(0, 65535))
 
 
 @given(
     st.builds(
-        Seen, st.floats(0, 4e9), st.just("phone 2"), st.booleans(), st.just("udp"), ENDS, ENDS, st.binary()
+        TracedMessage,
+        st.floats(0, 4e9),
+        st.just("phone 2"),
+        st.booleans(),
+        st.just("udp"),
+        ENDS,
+        ENDS,
+        st.binary(),
     )
 )
-def test_whatever_was_on_the_wire_comes_back_from_json(seen: Seen) -> None:
-    assert Seen.of(json.loads(json.dumps(seen.as_dict()))) == seen
+def test_whatever_was_on_the_wire_comes_back_from_json(seen: TracedMessage) -> None:
+    assert TracedMessage.of(json.loads(json.dumps(seen.as_dict()))) == seen

@@ -98,7 +98,7 @@ class EventStream(Response):
         return [self._told(event) for event in missed]
 
     def _told(self, event: Event) -> str:
-        told = {"call": event.call, "at": event.at.isoformat(timespec="milliseconds"), **event.told}
+        told = {"call": event.call, "at": event.at.isoformat(timespec="milliseconds"), **event.details}
         return f"id: {self._live.era}-{event.number}\n" + _line(event.name, told)
 
     @staticmethod

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.network
 async def listened(served: Served, number: int) -> None:
     """Wait until so many listen."""
     async with asyncio.timeout(10):
-        while served.edge.feed.listened_to != number:
+        while served.edge.feed.listener_count != number:
             await asyncio.sleep(0.01)
 
 
@@ -50,8 +50,8 @@ async def test_a_call_is_told_as_it_happens(tmp_path: Path) -> None:
 async def test_only_one_call_is_told_where_that_is_asked(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         async with served.client.stream("GET", "/api/v1/events?call=c2") as answer:
-            served.edge.feed.tell("c1", "step", step="x", why="y")
-            served.edge.feed.tell("c2", "step", step="x", why="y")
+            served.edge.feed.publish("c1", "step", step="x", why="y")
+            served.edge.feed.publish("c2", "step", step="x", why="y")
             assert (await anext(told(answer))).data["call"] == "c2"
         await listened(served, 0)
 
@@ -59,16 +59,16 @@ async def test_only_one_call_is_told_where_that_is_asked(tmp_path: Path) -> None
 async def test_whoever_was_away_gets_what_he_missed(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         async with served.client.stream("GET", "/api/v1/events") as answer:
-            served.edge.feed.tell("c1", "step", step="one", why="")
+            served.edge.feed.publish("c1", "step", step="one", why="")
             last = (await anext(told(answer))).id
             assert last is not None
         await listened(served, 0)
-        served.edge.feed.tell("c1", "step", step="two", why="")
+        served.edge.feed.publish("c1", "step", step="two", why="")
         back = {"Last-Event-ID": last}
         async with served.client.stream("GET", "/api/v1/events", headers=back) as answer:
             events = told(answer)
             assert (await anext(events)).data["step"] == "two"
-            served.edge.feed.tell("c1", "step", step="three", why="")
+            served.edge.feed.publish("c1", "step", step="three", why="")
             assert (await anext(events)).data["step"] == "three"
 
 
@@ -90,7 +90,7 @@ async def test_a_line_comes_now_and_then_where_nothing_happens(
         beats = 0
         while beats < 3:
             beats += await anext(lines) == ": still here"
-        served.edge.feed.tell("c1", "step", step="one", why="")
+        served.edge.feed.publish("c1", "step", step="one", why="")
         while (line := await anext(lines)) in ("", ": still here"):
             pass
         assert line.startswith("id: ")
@@ -105,7 +105,7 @@ async def test_who_reads_too_slowly_is_cut_off_and_costs_nobody_anything(tmp_pat
         async with served.client.stream("GET", "/api/v1/events") as answer:
             events = told(answer)
             for n in range(12 * MAX_WAITING):  # with so long lines, more than all buffers on the way hold
-                served.edge.feed.tell("c1", "line", speaker="caller", text="word " * 600, at_s=n)
+                served.edge.feed.publish("c1", "line", speaker="caller", text="word " * 600, at_s=n)
                 assert (await anext(events)).data["at_s"] == n
         received = b""
         slow.settimeout(0)
@@ -130,7 +130,7 @@ async def test_who_reads_nothing_at_all_is_hung_up_on(
         dead.sendall(head.encode())
         await listened(served, 1)
         for n in range(12 * MAX_WAITING):
-            served.edge.feed.tell("c1", "line", speaker="caller", text="word " * 600, at_s=n)
+            served.edge.feed.publish("c1", "line", speaker="caller", text="word " * 600, at_s=n)
             if n % 16 == 0:
                 await asyncio.sleep(0)
         await listened(served, 0)
