@@ -210,7 +210,7 @@ class App:
         log.info("forwarding audio in the kernel", interfaces=len(forwarder.interfaces))
 
     def _relaying_here(self, why: str) -> None:
-        if (wrong := kernel_forwarding.amiss(self._settings, why)) is not None:
+        if (wrong := kernel_forwarding.fallback_warning(self._settings, why)) is not None:
             log.warning(wrong)
         else:
             log.info("relaying audio here, not in the kernel", why=why, see="docs/media.md")

@@ -21,7 +21,7 @@ from proxy.config import Settings, certificate
 
 log = structlog.get_logger("screendoor")
 
-LOOK_S = 86400.0
+CHECK_INTERVAL_S = 86400.0
 SOON = timedelta(days=14)
 """A certificate should have been renewed with this much time left, or with a quarter of its lifetime left if
 that is less."""
@@ -43,16 +43,16 @@ async def watch(settings: Settings, wall_clock: Callable[[], datetime]) -> None:
         for remark in remarks(settings, wall_clock()):
             say = log.error if remark.over else log.warning
             say(remark.text)
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(CHECK_INTERVAL_S)
 
 
 def remarks(settings: Settings, now: datetime) -> Iterator[Remark]:
     """Yield a remark for each certificate that has expired, expires soon, or cannot be reloaded."""
-    for one in _shown(settings):
+    for one in _certificate_files(settings):
         which = f"{one.file}: the certificate" + (f" for {', '.join(one.peers)}" if one.peers else "")
         try:
             shown = certificate.certificate(one.file)
-            whole = certificate.belong(one.file, one.key)
+            whole = certificate.key_matches(one.file, one.key)
         except PydanticCustomError:
             whole = None
         if not whole:
@@ -70,7 +70,7 @@ def ends(settings: Settings) -> Iterator[tuple[str, float]]:
 
     Cheap: a file is parsed again only after it has changed.
     """
-    for one in _shown(settings):
+    for one in _certificate_files(settings):
         try:
             end = _end(one.file, one.file.stat().st_mtime_ns)
         except (OSError, PydanticCustomError):
@@ -88,7 +88,7 @@ def _soon(shown: x509.Certificate) -> timedelta:
     return min(SOON, (shown.not_valid_after_utc - shown.not_valid_before_utc) / 4)
 
 
-class _Shown(NamedTuple):
+class _CertificateFile(NamedTuple):
     """A certificate file, and the peers that it is presented to."""
 
     file: Path
@@ -97,17 +97,17 @@ class _Shown(NamedTuple):
     """Names of trunks and agents; None if it is presented to every peer."""
 
 
-def _shown(settings: Settings) -> Iterable[_Shown]:
+def _certificate_files(settings: Settings) -> Iterable[_CertificateFile]:
     """Collect the certificates in the settings, each file once."""
     http = settings.http
     used = [("", one.certificate, one.key) for one in settings.listeners if one.transport == "tls"]
     used.append(("", http.certificate, http.key))
     used += [(one.name, one.tls.certificate, one.tls.key) for one in settings.trunks if one.tls]
     used += [(one.name, one.tls.certificate, one.tls.key) for one in settings.agents if one.tls]
-    found: dict[Path, _Shown] = {}
+    found: dict[Path, _CertificateFile] = {}
     for peer, file, key in used:
         if file is not None and key is not None:
-            peers = found.setdefault(file, _Shown(file, key, [] if peer else None)).peers
+            peers = found.setdefault(file, _CertificateFile(file, key, [] if peer else None)).peers
             if peers is not None:
                 peers.append(peer)
     return found.values()

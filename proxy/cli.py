@@ -31,7 +31,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def _disk_full_is_an_error() -> Iterator[None]:
     """Turn "disk full" while printing into a one-line error instead of a traceback."""
     try:
         yield
@@ -43,7 +43,7 @@ def _room() -> Iterator[None]:
         raise click.ClickException(f"cannot write: {error.strerror}") from error
 
 
-def _all_streams() -> None:
+def _reopen_closed_streams() -> None:
     """Replace a standard stream that was closed at start (`2>&-`) by /dev/null.
 
     Otherwise its file descriptor would be reused, by a socket for example.
@@ -53,7 +53,7 @@ def _all_streams() -> None:
             setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode))  # noqa: SIM115  # open until exit
 
 
-def _any_letters() -> None:
+def _replace_unencodable() -> None:
     """Print `?` for characters that the terminal's or file's encoding (Latin-1, say) cannot represent."""
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
@@ -68,14 +68,14 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; ``--help`` and ``--version`` print here."""
-        _all_streams()
-        with _room():
+        _reopen_closed_streams()
+        with _disk_full_is_an_error():
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command."""
-        _any_letters()
-        with _room():
+        _replace_unencodable()
+        with _disk_full_is_an_error():
             return super().invoke(ctx)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -208,11 +208,11 @@ def _run(settings: Settings) -> int:
             if expected is None or bugs is not None:
                 raise
             reason = _leaf(expected)
-    click.echo(f"screendoor: {_said(reason)}", err=True)
+    click.echo(f"screendoor: {_error_text(reason)}", err=True)
     return 1
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """Format an error without the errno that Python puts first."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"

@@ -19,7 +19,7 @@ def forwarder(settings: Settings) -> Forwarder:
     return Forwarder(ports.low, ports.high, binds)
 
 
-def amiss(settings: Settings, why: str) -> str | None:
+def fallback_warning(settings: Settings, why: str) -> str | None:
     """Return a warning if the settings demand kernel forwarding, which failed because of `why`; else None."""
     if settings.media.mode != "kernel":
         return None
@@ -36,5 +36,5 @@ def missing(settings: Settings) -> list[str]:
         why = None if made is None else made.doubt
         if made is not None:
             made.close()
-    wrong = None if why is None else amiss(settings, why)
+    wrong = None if why is None else fallback_warning(settings, why)
     return [] if wrong is None else [wrong]

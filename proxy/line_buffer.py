@@ -23,7 +23,7 @@ class Out(Protocol):
     def close(self) -> None: ...
 
 
-class Gathered(Generic[T]):
+class LineBuffer(Generic[T]):
     """Writes a line for each entry, whole and in order; at once if no event loop runs."""
 
     def __init__(

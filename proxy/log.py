@@ -22,8 +22,8 @@ import structlog
 from structlog.processors import format_exc_info
 from structlog.typing import Processor
 
-from proxy.line_buffer import Gathered
-from proxy.log_output import Outlet, blocks
+from proxy.line_buffer import LineBuffer
+from proxy.log_output import LogOutput, may_block
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -43,16 +43,16 @@ _MS = [f"{ms:03d} " for ms in range(1000)]
 def configure(level: str = "info", form: str = "console", stream: TextIO | None = None) -> None:
     """Set up logging for the whole process; `form` is ``console`` or ``json``. May be called again."""
     to = stream if stream is not None else sys.stderr
-    out = Outlet(to, _tell_of_lost) if blocks(to) else to
+    out = LogOutput(to, _report_lost) if may_block(to) else to
     render = Line() if form == "console" else Json()
-    write = _Written(out, render)
+    write = _LogBuffer(out, render)
     structlog.configure(
         processors=[render],
         wrapper_class=_from(level),
         logger_factory=lambda *names: write,
         cache_logger_on_first_use=False,
     )
-    _gather_libraries(render, out)
+    _configure_library_logging(render, out)
 
 
 def mask(number: str | None) -> str:
@@ -68,10 +68,10 @@ _Entry = tuple[str, float, str | None, str | None, dict[str, Any]]
 """A log entry: level, time in seconds since 1970, call id, event, key-value pairs."""
 
 
-class _Written(Gathered[_Entry]):
+class _LogBuffer(LineBuffer[_Entry]):
     """Writes log lines: buffered for a moment, at once from WARNING on, the last ones at exit."""
 
-    def __init__(self, out: TextIO | Outlet, render: Line | Json) -> None:
+    def __init__(self, out: TextIO | LogOutput, render: Line | Json) -> None:
         super().__init__(out, render.lines)
         atexit.register(self.flush)
 
@@ -85,7 +85,7 @@ class Logger:
     __slots__ = ("_call", "_context", "_out")
 
     def __init__(
-        self, out: _Written, processors: object, context: Mapping[str, Any], call: str | None = None
+        self, out: _LogBuffer, processors: object, context: Mapping[str, Any], call: str | None = None
     ) -> None:
         if "call" in context:
             call, context = context["call"], {name: context[name] for name in context if name != "call"}
@@ -263,11 +263,11 @@ def _one_line(text: str) -> str:
     return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
-def _tell_of_lost(lines: int) -> None:
+def _report_lost(lines: int) -> None:
     structlog.get_logger("screendoor").warning("the log was not read", lost=lines)
 
 
-def _gather_libraries(render: Processor, out: TextIO | Outlet) -> None:
+def _configure_library_logging(render: Processor, out: TextIO | LogOutput) -> None:
     """Log warnings of libraries in the same format.
 
     Their lower levels stay off whatever our own level is: they would print headers, with keys in them.

@@ -14,15 +14,15 @@ from typing import TextIO
 
 MAX_BYTES = 1024 * 1024
 """The most that is buffered for a stalled reader; lines beyond that are dropped."""
-AGAIN_S = 0.2
+RETRY_S = 0.2
 """Interval between attempts to write what is buffered, if nothing else is logged meanwhile."""
-LAST_S = 1.0
+EXIT_WAIT_S = 1.0
 """How long to wait for the reader when the process exits."""
-_AT_ONCE = select.PIPE_BUF
+_MAX_WRITE = select.PIPE_BUF
 """A pipe or socket that polls as writable takes this many bytes without blocking."""
 
 
-class Outlet:
+class LogOutput:
     """A pipe, terminal or socket, written to only while it has room. Implements what is needed of a TextIO.
 
     The descriptor itself is not made non-blocking: that would affect every other process that shares it.
@@ -73,7 +73,7 @@ class Outlet:
             raise ValueError("the stream is closed")
         try:
             while self._left and self._poll.poll(1000 * patience_s):
-                written = os.write(self._file, bytes(self._left[:_AT_ONCE]))
+                written = os.write(self._file, bytes(self._left[:_MAX_WRITE]))
                 del self._left[:written]
         except BlockingIOError:
             pass  # a terminal polls as writable with less room than that
@@ -84,7 +84,7 @@ class Outlet:
     def _later(self) -> None:
         if not self._due:
             with suppress(RuntimeError):  # without an event loop, the next line triggers the write
-                asyncio.get_running_loop().call_later(AGAIN_S, self._again)
+                asyncio.get_running_loop().call_later(RETRY_S, self._again)
                 self._due = True
 
     def _again(self) -> None:
@@ -94,7 +94,7 @@ class Outlet:
 
     def _last(self) -> None:
         with self._turn, suppress(OSError, ValueError):
-            self._drain(LAST_S)
+            self._drain(EXIT_WAIT_S)
 
 
 def _unblocking(file: int) -> int:
@@ -108,7 +108,7 @@ def _unblocking(file: int) -> int:
     return file
 
 
-def blocks(out: TextIO) -> bool:
+def may_block(out: TextIO) -> bool:
     """Whether a write may block as long as the reader likes: so for every descriptor but a regular file's."""
     try:
         return not stat.S_ISREG(os.fstat(out.fileno()).st_mode)

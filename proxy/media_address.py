@@ -13,7 +13,7 @@ from proxy.transport.flow import TransportFailed
 
 log = structlog.get_logger("screendoor")
 
-LOOK_S = 15.0
+CHECK_INTERVAL_S = 15.0
 """Seconds between two checks: a dial-up line may get a new address every night."""
 
 
@@ -26,7 +26,7 @@ async def follow(
     """
     known = settings.public.address
     while settings.public.found:
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(CHECK_INTERVAL_S)
         found = find(elsewhere(settings))
         if found is not None and found != known:
             log.warning("this machine has another address, of which new calls are told", was=known, now=found)

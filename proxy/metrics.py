@@ -23,10 +23,10 @@ class Metrics:
         self.registry = registry
         self._live, self._ended = 0, dict[str, int]()  # prometheus_client's counters are twenty times as slow
         about = "Calls that have ended, by outcome"
-        registry.register(_Followed("screendoor_calls", about, "outcome", self._ended))
+        registry.register(_ExternalCounters("screendoor_calls", about, "outcome", self._ended))
         self._challenged = dict[str, int]()
         about = "Callers who were to press a key, in calls that have ended, by result"
-        registry.register(_Followed("screendoor_challenges", about, "result", self._challenged))
+        registry.register(_ExternalCounters("screendoor_challenges", about, "result", self._challenged))
         live = Gauge("screendoor_live_calls", "Calls going on", registry=registry)
         live.set_function(lambda: self._live)
         self._malformed = Counter(
@@ -53,20 +53,20 @@ class Metrics:
     def follow_sessions(self, counts: Mapping[str, int]) -> None:
         """Export the results of webhooks that passed the first checks."""
         self.registry.register(
-            _Followed("screendoor_sessions", "Vendor sessions announced, by result", "result", counts)
+            _ExternalCounters("screendoor_sessions", "Vendor sessions announced, by result", "result", counts)
         )
 
     def follow_strangers(self, counts: Mapping[str, int], banned: Callable[[], int]) -> None:
         """Export the messages dropped without an answer, and the number of banned sources."""
         about = "Messages from strangers dropped without an answer, by why"
-        self.registry.register(_Followed("screendoor_refused_sources", about, "why", counts))
+        self.registry.register(_ExternalCounters("screendoor_refused_sources", about, "why", counts))
         gauge = Gauge("screendoor_banned_sources", "Sources that are banned now", registry=self.registry)
         gauge.set_function(banned)
 
     def follow_capacity(self, counts: Mapping[str, int], lag_s: Callable[[], float]) -> None:
         """Export the calls shed for overload, and the lag of the event loop."""
         about = "Calls turned away with 503, by what was too much"
-        self.registry.register(_Followed("screendoor_shed_calls", about, "why", counts))
+        self.registry.register(_ExternalCounters("screendoor_shed_calls", about, "why", counts))
         gauge = Gauge("screendoor_loop_lag_seconds", "How late the event loop is", registry=self.registry)
         gauge.set_function(lag_s)
 
@@ -86,12 +86,12 @@ class Metrics:
     def follow_connections(self, refused: Mapping[str, int]) -> None:
         """Export inbound connections that failed."""
         about = "Connections to us that came to nothing, by result"
-        self.registry.register(_Followed("screendoor_refused_connections", about, "result", refused))
+        self.registry.register(_ExternalCounters("screendoor_refused_connections", about, "result", refused))
 
     def follow_api(self, counts: Mapping[str, int]) -> None:
         """Export API requests refused because of their token."""
         about = "Requests to the API refused for their token, by why"
-        self.registry.register(_Followed("screendoor_api_refused", about, "why", counts))
+        self.registry.register(_ExternalCounters("screendoor_api_refused", about, "why", counts))
 
     def follow_memory(
         self, waiting: Callable[[], int], failures: Callable[[], int], lost: Callable[[], int]
@@ -100,14 +100,14 @@ class Metrics:
         about = "Notes of calls that are not in the database yet"
         Gauge("screendoor_memory_waiting", about, registry=self.registry).set_function(waiting)
         about = "Times that the database could not be written or read"
-        self.registry.register(_Counted("screendoor_memory_failures", about, failures))
+        self.registry.register(_ExternalCounter("screendoor_memory_failures", about, failures))
         about = "Notes that were given up, since too many waited or the database refused them"
-        self.registry.register(_Counted("screendoor_memory_lost", about, lost))
+        self.registry.register(_ExternalCounter("screendoor_memory_lost", about, lost))
 
     def follow_transcriptions(self, counts: Mapping[str, int]) -> None:
         """Export the results of voicemail transcriptions."""
         about = "Messages to be put into words, by result"
-        self.registry.register(_Followed("screendoor_transcriptions", about, "result", counts))
+        self.registry.register(_ExternalCounters("screendoor_transcriptions", about, "result", counts))
 
     def challenge_over(self, result: str) -> None:
         """Count a finished challenge: ``passed``, ``failed``, or ``left`` if the caller hung up."""
@@ -135,7 +135,7 @@ class Metrics:
         self._webhooks.labels(result).inc()
 
 
-class _Followed(Collector):
+class _ExternalCounters(Collector):
     """A labelled counter whose values are kept elsewhere."""
 
     def __init__(self, name: str, about: str, label: str, counts: Mapping[str, int]) -> None:
@@ -148,7 +148,7 @@ class _Followed(Collector):
         yield family
 
 
-class _Counted(Collector):
+class _ExternalCounter(Collector):
     """A counter without labels whose value is kept elsewhere."""
 
     def __init__(self, name: str, about: str, count: Callable[[], int]) -> None:

@@ -29,9 +29,9 @@ class RecordFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._file = _opened(path, 0o600)
-        self._asks = True
+        self._takes_lock = True
         """Whether appends take the lock; turned off when somebody holds it for too long."""
-        self._begun = False
+        self._has_appended = False
         """Whether we have appended to this file before, so that it is known to end with a whole line."""
 
     def write(self, text: str, /) -> int:
@@ -46,13 +46,13 @@ class RecordFile:
         for _ in range(_TRIES):
             with self._held():
                 if (there := _at(self._file, self._path)) is not None:
-                    if not self._begun and not _ends_whole(self._path, there.st_size):
+                    if not self._has_appended and not _ends_whole(self._path, there.st_size):
                         octets = memoryview(b"\n" + octets)
                     self._append(octets, there.st_size)
-                    self._begun = True
+                    self._has_appended = True
                     return len(text)
             before, rights = self._file, os.fstat(self._file.fileno()).st_mode & 0o777
-            self._file, self._asks, self._begun = _opened(self._path, rights), True, False
+            self._file, self._takes_lock, self._has_appended = _opened(self._path, rights), True, False
             before.close()
         self._append(octets, os.fstat(self._file.fileno()).st_size)
         return len(text)
@@ -68,8 +68,8 @@ class RecordFile:
     def _held(self) -> Iterator[None]:
         """Hold the lock on the file, or go on without it after `_PATIENCE_S`."""
         until = time.monotonic() + _PATIENCE_S
-        while self._asks and not _lock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            self._asks = time.monotonic() < until
+        while self._takes_lock and not _lock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            self._takes_lock = time.monotonic() < until
             time.sleep(_LOOK_S)
         try:
             yield
@@ -104,7 +104,7 @@ def _ends_whole(path: Path, size: int) -> bool:
         return True
 
 
-def without_caller(
+def remove_caller(
     path: Path, caller: str, alike: Callable[[str, str], bool] = lambda number, dialed: False
 ) -> int:
     """Replace the file by one without this caller's records; returns how many were removed.
@@ -114,9 +114,9 @@ def without_caller(
     only while the end of the old one is copied.
     """
     path = Path(os.path.realpath(path))
-    his = _lines_of(caller, alike)
+    his = _record_matcher(caller, alike)
     while path.is_file():
-        with path.open("rb") as old, _beside(path) as new:
+        with path.open("rb") as old, _temporary_file(path) as new:
             with _locked(old):  # no append is half done
                 end = os.fstat(old.fileno()).st_size
             gone = _copied(old, new, end, his)
@@ -129,7 +129,7 @@ def without_caller(
                     os.fsync(new.fileno())
                     with _locked(new):  # whoever opens it now waits until the late lines are copied
                         os.replace(new.name, path)
-                        gone += _late(old, path, his)
+                        gone += _copied_late(old, path, his)
                 return gone
     return 0
 
@@ -146,13 +146,13 @@ def _copied(old: IO[bytes], new: IO[bytes], end: int, his: Callable[[bytes], boo
     return gone
 
 
-def _late(old: IO[bytes], path: Path, his: Callable[[bytes], bool]) -> int:
+def _copied_late(old: IO[bytes], path: Path, his: Callable[[bytes], bool]) -> int:
     """Copy lines that a writer appended to the old file after giving up on the lock."""
     with path.open("ab", buffering=0) as new:
         return _copied(old, new, os.fstat(old.fileno()).st_size, his)
 
 
-def _lines_of(caller: str, alike: Callable[[str, str], bool]) -> Callable[[bytes], bool]:
+def _record_matcher(caller: str, alike: Callable[[str, str], bool]) -> Callable[[bytes], bool]:
     """Return a predicate that tells whether a line is the record of one of the caller's calls."""
     ends = json.dumps(caller[-_ENDS:], ensure_ascii=False).encode("utf-8", "backslashreplace")[1:]
 
@@ -171,7 +171,7 @@ def _lines_of(caller: str, alike: Callable[[str, str], bool]) -> Callable[[bytes
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[IO[bytes]]:
+def _temporary_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield a new temporary file in the same folder, with the same owner and mode; removed unless renamed."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
         try:

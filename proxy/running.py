@@ -14,7 +14,7 @@ import structlog
 from proxy import log as logging
 from proxy.app import App
 from proxy.config import Settings
-from proxy.garbage_collection import collect_in_quiet, spare_the_calls
+from proxy.garbage_collection import collect_when_idle, disable_automatic_collection
 
 log = structlog.get_logger("screendoor")
 
@@ -52,10 +52,10 @@ async def _serve(
     app: App, settings: Settings, asked_to_stop: asyncio.Event, in_a_hurry: asyncio.Event
 ) -> None:
     async with app:
-        spare_the_calls()
+        disable_automatic_collection()
         core, registry = app.core, app.registry
         collecting = asyncio.ensure_future(
-            collect_in_quiet(lambda: len(registry), lambda: len(core.clients) + len(core.servers))
+            collect_when_idle(lambda: len(registry), lambda: len(core.clients) + len(core.servers))
         )
         log.info("ready", listening=app.listening, numbers=len(settings.numbers))
         await asked_to_stop.wait()

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.garbage_collection import (
-    LATEST_S,
-    LOOK_S,
-    OF_A_CALL,
-    PILE_OBJECTS,
-    QUIET_S,
-    collect_in_quiet,
+    CHECK_INTERVAL_S,
+    GARBAGE_OBJECTS,
+    IDLE_CHECK_S,
+    MAX_DELAY_S,
+    OBJECTS_PER_CALL,
+    collect_when_idle,
+    disable_automatic_collection,
     grown_objects,
-    spare_the_calls,
 )
 
 
@@ -43,7 +43,7 @@ def looks() -> Iterator[list[float]]:
 
 @pytest.mark.usefixtures("_collector_as_before")
 def test_what_stands_at_the_start_is_not_looked_at_again() -> None:
-    spare_the_calls()
+    disable_automatic_collection()
     assert gc.get_freeze_count() > 10_000
     assert not gc.isenabled()
 
@@ -51,37 +51,37 @@ def test_what_stands_at_the_start_is_not_looked_at_again() -> None:
 @pytest.mark.virtual
 @pytest.mark.usefixtures("_collector_as_before")
 async def test_everything_is_looked_at_in_quiet_or_in_the_end(looks: list[float]) -> None:
-    spare_the_calls()
+    disable_automatic_collection()
     looks.clear()
     calls, start = [1], asyncio.get_running_loop().time()
-    looking = asyncio.ensure_future(collect_in_quiet(lambda: calls[0], lambda: 0))
-    await asyncio.sleep(LATEST_S - 1)
+    looking = asyncio.ensure_future(collect_when_idle(lambda: calls[0], lambda: 0))
+    await asyncio.sleep(MAX_DELAY_S - 1)
     assert looks == []
     await asyncio.sleep(2)
-    assert [at - start for at in looks] == [LATEST_S]
+    assert [at - start for at in looks] == [MAX_DELAY_S]
     calls[0] = 0
-    await asyncio.sleep(2 * QUIET_S)
-    assert [at - start for at in looks[1:]] == [LATEST_S + QUIET_S, LATEST_S + 2 * QUIET_S]
+    await asyncio.sleep(2 * IDLE_CHECK_S)
+    assert [at - start for at in looks[1:]] == [MAX_DELAY_S + IDLE_CHECK_S, MAX_DELAY_S + 2 * IDLE_CHECK_S]
     looking.cancel()
 
 
 @pytest.mark.virtual
 @pytest.mark.usefixtures("_collector_as_before")
 async def test_what_piles_up_is_looked_at_though_calls_go_on(looks: list[float]) -> None:
-    spare_the_calls()
+    disable_automatic_collection()
     looks.clear()
     calls = [10]
-    looking = asyncio.ensure_future(collect_in_quiet(lambda: calls[0], lambda: 0))
+    looking = asyncio.ensure_future(collect_when_idle(lambda: calls[0], lambda: 0))
     await asyncio.sleep(0)
     calls[0] = 20
-    kept: list[list[int]] = [[] for _ in range(PILE_OBJECTS + 9 * OF_A_CALL)]
-    await asyncio.sleep(LOOK_S + 0.1)
-    assert grown_objects() > PILE_OBJECTS, "so much may belong to the new calls"
-    kept += [[] for _ in range(2 * OF_A_CALL)]
-    await asyncio.sleep(LOOK_S)
+    kept: list[list[int]] = [[] for _ in range(GARBAGE_OBJECTS + 9 * OBJECTS_PER_CALL)]
+    await asyncio.sleep(CHECK_INTERVAL_S + 0.1)
+    assert grown_objects() > GARBAGE_OBJECTS, "so much may belong to the new calls"
+    kept += [[] for _ in range(2 * OBJECTS_PER_CALL)]
+    await asyncio.sleep(CHECK_INTERVAL_S)
     assert grown_objects() < 1_000
-    kept += [[] for _ in range(PILE_OBJECTS + 1_000)]
-    await asyncio.sleep(LOOK_S)
+    kept += [[] for _ in range(GARBAGE_OBJECTS + 1_000)]
+    await asyncio.sleep(CHECK_INTERVAL_S)
     assert grown_objects() < 1_000, "ten more calls were there already"
     assert looks == [], "the old was let be"
     looking.cancel()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.line_buffer import GATHER_S, Gathered
+from proxy.line_buffer import GATHER_S, LineBuffer
 
 by_str = partial(map, str)
 
@@ -26,7 +26,7 @@ class Counted(io.StringIO):
 
 @pytest.mark.virtual
 async def test_lines_of_one_moment_are_written_in_one_go() -> None:
-    lines = Gathered(out := Counted(), by_str)
+    lines = LineBuffer(out := Counted(), by_str)
     lines.write("one")
     lines.write("two")
     assert out.getvalue() == ""
@@ -38,14 +38,14 @@ async def test_lines_of_one_moment_are_written_in_one_go() -> None:
 
 
 def test_without_an_event_loop_nothing_waits() -> None:
-    lines = Gathered(out := io.StringIO(), by_str)
+    lines = LineBuffer(out := io.StringIO(), by_str)
     lines.write("one")
     assert out.getvalue() == "one\n"
 
 
 @pytest.mark.virtual
 async def test_a_closed_file_harms_nobody() -> None:
-    lines = Gathered(out := io.StringIO(), by_str)
+    lines = LineBuffer(out := io.StringIO(), by_str)
     lines.write("one")
     out.close()
     lines.flush()
@@ -64,7 +64,7 @@ class Disk(io.StringIO):
 def test_a_full_disk_costs_lines_and_nobody_else_and_is_said_once() -> None:
     told: list[tuple[str | None, int]] = []
     disk = Disk()
-    lines = Gathered(disk, by_str, lambda error, lost: told.append((error and error.strerror, lost)))
+    lines = LineBuffer(disk, by_str, lambda error, lost: told.append((error and error.strerror, lost)))
     for each in ("one", "two", "three"):
         lines.write(each)
     assert told == [("No space left on device", 1)]
@@ -80,7 +80,7 @@ def test_a_full_disk_costs_lines_and_nobody_else_and_is_said_once() -> None:
 
 def test_what_cannot_be_written_can_be_closed() -> None:
     with Path("/dev/full").open("w") as full:
-        lines = Gathered(full, by_str)
+        lines = LineBuffer(full, by_str)
         lines.write("one")
         lines.close()
         assert full.closed

@@ -13,7 +13,7 @@ from typing import TextIO
 
 import pytest
 
-from proxy.log_output import AGAIN_S, MAX_BYTES, Outlet, blocks
+from proxy.log_output import MAX_BYTES, RETRY_S, LogOutput, may_block
 
 LINE = "x" * 99 + "\n"
 
@@ -59,24 +59,24 @@ def lost() -> list[int]:
 
 
 @pytest.fixture
-def out(pipe: Pipe, lost: list[int]) -> Outlet:
-    return Outlet(pipe.end, lost.append)
+def out(pipe: Pipe, lost: list[int]) -> LogOutput:
+    return LogOutput(pipe.end, lost.append)
 
 
-def says(out: Outlet, lines: int) -> None:
+def says(out: LogOutput, lines: int) -> None:
     for _ in range(lines):
         out.write(LINE)
     out.flush()
 
 
-def test_what_there_is_room_for_is_there_at_once(out: Outlet, pipe: Pipe) -> None:
+def test_what_there_is_room_for_is_there_at_once(out: LogOutput, pipe: Pipe) -> None:
     out.write("one é\n")
     out.flush()
     assert pipe.reads() == "one é\n"
 
 
 def test_a_reader_that_does_not_read_holds_up_nobody_and_misses_nothing_for_a_while(
-    out: Outlet, pipe: Pipe, lost: list[int]
+    out: LogOutput, pipe: Pipe, lost: list[int]
 ) -> None:
     says(out, 2000)
     heard = pipe.reads()
@@ -89,7 +89,7 @@ def test_a_reader_that_does_not_read_holds_up_nobody_and_misses_nothing_for_a_wh
 
 
 def test_what_it_would_not_read_for_long_is_lost_in_whole_lines_and_counted(
-    out: Outlet, pipe: Pipe, lost: list[int]
+    out: LogOutput, pipe: Pipe, lost: list[int]
 ) -> None:
     said = 2 * MAX_BYTES // len(LINE)
     says(out, said)
@@ -101,19 +101,19 @@ def test_what_it_would_not_read_for_long_is_lost_in_whole_lines_and_counted(
     assert lost == [said - heard.count("\n")]
 
 
-async def test_what_waits_is_put_out_though_nothing_more_is_said(out: Outlet, pipe: Pipe) -> None:
+async def test_what_waits_is_put_out_though_nothing_more_is_said(out: LogOutput, pipe: Pipe) -> None:
     says(out, 1000)
     heard = pipe.reads()
     for _ in range(10):
-        await asyncio.sleep(AGAIN_S)
+        await asyncio.sleep(RETRY_S)
         heard += pipe.reads()
     assert heard == 1000 * LINE
 
 
-async def test_a_reader_that_leaves_meanwhile_is_no_matter(out: Outlet, pipe: Pipe) -> None:
+async def test_a_reader_that_leaves_meanwhile_is_no_matter(out: LogOutput, pipe: Pipe) -> None:
     says(out, 1000)
     pipe.leaves()
-    await asyncio.sleep(2 * AGAIN_S)
+    await asyncio.sleep(2 * RETRY_S)
     with pytest.raises(BrokenPipeError):
         says(out, 1)
 
@@ -122,7 +122,7 @@ def test_a_terminal_that_stands_still_holds_up_nobody_either(lost: list[int]) ->
     """As after Ctrl-S; it may have room for less than a line."""
     screen, terminal = os.openpty()
     with os.fdopen(terminal, "w") as end, os.fdopen(screen, "rb", buffering=0):
-        out = Outlet(end, lost.append)
+        out = LogOutput(end, lost.append)
         for _ in range(200):
             says(out, 20)
         out.close()
@@ -130,7 +130,7 @@ def test_a_terminal_that_stands_still_holds_up_nobody_either(lost: list[int]) ->
     assert lost == []
 
 
-def test_a_stream_that_is_closed_is_not_written_to(out: Outlet, pipe: Pipe) -> None:
+def test_a_stream_that_is_closed_is_not_written_to(out: LogOutput, pipe: Pipe) -> None:
     says(out, 1000)
     out.close()
     assert pipe.end.closed
@@ -140,10 +140,10 @@ def test_a_stream_that_is_closed_is_not_written_to(out: Outlet, pipe: Pipe) -> N
 
 def test_a_file_and_what_is_none_of_the_systems_need_nothing_of_this(tmp_path: Path, pipe: Pipe) -> None:
     with (tmp_path / "log").open("w") as file:
-        assert not blocks(file)
-    assert not blocks(file)
-    assert not blocks(io.StringIO())
-    assert blocks(pipe.end)
+        assert not may_block(file)
+    assert not may_block(file)
+    assert not may_block(io.StringIO())
+    assert may_block(pipe.end)
 
 
 ENDS = """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.record_file import RecordFile, without_caller
+from proxy.record_file import RecordFile, remove_caller
 
 ANNA, BOB = "+14155550100", "+14155550199"
 
@@ -69,7 +69,7 @@ def test_what_a_killed_process_left_of_a_line_spoils_no_other(tmp_path: Path) ->
     file.write(line("e", BOB))
     torn = line("b", ANNA)[:20] + "\n"
     assert path.read_text() == line("a", BOB) + torn + line("c", ANNA) + line("d", BOB) + line("e", BOB)
-    assert without_caller(path, ANNA) == 1, "his whole record is found"
+    assert remove_caller(path, ANNA) == 1, "his whole record is found"
     path.write_text("by hand")  # as an editor leaves it, where ours is not the file any more
     path.rename(tmp_path / "moved")
     path.write_text("by hand")
@@ -84,14 +84,14 @@ def line(call: str, caller: str | None) -> str:
 
 def test_a_caller_is_taken_out_and_the_rest_stays_to_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
-    assert without_caller(path, ANNA) == 0, "there is none yet"
+    assert remove_caller(path, ANNA) == 0, "there is none yet"
     rest = f'{line("b", BOB)}{line("c", None)}"{ANNA}"\n{{"caller": "{ANNA}"\n[]\n'
     path.write_text(line("a", ANNA) + rest + line("d", ANNA))
     path.chmod(0o640)
-    assert without_caller(path, ANNA) == 2
+    assert remove_caller(path, ANNA) == 2
     assert path.read_text() == rest
     assert path.stat().st_mode & 0o777 == 0o640
-    assert without_caller(path, ANNA) == 0
+    assert remove_caller(path, ANNA) == 0
     assert [each.name for each in tmp_path.iterdir()] == ["calls.jsonl"]
 
 
@@ -100,7 +100,7 @@ def test_who_appends_goes_on_in_the_file_of_that_name(tmp_path: Path) -> None:
     link.symlink_to(path)
     file = RecordFile(link)
     file.write(line("a", ANNA) + line("b", BOB))
-    assert without_caller(link, ANNA) == 1
+    assert remove_caller(link, ANNA) == 1
     file.write(line("c", BOB))
     assert path.read_text() == line("b", BOB) + line("c", BOB)
     assert link.is_symlink()
@@ -122,7 +122,7 @@ def test_no_line_is_lost_while_a_caller_is_taken_out_again_and_again(tmp_path: P
 
     def forgets() -> None:
         while not over.is_set():
-            gone.append(without_caller(path, ANNA))
+            gone.append(remove_caller(path, ANNA))
 
     file = RecordFile(path)
     threads = [threading.Thread(target=forgets) for _ in range(2)]
@@ -133,7 +133,7 @@ def test_no_line_is_lost_while_a_caller_is_taken_out_again_and_again(tmp_path: P
     over.set()
     for thread in threads:
         thread.join()
-    assert sum(gone) + without_caller(path, ANNA) == 1000
+    assert sum(gone) + remove_caller(path, ANNA) == 1000
     assert path.read_text() == "".join(line(f"b{n}", BOB) for n in range(1000))
     file.close()
 
@@ -150,7 +150,7 @@ def test_what_one_appends_who_would_not_wait_is_taken_along(
             other.write(next(slow))
 
     monkeypatch.setattr("os.fsync", appended)
-    assert without_caller(path, ANNA) == 3
+    assert remove_caller(path, ANNA) == 3
     assert path.read_text() == line("b", BOB) + line("c", BOB) + line("f", BOB)
     assert list(slow) == []
 
@@ -160,7 +160,7 @@ def test_where_it_cannot_be_written_anew_all_is_as_it_was(tmp_path: Path) -> Non
     path.write_text(line("a", ANNA) + 10 * line("b", BOB))
     before = path.read_text()
     with room_for(100), pytest.raises(OSError, match="File too large"):
-        without_caller(path, ANNA)
+        remove_caller(path, ANNA)
     assert path.read_text() == before
     assert [each.name for each in tmp_path.iterdir()] == ["calls.jsonl"]
 

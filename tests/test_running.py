@@ -24,7 +24,7 @@ pytestmark = pytest.mark.network
 def ready(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Set when the house has begun."""
     begun = asyncio.Event()
-    monkeypatch.setattr("proxy.running.spare_the_calls", begun.set)
+    monkeypatch.setattr("proxy.running.disable_automatic_collection", begun.set)
     return begun
 
 

@@ -9,22 +9,22 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainValidator, SecretStr, ValidationInfo, model_validator
 
 from proxy.config.keys import Name, Table
-from proxy.config.paths import UNREAD, Where
+from proxy.config.paths import UNREAD, SettingsContext
 from proxy.config.problem import fault
 from proxy.config.tables import Found, Raw
 
-LEAST_TOKEN = 16
+MIN_TOKEN_CHARS = 16
 """Minimum length of a token, in characters: shorter ones can be guessed."""
 
 
 def _token(value: object, info: ValidationInfo) -> SecretStr:
-    assert isinstance(info.context, Where), "settings are made by proxy.config.load"
+    assert isinstance(info.context, SettingsContext), "settings are made by proxy.config.load"
     secret = info.context.secret(value)
     if secret is UNREAD:
         return secret
     text = secret.get_secret_value()
-    if len(text) < LEAST_TOKEN or not text.isascii() or not text.isprintable() or " " in text:
-        expected = f"a token of {LEAST_TOKEN} characters or more (openssl rand -hex 32 makes one)"
+    if len(text) < MIN_TOKEN_CHARS or not text.isascii() or not text.isprintable() or " " in text:
+        expected = f"a token of {MIN_TOKEN_CHARS} characters or more (openssl rand -hex 32 makes one)"
         raise fault(expected, "another text")
     return secret
 

@@ -10,7 +10,7 @@ from pydantic import PlainValidator
 
 from proxy.config import certificate, values
 from proxy.config.keys import File, Table
-from proxy.config.paths import Where
+from proxy.config.paths import SettingsContext
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, loads, read, tables
 
@@ -33,7 +33,7 @@ def calls_in_time(value: object) -> tuple[int, float]:
     raise fault('calls and a time, such as "3/10m" or "10/h"', shown(value))
 
 
-class Doubts(Table):
+class TrustRules(Table):
     """What to do with callers whose number may be spoofed. None: not set."""
 
     distrust: tuple[Doubt, ...] | None = None
@@ -43,7 +43,7 @@ class Doubts(Table):
     rate_action: Literal["voicemail", "reject"] | None = None
 
 
-class DoubtsOfAll(Doubts):
+class CommonTrustRules(TrustRules):
     """The same keys in ``[screening]``, with defaults."""
 
     distrust: tuple[Doubt, ...] = ("failed",)
@@ -59,7 +59,7 @@ class Stir(Table):
     """The longest that a call may wait for verification."""
 
 
-def check(raw: Raw, where: Where) -> Iterator[Found]:
+def check(raw: Raw, where: SettingsContext) -> Iterator[Found]:
     """Roots are loadable certificates, and ``verification = "identity"`` has roots."""
     stir = raw["stir"] if isinstance(raw.get("stir"), dict) else {}
     roots = stir.get("roots")

@@ -14,7 +14,7 @@ import phonenumbers
 from pydantic import PlainValidator
 
 from proxy.config import values
-from proxy.config.attestation import Doubts, DoubtsOfAll
+from proxy.config.attestation import CommonTrustRules, TrustRules
 from proxy.config.keys import File, Line
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, tables
@@ -56,7 +56,7 @@ WhenUntrusted = Literal["challenge", "voicemail", "reject"]
 Repeat = Annotated[float, PlainValidator(values.seconds(0, 86400))]
 
 
-class Whom(Doubts):
+class CallerRules(TrustRules):
     """What is done with which callers. None: not set."""
 
     contacts: tuple[File, ...] = ()
@@ -80,14 +80,14 @@ class Whom(Doubts):
     repeat_s: Repeat | None = None
     untrusted: WhenUntrusted | None = None
 
-    def laid_over(self, common: Whom) -> dict[str, Any]:
+    def laid_over(self, common: CallerRules) -> dict[str, Any]:
         """Return the keys that this number sets; lists include those of ``[screening]`` (`common`)."""
-        fields = Whom.model_fields.items()
+        fields = CallerRules.model_fields.items()
         own = {key: value for key, field in fields if (value := getattr(self, key)) != field.default}
         return own | {key: (*getattr(common, key), *own[key]) for key in ADDED if key in own}
 
 
-class WhomOfAll(DoubtsOfAll, Whom):
+class CommonCallerRules(CommonTrustRules, CallerRules):
     """The same keys in ``[screening]``, with defaults."""
 
     out_of_hours: WhenClosed = "voicemail"

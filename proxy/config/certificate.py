@@ -22,7 +22,7 @@ def certificate(path: Path) -> x509.Certificate:
         raise fault("a PEM certificate", f"{path}, which does not load as one") from error
 
 
-def public_part(path: Path) -> bytes:
+def public_key_der(path: Path) -> bytes:
     """Load an unencrypted PEM private key; return its public key as DER."""
     try:
         return load_pem_private_key(_read(path), password=None).public_key().public_bytes(*_DER)
@@ -32,10 +32,10 @@ def public_part(path: Path) -> bytes:
         raise fault("a PEM private key", f"{path}, which does not load as one") from error
 
 
-def belong(chain: Path, key: Path) -> bool | None:
+def key_matches(chain: Path, key: Path) -> bool | None:
     """Return whether a key matches the certificate; None if one of them does not load."""
     try:
-        return certificate(chain).public_key().public_bytes(*_DER) == public_part(key)
+        return certificate(chain).public_key().public_bytes(*_DER) == public_key_der(key)
     except PydanticCustomError:
         return None
 

@@ -10,26 +10,26 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, PlainValidator, SecretStr, ValidationInfo
 
 from proxy.config import values
-from proxy.config.paths import Where
+from proxy.config.paths import SettingsContext
 from proxy.config.problem import fault
 from proxy.media.clip import Clip
 from proxy.sip.uri import Uri
 
 
 def _file(value: object, info: ValidationInfo) -> Path:
-    return where_of(info).file(value)
+    return context_of(info).file(value)
 
 
 def _wav(value: object, info: ValidationInfo) -> Clip:
-    return where_of(info).wav(value)
+    return context_of(info).wav(value)
 
 
 def _text(value: object, info: ValidationInfo) -> str:
-    return where_of(info).text(value)
+    return context_of(info).text(value)
 
 
 def _secret(value: object, info: ValidationInfo) -> SecretStr:
-    return where_of(info).secret(value)
+    return context_of(info).secret(value)
 
 
 def _key(name: str, not_it: str, what: str) -> Callable[[object, ValidationInfo], SecretStr]:
@@ -47,9 +47,9 @@ def _key(name: str, not_it: str, what: str) -> Callable[[object, ValidationInfo]
     return check
 
 
-def where_of(info: ValidationInfo) -> Where:
+def context_of(info: ValidationInfo) -> SettingsContext:
     """The file locations and secrets of the settings that are being validated."""
-    assert isinstance(info.context, Where), "settings are made by proxy.config.load"
+    assert isinstance(info.context, SettingsContext), "settings are made by proxy.config.load"
     return info.context
 
 

@@ -16,11 +16,11 @@ from pydantic_core import ErrorDetails
 from proxy.config import api, attestation, callers, notices, outcomes, rules, safety, talk, tls_rules, vendor
 from proxy.config.costs import CostsOfNumber, Price
 from proxy.config.model import Settings
-from proxy.config.paths import Where
+from proxy.config.paths import SettingsContext
 from proxy.config.problem import NoRoute, Problem, SettingsError, shown
 from proxy.config.server import Tls
 
-ELSEWHERE, ELSEWHERE6 = "192.0.2.1", "2001:db8::1"
+ROUTE_PROBE, ROUTE_PROBE6 = "192.0.2.1", "2001:db8::1"
 """Documentation addresses (RFC 5737, RFC 3849): nobody has them, yet the default route applies to them."""
 VALUE = 'a value of TOML, such as "text" in straight quotes, 25 or true'
 WITH_FILES = (rules.check, tls_rules.check, attestation.check)
@@ -28,7 +28,7 @@ ALONE = (safety.check, callers.check, outcomes.check, talk.check, vendor.check, 
 """Checks across keys: those that also read files, and those that look only at the TOML itself."""
 
 
-def local_address(outwards: str = ELSEWHERE) -> str | None:
+def local_address(outwards: str = ROUTE_PROBE) -> str | None:
     """Return the address that this machine uses towards the internet; None without a route. Sends nothing."""
     family = socket.AF_INET6 if ":" in outwards else socket.AF_INET
     try:
@@ -77,21 +77,23 @@ def parse(
         what, place = said.groups() if said else (str(error), "file")
         expected, got = (VALUE, "something else") if what == "Invalid value" else ("TOML", what)
         raise SettingsError([Problem(file, place, expected, got)]) from error
-    where = Where(folder, environ, secrets)
+    where = SettingsContext(folder, environ, secrets)
     found = [each for check in WITH_FILES for each in check(raw, where)]
     found += [each for check in ALONE for each in check(raw)]
-    problems = [Problem(file, key, *_said(fault.context)) for key, fault in found]
+    problems = [Problem(file, key, *_expected_and_got(fault.context)) for key, fault in found]
     settings = None
     try:
         settings = Settings.model_validate(raw, context=where)
     except ValidationError as error:
-        problems += [_problem(file, one) for one in error.errors(include_url=False) if not _told(one)]
+        problems += [
+            _problem(file, one) for one in error.errors(include_url=False) if not _is_reported_elsewhere(one)
+        ]
     if problems or settings is None:
-        raise SettingsError(sorted(problems, key=_place))
-    return _addressed(settings, file, find_address) if secrets else settings
+        raise SettingsError(sorted(problems, key=_sort_key))
+    return _with_address(settings, file, find_address) if secrets else settings
 
 
-def _addressed(settings: Settings, file: str, find_address: Callable[[str], str | None]) -> Settings:
+def _with_address(settings: Settings, file: str, find_address: Callable[[str], str | None]) -> Settings:
     """Replace the address "auto"; by the IPv6 one if all listeners are IPv6."""
     if settings.public.address != "auto":
         return settings
@@ -105,10 +107,10 @@ def _addressed(settings: Settings, file: str, find_address: Callable[[str], str 
 
 def elsewhere(settings: Settings) -> str:
     """The address towards which the route is looked up to resolve "auto"."""
-    return ELSEWHERE if any(":" not in listen.bind[0] for listen in settings.listeners) else ELSEWHERE6
+    return ROUTE_PROBE if any(":" not in listen.bind[0] for listen in settings.listeners) else ROUTE_PROBE6
 
 
-def _told(error: ErrorDetails) -> bool:
+def _is_reported_elsewhere(error: ErrorDetails) -> bool:
     """Whether other problems cover this one: a list with invalid entries is "too short" for pydantic."""
     return error["type"] == "too_short" and bool(error["input"])
 
@@ -120,7 +122,7 @@ def _problem(file: str, error: ErrorDetails) -> Problem:
     table = str(where[0])
     match error["type"]:
         case "settings":
-            return Problem(file, key, *_said(error["ctx"]))
+            return Problem(file, key, *_expected_and_got(error["ctx"]))
         case "missing":
             return Problem(file, key, "a table" if len(where) == 1 else "a value (this key is required)")
         case "extra_forbidden":
@@ -141,7 +143,7 @@ def _problem(file: str, error: ErrorDetails) -> Problem:
             return Problem(file, key, "text" if error["type"] == "string_type" else error["msg"], got)
 
 
-def _said(context: Mapping[str, Any] | None) -> tuple[str, str]:
+def _expected_and_got(context: Mapping[str, Any] | None) -> tuple[str, str]:
     return (context["expected"], context["got"]) if context else ("another value", "this one")
 
 
@@ -179,7 +181,7 @@ def _tables() -> dict[str, type[BaseModel]]:
 _TABLES = _tables()
 
 
-def _place(problem: Problem) -> tuple[int, str]:
+def _sort_key(problem: Problem) -> tuple[int, str]:
     """Sort key: problems in the documented order of the tables, then by key."""
     table = re.split(r"[.\[]", problem.key)[0]
     keys = _keys(Settings)

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo
 
 from proxy.config import values
 from proxy.config.keys import OnOff, Table
-from proxy.config.paths import Where
+from proxy.config.paths import SettingsContext
 from proxy.config.problem import fault, shown
 
 EXPECTED = 'sqlite:///FILE, postgresql://USER@HOST/NAME, or "off"'
@@ -19,7 +19,7 @@ OFF = "off"
 _URL = re.compile(r"off|(sqlite:///|postgres(ql)?://)\S+")
 
 
-def url(value: object, where: Where) -> str:
+def url(value: object, where: SettingsContext) -> str:
     """Validate the database URL; one with a password has to come from the environment or a file."""
     pointed = isinstance(value, str) and value.startswith(("env:", "file:"))
     text = where.secret(value, needed=True).get_secret_value() if pointed else value
@@ -39,7 +39,7 @@ def url(value: object, where: Where) -> str:
 
 
 def _url(value: object, info: ValidationInfo) -> str:
-    assert isinstance(info.context, Where), "settings are made by proxy.config.load"
+    assert isinstance(info.context, SettingsContext), "settings are made by proxy.config.load"
     return url(value, info.context)
 
 

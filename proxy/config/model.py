@@ -15,7 +15,7 @@ from proxy.config import values, vendor
 from proxy.config.api import Api
 from proxy.config.attestation import Stir, Verifying
 from proxy.config.audio import Media, Prompts, Speech
-from proxy.config.callers import Whom, WhomOfAll, asks
+from proxy.config.callers import CallerRules, CommonCallerRules, asks
 from proxy.config.costs import Costs, CostsOfNumber
 from proxy.config.keys import (
     ApiKey,
@@ -41,9 +41,9 @@ from proxy.config.keys import (
 )
 from proxy.config.memory import Memory
 from proxy.config.notices import Notify
-from proxy.config.outcomes import Outcomes, OutcomesOfAll
+from proxy.config.outcomes import CommonOutcomes, Outcomes
 from proxy.config.server import Connections, Drain, Http, Limits, Listen, Log, Public, Srtp, Tls
-from proxy.config.talk import Talk, TalkOfAll
+from proxy.config.talk import CommonTalk, Talk
 from proxy.config.values import Destination, Source
 from proxy.config.vendor import OPENAI_BASE, Vendor
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
@@ -141,7 +141,7 @@ class Agent(Vendor):
         return vendor.filled(raw)
 
 
-class Screening(WhomOfAll, OutcomesOfAll, TalkOfAll):
+class Screening(CommonCallerRules, CommonOutcomes, CommonTalk):
     """Who is screened and for how long, and what happens if no decision is reached."""
 
     talk_limit_s: Limit = 90.0
@@ -163,7 +163,7 @@ class Screening(WhomOfAll, OutcomesOfAll, TalkOfAll):
     """The announcement that a call is recorded."""
 
 
-class Number(Whom, Outcomes, Talk):
+class Number(CallerRules, Outcomes, Talk):
     """A number that people call, and the destinations of its accepted callers."""
 
     dialed: Annotated[str, PlainValidator(values.dialed)]
@@ -242,7 +242,7 @@ class Settings(Table):
         """Return ``[screening]`` with what this number overrides."""
         own = {key: getattr(number, key) for key in ("talk_limit_s", "on_failure", "record")}
         given = {key: value for key, value in own.items() if value is not None}
-        told = number.outcomes() | number.laid_over(self.screening) | number.talk_over()
+        told = number.outcomes() | number.laid_over(self.screening) | number.talk_overrides()
         return self.screening.model_copy(update=given | told)
 
     def prompts_of(self, number: Number) -> Prompts:

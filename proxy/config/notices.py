@@ -15,13 +15,13 @@ from pydantic import PlainValidator, SecretStr, ValidationInfo
 
 from proxy.config import values
 from proxy.config.keys import Line, Name, Secret, Table
-from proxy.config.paths import UNREAD, Where
+from proxy.config.paths import UNREAD, SettingsContext
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, tables
 
 _URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/:@\s?#\[\]]+)(:\d{1,5})?([/?][^\s#]*)?")
 _EXPECTED = "an https:// URL without a user or a fragment, or env:NAME, or file:PATH"
-_AT_HOME = (".local", ".lan", ".internal", ".home.arpa")
+_LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home.arpa")
 """Suffixes of local host names (RFC 6762, RFC 8375, and ICANN's ``.internal``)."""
 
 
@@ -34,13 +34,13 @@ def _webhook(value: object, info: ValidationInfo) -> SecretStr:
     matched = _URL.fullmatch(secret.get_secret_value())
     if matched is None or not all(c.isascii() and c.isprintable() for c in secret.get_secret_value()):
         raise fault(_EXPECTED, "something else")
-    if matched[1] == "http" and not _at_home(matched[2]):
+    if matched[1] == "http" and not _is_local_host(matched[2]):
         raise fault(f"{_EXPECTED} (http:// only to machines of your own)", "http:// to somewhere else")
     return secret
 
 
-def _where(info: ValidationInfo) -> Where:
-    assert isinstance(info.context, Where), "settings are made by proxy.config.load"
+def _where(info: ValidationInfo) -> SettingsContext:
+    assert isinstance(info.context, SettingsContext), "settings are made by proxy.config.load"
     return info.context
 
 
@@ -56,13 +56,13 @@ def _link(value: object) -> str:
     return text
 
 
-def _at_home(host: str) -> bool:
+def _is_local_host(host: str) -> bool:
     """Whether a host is local: it has a private address, or a local name."""
     name = host.lower().strip("[]").rstrip(".")
     try:
         address = ip_address(name)
     except ValueError:
-        return "." not in name or name.endswith(_AT_HOME)
+        return "." not in name or name.endswith(_LOCAL_SUFFIXES)
     return address.is_private or address.is_loopback or address.is_link_local
 
 

@@ -19,9 +19,9 @@ EMERGENCY = frozenset(
     ("000", "110", "111", "112", "113", "115", "117", "118", "119", "190",
      "911", "933", "988", "995", "997", "998", "999")
 )  # fmt: skip
-LONGEST = 8
+MAX_EMERGENCY = 8
 """Longest emergency number: ``+``, a country code of three digits, and four more."""
-HELP = "service:sos"
+SOS_SERVICE = "service:sos"
 """Prefix of service URNs for emergency services, after ``urn:`` (RFC 5031 §4.2)."""
 
 _SEPARATORS = str.maketrans("", "", "-.() ")
@@ -33,16 +33,16 @@ def is_emergency(number: str, regions: Iterable[str] = ()) -> bool:
     Covers the numbers that are emergency numbers in most places, and those of `regions` (ISO 3166 codes),
     with or without a country code, with escapes, separators and parameters.
     """
-    if len(number) > LONGEST and number.removeprefix("+").isdecimal():
+    if len(number) > MAX_EMERGENCY and number.removeprefix("+").isdecimal():
         return False  # fast path for nearly every number: this runs for every call
-    if number.lower().startswith(HELP):
+    if number.lower().startswith(SOS_SERVICE):
         return True
     digits = _digits(number)
-    return digits is not None and len(digits) <= LONGEST and _means_help(digits, tuple(regions))
+    return digits is not None and len(digits) <= MAX_EMERGENCY and _is_emergency(digits, tuple(regions))
 
 
 @lru_cache(4096)
-def _means_help(digits: str, regions: tuple[str, ...]) -> bool:
+def _is_emergency(digits: str, regions: tuple[str, ...]) -> bool:
     plain = digits.removeprefix("+")
     if plain in EMERGENCY or any(is_emergency_number(plain, region) for region in regions):
         return True

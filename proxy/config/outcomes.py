@@ -60,7 +60,7 @@ class Outcomes(Table):
         return {key: value for key, value in told.items() if value is not None}
 
 
-class OutcomesOfAll(Outcomes):
+class CommonOutcomes(Outcomes):
     """The same keys in ``[screening]``, with defaults."""
 
     gate: Gate = "off"

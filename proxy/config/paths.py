@@ -23,7 +23,7 @@ identity."""
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class SettingsContext:
     """The folder of the settings file, and the environment variables."""
 
     folder: Path

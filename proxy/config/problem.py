@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic_core import PydanticCustomError
 
-LONGEST_SHOWN = 60
+MAX_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def shown(value: object) -> str:
             return "true" if value else "false"
         case str():
             clean = re.sub(r"(sips?:[^:@]*):[^@]*@", r"\1:...@", value, flags=re.IGNORECASE)
-            text = clean if len(clean) <= LONGEST_SHOWN else clean[:LONGEST_SHOWN] + "..."
+            text = clean if len(clean) <= MAX_SHOWN else clean[:MAX_SHOWN] + "..."
             return '"' + "".join(c if c.isprintable() else "?" for c in text) + '"'
         case int() | float():
             return str(value)

@@ -10,7 +10,7 @@ from typing import Any
 
 from proxy.config import certificate, values
 from proxy.config.callers import asks
-from proxy.config.paths import Where
+from proxy.config.paths import SettingsContext
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, certified, loads, read, tables
 from proxy.config.values import Destination
@@ -25,9 +25,9 @@ _PAIRS = (
 )
 
 
-def check(raw: Raw, where: Where) -> Iterator[Found]:
+def check(raw: Raw, where: SettingsContext) -> Iterator[Found]:
     """Yield every inconsistency between the keys of a settings file."""
-    yield from _something_of_each(raw)
+    yield from _required_tables(raw)
     for table, key in (
         ("trunk", "name"),
         ("trunk", "inbound_username"),
@@ -35,26 +35,26 @@ def check(raw: Raw, where: Where) -> Iterator[Found]:
         ("agent", "name"),
         ("number", "dialed"),
     ):
-        yield from _once(raw, table, key)
-    yield from _families(raw)
-    yield from _places_free(raw)
+        yield from _unique(raw, table, key)
+    yield from _address_families(raw)
+    yield from _listeners_distinct(raw)
     yield from _media_ports_free(raw)
     for at, listen in tables(raw, "listen"):
         yield from certified(at, listen, where, needed=listen.get("transport") == "tls")
     if isinstance(raw.get("http"), dict):
         yield from certified("http", raw["http"], where, needed=False)
     for at, trunk in tables(raw, "trunk"):
-        yield from _trunk_of_use(at, trunk)
+        yield from _trunk_usable(at, trunk)
     for at, agent in tables(raw, "agent"):
         if file := read(where.file, agent.get("ca")):
             yield from loads(f"{at}.ca", certificate.certificate, file)
     yield from _agents_reachable(raw)
-    yield from _voice_paid_for(raw)
+    yield from _speech_has_key(raw)
     for at, number in tables(raw, "number"):
-        yield from _number_leads_somewhere(at, number, raw)
+        yield from _number_reachable(at, number, raw)
 
 
-def _something_of_each(raw: Raw) -> Iterator[Found]:
+def _required_tables(raw: Raw) -> Iterator[Found]:
     common = raw["screening"] if isinstance(raw.get("screening"), dict) else {}
     screened = any(asks(number.get("screen"), number, common) for _, number in tables(raw, "number"))
     for name in ("listen", "trunk", "agent", "number"):
@@ -62,7 +62,7 @@ def _something_of_each(raw: Raw) -> Iterator[Found]:
             yield name, fault(f"at least one [[{name}]] table", "none")
 
 
-def _once(raw: Raw, table: str, key: str) -> Iterator[Found]:
+def _unique(raw: Raw, table: str, key: str) -> Iterator[Found]:
     seen: dict[str, str] = {}
     for at, one in tables(raw, table):
         value = one.get(key)
@@ -73,14 +73,14 @@ def _once(raw: Raw, table: str, key: str) -> Iterator[Found]:
         seen.setdefault(value, at)
 
 
-def _families(raw: Raw) -> Iterator[Found]:
+def _address_families(raw: Raw) -> Iterator[Found]:
     """`address6` is only for use with an IPv4 `address`."""
     public = raw["public"] if isinstance(raw.get("public"), dict) else {}
     if "address6" in public and ":" in str(public.get("address", "")):
         yield "public.address6", fault("an IPv4 address in public.address beside it", "an IPv6 address")
 
 
-def _places_free(raw: Raw) -> Iterator[Found]:
+def _listeners_distinct(raw: Raw) -> Iterator[Found]:
     """No two listeners share a port; TCP, TLS and HTTP all use TCP ports."""
     seen: dict[tuple[bool, str, int], str] = {}
     http = raw["http"] if isinstance(raw.get("http"), dict) else {}
@@ -103,7 +103,7 @@ def _media_ports_free(raw: Raw) -> Iterator[Found]:
             yield f"{at}.bind", fault(f"a port outside the media ports {ports}", str(bound[1]))
 
 
-def _trunk_of_use(at: str, trunk: Raw) -> Iterator[Found]:
+def _trunk_usable(at: str, trunk: Raw) -> Iterator[Found]:
     if not any(trunk.get(key) for key in ("from", "outbound", "registrar", "inbound_username")):
         yield f"{at}.from", fault("who may call (from) or where our calls go (outbound)", "neither")
     for one, other in _PAIRS:
@@ -134,7 +134,7 @@ def _agents_reachable(raw: Raw) -> Iterator[Found]:
             yield f"{at}.provider", fault(expected, "none")
 
 
-def _voice_paid_for(raw: Raw) -> Iterator[Found]:
+def _speech_has_key(raw: Raw) -> Iterator[Found]:
     speech = raw["speech"] if isinstance(raw.get("speech"), dict) else {}
     agents = [agent for _, agent in tables(raw, "agent") if agent.get("provider") != "azure-realtime"]
     paid = "api_key" in speech or any("api_key" in agent for agent in agents)
@@ -142,7 +142,7 @@ def _voice_paid_for(raw: Raw) -> Iterator[Found]:
         yield "speech.api_key", fault("env:NAME or file:PATH (provider openai needs it)", "nothing")
 
 
-def _number_leads_somewhere(at: str, number: Raw, raw: Raw) -> Iterator[Found]:
+def _number_reachable(at: str, number: Raw, raw: Raw) -> Iterator[Found]:
     agents = [agent.get("name") for _, agent in tables(raw, "agent")]
     if isinstance(named := number.get("agent"), str) and named not in agents:
         yield f"{at}.agent", fault(f"the name of an [[agent]] ({_list(agents)})", shown(named))

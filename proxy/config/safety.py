@@ -16,8 +16,8 @@ DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 def check(raw: Raw) -> Iterator[Found]:
     """Yield everything in the settings that would be dangerous."""
     yield from _emergency(raw)
-    yield from _ourselves(raw)
-    yield from _in_circles(raw)
+    yield from _calls_to_ourselves(raw)
+    yield from _call_loops(raw)
 
 
 def _emergency(raw: Raw) -> Iterator[Found]:
@@ -57,7 +57,7 @@ def _user(value: object) -> str | None:
     return rest.partition("@")[0] if rest else value
 
 
-def _ourselves(raw: Raw) -> Iterator[Found]:
+def _calls_to_ourselves(raw: Raw) -> Iterator[Found]:
     """Nothing that we call is one of our own listeners."""
     for at, uri in _called(raw):
         if _is_us(uri, raw):
@@ -98,7 +98,7 @@ def _is_us(uri: Uri, raw: Raw) -> bool:
     return False
 
 
-def _in_circles(raw: Raw) -> Iterator[Found]:
+def _call_loops(raw: Raw) -> Iterator[Found]:
     """No number leads back to itself through a trunk that would deliver the call to us again."""
     leads: dict[str, list[str]] = {}
     where: dict[str, str] = {}

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic_core import PydanticCustomError
 
 from proxy.config import certificate
-from proxy.config.paths import Where
+from proxy.config.paths import SettingsContext
 from proxy.config.problem import fault
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def read(parse: Callable[[object], T], value: object) -> T | None:
         return None
 
 
-def certified(at: str, one: Raw, where: Where, *, needed: bool) -> Iterator[Found]:
+def certified(at: str, one: Raw, where: SettingsContext, *, needed: bool) -> Iterator[Found]:
     """Check that certificate and key are both given, load, and match."""
     needed = needed or "certificate" in one or "key" in one
     for name in ("certificate", "key"):
@@ -44,8 +44,8 @@ def certified(at: str, one: Raw, where: Where, *, needed: bool) -> Iterator[Foun
     if chain:
         yield from loads(f"{at}.certificate", certificate.certificate, chain)
     if key:
-        yield from loads(f"{at}.key", certificate.public_part, key)
-    if chain and key and certificate.belong(chain, key) is False:
+        yield from loads(f"{at}.key", certificate.public_key_der, key)
+    if chain and key and certificate.key_matches(chain, key) is False:
         yield f"{at}.key", fault("the key of the certificate", "the key of another one")
 
 

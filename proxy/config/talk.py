@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PlainValidator, ValidationInfo
 
 from proxy.config import values
-from proxy.config.keys import Line, Table, where_of
+from proxy.config.keys import Line, Table, context_of
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, read, tables
 
@@ -34,7 +34,7 @@ def languages(value: object) -> tuple[str, ...]:
 
 def texts(value: object, info: ValidationInfo) -> ByLanguage:
     """Return one text for all languages, or a text for each; each literal or as ``file:PATH``."""
-    where = where_of(info)
+    where = context_of(info)
     if not isinstance(value, dict):
         return {"": where.text(value)}
     return {values.language(language): where.text(text) for language, text in value.items()}
@@ -72,12 +72,12 @@ class Talk(Table):
     keys_: Annotated[Mapping[str, str], PlainValidator(keys)] | None = Field(default=None, alias="keys")
     """Actions for keys that the caller presses."""
 
-    def talk_over(self) -> dict[str, Any]:
+    def talk_overrides(self) -> dict[str, Any]:
         """Return the keys that this number sets, which override those of ``[screening]``."""
         return {key: given for key in Talk.model_fields if (given := getattr(self, key)) not in (None, ())}
 
 
-class TalkOfAll(Talk):
+class CommonTalk(Talk):
     """The same keys in ``[screening]``, with defaults."""
 
     consent: bool = True

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy.config import certificate, values
-from proxy.config.paths import Where
+from proxy.config.paths import SettingsContext
 from proxy.config.problem import fault, shown
 from proxy.config.tables import Found, Raw, certified, loads, read, tables
-from proxy.config.values import CERTIFIED
+from proxy.config.values import TLS_PREFIX
 
 
-def check(raw: Raw, where: Where) -> Iterator[Found]:
+def check(raw: Raw, where: SettingsContext) -> Iterator[Found]:
     """Yield every inconsistency between the TLS keys."""
     for at, listen in tables(raw, "listen"):
         yield from _versions(at, listen)
@@ -32,7 +32,7 @@ def check(raw: Raw, where: Where) -> Iterator[Found]:
     yield from _shown(raw)
 
 
-def _terms(at: str, tls: Raw, where: Where) -> Iterator[Found]:
+def _terms(at: str, tls: Raw, where: SettingsContext) -> Iterator[Found]:
     yield from _versions(at, tls)
     yield from certified(at, tls, where, needed=False)
     yield from _authorities(f"{at}.ca", tls.get("ca"), where)
@@ -44,7 +44,7 @@ def _versions(at: str, one: Raw) -> Iterator[Found]:
         yield f"{at}.max_version", fault(f"min_version ({low}) or more", shown(high))
 
 
-def _authorities(at: str, path: Any, where: Where) -> Iterator[Found]:
+def _authorities(at: str, path: Any, where: SettingsContext) -> Iterator[Found]:
     if file := read(where.file, path):
         yield from loads(at, certificate.certificate, file)
 
@@ -62,6 +62,6 @@ def _shown(raw: Raw) -> Iterator[Found]:
     for at, trunk in tables(raw, "trunk"):
         sources = trunk.get("from")
         for i, source in enumerate(sources if isinstance(sources, list) else []):
-            if isinstance(source, str) and source.lower().startswith(CERTIFIED) and not asked:
+            if isinstance(source, str) and source.lower().startswith(TLS_PREFIX) and not asked:
                 expected = 'a [[listen]] with client_certificates = "request" or "require"'
                 yield f"{at}.from[{i}]", fault(expected, "none")

@@ -21,7 +21,7 @@ _BIND = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[^:]+)):(?P<port>\d{1,5})")
 _PORTS = re.compile(r"(\d{1,5})\s*-\s*(\d{1,5})")
 _TRUNKED = re.compile(r"sips?:(?P<user>[^@]*)@trunk:(?P<trunk>.*)", re.IGNORECASE)
 
-PORTS_OF_A_CALL = 6
+PORTS_PER_CALL = 6
 """Three legs, with an RTP and an RTCP port each."""
 
 MAX_NAMED = 40
@@ -73,7 +73,7 @@ class Destination:
 Source = IPv4Network | IPv6Network | str
 """A source of a trunk's requests: a network, a host name to resolve, or ``tls:`` and the name in the
 carrier's client certificate."""
-CERTIFIED = "tls:"
+TLS_PREFIX = "tls:"
 
 
 def name(value: object) -> str:
@@ -136,8 +136,8 @@ def ports(value: object) -> PortRange:
     low, high = int(matched[1]), int(matched[2])
     if not 1024 <= low <= high <= 65535:
         raise fault("a range LOW-HIGH between 1024 and 65535", shown(value))
-    if high - (low + low % 2) + 1 < PORTS_OF_A_CALL:
-        raise fault(f"room for one call: {PORTS_OF_A_CALL} ports from an even one on", shown(value))
+    if high - (low + low % 2) + 1 < PORTS_PER_CALL:
+        raise fault(f"room for one call: {PORTS_PER_CALL} ports from an even one on", shown(value))
     return PortRange(low, high)
 
 
@@ -146,11 +146,11 @@ def source(value: object) -> Source:
     expected = "a host name, an IP address or a network such as 198.51.100.0/24"
     if not isinstance(value, str):
         raise fault(expected, shown(value))
-    if value.lower().startswith(CERTIFIED):
-        named = value[len(CERTIFIED) :]
+    if value.lower().startswith(TLS_PREFIX):
+        named = value[len(TLS_PREFIX) :]
         if not _HOST.fullmatch(named):
             raise fault("tls: and the name in the carrier's certificate", shown(value))
-        return CERTIFIED + named.rstrip(".").lower()
+        return TLS_PREFIX + named.rstrip(".").lower()
     if _HOST.fullmatch(value) and re.search(r"[A-Za-z]", value):
         return value.rstrip(".").lower()
     try:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from proxy.config import Settings
 from proxy.media.openai_speech import forget_spoken
-from proxy.record_file import without_caller
+from proxy.record_file import remove_caller
 from proxy.services import number_matching
 
 
@@ -27,6 +27,6 @@ def forget(settings: Settings, caller: str) -> Gone:
     """
     records = 0
     if settings.records is not None:
-        records = without_caller(settings.records, caller, number_matching.same_caller(settings, caller))
+        records = remove_caller(settings.records, caller, number_matching.same_caller(settings, caller))
     spoken = forget_spoken(settings.speech.cache) if settings.speech.cache is not None else 0
     return Gone(records, spoken)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from proxy.config import Problem, Settings
 from proxy.config import model as told
 from proxy.config.attestation import Stir
-from proxy.config.callers import Whom
+from proxy.config.callers import CallerRules
 from proxy.config.numbers import EMERGENCY, country_of
 from proxy.config.problem import shown
 from proxy.services import briefing_setup, costs
@@ -53,7 +53,7 @@ def check(settings: Settings, file: str) -> list[Problem]:
     return agents + found + list(briefing_setup.problems(settings, file))
 
 
-def _problems(file: str, at: str, whom: Whom, countries: Iterable[str]) -> Iterator[Problem]:
+def _problems(file: str, at: str, whom: CallerRules, countries: Iterable[str]) -> Iterator[Problem]:
     where = next(iter(countries), "us")
     of_numbers = partial(number_list.parse_entry, country=where)
     checks: list[tuple[str, Callable[[str], object]]] = [(key, of_numbers) for key in _LISTS]
@@ -202,11 +202,11 @@ class _Lists:
         return [texts for whom in (self._of_all, number) if (texts := getattr(whom, key))]
 
 
-def _contacts(whom: Whom, where: str) -> tuple[Contacts, ...]:
+def _contacts(whom: CallerRules, where: str) -> tuple[Contacts, ...]:
     return tuple(contacts_of(path, where).contacts for path in whom.contacts)
 
 
-def _times(whom: Whom) -> Timetable:
+def _times(whom: CallerRules) -> Timetable:
     if whom.time_zone is None:
         return Timetable()
     return Timetable(

@@ -14,7 +14,7 @@ import structlog
 from proxy.call.outcome import Result
 from proxy.call.record import CallRecord
 from proxy.config import Settings
-from proxy.line_buffer import Gathered
+from proxy.line_buffer import LineBuffer
 from proxy.media.disk_writer import Disk
 from proxy.metrics import Metrics
 from proxy.record_file import RecordFile
@@ -49,7 +49,7 @@ class Services:
         """Captures SIP traces, if they are stored."""
         self.dispatcher = notifications.dispatcher(settings, now, ids.uniform, self.memory, metrics.registry)
         self.transcribing = Transcribing(settings, disk)
-        self._records: Gathered[Told] | None = None
+        self._records: LineBuffer[Told] | None = None
         metrics.follow_sessions(self.screener.counts)
         metrics.follow_transcriptions(self.transcribing.counts)
         if (memory := self.memory) is not None:
@@ -58,7 +58,7 @@ class Services:
     async def open(self, stack: AsyncExitStack) -> None:
         """Start the services; `stack` closes them. Raises OSError for a file that cannot be written."""
         if self._settings.records is not None:
-            self._records = Gathered(
+            self._records = LineBuffer(
                 RecordFile(self._settings.records), partial(map, Told.line), _tell_of_records
             )
             stack.callback(self._records.close)

@@ -8,13 +8,13 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 from proxy.config.memory import url
-from proxy.config.paths import Where
+from proxy.config.paths import SettingsContext
 
 SECRET = "postgresql://me:hidden@db.example.com/calls"
 
 
-def where(folder: Path = Path()) -> Where:
-    return Where(folder, {"DATABASE_URL": SECRET, "WRONG": "mysql://me:hidden@db/calls"})
+def where(folder: Path = Path()) -> SettingsContext:
+    return SettingsContext(folder, {"DATABASE_URL": SECRET, "WRONG": "mysql://me:hidden@db/calls"})
 
 
 @pytest.mark.parametrize(

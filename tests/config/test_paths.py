@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticCustomError
 
-from proxy.config.paths import UNREAD, Where
+from proxy.config.paths import UNREAD, SettingsContext
 
 
-def refusal(where: Where, kind: str, value: object) -> str:
+def refusal(where: SettingsContext, kind: str, value: object) -> str:
     with pytest.raises(PydanticCustomError) as caught:
         getattr(where, kind)(value)
     context = caught.value.context
@@ -19,30 +19,30 @@ def refusal(where: Where, kind: str, value: object) -> str:
 
 
 def test_a_secret_comes_from_the_environment_or_a_file(house: Path) -> None:
-    where = Where(house, {"KEY": "hush"})
+    where = SettingsContext(house, {"KEY": "hush"})
     assert where.secret("env:KEY").get_secret_value() == "hush"
     assert where.secret("file:webhook.secret").get_secret_value() == "whsec_hush"
 
 
 def test_white_space_around_a_secret_is_none_of_it(house: Path) -> None:
-    where = Where(house, {"KEY": "hush\r", "BLANK": " \n"})
+    where = SettingsContext(house, {"KEY": "hush\r", "BLANK": " \n"})
     assert where.secret("env:KEY").get_secret_value() == "hush"
     assert refusal(where, "secret", "env:BLANK").endswith("got an empty one")
 
 
 @pytest.mark.parametrize("value", ["sk-proj-literal", "", 12345, ["env:KEY"]])
 def test_a_literal_secret_is_refused_and_not_repeated(house: Path, value: object) -> None:
-    assert refusal(Where(house), "secret", value) == (
+    assert refusal(SettingsContext(house), "secret", value) == (
         "expected env:NAME or file:PATH (secrets never stand in the settings), got a literal value"
     )
 
 
 def test_a_secret_behind_env_is_not_repeated_either(house: Path) -> None:
-    assert "sk-" not in refusal(Where(house), "secret", "env:sk-proj-literal")
+    assert "sk-" not in refusal(SettingsContext(house), "secret", "env:sk-proj-literal")
 
 
 def test_a_secret_that_is_missing_or_empty_is_refused(house: Path) -> None:
-    where = Where(house, {"EMPTY": ""})
+    where = SettingsContext(house, {"EMPTY": ""})
     assert (
         refusal(where, "secret", "env:NONE")
         == "expected the environment variable NONE, got none of that name"
@@ -57,7 +57,7 @@ def test_a_secret_that_is_missing_or_empty_is_refused(house: Path) -> None:
 
 
 def test_secrets_that_nobody_uses_are_not_read_but_those_that_are_needed(house: Path) -> None:
-    where = Where(house, {"DB": "here"}, secrets=False)
+    where = SettingsContext(house, {"DB": "here"}, secrets=False)
     assert where.secret("env:NOWHERE") is where.secret("file:nowhere.key") is UNREAD
     assert where.secret("env:DB", needed=True).get_secret_value() == "here"
     with pytest.raises(PydanticCustomError):
@@ -71,23 +71,23 @@ def test_a_path_is_looked_for_beside_the_settings_first_and_then_here(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "instructions.md").write_text("Here.")
     (tmp_path / "only-here.md").write_text("Only here.")
-    where = Where(house)
+    where = SettingsContext(house)
     assert where.text("file:instructions.md") == "Be brief.\n"
     assert where.text("file:only-here.md") == "Only here."
     assert where.path("nowhere.md") == house / "nowhere.md"
 
 
 def test_a_text_may_stand_in_the_settings_themselves(house: Path) -> None:
-    assert Where(house).text("Be kind.") == "Be kind."
-    assert refusal(Where(house), "text", 5) == "expected text, or file:PATH, got 5"
+    assert SettingsContext(house).text("Be kind.") == "Be kind."
+    assert refusal(SettingsContext(house), "text", 5) == "expected text, or file:PATH, got 5"
 
 
 def test_a_file_that_cannot_be_read_as_text_is_refused(house: Path) -> None:
-    assert "latin.txt: it is not UTF-8" in refusal(Where(house), "text", "file:latin.txt")
+    assert "latin.txt: it is not UTF-8" in refusal(SettingsContext(house), "text", "file:latin.txt")
 
 
 def test_a_file_is_named_by_a_path_and_holds_no_key_itself(house: Path) -> None:
-    where = Where(house)
+    where = SettingsContext(house)
     assert where.file("certs/fullchain.pem") == where.file("file:certs/fullchain.pem")
     assert refusal(where, "file", "file:") == 'expected the path of a file, got "file:"'
     assert refusal(where, "file", "-----BEGIN PRIVATE KEY-----").endswith("got a literal key")
@@ -101,14 +101,14 @@ def test_a_file_in_a_folder_that_we_may_not_enter_is_refused_with_the_reason(
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "stat", closed)
-    told = refusal(Where(house), "secret", f"file:{name}")
+    told = refusal(SettingsContext(house), "secret", f"file:{name}")
     monkeypatch.undo()
     assert told == f"expected a file that can be read, got {house / name}: Permission denied"
 
 
 def test_a_file_of_too_long_a_name_is_refused(house: Path) -> None:
-    assert refusal(Where(house), "text", "file:" + "x" * 300).endswith("File name too long")
+    assert refusal(SettingsContext(house), "text", "file:" + "x" * 300).endswith("File name too long")
 
 
 def test_the_environment_does_not_show_when_it_is_printed(house: Path) -> None:
-    assert "hush" not in repr(Where(house, {"KEY": "hush"}))
+    assert "hush" not in repr(SettingsContext(house, {"KEY": "hush"}))

@@ -386,7 +386,7 @@ async def test_a_caller_is_handed_out_and_forgotten(tmp_path: Path, monkeypatch:
         assert await names(served, "") == ["call4"]
         assert (await served.get(f"/callers/{ANNA}/export")).json()["calls"] == []
         assert (await served.client.delete(f"/api/v1/callers/{BOB}")).json()["calls"] == 1
-        monkeypatch.setattr("proxy.services.erasure.without_caller", broken)
+        monkeypatch.setattr("proxy.services.erasure.remove_caller", broken)
         answer = await served.client.delete(f"/api/v1/callers/{BOB}")
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
 
