@@ -74,7 +74,7 @@ class Relayed:
 
 @contextmanager
 def calls(make: MakeBox, count: int, *, secure: bool = False) -> Iterator[Calls]:
-    """Establish that many calls. `secure`: the callees use SRTP."""
+    """Establish that many calls. `set_srtp_policy`: the callees use SRTP."""
     with tempfile.TemporaryDirectory(prefix="screendoor-bench-") as name, ExitStack() as stack:
         near, far = stack.enter_context(roomy(HOST)), stack.enter_context(roomy(HOST))
         port = free_port()

@@ -15,7 +15,7 @@ class Place:
     near: int
     """UDP port where it receives calls."""
     far: int
-    """The callee's port: UDP, or TLS if `secure`."""
+    """The callee's port: UDP, or TLS if `set_srtp_policy`."""
     secure: bool = False
     probe: int | None = None
     """UDP port of a second callee, for calls to the user ``probe``; None if there is none."""

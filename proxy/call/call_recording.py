@@ -19,7 +19,7 @@ class CallRecorder:
         self._media, self._journal, self._path = media, journal, path
         self._recording: Recording | None = None
         self._told = False
-        media.plain()
+        media.prefer_g711()
 
     @property
     def announced(self) -> bool:

@@ -26,12 +26,12 @@ class LegMedia:
         self._told: str | None = _NOT_YET if policy is _OFFER else None
         """The SRTP suite that was logged last; None if it is plain RTP, and that is expected or logged."""
         self._unanswered = False
-        """Whether the peer's offer is still to be answered, by `again`."""
+        """Whether the peer's offer is still to be answered, by `repeat_sdp`."""
         if policy is not _ACCEPT:
-            session.secure(leg, policy)
+            session.set_srtp_policy(leg, policy)
 
     def over(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
-        self._session.over(self._leg, ip_version, near)
+        self._session.use_ip_version(self._leg, ip_version, near)
 
     def offer(self) -> bytes:
         try:
@@ -41,12 +41,12 @@ class LegMedia:
 
     def again(self) -> bytes:
         try:
-            told = self._session.again(self._leg)
+            told = self._session.repeat_sdp(self._leg)
         except UNABLE as problem:
             raise _owed(problem) from problem
         if self._unanswered:
             self._unanswered = False
-            if (suite := self._session.secured(self._leg)) != self._told:
+            if (suite := self._session.srtp_suite(self._leg)) != self._told:
                 self._tell(suite)
         return told
 
@@ -55,11 +55,11 @@ class LegMedia:
             self._session.answered(self._leg, sdp)
         except UNABLE as problem:
             raise _owed(problem) from problem
-        if (suite := self._session.secured(self._leg)) != self._told:
+        if (suite := self._session.srtp_suite(self._leg)) != self._told:
             self._tell(suite)
 
     def early(self, sdp: bytes) -> None:
-        self._session.early(self._leg, sdp)
+        self._session.take_early_media(self._leg, sdp)
 
     def accept(self, sdp: bytes) -> bytes:
         try:
@@ -67,12 +67,12 @@ class LegMedia:
         except UNABLE as problem:
             raise _owed(problem) from problem
         self._unanswered = not answer
-        if answer and (suite := self._session.secured(self._leg)) != self._told:
+        if answer and (suite := self._session.srtp_suite(self._leg)) != self._told:
             self._tell(suite)
         return answer
 
     def concede(self) -> bool:
-        if not self._session.concede(self._leg):
+        if not self._session.fall_back(self._leg):
             return False
         self._journal.step("offer refused", f"{self._leg} is called again with another")
         return True
@@ -86,7 +86,7 @@ class LegMedia:
             self._journal.log.info("audio protected", leg=self._leg, suite=suite)
 
     def pressed(self, digit: str, seconds: float) -> None:
-        self._session.pressed(self._leg, digit, seconds)
+        self._session.key_pressed(self._leg, digit, seconds)
 
     def nothing_of(self, sdp: bytes) -> bytes:
         return refuse_all(sdp)

@@ -61,7 +61,7 @@ class CallerSounds:
         early = self._sound.early_media
         self._media.ringback("caller", answered or early is not EarlyMedia.RINGBACK)
         if alone and early is EarlyMedia.PASS:
-            self._media.pass_early("phone", "caller")
+            self._media.pass_early_media("phone", "caller")
 
     def phone_picked_up(self, phone: Leg, *, answered: bool) -> None:
         """A phone was picked up and hears an announcement first: stop its early media, and play ringback."""

@@ -53,13 +53,13 @@ class AudioLine:
     @classmethod
     def read(cls, body: bytes) -> tuple[AudioLine, Layout]:
         """Parse the first usable audio line, and the m= lines around it. Raises MediaRefused."""
-        usual = normalise(body)
-        if usual is None:
+        normalised = normalise(body)
+        if normalised is None:
             return _read(body)
-        line, layout = _read_usual(usual[0])
-        return line._at(usual[1]), layout
+        line, layout = _read_cached(normalised[0])
+        return line._with_port(normalised[1]), layout
 
-    def _at(self, port: int) -> AudioLine:
+    def _with_port(self, port: int) -> AudioLine:
         told = self.section
         section = MediaSection(told.kind, port, told.protocol, told.formats, told.lines)
         return AudioLine(self.address, section, self.direction)
@@ -115,7 +115,7 @@ def _read(body: bytes) -> tuple[AudioLine, Layout]:
     return line, tuple(None if each is section else each for each in description.media)
 
 
-_read_usual = lru_cache(maxsize=256)(_read)
+_read_cached = lru_cache(maxsize=256)(_read)
 """Cached by normalised text; see `normalise`."""
 
 

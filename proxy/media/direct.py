@@ -60,10 +60,10 @@ class DirectSession(DirectRelay):
 
     # Calls from the call story.
 
-    def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
+    def use_ip_version(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
         """See `MediaSession`."""
         self._ip_versions[leg] = ip_version
-        self._relay.over(leg, ip_version, near)
+        self._relay.use_ip_version(leg, ip_version, near)
 
     def offer(self, leg: str) -> bytes:
         """The SDP of the leg's `_source` as our offer; empty if the leg's peer is to make the first one."""
@@ -76,32 +76,32 @@ class DirectSession(DirectRelay):
             return self._offer_ours(leg)
         return known.propose(line, self._host, ours=False)
 
-    def secure(self, leg: str, policy: SrtpPolicy) -> None:
+    def set_srtp_policy(self, leg: str, policy: SrtpPolicy) -> None:
         """See `MediaSession`. Peers whose policies conflict talk through us."""
         self._policies[leg] = policy
-        self._relay.secure(leg, policy)
+        self._relay.set_srtp_policy(leg, policy)
 
-    def secured(self, leg: str) -> str | None:
+    def srtp_suite(self, leg: str) -> str | None:
         """The crypto-suite that both sides have named."""
         known = self._legs.get(leg)
         if known is None or known.relayed:
-            return self._relay.secured(leg)
+            return self._relay.srtp_suite(leg)
         return known.suite
 
-    def concede(self, leg: str) -> bool:
+    def fall_back(self, leg: str) -> bool:
         """See `MediaSession`: if the peer refused another leg's offer, ours is next."""
         known = self._legs.get(leg)
         if known is None or known.peer_line is not None:
             return False
         if known.proposal is not None and known.proposal.ours:
-            return self._relay.concede(leg)
+            return self._relay.fall_back(leg)
         if not known.invited_without_offer:
             for other in self._legs.keys() - {leg}:
                 self._pairing.require_relay(leg, other)
         known.invited_without_offer, known.needs_our_offer = False, True
         return True
 
-    def again(self, leg: str) -> bytes:
+    def repeat_sdp(self, leg: str) -> bytes:
         """The SDP last sent to the leg; or our answer, if its offer is open. See `MediaSession`."""
         known = self._legs.get(leg)
         if known is not None and known.offer is not None:
@@ -120,7 +120,7 @@ class DirectSession(DirectRelay):
         self._took_effect(leg, was_relayed)
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
-        """Take the peer's offer. Empty: the answer depends on another leg, and `again` returns it later."""
+        """Take the peer's offer. Empty: the answer depends on another leg, and comes by `repeat_sdp`."""
         known = self._legs.get(leg)
         if known is None:
             known = DirectLeg(self._ids(31))
@@ -169,11 +169,11 @@ class DirectSession(DirectRelay):
         if on or before:
             self.signalling.changed()
 
-    def pressed(self, leg: str, digit: str, seconds: float = DEFAULT_PRESS_S) -> None:
+    def key_pressed(self, leg: str, digit: str, seconds: float = DEFAULT_PRESS_S) -> None:
         """See `MediaSession`. Where packets do not pass us, the partner is sent the key by signalling."""
         partner = self._pairing.partner(leg)
         if partner is None or self.is_relayed(leg):
-            return self._relay.pressed(leg, digit, seconds)
+            return self._relay.key_pressed(leg, digit, seconds)
         self.signalling.press(partner, digit, seconds)
 
     async def bring_to_relay(self, leg: str) -> None:

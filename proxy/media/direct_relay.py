@@ -60,13 +60,13 @@ class DirectRelay(ABC):
         await self.bring_to_relay(leg)
         await self._relay.play(leg, clip)
 
-    def pass_early(self, leg: str, to: str) -> None:
+    def pass_early_media(self, leg: str, to: str) -> None:
         """Let `to` hear that leg's early media."""
-        self._relay.pass_early(leg, to)
+        self._relay.pass_early_media(leg, to)
 
-    def early(self, leg: str, sdp: bytes) -> None:
+    def take_early_media(self, leg: str, sdp: bytes) -> None:
         """Take the SDP of a leg's early media."""
-        self._relay.early(leg, sdp)
+        self._relay.take_early_media(leg, sdp)
 
     async def digit(self, leg: str) -> str:
         """The next key pressed on the leg."""
@@ -81,9 +81,9 @@ class DirectRelay(ABC):
         """Record both directions of the leg. A call that is recorded throughout is relayed, never direct."""
         return self._relay.record_both(caller, path)
 
-    def plain(self) -> None:
+    def prefer_g711(self) -> None:
         """Prefer G.711 where packets come here."""
-        self._relay.plain()
+        self._relay.prefer_g711()
 
     def counts(self, leg: str) -> Counts:
         """Counters of the packets that came here."""

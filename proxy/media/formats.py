@@ -40,7 +40,7 @@ class AudioFormat(_Fields):
         """The encoding of an a=rtpmap: `PCMU/8000`."""
         return f"{self.name}/{self.rate}" + ("" if self.channels == 1 else f"/{self.channels}")
 
-    def at(self, pt: int) -> AudioFormat:
+    def with_pt(self, pt: int) -> AudioFormat:
         """The same format under another payload type, without parameters."""
         return AudioFormat(self.name, self.rate, pt, self.channels)
 

@@ -80,7 +80,7 @@ class Recording(Protocol):
 class MediaSession(Protocol):
     """The media of one call. Legs go by name (`caller`, `agent`, `phone`) and open on first use."""
 
-    def over(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
+    def use_ip_version(self, leg: str, ip_version: int, near: tuple[str, str] | None = None) -> None:
         """The leg's signalling uses this IP version: offer it audio over the same, if we have an address.
 
         A leg's own offer is answered in the IP version it uses. `near`: the peer's signalling host and our
@@ -89,15 +89,15 @@ class MediaSession(Protocol):
         """
         ...
 
-    def secure(self, leg: str, policy: SrtpPolicy) -> None:
+    def set_srtp_policy(self, leg: str, policy: SrtpPolicy) -> None:
         """Set the leg's SRTP policy, before its first offer or answer; the default is `ACCEPT`."""
         ...
 
-    def secured(self, leg: str) -> str | None:
+    def srtp_suite(self, leg: str) -> str | None:
         """Name of the SRTP crypto-suite in force; None: plain RTP."""
         ...
 
-    def concede(self, leg: str) -> bool:
+    def fall_back(self, leg: str) -> bool:
         """The peer refused our offer: return whether a different one is worth sending.
 
         In relay mode that is plain RTP in place of SRTP; False if we offered no SRTP, or require it, or
@@ -113,7 +113,7 @@ class MediaSession(Protocol):
         """
         ...
 
-    def again(self, leg: str) -> bytes:
+    def repeat_sdp(self, leg: str) -> bytes:
         """The SDP we last sent that leg, byte for byte: a session refresh (RFC 4028 §7.4). A leg that was
         sent none gets our offer; one whose offer `accept` left open gets our answer. Raises as those do.
         """
@@ -123,11 +123,11 @@ class MediaSession(Protocol):
         """Take the peer's answer to our offer (RFC 3264 §7). Raises MediaRefused."""
         ...
 
-    def pass_early(self, leg: str, to: str) -> None:
+    def pass_early_media(self, leg: str, to: str) -> None:
         """Let `to` hear that leg's early media in place of ringback; otherwise nobody hears it."""
         ...
 
-    def early(self, leg: str, sdp: bytes) -> None:
+    def take_early_media(self, leg: str, sdp: bytes) -> None:
         """Take the SDP of a leg's early media (in a provisional response); unusable SDP is ignored."""
         ...
 
@@ -135,8 +135,8 @@ class MediaSession(Protocol):
         """Take the peer's offer, initial or re-offer, and return our answer (RFC 3264 §6, §8).
 
         Raises MediaRefused (488) or NoPortFree (503); after a refused re-offer the old agreement stays in
-        force. Empty: the answer depends on another leg. For an initial offer, fetch it with `again` when the
-        INVITE is to be answered; for a later one, `proxy.media.direct` says when.
+        force. Empty: the answer depends on another leg. For an initial offer, fetch it with `repeat_sdp` when
+        the INVITE is to be answered; for a later one, `proxy.media.direct` says when.
         """
         ...
 
@@ -173,12 +173,12 @@ class MediaSession(Protocol):
         ...
 
     async def digit(self, leg: str) -> str:
-        """Wait for the leg's next key (`0`-`9`, `*`, `#`, `A`-`D`), from RTP (RFC 4733) or `pressed`. Each
-        key is returned once. Keeps waiting even if the leg is released.
+        """Wait for the leg's next key (`0`-`9`, `*`, `#`, `A`-`D`), from RTP (RFC 4733) or `key_pressed`.
+        Each key is returned once. Keeps waiting even if the leg is released.
         """
         ...
 
-    def pressed(self, leg: str, digit: str, seconds: float = 0.1) -> None:
+    def key_pressed(self, leg: str, digit: str, seconds: float = 0.1) -> None:
         """A key press reported by signalling (INFO); the joined leg is sent it as RTP telephone-events."""
         ...
 
@@ -195,7 +195,7 @@ class MediaSession(Protocol):
         """
         ...
 
-    def plain(self) -> None:
+    def prefer_g711(self) -> None:
         """Prefer G.711 from now on wherever the peer supports it, so that everything can be recorded."""
         ...
 

@@ -12,7 +12,7 @@ from proxy.media.sdp import Direction, Layout, MediaSection
 from proxy.media.srtp_negotiation import NO_PROTECTION, Protection
 from proxy.media.udp import Address
 
-_USUAL_MS = 20
+_DEFAULT_PTIME_MS = 20
 """Milliseconds of audio per packet, unless somebody asks otherwise."""
 
 
@@ -25,31 +25,31 @@ NO_PACKET_TIMES: PacketTimes = (None, None)
 class Terms(NamedTuple):
     """What our audio section says besides formats and direction."""
 
-    ptime: int = _USUAL_MS
+    ptime: int = _DEFAULT_PTIME_MS
     """Milliseconds of audio per packet that we ask for."""
     maxptime: int | None = None
     mux: bool = False
     """RTCP may be multiplexed on the RTP port (RFC 5761 §5.1.1)."""
 
     @classmethod
-    def between(cls, own: int | None, wish: PacketTimes, *, mux: bool) -> Terms:
+    def between(cls, own: int | None, packet_times: PacketTimes, *, mux: bool) -> Terms:
         """Packets are relayed as they are, so we ask a peer for what the other leg wants, if it said; else
         for the peer's `own` preference.
         """
-        ptime, maxptime = wish
+        ptime, maxptime = packet_times
         if ptime is None:
             ptime = own
-        if maxptime is None and (ptime is None or ptime == _USUAL_MS):
-            return _WITH_MUX if mux else _USUAL_TERMS
-        return cls(_USUAL_MS if ptime is None else ptime, maxptime, mux)
+        if maxptime is None and (ptime is None or ptime == _DEFAULT_PTIME_MS):
+            return _WITH_MUX if mux else _DEFAULT_TERMS
+        return cls(_DEFAULT_PTIME_MS if ptime is None else ptime, maxptime, mux)
 
 
-_USUAL_TERMS, _WITH_MUX = Terms(), Terms(mux=True)
+_DEFAULT_TERMS, _WITH_MUX = Terms(), Terms(mux=True)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalSdp:
-    """The content of an SDP of ours, apart from origin and address; see `say`."""
+    """The content of an SDP of ours, apart from origin and address; see `compose`."""
 
     formats: tuple[AudioFormat, ...]
     """With the payload types we assigned."""
@@ -57,36 +57,36 @@ class LocalSdp:
     layout: Layout
     protection: Protection
     terms: Terms
-    pattern: bytes
-    """The whole SDP as a template, which `written` fills in."""
+    template: bytes
+    """The whole SDP as a template, which `encode` fills in."""
 
-    def written(self, origin: tuple[int, int], address: Address) -> bytes:
+    def encode(self, origin: tuple[int, int], address: Address) -> bytes:
         """The SDP; `origin` is (id, version), `address` where we want to receive. Nothing in it is taken from
         another leg, except the packet length.
         """
         network = _network(address[0])
-        return self.pattern % (*origin, network, network, address[1])
+        return self.template % (*origin, network, network, address[1])
 
-    def under(self, protection: Protection) -> LocalSdp:
+    def with_protection(self, protection: Protection) -> LocalSdp:
         """The same with another SRTP protection."""
-        return say(self.formats, self.direction, self.layout, protection, self.terms)
+        return compose(self.formats, self.direction, self.layout, protection, self.terms)
 
 
-def say(
+def compose(
     formats: tuple[AudioFormat, ...],
     direction: Direction,
     layout: Layout = (None,),
     protection: Protection = NO_PROTECTION,
-    terms: Terms = _USUAL_TERMS,
+    terms: Terms = _DEFAULT_TERMS,
 ) -> LocalSdp:
     """The content for these parts, cached since calls of one carrier are sent the same; never with keys in
     it.
     """
-    make = _say if protection.cryptos else _say_as_ever
+    make = _compose if protection.cryptos else _compose_cached
     return make(formats, direction, layout, protection, terms)
 
 
-def _say(
+def _compose(
     formats: tuple[AudioFormat, ...],
     direction: Direction,
     layout: Layout,
@@ -106,12 +106,12 @@ def _say(
     lines += [f"a={direction.value}", *(each.line for each in protection.cryptos)]
     audio = "\r\n".join(lines).replace("%", "%%")
     media = [f"m=audio %d {audio}\r\n" if each is None else _refused(each) for each in layout]
-    pattern = "v=0\r\no=- %d %d %s\r\ns=-\r\nc=%s\r\nt=0 0\r\n" + "".join(media)
-    encoded = pattern.encode("utf-8", "surrogateescape")
+    template = "v=0\r\no=- %d %d %s\r\ns=-\r\nc=%s\r\nt=0 0\r\n" + "".join(media)
+    encoded = template.encode("utf-8", "surrogateescape")
     return LocalSdp(formats, direction, layout, protection, terms, encoded)
 
 
-_say_as_ever = lru_cache(maxsize=256)(_say)
+_compose_cached = lru_cache(maxsize=256)(_compose)
 
 
 def describe(
@@ -122,8 +122,8 @@ def describe(
     layout: Layout = (None,),
     protection: Protection = NO_PROTECTION,
 ) -> bytes:
-    """A whole SDP; see `LocalSdp.written`."""
-    return say(tuple(formats), direction, layout, protection).written(origin, address)
+    """A whole SDP; see `LocalSdp.encode`."""
+    return compose(tuple(formats), direction, layout, protection).encode(origin, address)
 
 
 @lru_cache(maxsize=64)  # there are only a few local addresses

@@ -24,7 +24,7 @@ from proxy.media.formats import (
     events_beside,
 )
 from proxy.media.interface import MediaRefused
-from proxy.media.local_sdp import NO_PACKET_TIMES, LocalSdp, PacketTimes, Terms, say
+from proxy.media.local_sdp import NO_PACKET_TIMES, LocalSdp, PacketTimes, Terms, compose
 from proxy.media.sdes import Crypto, SrtpPolicy
 from proxy.media.sdp import Description, Direction, Layout, MediaSection, SdpError, number, parse_sdp
 from proxy.media.sdp_cache import normalise_ports, rtcp_at
@@ -32,8 +32,8 @@ from proxy.media.srtp_negotiation import (
     NO_PROTECTION,
     PLAIN,
     Protection,
-    best,
-    taken,
+    accepted_crypto,
+    best_crypto,
     unfit_answer,
     unfit_offer,
 )
@@ -82,7 +82,7 @@ class Agreement:
     event_rate: int = 8000
     """Clock rate of the telephone-events in Hz; their key is `EVENT_KEY` whatever it is."""
 
-    def at(self, port: int) -> Agreement:
+    def with_port(self, port: int) -> Agreement:
         """The same with this port, in place of the normalised one of a cached text."""
         return Agreement(  # like `replace`, at a quarter of the cost
             None if self.remote is None else (self.remote[0], port),
@@ -105,7 +105,7 @@ class Agreement:
         )
 
     @property
-    def wish(self) -> PacketTimes:
+    def packet_times(self) -> PacketTimes:
         """The packet lengths the peer wants and takes."""
         return self.ptime, self.maxptime
 
@@ -124,7 +124,7 @@ class Answer:
     """Our answer to an acceptable offer; treat as immutable."""
 
     agreement: Agreement
-    said: LocalSdp
+    local_sdp: LocalSdp
     """The content of our answer, still without a key of ours."""
 
 
@@ -132,46 +132,46 @@ def read_offer(
     body: bytes,
     *,
     ip_version: int | None,
-    spoken: str | None,
+    voice_key: str | None,
     anchor: str | None,
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
-    wish: PacketTimes = NO_PACKET_TIMES,
+    packet_times: PacketTimes = NO_PACKET_TIMES,
 ) -> Answer:
     """Evaluate a peer's offer (§6). Raises MediaRefused.
 
-    `spoken`: key of the voice format in use with this peer, kept if still offered. `anchor`: key of the voice
-    format of the leg it will be joined with; only what that leg can hear is accepted. `wish`: that leg's
-    packet lengths. `ip_version`: the only possible one; None: either.
+    `voice_key`: the voice format in use with this peer, kept if still offered. `anchor`: the voice format of
+    the leg it will be joined with; only what that leg can hear is accepted. `packet_times`: that leg's.
+    `ip_version`: the only possible one; None: either.
     """
-    usual = normalise_ports(body)
-    if usual is None:
-        return _read_offer(body, ip_version, spoken, anchor, srtp, wish)
-    answer = _usual_offer(usual[0], ip_version, spoken, anchor, srtp, wish)
-    return Answer(answer.agreement.at(usual[1]), answer.said)
+    normalised = normalise_ports(body)
+    if normalised is None:
+        return _read_offer(body, ip_version, voice_key, anchor, srtp, packet_times)
+    answer = _read_offer_cached(normalised[0], ip_version, voice_key, anchor, srtp, packet_times)
+    return Answer(answer.agreement.with_port(normalised[1]), answer.local_sdp)
 
 
 def _read_offer(
     body: bytes,
     ip_version: int | None,
-    spoken: str | None,
+    voice_key: str | None,
     anchor: str | None,
     srtp: SrtpPolicy,
-    wish: PacketTimes = NO_PACKET_TIMES,
+    packet_times: PacketTimes = NO_PACKET_TIMES,
 ) -> Answer:
     description, section, voices = _audio(body, anchor, lambda section: unfit_offer(section, srtp))
     by_key = {voice.key: voice for voice in reversed(voices)}
-    wanted = [key for key in (spoken, anchor) if key is not None]
+    wanted = [key for key in (voice_key, anchor) if key is not None]
     wanted += [voice.key for voice in voices if voice.key in G711]
     voice = next((by_key[key] for key in wanted if key in by_key), voices[0])
     event = events_beside(voice, section.audio_formats())
-    ours = (voice.at(voice.pt),) if event is None else (voice.at(voice.pt), event.at(event.pt))
+    ours = (voice.with_pt(voice.pt),) if event is None else (voice.with_pt(voice.pt), event.with_pt(event.pt))
     layout = tuple(None if each is section else each.bare for each in description.media)
     agreement = _agree(description, section, ours, voice, ip_version, layout)
-    if (crypto := best(section, srtp)) is not None:
+    if (crypto := best_crypto(section, srtp)) is not None:
         agreement = replace(agreement, protocol=section.protocol, crypto=crypto)
     direction = Direction.of(sends=agreement.hears, receives=agreement.speaks)
-    terms = Terms.between(agreement.ptime, wish, mux=agreement.mux)
-    return Answer(agreement, say(ours, direction, layout, Protection.of(agreement), terms))
+    terms = Terms.between(agreement.ptime, packet_times, mux=agreement.mux)
+    return Answer(agreement, compose(ours, direction, layout, Protection.of(agreement), terms))
 
 
 def read_answer(
@@ -181,14 +181,16 @@ def read_answer(
     *,
     ip_version: int | None,
     anchor: str | None,
-    told: Protection = NO_PROTECTION,
+    offered_protection: Protection = NO_PROTECTION,
     srtp: SrtpPolicy = SrtpPolicy.ACCEPT,
 ) -> Agreement:
-    """Evaluate a peer's answer to our offer (§7). `told`: the SRTP in our offer. Raises MediaRefused."""
-    usual = normalise_ports(body) if layout == (None,) and not told.cryptos else None
-    if usual is None:
-        return _read_answer(body, offered, layout, ip_version, anchor, told, srtp)
-    return _usual_answer(usual[0], offered, layout, ip_version, anchor, told, srtp).at(usual[1])
+    """Evaluate a peer's answer to our offer (§7). Raises MediaRefused."""
+    normalised = normalise_ports(body) if layout == (None,) and not offered_protection.cryptos else None
+    if normalised is None:
+        return _read_answer(body, offered, layout, ip_version, anchor, offered_protection, srtp)
+    return _read_answer_cached(
+        normalised[0], offered, layout, ip_version, anchor, offered_protection, srtp
+    ).with_port(normalised[1])
 
 
 def _read_answer(
@@ -197,22 +199,24 @@ def _read_answer(
     layout: Layout,
     ip_version: int | None,
     anchor: str | None,
-    told: Protection,
+    offered_protection: Protection,
     srtp: SrtpPolicy,
 ) -> Agreement:
-    description, section, voices = _audio(body, anchor, lambda each: unfit_answer(each, told, srtp))
+    description, section, voices = _audio(
+        body, anchor, lambda each: unfit_answer(each, offered_protection, srtp)
+    )
     keys = {format.key for format in offered}
     shared = [voice for voice in voices if voice.key in keys]
     if not shared:
         raise MediaRefused("the answer names no audio format that was offered")
     agreement = _agree(description, section, offered, shared[0], ip_version, layout)
-    if (pair := taken(section, told)) is not None:
-        agreement = replace(agreement, protocol=told.protocol, ours=pair[0], crypto=pair[1])
+    if (pair := accepted_crypto(section, offered_protection)) is not None:
+        agreement = replace(agreement, protocol=offered_protection.protocol, ours=pair[0], crypto=pair[1])
     return agreement
 
 
-_usual_offer = lru_cache(maxsize=256)(_read_offer)
-_usual_answer = lru_cache(maxsize=256)(_read_answer)
+_read_offer_cached = lru_cache(maxsize=256)(_read_offer)
+_read_answer_cached = lru_cache(maxsize=256)(_read_answer)
 """Cached by text: except for what `normalise` takes out, a carrier sends the same SDP in every call."""
 
 
@@ -291,7 +295,7 @@ def _agree(
         layout=layout,
         ip_version=address.version,
         rtcp=section.rtcp(host),
-        mux=section.says("rtcp-mux"),
+        mux=section.has_attribute("rtcp-mux"),
         reports=not {"RS:0", "RR:0"} <= section.bandwidths,
         ptime=_packet_ms(section.attribute("ptime")),
         maxptime=_packet_ms(section.attribute("maxptime")),
@@ -315,8 +319,8 @@ def _place(
 
 def _packet_ms(value: str | None) -> int | None:
     """The value of a=ptime or a=maxptime from 10 to 200 ms; other values make no sense for speech."""
-    told = None if value is None else number(value.strip(), 200)
-    return told if told is not None and told >= 10 else None
+    length_ms = None if value is None else number(value.strip(), 200)
+    return length_ms if length_ms is not None and length_ms >= 10 else None
 
 
 _address = lru_cache(maxsize=1024)(ip_address)
@@ -330,4 +334,4 @@ def _renumbered(format: AudioFormat, taken: set[int], listed: Sequence[AudioForm
     """The format under its usual payload type, or the first free dynamic one (§8.3.2: never re-used)."""
     if format in listed or format.pt not in taken:
         return format
-    return format.at(next(pt for pt in range(96, 128) if pt not in taken))
+    return format.with_pt(next(pt for pt in range(96, 128) if pt not in taken))

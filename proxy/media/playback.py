@@ -84,7 +84,7 @@ class PlaybackSession(Generic[LegT]):
         if ours is not None:
             await ours.player.play(clip)
 
-    def _heed_hold(self, agreement: Agreement | None = None) -> None:
+    def _update_hold(self, agreement: Agreement | None = None) -> None:
         """Play the hold tone to whoever is joined to a leg that holds; the holding leg itself hears nothing
         (§8.4). Only called once there has been a hold, which is rare.
         """

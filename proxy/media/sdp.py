@@ -106,7 +106,7 @@ class MediaSection:
         value = self.attribute("ptime")
         return None if value is None else number(value.strip(), 1000)
 
-    def says(self, name: str) -> bool:
+    def has_attribute(self, name: str) -> bool:
         """Whether the section has the property attribute a=name."""
         return any(line.kind == "a" and line.value == name for line in self.lines)
 
@@ -189,12 +189,12 @@ def parse_sdp(body: bytes) -> Description:
     return Description(tuple(lines[: bounds[0]]), media)
 
 
-def number(text: str, most: int) -> int | None:
-    """A decimal number from 0 to `most`; None for anything else: signs, spaces, underscores, other digits."""
+def number(text: str, limit: int) -> int | None:
+    """A decimal number from 0 to `limit`; None for anything else: signs, spaces, underscores, …"""
     if not (text.isascii() and text.isdigit()) or len(text) > 10:
         return None
     value = int(text)
-    return value if value <= most else None
+    return value if value <= limit else None
 
 
 def _line(text: str) -> Line:

@@ -34,7 +34,7 @@ class Protection(NamedTuple):
 NO_PROTECTION = Protection(PLAIN, ())
 
 
-def offered(
+def protection_to_offer(
     agreement: Agreement | None, before: Protection, policy: SrtpPolicy, ids: Callable[[int], int]
 ) -> Protection:
     """What we offer: the protection in force, under the same key; before an agreement, what the policy says.
@@ -50,7 +50,7 @@ def offered(
     return Protection(SECURE, tuple(fresh(suite, ids, tag) for tag, suite in enumerate(OFFERED, 1)))
 
 
-def answering(agreed: Agreement, before: Agreement | None, ids: Callable[[int], int]) -> Agreement:
+def with_our_key(agreed: Agreement, before: Agreement | None, ids: Callable[[int], int]) -> Agreement:
     """The agreement for our answer to a peer's offer, with our key in it.
 
     If the peer keeps its key, we keep ours, and both go on counting; if it has a new one, both start afresh
@@ -64,16 +64,16 @@ def answering(agreed: Agreement, before: Agreement | None, ids: Callable[[int], 
     return replace(agreed, ours=fresh(theirs.suite, ids, theirs.tag))
 
 
-def best(section: MediaSection, policy: SrtpPolicy) -> Crypto | None:
+def best_crypto(section: MediaSection, policy: SrtpPolicy) -> Crypto | None:
     """The a=crypto line of an offer that we take; None: plain RTP."""
     cryptos = [] if policy is SrtpPolicy.OFF else usable(section.attributes(ATTRIBUTE))[0]
     return cryptos[0] if cryptos else None
 
 
-def taken(section: MediaSection, told: Protection) -> tuple[Crypto, Crypto] | None:
+def accepted_crypto(section: MediaSection, offered: Protection) -> tuple[Crypto, Crypto] | None:
     """Our a=crypto line that an answer takes, and the answer's; None: plain RTP. Raises CryptoRefused."""
     values = section.attributes(ATTRIBUTE)
-    return chosen(values, told.cryptos) if values and told.cryptos else None
+    return chosen(values, offered.cryptos) if values and offered.cryptos else None
 
 
 def unfit_offer(section: MediaSection, policy: SrtpPolicy) -> str | None:
@@ -91,15 +91,15 @@ def unfit_offer(section: MediaSection, policy: SrtpPolicy) -> str | None:
     return None if cryptos else f"SRTP is required: {reason}" if protocol == PLAIN else reason
 
 
-def unfit_answer(section: MediaSection, told: Protection, policy: SrtpPolicy) -> str | None:
+def unfit_answer(section: MediaSection, offered: Protection, policy: SrtpPolicy) -> str | None:
     """Why the protection of an answer does not match our offer; None if it does.
 
     Some peers without SRTP answer an offer of it with a plain line; accepted, unless SRTP is required.
     """
-    if section.protocol not in (PLAIN, told.protocol):
+    if section.protocol not in (PLAIN, offered.protocol):
         return f"{section.protocol[:20]} was not offered"
     try:
-        if taken(section, told) is not None:
+        if accepted_crypto(section, offered) is not None:
             return None
     except CryptoRefused as refusal:
         return str(refusal)

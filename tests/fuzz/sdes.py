@@ -38,7 +38,7 @@ def one(data: bytes) -> None:
     usable(value.splitlines())
     offer = SDP.replace(b"RTP/AVP", b"RTP/SAVP") + b"a=crypto:" + data + b"\r\n"
     with contextlib.suppress(MediaRefused):
-        read_offer(offer, ip_version=4, spoken=None, anchor=None, srtp=SrtpPolicy.REQUIRE)
+        read_offer(offer, ip_version=4, voice_key=None, anchor=None, srtp=SrtpPolicy.REQUIRE)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tests.kit.messages import SDP
 
 def one(data: bytes) -> None:
     with contextlib.suppress(MediaRefused):
-        read_offer(data, ip_version=4, spoken=None, anchor=None)
+        read_offer(data, ip_version=4, voice_key=None, anchor=None)
     with contextlib.suppress(MediaRefused):
         line, layout = AudioLine.read(data)
         assert AudioLine.read(line.write((1, 1), "192.0.2.1", layout))[0] == line

@@ -59,13 +59,13 @@ async def call() -> AsyncIterator[Call]:
 
 
 async def test_rtpengine_takes_our_offer_rfc4568_5_1_3(rtpengine: Rtpengine, call: Call) -> None:
-    call.session.secure("agent", SrtpPolicy.REQUIRE)
+    call.session.set_srtp_policy("agent", SrtpPolicy.REQUIRE)
     plain = rtpengine.offer(call.session.offer("agent"), **{"transport-protocol": "RTP/AVP"})
     assert b"a=crypto" not in plain
     call.agent.start_towards(plain)
     call.session.answered("agent", rtpengine.answer(call.agent.sdp()))
     await call.talks()
-    assert call.session.secured("agent") == "AES_CM_128_HMAC_SHA1_80"
+    assert call.session.srtp_suite("agent") == "AES_CM_128_HMAC_SHA1_80"
     counts = call.session.counts("agent")
     assert (counts.unauthentic, counts.dropped) == (0, 0)
 
@@ -83,6 +83,6 @@ async def test_we_take_what_rtpengine_offers_in_each_suite_rfc4568_5_1_2(
     answer = call.session.accept("agent", keyed)
     call.agent.start_towards(rtpengine.answer(answer))
     await call.talks()
-    assert call.session.secured("agent") == suite
+    assert call.session.srtp_suite("agent") == suite
     counts = call.session.counts("agent")
     assert (counts.unauthentic, counts.dropped) == (0, 0)

@@ -69,7 +69,7 @@ async def test_a_caller_that_refuses_is_asked_to_come_here_and_then_left_where_i
     party.talks()
     session = party.session
     assert isinstance(session, DirectSession)
-    before = session.again("caller")
+    before = session.repeat_sdp("caller")
     party.is_called("phone")
     session.join("caller", "phone")
     session.offer("caller")
@@ -80,7 +80,7 @@ async def test_a_caller_that_refuses_is_asked_to_come_here_and_then_left_where_i
     assert here(session.offer("caller"))
     assert session.offer_rejected("caller", 488)
     assert session.next_move() is None
-    assert session.again("caller") == before
+    assert session.repeat_sdp("caller") == before
     session.release("phone")
     assert session.next_move() is None
     assert party.rig.ports.lent == 0
@@ -114,20 +114,20 @@ async def test_offers_of_both_are_491_to_the_one_that_can_make_it_again_rfc3261_
 
 
 async def test_peers_of_two_ip_versions_talk_through_us_rfc6157(party: Party) -> None:
-    party.session.over("agent", 6)
+    party.session.use_ip_version("agent", 6)
     party.calls("caller")
     assert here(party.session.offer("agent"))
     party.session.answered("agent", party.sdp("agent"))
     party.session.join("caller", "agent")
-    assert here(party.session.again("caller"))
+    assert here(party.session.repeat_sdp("caller"))
     assert party.rig.ports.lent == 2
 
 
 @pytest.mark.parametrize("leg", ["caller", "agent"])
 async def test_peers_of_which_one_alone_requires_srtp_talk_through_us_rfc4568(party: Party, leg: str) -> None:
     session = party.session
-    session.secure(leg, SrtpPolicy.REQUIRE)
-    session.secure("caller" if leg == "agent" else "agent", SrtpPolicy.OFF)
+    session.set_srtp_policy(leg, SrtpPolicy.REQUIRE)
+    session.set_srtp_policy("caller" if leg == "agent" else "agent", SrtpPolicy.OFF)
     offer = party.sdp("caller")
     session.accept("caller", protected(offer) if leg == "caller" else offer)
     told = session.offer("agent")
@@ -137,19 +137,19 @@ async def test_peers_of_which_one_alone_requires_srtp_talk_through_us_rfc4568(pa
 
 async def test_srtp_goes_from_end_to_end_with_the_peers_own_keys_rfc4568(party: Party) -> None:
     session = party.session
-    session.secure("agent", SrtpPolicy.REQUIRE)
+    session.set_srtp_policy("agent", SrtpPolicy.REQUIRE)
     session.accept("caller", protected(party.sdp("caller")))
     assert CRYPTO in session.offer("agent")
     session.answered("agent", protected(party.sdp("agent")))
     session.join("caller", "agent")
-    assert CRYPTO in session.again("caller")
-    assert session.secured("caller") == session.secured("agent") == "AES_CM_128_HMAC_SHA1_80"
+    assert CRYPTO in session.repeat_sdp("caller")
+    assert session.srtp_suite("caller") == session.srtp_suite("agent") == "AES_CM_128_HMAC_SHA1_80"
     assert party.rig.ports.lent == 0
 
 
 @pytest.mark.parametrize("policy", [SrtpPolicy.REQUIRE, SrtpPolicy.OFF])
 async def test_a_caller_is_held_to_what_is_set_for_it_rfc4568(party: Party, policy: SrtpPolicy) -> None:
-    party.session.secure("caller", policy)
+    party.session.set_srtp_policy("caller", policy)
     offer = party.sdp("caller")
     with pytest.raises(MediaRefused, match="SRTP"):
         party.session.accept("caller", offer if policy is SrtpPolicy.REQUIRE else protected(offer))
@@ -199,11 +199,11 @@ async def test_a_phone_that_is_here_already_is_told_of_the_caller_too(party: Par
     session = party.session
     assert isinstance(session, DirectSession)
     assert session.offer("phone") == b""
-    assert session.concede("phone"), "it would not make the first offer"
+    assert session.fall_back("phone"), "it would not make the first offer"
     offer = session.offer("phone")
     assert here(offer)
     session.answered("phone", party.sdp("phone"))
-    assert not session.concede("phone")
+    assert not session.fall_back("phone")
     session.join("caller", "phone")
     party.settles()
     assert not here(party.told["caller"][-1])

@@ -107,7 +107,7 @@ async def test_a_key_told_by_signalling_is_pressed_in_rtp_rfc4733_2_5_1(rig):
     rig.session.join("caller", "phone")
     talk = asyncio.ensure_future(caller.says(40))
     await asyncio.sleep(0.1)
-    rig.session.pressed("caller", "8", 0.16)
+    rig.session.key_pressed("caller", "8", 0.16)
     await talk
     assert await digits(rig.session, "caller") == "8"
     keys = [packet for packet in phone.heard if packet.pt == 96]
@@ -162,7 +162,7 @@ async def test_a_key_told_by_signalling_is_pressed_by_the_clock_of_opus_rfc4733_
     rig.incoming("caller", "107 100")
     phone = rig.outgoing("phone", "107 100")
     rig.session.join("caller", "phone")
-    rig.session.pressed("caller", "8", seconds)
+    rig.session.key_pressed("caller", "8", seconds)
     await asyncio.sleep(3.0)
     assert [packet.payload for packet in phone.heard] == [
         *(event(8, 960 * n) for n in range(1, steps)), *[event(8, 960 * steps, ends=True)] * 3
@@ -175,12 +175,12 @@ async def test_a_key_that_is_told_in_rtp_and_then_by_signalling_too_counts_once(
     rig.session.join("caller", "phone")
     presses(caller, 5)
     await asyncio.sleep(0.3)
-    rig.session.pressed("caller", "5", 0.16)
-    rig.session.pressed("caller", "7", 0.16)
+    rig.session.key_pressed("caller", "5", 0.16)
+    rig.session.key_pressed("caller", "7", 0.16)
     assert await digits(rig.session, "caller") == "57"
     await asyncio.sleep(2.5)
     assert len({(packet.timestamp, packet.payload[0]) for packet in phone.heard if packet.pt == 96}) == 2
-    rig.session.pressed("caller", "5", 0.16)
+    rig.session.key_pressed("caller", "5", 0.16)
     assert await digits(rig.session, "caller") == "5"
 
 
@@ -189,7 +189,7 @@ async def test_a_key_that_signalling_tells_before_rtp_does_counts_once(rig):
     caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
     rig.session.join("caller", "phone")
     await caller.says(1)
-    rig.session.pressed("caller", "5", 0.1)
+    rig.session.key_pressed("caller", "5", 0.1)
     for _ in range(20):
         await asyncio.sleep(0.02)
         caller.send(caller.sequence, caller.timestamp, pt=101, payload=event(5, 800))
@@ -210,9 +210,9 @@ async def test_a_key_pressed_again_and_again_and_told_both_ways_counts_each_time
         if first == "rtp" or (first == "either" and n % 2):
             presses(caller, 5)
             await asyncio.sleep(0.01)
-            rig.session.pressed("caller", "5", 0.1)
+            rig.session.key_pressed("caller", "5", 0.1)
         else:
-            rig.session.pressed("caller", "5", 0.1)
+            rig.session.key_pressed("caller", "5", 0.1)
             presses(caller, 5)
         await asyncio.sleep(0.2)
     assert await digits(rig.session, "caller") == "555555"
@@ -244,7 +244,7 @@ async def test_keys_pressed_fast_are_told_apart(rig):
     phone = rig.outgoing("phone")
     rig.session.join("caller", "phone")
     for key in "42#":
-        rig.session.pressed("caller", key)
+        rig.session.key_pressed("caller", key)
     await asyncio.sleep(2)
     starts = {packet.timestamp: packet.payload[0] for packet in phone.heard}
     assert list(starts.values()) == [4, 2, 11]
@@ -257,8 +257,8 @@ async def test_a_key_told_by_signalling_is_not_sent_to_who_cannot_take_it(rig, f
     rig.incoming("caller")
     phone = rig.outgoing("phone", formats, "a=inactive" if formats != "0" else "a=sendrecv")
     rig.session.join("caller", "phone")
-    rig.session.pressed("caller", "1")
-    rig.session.pressed("nobody", "1")
+    rig.session.key_pressed("caller", "1")
+    rig.session.key_pressed("nobody", "1")
     await asyncio.sleep(1)
     assert phone.heard == []
 
@@ -266,7 +266,7 @@ async def test_a_key_told_by_signalling_is_not_sent_to_who_cannot_take_it(rig, f
 async def test_a_leg_that_goes_while_a_key_is_down_leaves_no_timer(rig):
     caller, phone = rig.incoming("caller"), rig.outgoing("phone")
     rig.session.join("caller", "phone")
-    rig.session.pressed("caller", "1")
+    rig.session.key_pressed("caller", "1")
     presses(caller, 5, ends=0)
     await asyncio.sleep(0.01)
     rig.session.release("phone")
@@ -404,7 +404,7 @@ async def test_a_stream_that_is_gone_is_known_to_none_of_its_parts(rig):
         for leg in ("caller", "phone"):
             session.accept(leg, rig.peer(leg).sdp())
         session.join("caller", "phone")
-        session.pressed("caller", "1")
+        session.key_pressed("caller", "1")
         await asyncio.sleep(1)
         session.close()
         del session
@@ -419,7 +419,7 @@ async def test_what_one_has_pressed_in_a_heap_does_not_deafen_who_is_joined_to_a
     rig.session.join("caller", "agent")
     await caller.says(1)
     for _ in range(100):
-        rig.session.pressed("agent", "5", 3.0)
+        rig.session.key_pressed("agent", "5", 3.0)
     rig.session.join("caller", "phone")
     await asyncio.sleep(3.3)  # the one that is down is seen through
     await phone.says(10)

@@ -29,7 +29,7 @@ def test_reports_are_timed_by_what_the_house_shares_or_by_a_timer_of_its_own() -
 def test_what_one_call_is_told_changes_nothing_for_the_next() -> None:
     house = a_house(("::", "2001:db8::1"))
     one, other = RelaySession(house), RelaySession(house)
-    one.over("phone", 6)
+    one.use_ip_version("phone", 6)
     assert b"c=IN IP6 2001:db8::1" in one.offer("phone")
     assert b"c=IN IP4 203.0.113.1" in other.offer("phone")
     one.close()

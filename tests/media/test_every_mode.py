@@ -43,7 +43,7 @@ class Party:
         self.session.accept(leg, self.sdp(leg))
 
     def is_answered(self, leg: str) -> None:
-        self.hears(leg, self.session.again(leg))
+        self.hears(leg, self.session.repeat_sdp(leg))
 
     def is_called(self, leg: str) -> None:
         """We invite the leg's peer, which answers; or offers, if we do not."""
@@ -169,7 +169,7 @@ async def test_a_refresh_is_answered_with_the_same_to_the_byte_rfc4028_7_4(party
     party.offers("caller")
     before = party.told["caller"][-1]
     assert party.offers("caller") == 200
-    assert party.told["caller"][-1] == before == party.session.again("caller")
+    assert party.told["caller"][-1] == before == party.session.repeat_sdp("caller")
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"v=0\r\nm=audio 0 RTP/AVP 0\r\n", b"v=0\r\nm=audio\r\n"])
@@ -177,10 +177,10 @@ async def test_an_offer_that_is_none_is_refused_and_the_old_one_holds_rfc3261_14
     party: Party, body: bytes
 ) -> None:
     party.talks()
-    before = party.session.again("caller")
+    before = party.session.repeat_sdp("caller")
     with pytest.raises(MediaRefused):
         party.session.accept("caller", body)
-    assert party.session.again("caller") == before
+    assert party.session.repeat_sdp("caller") == before
 
 
 async def test_lines_that_are_refused_keep_their_places_in_every_answer_rfc3264_6(party: Party) -> None:

@@ -16,7 +16,9 @@ def test_g711_carries_g711_and_everything_else_only_itself():
 
 
 def test_renumbering_drops_parameters():
-    assert AudioFormat("opus", 48000, 107, 2, "useinbandfec=1").at(111) == AudioFormat("opus", 48000, 111, 2)
+    assert AudioFormat("opus", 48000, 107, 2, "useinbandfec=1").with_pt(111) == AudioFormat(
+        "opus", 48000, 111, 2
+    )
 
 
 def test_clock_rate_comes_from_the_key():

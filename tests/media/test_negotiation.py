@@ -26,7 +26,7 @@ def _sdp(formats: str, *lines: str, port: int = 24586, protocol: str = "RTP/AVP"
 
 
 def _accept(body: bytes, spoken: str | None = None, anchor: str | None = None):
-    return read_offer(body, ip_version=4, spoken=spoken, anchor=anchor)
+    return read_offer(body, ip_version=4, voice_key=spoken, anchor=anchor)
 
 
 def _answered(body: bytes, offered=(PCMU, PCMA, TELEPHONE_EVENT), anchor: str | None = None):
@@ -35,8 +35,8 @@ def _answered(body: bytes, offered=(PCMU, PCMA, TELEPHONE_EVENT), anchor: str | 
 
 def test_signalwires_offer_is_answered_with_one_voice_and_events_rfc3264_6_1():
     answer = _accept(_sdp("0 8 101", "a=fmtp:101 0-15", "a=ptime:20", "a=rtcp:24587 IN IP4 192.0.2.13"))
-    assert [format.key for format in answer.said.formats] == ["pcmu/8000", "telephone-event/8000"]
-    assert answer.said.direction is Direction.SENDRECV
+    assert [format.key for format in answer.local_sdp.formats] == ["pcmu/8000", "telephone-event/8000"]
+    assert answer.local_sdp.direction is Direction.SENDRECV
     assert answer.agreement.remote == ("192.0.2.13", 24586)
     assert answer.agreement.receive == {0: "pcmu/8000", 101: "telephone-event/8000"}
 
@@ -74,7 +74,7 @@ def test_an_ipv6_address_is_named_as_such():
 )
 def test_hold_is_answered_with_the_mirrored_direction_rfc3264_8_4(said, owed, hears, speaks):
     answer = _accept(_sdp("0", f"a={said}"))
-    assert answer.said.direction is owed
+    assert answer.local_sdp.direction is owed
     assert (answer.agreement.hears, answer.agreement.speaks) == (hears, speaks)
 
 
@@ -83,7 +83,7 @@ def test_hold_is_answered_with_the_mirrored_direction_rfc3264_8_4(said, owed, he
 )
 def test_hold_by_the_old_zero_address_rfc3264_8_4(said, owed):
     answer = _accept(_sdp("0", f"a={said}", head=HEAD.replace("192.0.2.13\r\nt=", "0.0.0.0\r\nt=")))
-    assert answer.said.direction is owed
+    assert answer.local_sdp.direction is owed
     assert answer.agreement.remote is None
     assert not answer.agreement.hears
 
@@ -105,14 +105,14 @@ def test_g711_is_preferred_to_what_only_passes():
 
 def test_an_answer_keeps_the_payload_types_of_the_offer_rfc3264_6_1():
     answer = _accept(_sdp("0 96"))
-    assert [format.pt for format in answer.said.formats] == [0, 96]
+    assert [format.pt for format in answer.local_sdp.formats] == [0, 96]
     assert b"m=audio 20000 RTP/AVP 0 96\r\n" in describe(
-        (1, 1), ("203.0.113.10", 20000), answer.said.formats, answer.said.direction
+        (1, 1), ("203.0.113.10", 20000), answer.local_sdp.formats, answer.local_sdp.direction
     )
 
 
 def test_events_are_those_of_the_voices_clock_rfc4733_2_1():
-    assert [format.pt for format in _accept(_sdp("0 100")).said.formats] == [0]
+    assert [format.pt for format in _accept(_sdp("0 100")).local_sdp.formats] == [0]
     for offered, types, rate in (
         ("107 100 101", [107, 100], 48000),
         ("107 101 100", [107, 100], 48000),
@@ -120,7 +120,7 @@ def test_events_are_those_of_the_voices_clock_rfc4733_2_1():
         ("107 0 100 101", [0, 101], 8000),
     ):
         answer = _accept(_sdp(offered))
-        assert [format.pt for format in answer.said.formats] == types
+        assert [format.pt for format in answer.local_sdp.formats] == types
         assert answer.agreement.event_rate == rate
         assert answer.agreement.send["telephone-event/8000"] == types[1]
         assert answer.agreement.receive[types[1]] == "telephone-event/8000"
@@ -133,12 +133,12 @@ def test_events_are_those_of_the_voices_clock_rfc4733_2_1():
 def test_an_answer_settles_the_clock_of_events_rfc4733_2_1(answered, number, rate):
     agreement = _answered(_sdp(answered), offered=formats_to_offer((), "opus/48000/2"))
     assert (agreement.send["telephone-event/8000"], agreement.event_rate) == (number, rate)
-    assert agreement.at(4000).event_rate == rate
+    assert agreement.with_port(4000).event_rate == rate
 
 
 def test_comfort_noise_is_neither_offered_nor_taken_nor_a_voice_rfc3389():
-    assert [format.pt for format in _accept(_sdp("0 13 101")).said.formats] == [0, 101]
-    assert [format.pt for format in _accept(_sdp("13 8")).said.formats] == [8]
+    assert [format.pt for format in _accept(_sdp("0 13 101")).local_sdp.formats] == [0, 101]
+    assert [format.pt for format in _accept(_sdp("13 8")).local_sdp.formats] == [8]
     assert 13 not in _accept(_sdp("0 13")).agreement.receive
     assert 13 not in _answered(_sdp("0 13 101")).receive
     for body in (_sdp("13"), _sdp("13 101")):
@@ -161,7 +161,11 @@ def test_the_first_usable_audio_line_is_taken_the_rest_refused_in_order_rfc3264_
     answer = _accept(body)
     assert answer.agreement.remote == ("192.0.2.13", 7000)
     ours = describe(
-        (1, 1), ("203.0.113.10", 20000), answer.said.formats, answer.said.direction, answer.agreement.layout
+        (1, 1),
+        ("203.0.113.10", 20000),
+        answer.local_sdp.formats,
+        answer.local_sdp.direction,
+        answer.agreement.layout,
     )
     lines = [(section.kind, section.port, section.protocol) for section in parse_sdp(ours).media]
     assert lines == [
@@ -203,7 +207,11 @@ def test_an_answer_with_nothing_that_was_offered_is_refused_rfc3264_7():
 def test_a_refused_line_is_said_again_as_it_came_whatever_is_in_it_rfc3264_6():
     answer = _accept(_sdp("0") + b"m=im%d 4000 TCP/%s %% 1\r\n")
     body = describe(
-        (1, 2), ("203.0.113.10", 20000), answer.said.formats, answer.said.direction, answer.agreement.layout
+        (1, 2),
+        ("203.0.113.10", 20000),
+        answer.local_sdp.formats,
+        answer.local_sdp.direction,
+        answer.agreement.layout,
     )
     assert body.startswith(b"v=0\r\no=- 1 2 IN IP4 203.0.113.10\r\ns=-\r\nc=IN IP4 203.0.113.10\r\nt=0 0\r\n")
     assert b"\r\nm=audio 20000 RTP/AVP 0\r\n" in body
@@ -232,7 +240,7 @@ def test_a_new_leg_is_offered_what_the_other_speaks_first_and_g711_always(anchor
 
 
 def test_a_reoffer_keeps_the_numbers_of_before_rfc3264_8_3_2():
-    before = (PCMA, TELEPHONE_EVENT.at(96))
+    before = (PCMA, TELEPHONE_EVENT.with_pt(96))
     assert [(format.key, format.pt) for format in formats_to_offer(before, "pcmu/8000")] == [
         ("pcma/8000", 8),
         ("pcmu/8000", 0),
@@ -241,7 +249,7 @@ def test_a_reoffer_keeps_the_numbers_of_before_rfc3264_8_3_2():
 
 
 def test_a_number_in_use_is_not_given_twice():
-    types = [format.pt for format in formats_to_offer((OPUS.at(101),), None)]
+    types = [format.pt for format in formats_to_offer((OPUS.with_pt(101),), None)]
     assert types == [101, 0, 8, 110, 96]
-    types = [format.pt for format in formats_to_offer((OPUS.at(110),), None)]
+    types = [format.pt for format in formats_to_offer((OPUS.with_pt(110),), None)]
     assert types == [110, 0, 8, 96, 101]

@@ -19,7 +19,7 @@ a=rtpmap:107 opus/48000/2
 
 
 def agreed(formats: str) -> Agreement:
-    return read_offer(OFFER.format(formats).encode(), ip_version=4, spoken=None, anchor=None).agreement
+    return read_offer(OFFER.format(formats).encode(), ip_version=4, voice_key=None, anchor=None).agreement
 
 
 @pytest.mark.parametrize(

@@ -81,11 +81,11 @@ def test_a_shortened_body_says_the_same_but_for_origin_and_port(edits: list[tupl
 
 def test_what_is_known_already_is_agreed_again_with_the_port_of_this_call() -> None:
     other = BODY.replace(b"6000", b"40002")
-    one = read_offer(BODY, ip_version=4, spoken=None, anchor=None)
-    two = read_offer(other, ip_version=4, spoken=None, anchor=None)
+    one = read_offer(BODY, ip_version=4, voice_key=None, anchor=None)
+    two = read_offer(other, ip_version=4, voice_key=None, anchor=None)
     assert (one.agreement.remote, two.agreement.remote) == (("192.0.2.1", 6000), ("192.0.2.1", 40002))
     assert replace(two.agreement, remote=one.agreement.remote) == one.agreement
-    assert one.said == two.said
+    assert one.local_sdp == two.local_sdp
     offered = (PCMU, TELEPHONE_EVENT)
     answers = [
         read_answer(body, offered, (None,), ip_version=4, anchor=None).remote for body in (BODY, other)
@@ -94,11 +94,11 @@ def test_what_is_known_already_is_agreed_again_with_the_port_of_this_call() -> N
 
 
 def test_another_port_changes_nothing_else_that_is_agreed() -> None:
-    agreed = read_offer(BODY, ip_version=4, spoken=None, anchor=None).agreement
+    agreed = read_offer(BODY, ip_version=4, voice_key=None, anchor=None).agreement
     others = {each.name: object() for each in fields(agreed) if each.name not in ("remote", "rtcp")}
     whole = replace(agreed, **others)
-    assert whole.at(40002).remote == ("192.0.2.1", 40002)
-    assert replace(whole.at(40002), remote=agreed.remote) == whole
+    assert whole.with_port(40002).remote == ("192.0.2.1", 40002)
+    assert replace(whole.with_port(40002), remote=agreed.remote) == whole
 
 
 REPORTS = BODY + b"a=rtcp:6001 IN IP4 192.0.2.2\r\na=sendrecv\r\n"
@@ -108,7 +108,9 @@ def test_two_calls_differ_in_the_port_of_their_reports_too_rfc3605() -> None:
     other = REPORTS.replace(b"6000", b"40002").replace(b"6001", b"40003")
     assert normalise_ports(REPORTS) is not None
     assert normalise_ports(REPORTS)[0] == normalise_ports(other)[0]
-    agreed = [read_offer(each, ip_version=4, spoken=None, anchor=None).agreement for each in (REPORTS, other)]
+    agreed = [
+        read_offer(each, ip_version=4, voice_key=None, anchor=None).agreement for each in (REPORTS, other)
+    ]
     assert [each.rtcp for each in agreed] == [("192.0.2.2", 6001), ("192.0.2.2", 40003)]
 
 
@@ -118,7 +120,7 @@ def test_reports_that_come_to_the_port_of_audio_are_no_other_text() -> None:
     assert one is not None
     assert two is not None
     assert one[0] == two[0] != normalise_ports(REPORTS)[0]
-    agreed = [read_offer(each, ip_version=4, spoken=None, anchor=None).agreement for each in shared]
+    agreed = [read_offer(each, ip_version=4, voice_key=None, anchor=None).agreement for each in shared]
     assert [each.rtcp for each in agreed] == [("192.0.2.2", 6000), ("192.0.2.2", 40002)]
 
 
@@ -148,7 +150,7 @@ def outcome(body: bytes, *, anew: bool = False) -> Answer | None:
     try:
         if anew:
             return _read_offer(body, 4, None, None, SrtpPolicy.ACCEPT)
-        return read_offer(body, ip_version=4, spoken=None, anchor=None)
+        return read_offer(body, ip_version=4, voice_key=None, anchor=None)
     except MediaRefused:
         return None
 
@@ -170,14 +172,14 @@ def test_what_is_known_already_says_what_reading_it_anew_says(
 def test_a_held_line_has_no_port_to_send_to_however_often_it_is_read_rfc3264_8_4() -> None:
     held = BODY.replace(b"192.0.2.1", b"0.0.0.0")
     for port in (b"6000", b"40002"):
-        answer = read_offer(held.replace(b"6000", port), ip_version=4, spoken=None, anchor=None)
+        answer = read_offer(held.replace(b"6000", port), ip_version=4, voice_key=None, anchor=None)
         assert (answer.agreement.remote, answer.agreement.hears) == (None, False)
 
 
 def test_what_was_refused_once_is_refused_again() -> None:
     for _ in range(2):
         with pytest.raises(MediaRefused, match="no a=crypto line"):
-            read_offer(BODY.replace(b"RTP/AVP", b"RTP/SAVP"), ip_version=4, spoken=None, anchor=None)
+            read_offer(BODY.replace(b"RTP/AVP", b"RTP/SAVP"), ip_version=4, voice_key=None, anchor=None)
 
 
 def test_an_audio_line_that_is_known_already_names_the_port_of_this_call() -> None:

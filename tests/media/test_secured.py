@@ -67,7 +67,7 @@ def _caller(rig, suite, **kwargs):
 
 def _agent(rig, policy=SrtpPolicy.REQUIRE):
     """An agent who took the first key of our offer."""
-    rig.session.secure("agent", policy)
+    rig.session.set_srtp_policy("agent", policy)
     values = parse_sdp(rig.session.offer("agent")).media[0].attributes("crypto")
     theirs = usable(values)[0][0]
     peer = rig.peers["agent"] = SecurePeer(rig.network, "198.51.100.2", theirs.suite, key=88)
@@ -86,8 +86,8 @@ async def test_srtp_and_rtp_hear_each_other_in_each_suite(rig, suite, protocol):
     assert [packet.payload for packet in agent.heard] == [SPEECH] * 3
     assert [packet.payload for packet in caller.heard] == [SPEECH] * 3
     assert caller.strange == 0
-    assert rig.session.secured("caller") == suite.name
-    assert rig.session.secured("agent") is None
+    assert rig.session.srtp_suite("caller") == suite.name
+    assert rig.session.srtp_suite("agent") is None
 
 
 async def test_srtp_and_srtp_hear_each_other_under_keys_of_their_own(rig):
@@ -96,7 +96,7 @@ async def test_srtp_and_srtp_hear_each_other_under_keys_of_their_own(rig):
     await caller.says(3)
     await agent.says(3)
     assert (len(caller.heard), len(agent.heard)) == (3, 3)
-    assert rig.session.secured("agent") == "AES_CM_128_HMAC_SHA1_80"
+    assert rig.session.srtp_suite("agent") == "AES_CM_128_HMAC_SHA1_80"
     assert rig.session.counts("caller").unauthentic == rig.session.counts("agent").unauthentic == 0
 
 
@@ -200,7 +200,7 @@ async def test_a_re_invite_that_drops_the_keys_is_followed_unless_srtp_is_requir
     agent = rig.outgoing("agent")
     rig.session.join("caller", "agent")
     assert b"RTP/AVP 0" in rig.session.accept("caller", caller.sdp())
-    assert rig.session.secured("caller") is None
+    assert rig.session.srtp_suite("caller") is None
     Peer.send_raw(caller, HEADER.pack(0x80, 0, 1, 1, 1) + SPEECH)
     await agent.says(1)
     assert len(agent.heard) == 1
@@ -209,7 +209,7 @@ async def test_a_re_invite_that_drops_the_keys_is_followed_unless_srtp_is_requir
 async def test_our_re_offer_repeats_the_key_in_force_and_its_answer_keeps_the_count_rfc4568_7_1_4(rig):
     agent, caller = _agent(rig), rig.incoming("caller")
     rig.session.join("caller", "agent")
-    first = rig.session.again("agent")
+    first = rig.session.repeat_sdp("agent")
     await agent.says(2)
     await caller.says(2)
     second = rig.session.offer("agent")
@@ -222,19 +222,19 @@ async def test_our_re_offer_repeats_the_key_in_force_and_its_answer_keeps_the_co
 
 
 async def test_again_says_the_same_key_to_the_byte_rfc4028_7_4(rig):
-    rig.session.secure("agent", SrtpPolicy.OFFER)
+    rig.session.set_srtp_policy("agent", SrtpPolicy.OFFER)
     offer = rig.session.offer("agent")
-    assert rig.session.again("agent") == offer
+    assert rig.session.repeat_sdp("agent") == offer
     assert b"RTP/SAVP 0" in offer
 
 
 async def test_a_refused_offer_of_srtp_is_followed_by_a_plain_one_only_where_policy_says_so(rig):
     for policy, conceded in zip(SrtpPolicy, (False, False, True, False), strict=True):
         leg = f"agent {policy.value}"
-        rig.session.secure(leg, policy)
+        rig.session.set_srtp_policy(leg, policy)
         first = rig.session.offer(leg)
-        assert rig.session.concede(leg) is conceded
-        assert rig.session.concede(leg) is False
+        assert rig.session.fall_back(leg) is conceded
+        assert rig.session.fall_back(leg) is False
         second = rig.session.offer(leg)
         assert (b"RTP/SAVP" in second) is (b"RTP/SAVP" in first and not conceded)
         assert (b"a=crypto" in second) is (b"RTP/SAVP" in second)
@@ -242,8 +242,8 @@ async def test_a_refused_offer_of_srtp_is_followed_by_a_plain_one_only_where_pol
 
 async def test_nothing_is_conceded_once_a_leg_has_agreed(rig):
     _agent(rig, SrtpPolicy.OFFER)
-    assert rig.session.concede("agent") is False
-    assert rig.session.concede("nobody") is False
+    assert rig.session.fall_back("agent") is False
+    assert rig.session.fall_back("nobody") is False
 
 
 def test_keys_come_from_the_ids_that_we_are_given():

@@ -44,12 +44,12 @@ async def test_a_reoffer_keeps_origin_and_port_and_counts_the_version_up_rfc3264
 
 
 async def test_what_was_said_last_is_said_again_to_the_byte_rfc4028_7_4(rig):
-    assert rig.session.again("agent") == rig.session.again("agent")
+    assert rig.session.repeat_sdp("agent") == rig.session.repeat_sdp("agent")
     caller = rig.peer("caller")
     answer = rig.session.accept("caller", caller.sdp("0 8 101", "a=sendonly"))
-    assert rig.session.again("caller") == answer
+    assert rig.session.repeat_sdp("caller") == answer
     rig.session.answered("caller", caller.sdp("0 8 101", "a=sendonly"))
-    assert rig.session.again("caller") == answer
+    assert rig.session.repeat_sdp("caller") == answer
 
 
 async def test_the_same_offer_again_gets_the_same_answer_rfc3264_8(rig):
@@ -427,16 +427,16 @@ async def test_digits_and_events_are_not_taken_for_speech_in_a_recording_rfc4733
 
 
 async def test_what_is_to_be_recorded_is_spoken_in_g711_wherever_the_peer_can(rig):
-    rig.session.plain()
+    rig.session.prefer_g711()
     answer = rig.session.accept("caller", rig.peer("caller").sdp("9 107 8 101")).decode()
     assert "RTP/AVP 8 101" in answer
     assert "RTP/AVP 0 8 101" in rig.session.offer("agent").decode() or "RTP/AVP 8 0 101" in (
-        rig.session.again("agent").decode()
+        rig.session.repeat_sdp("agent").decode()
     )
 
 
 async def test_a_peer_without_g711_is_accepted_and_cannot_be_recorded(rig, tmp_path):
-    rig.session.plain()
+    rig.session.prefer_g711()
     rig.incoming("caller", "107 101")
     with pytest.raises(MediaRefused, match=r"opus/48000/2 cannot be recorded, only G\.711"):
         rig.session.record_both("caller", tmp_path / "1.wav")
@@ -503,7 +503,7 @@ async def test_an_offer_is_answered_in_its_own_ip_version() -> None:
 
 async def test_our_offer_is_of_the_ip_version_that_the_signalling_uses() -> None:
     rig = TwoHomes()
-    rig.session.over("phone", 6)
+    rig.session.use_ip_version("phone", 6)
     assert said(rig.session.offer("phone")) == {f"IP6 {SIX}".encode()}
     assert rig.session.address("phone") == (SIX, 20000)
     rig.session.answered("phone", six(rig))
@@ -513,9 +513,9 @@ async def test_our_offer_is_of_the_ip_version_that_the_signalling_uses() -> None
 
 async def test_an_offer_for_the_next_target_may_be_of_the_other_ip_version() -> None:
     rig = TwoHomes()
-    rig.session.over("phone", 6)
+    rig.session.use_ip_version("phone", 6)
     rig.session.offer("phone")
-    rig.session.over("phone", 4)
+    rig.session.use_ip_version("phone", 4)
     assert said(rig.session.offer("phone")) == {f"IP4 {PUBLIC}".encode()}
     assert rig.ports.lent == 1
     rig.session.close()
@@ -524,7 +524,7 @@ async def test_an_offer_for_the_next_target_may_be_of_the_other_ip_version() -> 
 
 async def test_without_an_address_of_that_ip_version_the_other_is_offered() -> None:
     rig = Rig()
-    rig.session.over("phone", 6)
+    rig.session.use_ip_version("phone", 6)
     assert said(rig.session.offer("phone")) == {f"IP4 {PUBLIC}".encode()}
     with pytest.raises(MediaRefused, match="media over IPv6 is not possible here"):
         rig.session.accept("caller", six(rig))
@@ -542,7 +542,7 @@ def _rings_early(rig, leg: str = "phone") -> Peer:
     peer = rig.peer(leg)
     rig.session.offer(leg)
     peer.remote = rig.session.address(leg)
-    rig.session.early(leg, peer.sdp("0 101"))
+    rig.session.take_early_media(leg, peer.sdp("0 101"))
     return peer
 
 
@@ -557,7 +557,7 @@ async def test_what_a_leg_plays_before_it_answers_is_heard_by_nobody(rig):
 async def test_what_a_leg_plays_early_is_for_whom_it_is_passed_to_over_our_ringback(rig):
     caller = rig.incoming("caller")
     rig.session.ringback("caller", True)
-    rig.session.pass_early("phone", "caller")
+    rig.session.pass_early_media("phone", "caller")
     phone = _rings_early(rig)
     await phone.says(10, payload=SILENCE)
     assert SPEECH not in {packet.payload for packet in caller.heard}
@@ -576,9 +576,9 @@ async def test_what_a_leg_plays_early_is_for_whom_it_is_passed_to_over_our_ringb
 async def test_an_early_description_that_cannot_be_used_changes_nothing(rig):
     caller = rig.incoming("caller")
     rig.session.ringback("caller", True)
-    rig.session.pass_early("phone", "caller")
+    rig.session.pass_early_media("phone", "caller")
     rig.session.offer("phone")
-    rig.session.early("phone", b"nonsense")
+    rig.session.take_early_media("phone", b"nonsense")
     await asyncio.sleep(0.1)
     assert len(caller.heard) == 5
 
@@ -591,7 +591,7 @@ def _told(sdp: bytes) -> str:
 
 
 async def test_a_leg_in_our_own_network_is_told_our_address_there_and_nobody_else(rig):
-    rig.session.over("phone", 4, ("192.168.1.20", HERE))
+    rig.session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
     assert _told(rig.session.offer("phone")) == HERE
     assert _told(rig.session.offer("agent")) == PUBLIC
     assert rig.session.address("phone")[0] == HERE
@@ -599,21 +599,21 @@ async def test_a_leg_in_our_own_network_is_told_our_address_there_and_nobody_els
 
 async def test_an_offer_of_audio_from_the_host_that_signals_is_answered_there(rig):
     peer = rig.peer("caller")
-    rig.session.over("caller", 4, (peer.address[0], HERE))
+    rig.session.use_ip_version("caller", 4, (peer.address[0], HERE))
     assert _told(rig.session.accept("caller", peer.sdp())) == HERE
 
 
 async def test_an_offer_of_audio_from_elsewhere_is_answered_with_the_public_address(rig):
-    rig.session.over("caller", 4, (ELSEWHERE, HERE))
+    rig.session.use_ip_version("caller", 4, (ELSEWHERE, HERE))
     assert _told(rig.session.accept("caller", rig.peer("caller").sdp())) == PUBLIC
 
 
 async def test_the_next_place_that_is_called_is_told_what_is_right_for_it(rig):
-    rig.session.over("phone", 4, ("192.168.1.20", HERE))
+    rig.session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
     assert _told(rig.session.offer("phone")) == HERE
-    rig.session.over("phone", 4)
+    rig.session.use_ip_version("phone", 4)
     assert _told(rig.session.offer("phone")) == PUBLIC
-    rig.session.over("phone", 4, ("192.168.1.20", HERE))
+    rig.session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
     assert _told(rig.session.offer("phone")) == HERE
 
 
@@ -622,13 +622,13 @@ async def test_audio_that_is_bound_elsewhere_is_not_found_there(rig):
         rig.network, rig.ports, ELSEWHERE, PUBLIC, counting(), asyncio.get_running_loop().time
     )
     session = RelaySession(house)
-    session.over("phone", 4, ("192.168.1.20", HERE))
+    session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
     assert _told(session.offer("phone")) == PUBLIC
     session.close()
 
 
 async def test_our_address_there_is_one_of_ours_too(rig):
-    rig.session.over("phone", 4, ("192.168.1.20", HERE))
+    rig.session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
     rig.session.offer("phone")
     ours = rig.session.address("phone")
     answer = b"v=0\r\no=- 1 1 IN IP4 x\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP 0\r\n"

@@ -8,7 +8,7 @@ from proxy.media.local_sdp import describe
 from proxy.media.negotiation import read_answer, read_offer
 from proxy.media.sdes import AEAD_256_GCM, AES_CM_128_32, AES_CM_128_80, OFFERED, SUITES, SrtpPolicy, fresh
 from proxy.media.sdp import Direction, parse_sdp
-from proxy.media.srtp_negotiation import NO_PROTECTION, SECURE, Protection, answering, offered
+from proxy.media.srtp_negotiation import NO_PROTECTION, SECURE, Protection, protection_to_offer, with_our_key
 from tests.media.peer import counting
 
 OFF, ACCEPT, OFFER, REQUIRE = SrtpPolicy.OFF, SrtpPolicy.ACCEPT, SrtpPolicy.OFFER, SrtpPolicy.REQUIRE
@@ -28,15 +28,17 @@ def _sdp(*sections):
 
 
 def _accept(body, policy):
-    return read_offer(body, ip_version=4, spoken=None, anchor=None, srtp=policy).agreement
+    return read_offer(body, ip_version=4, voice_key=None, anchor=None, srtp=policy).agreement
 
 
 def _offer_of(policy):
-    return offered(None, NO_PROTECTION, policy, counting())
+    return protection_to_offer(None, NO_PROTECTION, policy, counting())
 
 
 def _answer(told, policy, *sections):
-    return read_answer(_sdp(*sections), (PCMU,), (None,), ip_version=4, anchor=None, told=told, srtp=policy)
+    return read_answer(
+        _sdp(*sections), (PCMU,), (None,), ip_version=4, anchor=None, offered_protection=told, srtp=policy
+    )
 
 
 def test_we_offer_savp_with_a_key_for_each_suite_or_plain_rtp_rfc4568_5_1_1():
@@ -51,8 +53,8 @@ def test_we_offer_savp_with_a_key_for_each_suite_or_plain_rtp_rfc4568_5_1_1():
 
 def test_an_offer_made_again_before_its_answer_has_the_same_keys():
     ids = counting()
-    told = offered(None, NO_PROTECTION, OFFER, ids)
-    assert offered(None, told, OFFER, ids) == told
+    told = protection_to_offer(None, NO_PROTECTION, OFFER, ids)
+    assert protection_to_offer(None, told, OFFER, ids) == told
 
 
 def test_the_lines_stand_in_the_audio_section():
@@ -69,7 +71,7 @@ def test_the_lines_stand_in_the_audio_section():
 @pytest.mark.parametrize("protocol", ["RTP/SAVP", "RTP/AVP"])
 @pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 def test_keys_are_answered_with_their_tag_suite_and_protocol_rfc4568_5_1_2(policy, protocol, suite):
-    agreement = answering(_accept(_sdp((protocol, _line(4, suite))), policy), None, counting())
+    agreement = with_our_key(_accept(_sdp((protocol, _line(4, suite))), policy), None, counting())
     told = Protection.of(agreement)
     assert told.protocol == protocol
     (ours,) = told.cryptos
@@ -200,31 +202,33 @@ def test_keys_in_the_answer_to_a_plain_offer_say_nothing_and_savp_there_is_refus
 
 def test_the_key_stays_while_the_peers_stays_and_changes_with_it_rfc4568_7_1_4():
     ids = counting()
-    first = answering(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, ids)
-    same = answering(_accept(_sdp(("RTP/SAVP", _line(5))), ACCEPT), first, ids)
+    first = with_our_key(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, ids)
+    same = with_our_key(_accept(_sdp(("RTP/SAVP", _line(5))), ACCEPT), first, ids)
     assert same.ours.same_key(first.ours)
     assert same.ours.tag == 5
-    other = answering(_accept(_sdp(("RTP/SAVP", _line(1, key=2))), ACCEPT), same, ids)
+    other = with_our_key(_accept(_sdp(("RTP/SAVP", _line(1, key=2))), ACCEPT), same, ids)
     assert not other.ours.same_key(first.ours)
 
 
 def test_after_a_plain_stretch_a_key_is_never_used_again():
     ids = counting()
-    first = answering(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, ids)
-    plain = answering(_accept(_sdp(("RTP/AVP",)), ACCEPT), first, ids)
-    again = answering(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), plain, ids)
+    first = with_our_key(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, ids)
+    plain = with_our_key(_accept(_sdp(("RTP/AVP",)), ACCEPT), first, ids)
+    again = with_our_key(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), plain, ids)
     assert not again.ours.same_key(first.ours)
 
 
 def test_what_is_in_force_is_offered_again_with_the_same_key_rfc4568_7_1_4():
-    agreement = answering(_accept(_sdp(("RTP/AVP", _line(1))), ACCEPT), None, counting())
-    assert offered(agreement, NO_PROTECTION, OFFER, counting()) == Protection("RTP/AVP", (agreement.ours,))
+    agreement = with_our_key(_accept(_sdp(("RTP/AVP", _line(1))), ACCEPT), None, counting())
+    assert protection_to_offer(agreement, NO_PROTECTION, OFFER, counting()) == Protection(
+        "RTP/AVP", (agreement.ours,)
+    )
     plain = _accept(_sdp(("RTP/AVP",)), OFFER)
-    assert offered(plain, NO_PROTECTION, OFFER, counting()) == NO_PROTECTION
+    assert protection_to_offer(plain, NO_PROTECTION, OFFER, counting()) == NO_PROTECTION
 
 
 def test_no_key_stands_in_the_repr_of_an_agreement():
-    agreement = answering(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, counting())
+    agreement = with_our_key(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, counting())
     for crypto in (agreement.crypto, agreement.ours):
         assert repr(crypto.master) not in repr(agreement)
         assert crypto.line.rpartition(":")[2] not in repr(agreement)

@@ -68,7 +68,7 @@ async def test_whoever_has_the_key_is_followed_once_the_old_place_is_silent(rig)
 
 
 async def test_a_leg_whose_keys_do_not_match_is_silent_for_that_reason(rig):
-    rig.session.secure("agent", SrtpPolicy.REQUIRE)
+    rig.session.set_srtp_policy("agent", SrtpPolicy.REQUIRE)
     caller = rig.incoming("caller")
     values = parse_sdp(rig.session.offer("agent")).media[0].attributes("crypto")
     theirs = usable(values)[0][0]

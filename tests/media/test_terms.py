@@ -25,7 +25,7 @@ async def test_we_offer_to_mux_and_answer_it_only_where_it_is_offered_rfc5761_5_
 async def test_a_refresh_says_of_mux_what_was_said_before_rfc4028_7_4(rig):
     caller = rig.peer("caller")
     answer = rig.session.accept("caller", caller.sdp("0 8 101", "a=rtcp-mux"))
-    assert rig.session.again("caller") == answer
+    assert rig.session.repeat_sdp("caller") == answer
     assert rig.session.accept("caller", caller.sdp("0 8 101", "a=rtcp-mux")) == answer
 
 
@@ -65,7 +65,7 @@ async def test_packets_of_any_length_pass_as_they_are(rig):
 )
 async def test_an_rtcp_line_of_no_use_is_as_none_rfc3605(rig, line):
     caller = rig.peer("caller")
-    agreement = read_offer(caller.sdp("0", line), ip_version=4, spoken=None, anchor=None).agreement
+    agreement = read_offer(caller.sdp("0", line), ip_version=4, voice_key=None, anchor=None).agreement
     assert agreement.rtcp_destination == (caller.address[0], caller.address[1] + 1)
 
 

@@ -328,7 +328,7 @@ async def test_a_key_is_told_to_whoever_waits_for_it_and_speech_stays_in_the_ker
 async def test_a_key_told_by_signalling_takes_the_line_and_gives_it_back(rig):
     rig.agree()
     _, heard = await rig.talk()
-    rig.session.pressed("caller", "5")
+    rig.session.key_pressed("caller", "5")
     assert rig.in_kernel() == (False, True)
     while rig.stream("phone")._sending_key:
         await asyncio.sleep(0.01)
@@ -343,8 +343,8 @@ async def test_a_key_told_by_signalling_takes_the_line_and_gives_it_back(rig):
 async def test_keys_told_one_after_another_keep_the_line_until_the_last_is_up(rig):
     rig.agree()
     _, heard = await rig.talk()
-    rig.session.pressed("caller", "5")
-    rig.session.pressed("caller", "6")
+    rig.session.key_pressed("caller", "5")
+    rig.session.key_pressed("caller", "6")
     while rig.stream("phone")._sending_key:
         await asyncio.sleep(0.005)
     rig.caller.says(ENOUGH)  # in the pause between the two
