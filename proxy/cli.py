@@ -108,11 +108,11 @@ def run(file: Path) -> None:
     import structlog
 
     from proxy import log
-    from proxy.commands.config_option import settings_of
+    from proxy.commands.config_option import load_settings
     from proxy.config import warnings
     from proxy.services.policy_setup import ending, remarks
 
-    settings = settings_of(file)
+    settings = load_settings(file)
     log.configure(settings.log.level, settings.log.format)
     today = datetime.now(UTC).date()
     for text in [*warnings(settings), *ending(settings, today), *remarks(settings)]:
@@ -161,13 +161,13 @@ def check_config(file: Path) -> None:
     Without FILE it is the one that SCREENDOOR_CONFIG names.
     """
     from proxy import certificate_expiry
-    from proxy.commands.config_option import settings_of
+    from proxy.commands.config_option import load_settings
     from proxy.config import warnings
     from proxy.kernel_forwarding import missing
     from proxy.services.policy_setup import ending, remarks, summary
     from proxy.transport.flow import shown
 
-    settings = settings_of(file)
+    settings = load_settings(file)
     now = datetime.now(UTC)
     over = (remark.text for remark in certificate_expiry.remarks(settings, now))
     told = (*warnings(settings), *over, *missing(settings), *ending(settings, now.date()), *remarks(settings))

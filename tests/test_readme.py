@@ -13,7 +13,7 @@ import click
 import pytest
 
 from proxy.cli import main
-from proxy.commands.config_option import USAGE_FAULT
+from proxy.commands.config_option import EXIT_USAGE
 from proxy.config import SettingsError, load
 from proxy.config.server import Drain
 from proxy.lab.scenes import FAULTS, PLAIN
@@ -105,7 +105,7 @@ def test_the_service_runs_a_command_of_ours_and_gives_calls_the_time_that_they_h
     command, left = command_of(words)
     assert command.make_context("run", left).params["file"].name == "screendoor.toml"
     assert int(service["TimeoutStopSec"]) > Drain().limit_s
-    assert int(service["RestartPreventExitStatus"]) == USAGE_FAULT
+    assert int(service["RestartPreventExitStatus"]) == EXIT_USAGE
     rights = service["AmbientCapabilities"], service["CapabilityBoundingSet"]
     assert rights == ("CAP_BPF CAP_NET_ADMIN", "CAP_BPF CAP_NET_ADMIN")  # what audio in the kernel takes
 

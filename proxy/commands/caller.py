@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from proxy.commands.common import database, number_of, put_out
-from proxy.commands.config_option import settings_of, with_config
+from proxy.commands.common import database, number_of, print_json
+from proxy.commands.config_option import config_option, load_settings
 from proxy.config.memory import OFF
 from proxy.services import erasure, number_matching
 from screening.memory import privacy
@@ -17,17 +17,17 @@ from screening.memory import privacy
 @click.argument("number")
 @click.option("--lists", "from_lists", is_flag=True, help="Also remove the number from the lists.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@with_config
+@config_option
 def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
     """Delete the calls of NUMBER with transcripts, voicemails, recordings, and cached speech about
     callers.
     """
-    settings = settings_of(file, secrets=False)
+    settings = load_settings(file, secrets=False)
     whole = number_of(settings, number)
     if not yes:
         click.confirm(f"Delete all that is kept of {whole}, for good?", abort=True)
     try:
-        outside = erasure.forget(settings, whole)
+        outside = erasure.erase_caller(settings, whole)
     except OSError as error:
         raise click.ClickException(str(error)) from error
     if outside != (0, 0):
@@ -35,10 +35,12 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
     if settings.memory.url != OFF:
         with database(settings) as connection:
             same_caller = number_matching.same_caller(settings, whole)
-            gone = privacy.delete_caller(connection, whole, same_caller=same_caller, from_lists=from_lists)
-        click.echo(f"{gone.calls} calls, {gone.files} files and {gone.entries} entries of lists deleted")
-        if gone.going_on:
-            click.echo(f"{gone.going_on} go on: say it again when they are over", err=True)
+            deleted = privacy.delete_caller(connection, whole, same_caller=same_caller, from_lists=from_lists)
+        click.echo(
+            f"{deleted.calls} calls, {deleted.files} files and {deleted.entries} entries of lists deleted"
+        )
+        if deleted.going_on:
+            click.echo(f"{deleted.going_on} go on: say it again when they are over", err=True)
     else:
         click.echo('memory.url is "off": messages and recordings stay until you delete them', err=True)
     if settings.records is not None and not settings.records.exists():
@@ -47,15 +49,15 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
 
 @click.command()
 @click.argument("number")
-@with_config
+@config_option
 def export(number: str, file: Path) -> None:
     """Print everything stored about NUMBER as JSON; the paths of its files follow on standard error."""
-    settings = settings_of(file, secrets=False)
+    settings = load_settings(file, secrets=False)
     whole = number_of(settings, number)
-    with database(settings, reads=True) as connection:
+    with database(settings, read_only=True) as connection:
         found = privacy.export_caller(
             connection, whole, same_caller=number_matching.same_caller(settings, whole)
         )
-    put_out(found.data)
+    print_json(found.data)
     for path in found.files:
         click.echo(str(path), err=True)

@@ -11,17 +11,17 @@ import click
 from proxy.commands.common import (
     clean,
     database,
-    moment,
-    named,
+    full_call_id,
+    json_option,
+    message_text,
     number_of,
-    put_out,
+    parse_time,
+    print_json,
     table,
     who,
-    with_json,
-    words_of,
     zone,
 )
-from proxy.commands.config_option import settings_of, with_config
+from proxy.commands.config_option import config_option, load_settings
 from proxy.services import number_matching
 from screening.contract import Verification
 from screening.memory import history
@@ -37,8 +37,8 @@ from screening.memory import history
 @click.option("--result", help="Only calls with this result, e.g. bridged or voicemail.")
 @click.option("--decision", type=click.Choice(["ALLOW", "REJECT", "VOICEMAIL"], case_sensitive=False))
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
-@with_config
-@with_json
+@config_option
+@json_option
 def calls(
     since: str | None,
     until: str | None,
@@ -51,47 +51,47 @@ def calls(
     as_json: bool,
 ) -> None:
     """List calls, newest first."""
-    settings = settings_of(file, secrets=False)
-    place = zone(settings)
-    sought = history.CallFilter(
-        moment(since, place),
-        moment(until, place),
+    settings = load_settings(file, secrets=False)
+    time_zone = zone(settings)
+    wanted = history.CallFilter(
+        parse_time(since, time_zone),
+        parse_time(until, time_zone),
         caller=(number := caller and number_of(settings, caller)),
         dialed=dialed and number_matching.dialed_of(settings, dialed),
         result=result,
         decision=decision,
         same_caller=number_matching.same_caller(settings, number or ""),
     )
-    with database(settings, reads=True) as connection:
-        rows = history.find_calls(connection, sought, limit=limit)
+    with database(settings, read_only=True) as connection:
+        rows = history.find_calls(connection, wanted, limit=limit)
     if as_json:
-        return put_out(rows)
+        return print_json(rows)
     shown = [
         (row["id"][:8], row["began"], who(row), row["dialed"], row["result"] or row["state"], row["why"])
         for row in rows
     ]
-    table(("call", "began", "caller", "dialed", "result", "why"), shown, place)
+    table(("call", "began", "caller", "dialed", "result", "why"), shown, time_zone)
 
 
 @click.command()
 @click.argument("call")
-@with_config
-@with_json
+@config_option
+@json_option
 def call(call: str, file: Path, as_json: bool) -> None:
     """Show one call: its story, its transcript, and why it was decided so. CALL may be abbreviated."""
-    settings = settings_of(file, secrets=False)
-    with database(settings, reads=True) as connection:
-        row = history.get_call(connection, named(connection, call))
+    settings = load_settings(file, secrets=False)
+    with database(settings, read_only=True) as connection:
+        row = history.get_call(connection, full_call_id(connection, call))
     assert row is not None, "it was named"
     if as_json:
-        return put_out(row)
-    for line in _told(row, zone(settings)):
+        return print_json(row)
+    for line in _detail_lines(row, zone(settings)):
         click.echo(clean(line))
 
 
-def _told(row: dict[str, Any], place: tzinfo | None) -> list[str]:
+def _detail_lines(row: dict[str, Any], time_zone: tzinfo | None) -> list[str]:
     record = row["record"] or {}
-    lines = [f"{row['id']}  {clean(row['began'], place)}  {who(row)} calls {row['dialed']}"]
+    lines = [f"{row['id']}  {clean(row['began'], time_zone)}  {who(row)} calls {row['dialed']}"]
     facts = {
         "result": " - ".join(each for each in (row["result"] or row["state"], row["reason"]) if each),
         "plan": row["plan"],
@@ -99,9 +99,9 @@ def _told(row: dict[str, Any], place: tzinfo | None) -> list[str]:
         "why": row["why"],
         "ended by": row["ended_by"],
         "message": row["voicemail"] and _message(row["voicemail"]),
-        "number": _number(record.get("verification")),
+        "number": _verification(record.get("verification")),
         "recording": row["recording"],
-        "cost": _money(row["cost_money"], record.get("cost") or {}),
+        "cost": _cost(row["cost_money"], record.get("cost") or {}),
     }
     lines += [f"  {name:<10} {value}" for name, value in facts.items() if value]
     if legs := record.get("legs"):
@@ -125,13 +125,13 @@ def _leg(leg: dict[str, Any]) -> str:
 def _message(row: dict[str, Any]) -> str:
     """The audio and text of a voicemail."""
     sound = f"{row['seconds'] or 0:g} s, {row['file']}" if row["file"] else ""
-    return ": ".join(each for each in (sound, words_of(row)) if each)
+    return ": ".join(each for each in (sound, message_text(row)) if each)
 
 
-def _number(verification: dict[str, Any] | None) -> str | None:
+def _verification(verification: dict[str, Any] | None) -> str | None:
     """What STIR/SHAKEN says about the caller's number."""
     return str(Verification(**verification)) if verification else None
 
 
-def _money(money: float | None, cost: dict[str, Any]) -> str | None:
+def _cost(money: float | None, cost: dict[str, Any]) -> str | None:
     return f"{money:.4f} {cost.get('currency', '')}".rstrip() if money else None

@@ -21,27 +21,29 @@ from screening.memory.database import Database
 from screening.memory.errors import Unavailable
 from screening.memory.schema import calls
 
-MAX_ALIKE = 10
+MAX_LISTED = 10
 """Calls listed when an abbreviation is ambiguous."""
-_AGO = re.compile(r"(\d{1,5})([mhdw])")
+_DURATION = re.compile(r"(\d{1,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-with_json: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextmanager
-def database(settings: Settings, *, make: bool = False, reads: bool = False) -> Iterator[Connection]:
+def database(settings: Settings, *, create: bool = False, read_only: bool = False) -> Iterator[Connection]:
     """A database transaction, also while the service runs. Errors end the command with a one-line message.
 
-    With `make` a missing database is created. With `reads` the transaction never blocks the service.
+    With `create` a missing database is created. With `read_only` the transaction never blocks the service.
     """
     if settings.memory.url == "off":
         raise click.ClickException('nothing is kept: memory.url is "off"')
     try:
-        kept = Database(settings.memory.url)
-        if kept.file is not None and not make and not kept.file.exists():
-            raise click.ClickException(f"{kept.file}: there is no database yet (memory.url, seen from here)")
-        with kept.transaction(reads=reads) as connection:
+        opened = Database(settings.memory.url)
+        if opened.file is not None and not create and not opened.file.exists():
+            raise click.ClickException(
+                f"{opened.file}: there is no database yet (memory.url, seen from here)"
+            )
+        with opened.transaction(read_only=read_only) as connection:
             yield connection
     except (OSError, Unavailable) as error:
         raise click.ClickException(str(error)) from error
@@ -63,12 +65,12 @@ def number_of(settings: Settings, text: str) -> str:
     return number_matching.caller_of(settings, text)
 
 
-def named(connection: Connection, name: str) -> str:
+def full_call_id(connection: Connection, name: str) -> str:
     """Expand an abbreviated call id."""
     if connection.execute(select(calls.c.id).where(calls.c.id == name)).first() is not None:
         return name
-    matches = select(calls.c.id).where(calls.c.id.startswith(name, autoescape=True)).order_by(calls.c.id)
-    found = list(connection.execute(matches.limit(MAX_ALIKE)).scalars()) if name else []
+    query = select(calls.c.id).where(calls.c.id.startswith(name, autoescape=True)).order_by(calls.c.id)
+    found = list(connection.execute(query.limit(MAX_LISTED)).scalars()) if name else []
     if not found:
         raise click.ClickException(f"there is no call {name}")
     if len(found) > 1:
@@ -85,14 +87,14 @@ def zone(settings: Settings, dialed: str | None = None) -> tzinfo | None:
     return found.pop() if len(found) == 1 else None
 
 
-def moment(text: str | None, zone: tzinfo | None) -> datetime | None:
+def parse_time(text: str | None, zone: tzinfo | None) -> datetime | None:
     """Parse a time such as 2026-12-24, 2026-12-24T18:00 or 3d (days ago); `zone` applies unless it
     names one.
     """
     if text is None:
         return None
-    if _AGO.fullmatch(text):
-        return datetime.now(UTC) - span(text)
+    if _DURATION.fullmatch(text):
+        return datetime.now(UTC) - parse_duration(text)
     try:
         when = datetime.fromisoformat(text)
         return (when if when.tzinfo is not None else when.replace(tzinfo=zone)).astimezone(UTC)
@@ -100,19 +102,19 @@ def moment(text: str | None, zone: tzinfo | None) -> datetime | None:
         raise click.UsageError(f"a time such as 2026-12-24T18:00, or 3d, instead of {text!r}") from None
 
 
-def span(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Parse a duration such as 90m, 2h, 3d or 1w."""
-    found = _AGO.fullmatch(text)
+    found = _DURATION.fullmatch(text)
     if found is None:
         raise click.UsageError(f"a time such as 90m, 2h or 3d instead of {text!r}")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def put_out(told: object) -> None:
+def print_json(value: object) -> None:
     """Print JSON, in ASCII."""
     from screening.memory.history import json_ready
 
-    click.echo(json.dumps(json_ready(told), indent=2))
+    click.echo(json.dumps(json_ready(value), indent=2))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], zone: tzinfo | None) -> None:
@@ -120,14 +122,14 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], zone: tzinfo
     cleaned = [[clean(cell, zone) for cell in row] for row in rows]
     console = Console()
     if not console.is_terminal:
-        return _lines([list(columns), *cleaned])
+        return _print_lines([list(columns), *cleaned])
     shown = Table(*columns, box=None, pad_edge=False)
     for row in cleaned:
         shown.add_row(*map(Text, row))
     console.print(shown)
 
 
-def _lines(rows: Sequence[Sequence[str]]) -> None:
+def _print_lines(rows: Sequence[Sequence[str]]) -> None:
     """One line per row where output is not a terminal; there may be a hundred thousand."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -145,7 +147,7 @@ def clean(value: object, zone: tzinfo | None = None) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def words_of(message: Mapping[str, Any]) -> str | None:
+def message_text(message: Mapping[str, Any]) -> str | None:
     """The text of a message: the transcript, or what the agent wrote down."""
     taken = message["message"] or {}
     if not taken:

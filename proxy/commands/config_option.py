@@ -13,12 +13,12 @@ import click
 from proxy.commands import CONFIG
 from proxy.config import NoRoute, Settings, SettingsError, load
 
-USAGE_FAULT = 2
+EXIT_USAGE = 2
 """Exit code for a fault in the settings or on the command line."""
-LATER = 1
+EXIT_TEMPORARY = 1
 """Exit code for a failure that may pass: a supervisor restarts us."""
 
-with_config: Callable[..., Any] = click.option(
+config_option: Callable[..., Any] = click.option(
     "--config",
     "file",
     type=click.Path(path_type=Path),
@@ -30,7 +30,7 @@ with_config: Callable[..., Any] = click.option(
 )
 
 
-def settings_of(file: Path, *, secrets: bool = True) -> Settings:
+def load_settings(file: Path, *, secrets: bool = True) -> Settings:
     """Load the settings; if they are invalid, list every problem and exit.
 
     Without `secrets` only the database's is read, for commands that use no other.
@@ -47,5 +47,5 @@ def settings_of(file: Path, *, secrets: bool = True) -> Settings:
     except SettingsError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
-        sys.exit(LATER if isinstance(error, NoRoute) else USAGE_FAULT)
+        sys.exit(EXIT_TEMPORARY if isinstance(error, NoRoute) else EXIT_USAGE)
     return settings

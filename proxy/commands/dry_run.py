@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from proxy.commands.config_option import settings_of, with_config
+from proxy.commands.config_option import config_option, load_settings
 from proxy.services.briefing_setup import shown
-from proxy.services.dry_run import number_of, told, trial
+from proxy.services.dry_run import dry_run, number_of, report
 
 
 @click.command("try")
@@ -16,7 +16,7 @@ from proxy.services.dry_run import number_of, told, trial
 @click.option(
     "--to", "dialed", metavar="NUMBER", help="The number that is called; required if there are several."
 )
-@with_config
+@config_option
 @click.option(
     "--at",
     metavar="TIME",
@@ -45,10 +45,10 @@ def try_caller(
     calls: int,
 ) -> None:
     """Show what would be done with a caller, and why, without a call; NUMBER may be "anonymous"."""
-    settings = settings_of(file, secrets=False)
+    settings = load_settings(file, secrets=False)
     try:
-        lines = told(
-            trial(
+        lines = report(
+            dry_run(
                 settings,
                 number,
                 dialed,
@@ -70,10 +70,10 @@ def try_caller(
 
 @click.command("prompt")
 @click.option("--to", "dialed", metavar="NUMBER", help="Only for this number of yours; default: all.")
-@with_config
+@config_option
 def prompt(dialed: str | None, file: Path) -> None:
     """Show the agent's greeting and instructions, with every template filled in."""
-    settings = settings_of(file, secrets=False)
+    settings = load_settings(file, secrets=False)
     try:
         numbers = settings.numbers if dialed is None else (number_of(settings, dialed),)
     except ValueError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from proxy.commands.config_option import settings_of, with_config
+from proxy.commands.config_option import config_option, load_settings
 from proxy.services.notifications import send_tests
 
 NOT_TOLD = 1
@@ -18,10 +18,10 @@ NOT_TOLD = 1
 
 @click.command("notify")
 @click.option("--test", is_flag=True, required=True, help="Send a test notification to every [[notify]].")
-@with_config
+@config_option
 def notify(test: bool, file: Path) -> None:
     """Test whether notices can be delivered."""
-    settings = settings_of(file)
+    settings = load_settings(file)
     if not settings.notified:
         raise click.UsageError(f"{file} has no [[notify]]")
     came = asyncio.run(send_tests(settings, lambda: datetime.now(UTC)))

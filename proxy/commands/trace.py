@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from proxy.commands.common import clean, database, named, zone
-from proxy.commands.config_option import settings_of, with_config
+from proxy.commands.common import clean, database, full_call_id, zone
+from proxy.commands.config_option import config_option, load_settings
 from proxy.observe.ladder import LEGEND, heading, ladder_line
 from proxy.observe.pcapng import pcapng
 from proxy.observe.trace import TracedMessage
@@ -27,22 +27,22 @@ from screening.memory import sip_trace
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a capture file (pcapng) for Wireshark or sngrep instead.",
 )
-@with_config
+@config_option
 def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
     """Draw the SIP of one call, leg by leg, TLS in the clear. CALL may be abbreviated.
 
     Traces are stored if the settings have sip = "on" in [memory], about a second after the call.
     """
-    settings = settings_of(file, secrets=False)
-    with database(settings, reads=True) as connection:
-        name = named(connection, call)
-        messages = [TracedMessage.of(told) for told in sip_trace.load(connection, name)]
+    settings = load_settings(file, secrets=False)
+    with database(settings, read_only=True) as connection:
+        name = full_call_id(connection, call)
+        messages = [TracedMessage.of(message) for message in sip_trace.load(connection, name)]
     if not messages:
         off = settings.memory.sip == "off"
         why = 'memory.sip is "off"' if off else "it goes on, is over just now, or was before that was kept"
         raise click.ClickException(f"no SIP is kept of call {name}: {why}")
     if pcap is None:
-        for line in _drawn(messages, zone(settings), whole=whole):
+        for line in _ladder(messages, zone(settings), whole=whole):
             click.echo(line)
         return
     try:
@@ -52,14 +52,14 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
     click.echo(f"{pcap}: {len(messages)} messages")
 
 
-def _drawn(messages: Sequence[TracedMessage], place: tzinfo | None, *, whole: bool) -> Iterator[str]:
+def _ladder(messages: Sequence[TracedMessage], time_zone: tzinfo | None, *, whole: bool) -> Iterator[str]:
     began = messages[0].at
-    yield f"{datetime.fromtimestamp(began, UTC).astimezone(place):%Y-%m-%d %H:%M:%S.%f %Z}"
+    yield f"{datetime.fromtimestamp(began, UTC).astimezone(time_zone):%Y-%m-%d %H:%M:%S.%f %Z}"
     yield from (heading("caller", "agent", "phone").rstrip(), LEGEND)
     for seen in messages:
         yield _line(seen, began)
         if whole:
-            yield from _told(seen)
+            yield from _message_lines(seen)
 
 
 def _line(seen: TracedMessage, began: float) -> str:
@@ -71,7 +71,7 @@ def _line(seen: TracedMessage, began: float) -> str:
         return f"{seen.at - began:8.3f}  {seen.leg}: not understood: {clean(error)}"
 
 
-def _told(seen: TracedMessage) -> Iterable[str]:
+def _message_lines(seen: TracedMessage) -> Iterable[str]:
     """The addresses and text of a message; control characters are shown as `?`."""
     arrow = "→" if seen.sent else "←"
     yield f"          {seen.leg}, {seen.transport.upper()} {shown(seen.local)} {arrow} {shown(seen.remote)}"

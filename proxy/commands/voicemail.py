@@ -13,15 +13,15 @@ import click
 from proxy.commands.common import (
     clean,
     database,
-    named,
-    put_out,
+    full_call_id,
+    json_option,
+    message_text,
+    print_json,
     table,
     who,
-    with_json,
-    words_of,
     zone,
 )
-from proxy.commands.config_option import settings_of, with_config
+from proxy.commands.config_option import config_option, load_settings
 from proxy.config import Settings
 from screening.memory import history
 
@@ -42,15 +42,15 @@ def voicemail() -> None:
 @voicemail.command("list")
 @click.option("--new", is_flag=True, help="Only messages that nobody has heard yet.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
-@with_config
-@with_json
+@config_option
+@json_option
 def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
     """List messages, newest first."""
-    settings = settings_of(file, secrets=False)
-    with database(settings, reads=True) as connection:
+    settings = load_settings(file, secrets=False)
+    with database(settings, read_only=True) as connection:
         rows = history.find_voicemails(connection, heard=False if new else None, limit=limit)
     if as_json:
-        return put_out(list(rows))
+        return print_json(list(rows))
     shown = [
         [
             row["call"][:8],
@@ -58,7 +58,7 @@ def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
             who(row),
             row["seconds"],
             row["heard_at"] or "new",
-            words_of(row),
+            message_text(row),
         ]
         for row in rows
     ]
@@ -67,36 +67,36 @@ def listed(new: bool, limit: int, file: Path, as_json: bool) -> None:
 
 @voicemail.command()
 @click.argument("call")
-@with_config
+@config_option
 def play(call: str, file: Path) -> None:
     """Play the message of CALL, which may be abbreviated, or show its text; it then counts as heard."""
-    settings = settings_of(file, secrets=False)
-    row = _found(settings, call)
+    settings = load_settings(file, secrets=False)
+    row = _get_voicemail(settings, call)
     if not row["file"]:  # the agent took it: there is only text
-        click.echo(clean(words_of(row)))
-        return _heard(settings, row)
-    path = _sound(row)
+        click.echo(clean(message_text(row)))
+        return _mark_heard(settings, row)
+    path = _audio_file(row)
     player = next((each for each in PLAYERS if shutil.which(each[0])), None)
     if player is None:
         wanted = ", ".join(each[0] for each in PLAYERS)
         raise click.ClickException(f"there is none of {wanted} to play it; the message is in {path}")
     if subprocess.run([*player, str(path.resolve())], check=False).returncode != 0:
         raise click.ClickException(f"{player[0]} cannot play it; the message is in {path}")
-    _heard(settings, row)
+    _mark_heard(settings, row)
 
 
 @voicemail.command()
 @click.argument("call", required=False)
 @click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("."))
-@with_config
+@config_option
 def export(call: str | None, folder: Path, file: Path) -> None:
     """Copy the message of CALL, or all of them, into a folder."""
-    settings = settings_of(file, secrets=False)
+    settings = load_settings(file, secrets=False)
     if call is not None:
-        one = _found(settings, call)
-        found = [(one, _sound(one))]
+        row = _get_voicemail(settings, call)
+        found = [(row, _audio_file(row))]
     else:
-        with database(settings, reads=True) as connection:
+        with database(settings, read_only=True) as connection:
             rows = history.find_voicemails(connection, limit=1_000_000)
         found = [(row, Path(row["file"])) for row in rows if row["file"] and Path(row["file"]).is_file()]
     try:
@@ -109,15 +109,15 @@ def export(call: str | None, folder: Path, file: Path) -> None:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
-def _found(settings: Settings, call: str) -> dict[str, Any]:
-    with database(settings, reads=True) as connection:
-        row = history.get_voicemail(connection, named(connection, call))
+def _get_voicemail(settings: Settings, call: str) -> dict[str, Any]:
+    with database(settings, read_only=True) as connection:
+        row = history.get_voicemail(connection, full_call_id(connection, call))
     if row is None:
         raise click.ClickException(f"there is no message of the call {call}")
     return row
 
 
-def _sound(row: dict[str, Any]) -> Path:
+def _audio_file(row: dict[str, Any]) -> Path:
     if not row["file"]:
         raise click.ClickException("this message has no sound: the agent took it")
     path = Path(row["file"])
@@ -126,6 +126,6 @@ def _sound(row: dict[str, Any]) -> Path:
     return path
 
 
-def _heard(settings: Settings, row: dict[str, Any]) -> None:
+def _mark_heard(settings: Settings, row: dict[str, Any]) -> None:
     with database(settings) as connection:
         history.set_heard(connection, row["call"], datetime.now(UTC))

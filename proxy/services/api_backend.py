@@ -16,8 +16,8 @@ from proxy.call.feed import CutOff, Event, Feed, Listener
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.config import Settings
-from proxy.services.archive import Kept
-from proxy.services.dry_run import trial
+from proxy.services.archive import StoredArchive
+from proxy.services.dry_run import dry_run
 from proxy.ua.ids import Ids
 from proxy.web.api.access import Access, Token
 from proxy.web.api.app import build_api
@@ -33,16 +33,16 @@ def api(
 ) -> tuple[ASGIApp, Mapping[str, int]]:
     """The API application, and its counts of refused requests."""
     tokens = [
-        Token(one.name or f"token-{n}", one.token.get_secret_value(), one.may == "write")
-        for n, one in enumerate(settings.api.tokens, 1)
+        Token(each.name or f"token-{n}", each.token.get_secret_value(), each.may == "write")
+        for n, each in enumerate(settings.api.tokens, 1)
     ]
     access = Access(tokens, lambda: asyncio.get_running_loop().time())
-    archive = Kept(settings, memory) if memory is not None else None
-    house = House(access, GoingOn(registry, feed, ids.token()[:12]), Trials(settings), archive)
+    archive = StoredArchive(settings, memory) if memory is not None else None
+    house = House(access, LiveCalls(registry, feed, ids.token()[:12]), Trials(settings), archive)
     return build_api(house), access.counts
 
 
-class GoingOn:
+class LiveCalls:
     """The calls in progress: implements `web.api.backend.Live`."""
 
     def __init__(self, registry: Registry, feed: Feed, era: str) -> None:
@@ -55,7 +55,7 @@ class GoingOn:
 
     def calls(self) -> list[dict[str, Any]]:
         """All calls in progress, oldest first."""
-        return [_told(call) for call in self._registry.going_on()]
+        return [_summary(call) for call in self._registry.going_on()]
 
     def call(self, name: str) -> dict[str, Any] | None:
         """One call in detail."""
@@ -65,7 +65,7 @@ class GoingOn:
         record, screening = call.record, call.screening
         lines, spent = (screening.transcript, screening.spent) if screening is not None else ((), None)
         plain = record.as_dict()
-        return _told(call) | {
+        return _summary(call) | {
             "trigger": record.trigger,
             "legs": plain["legs"],
             "story": list(record.steps),
@@ -98,12 +98,12 @@ class GoingOn:
             raise NotPossible(str(reason)) from reason
 
     @contextmanager
-    def listening(self, call: str | None) -> Iterator[Hearing]:
+    def listening(self, call: str | None) -> Iterator[EventListener]:
         """Receive the events from now on, of one call or of all."""
         if self._feed.listener_count >= MAX_LISTENERS:
             raise Away(f"{MAX_LISTENERS} listen already")
         with self._feed.listening(call) as listener:
-            yield Hearing(listener)
+            yield EventListener(listener)
 
     def since(self, number: int, call: str | None) -> Sequence[Event] | None:
         """Events after this number; None if they are no longer kept."""
@@ -113,7 +113,7 @@ class GoingOn:
         return next((call for call in self._registry.going_on() if call.record.call == name), None)
 
 
-class Hearing:
+class EventListener:
     """Implements `web.api.backend.Listener`."""
 
     def __init__(self, listener: Listener) -> None:
@@ -127,7 +127,7 @@ class Hearing:
             return str(cut)
 
 
-def _told(call: Call) -> dict[str, Any]:
+def _summary(call: Call) -> dict[str, Any]:
     record: CallRecord = call.record
     return {
         "id": record.call,
@@ -155,9 +155,11 @@ class Trials:
 
     async def tried(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Evaluate the screening rules for a made-up call."""
-        told = dict(asked)
-        number, dialed, at, name, again = (told.pop(key) for key in ("number", "to", "at", "name", "again"))
-        work = partial(trial, self._settings, number, dialed, at, name, again, **told)
+        options = dict(asked)
+        number, dialed, at, name, again = (
+            options.pop(key) for key in ("number", "to", "at", "name", "again")
+        )
+        work = partial(dry_run, self._settings, number, dialed, at, name, again, **options)
         try:
             found = await asyncio.to_thread(work)
         except ValueError as error:

@@ -22,12 +22,12 @@ from screening.memory import errors, history, lists, privacy, sip_trace
 from screening.memory.store import Memory
 
 T = TypeVar("T")
-NAMES = {"contacts": lists.CONTACT}
+DATABASE_NAMES = {"contacts": lists.CONTACT}
 """Lists that have another name in the database."""
 MAX_REMARKS = 100
 
 
-class Kept:
+class StoredArchive:
     """Implements `web.api.backend.Archive` on a started memory."""
 
     def __init__(self, settings: Settings, memory: Memory) -> None:
@@ -46,13 +46,13 @@ class Kept:
             decision=sought.decision and sought.decision.upper(),
             same_caller=number_matching.same_caller(self._settings, caller or ""),
         )
-        behind = _behind(after)
-        return await self._ask(lambda c: history.find_calls(c, wanted, after=behind, limit=limit))
+        cursor = _cursor(after)
+        return await self._ask(lambda c: history.find_calls(c, wanted, after=cursor, limit=limit))
 
     async def call(self, name: str) -> Row | None:
         """One call in detail."""
         row = await self._ask(lambda c: history.get_call(c, name))
-        return None if row is None else told(row)
+        return None if row is None else call_row(row)
 
     async def trace(self, call: str) -> Sequence[Row]:
         """Its SIP messages, as the API shows them."""
@@ -67,19 +67,19 @@ class Kept:
         self, name: str, number: str | None, after: Sequence[Any] | None, limit: int
     ) -> Sequence[Row]:
         """Entries of a list, newest first."""
-        which, behind = NAMES.get(name, name), _id_behind(after)
+        which, cursor = DATABASE_NAMES.get(name, name), _id_cursor(after)
         sought = None if number is None else self._written(which, number, None)
         return await self._ask(
-            lambda c: lists.find_entries(c, which, number=sought, after=behind, limit=limit)
+            lambda c: lists.find_entries(c, which, number=sought, after=cursor, limit=limit)
         )
 
     async def entry(self, name: str, number: int) -> Row | None:
         """One entry."""
-        return await self._ask(lambda c: lists.get_entry(c, number, NAMES.get(name, name)))
+        return await self._ask(lambda c: lists.get_entry(c, number, DATABASE_NAMES.get(name, name)))
 
     async def put(self, name: str, entry: Row, number: int | None) -> tuple[Row, bool]:
         """Insert or replace an entry."""
-        which = NAMES.get(name, name)
+        which = DATABASE_NAMES.get(name, name)
         if entry["dialed"] is not None and entry["dialed"] not in (n.dialed for n in self._settings.numbers):
             raise Wrong("dialed: none of the numbers of the settings")
         if entry["calls"] is not None and which != lists.EXPECTED:
@@ -98,8 +98,8 @@ class Kept:
         )
 
         def work(connection: Connection) -> tuple[Row, bool]:
-            place, new = lists.put(connection, made, now, number)
-            kept = lists.get_entry(connection, place)
+            entry_id, new = lists.put(connection, made, now, number)
+            kept = lists.get_entry(connection, entry_id)
             assert kept is not None, "within one transaction"
             return kept, new
 
@@ -107,22 +107,22 @@ class Kept:
 
     async def remove(self, name: str, number: int) -> bool:
         """Delete an entry from its list."""
-        return await self._ask(lambda c: lists.remove(c, number, NAMES.get(name, name)))
+        return await self._ask(lambda c: lists.remove(c, number, DATABASE_NAMES.get(name, name)))
 
     async def imported(self, file: bytes) -> Row:
         """Import the contacts of a file, one file at a time."""
         async with self._importing:
-            came = await asyncio.to_thread(read, file, self._country(None))
-            if not came.rows and not came.without_number:
-                raise Wrong(str(came.bad[0]) if came.bad else "no contacts in it")
-            new, renamed = await self._put_contacts(came.contacts)
-        remarks = [str(bad) for bad in came.bad[:MAX_REMARKS]]
+            imported_file = await asyncio.to_thread(read, file, self._country(None))
+            if not imported_file.rows and not imported_file.without_number:
+                raise Wrong(str(imported_file.bad[0]) if imported_file.bad else "no contacts in it")
+            new, renamed = await self._put_contacts(imported_file.contacts)
+        remarks = [str(bad) for bad in imported_file.bad[:MAX_REMARKS]]
         return {
-            "rows": came.rows,
+            "rows": imported_file.rows,
             "new": new,
             "renamed": renamed,
-            "without_number": came.without_number,
-            "bad": len(came.bad),
+            "without_number": imported_file.without_number,
+            "bad": len(imported_file.bad),
             "remarks": remarks,
         }
 
@@ -139,8 +139,8 @@ class Kept:
 
     async def voicemails(self, heard: bool | None, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
         """Voicemails, newest first."""
-        behind = _behind(after)
-        return await self._ask(lambda c: history.find_voicemails(c, heard=heard, after=behind, limit=limit))
+        cursor = _cursor(after)
+        return await self._ask(lambda c: history.find_voicemails(c, heard=heard, after=cursor, limit=limit))
 
     async def voicemail(self, call: str) -> Row | None:
         """One voicemail."""
@@ -151,7 +151,7 @@ class Kept:
         row = await self.voicemail(call)
         if row is None or not row["file"]:
             return None
-        return await asyncio.to_thread(sound, Path(row["file"]), self._folder)
+        return await asyncio.to_thread(audio_file, Path(row["file"]), self._folder)
 
     async def heard(self, call: str, heard: bool) -> bool:
         """Mark a voicemail as heard or new."""
@@ -173,11 +173,11 @@ class Kept:
         number = self._caller(caller)
         same_caller = number_matching.same_caller(self._settings, number)
         try:
-            outside = await asyncio.to_thread(erasure.forget, self._settings, number)
+            outside = await asyncio.to_thread(erasure.erase_caller, self._settings, number)
         except OSError as error:
             raise Away(str(error)) from error
-        gone = await self._ask(lambda c: privacy.delete_caller(c, number, same_caller=same_caller))
-        kept = {"calls": gone.calls, "files": gone.files, "going_on": gone.going_on}
+        deleted = await self._ask(lambda c: privacy.delete_caller(c, number, same_caller=same_caller))
+        kept = {"calls": deleted.calls, "files": deleted.files, "going_on": deleted.going_on}
         return {**kept, "records": outside.records, "spoken": outside.spoken}
 
     async def export(self, caller: str) -> Row:
@@ -198,7 +198,7 @@ class Kept:
 
     def _country(self, dialed: str | None) -> str:
         numbers = self._settings.numbers
-        number = next((one for one in numbers if one.dialed == dialed), numbers[0])
+        number = next((each for each in numbers if each.dialed == dialed), numbers[0])
         return policy_setup.country(self._settings, number)
 
     def _caller(self, text: str) -> str:
@@ -211,7 +211,7 @@ class Kept:
             raise Wrong(f"number: {error}") from error
 
 
-def told(row: Row) -> Row:
+def call_row(row: Row) -> Row:
     """The API representation of a stored call."""
     record = row["record"] or {}
     message = row["voicemail"]
@@ -237,14 +237,14 @@ def _shown(seen: TracedMessage) -> Row:
     }
 
 
-def sound(path: Path, folder: Path) -> Path | None:
+def audio_file(path: Path, folder: Path) -> Path | None:
     """The file of a voicemail if it is inside this folder."""
     whole = path.resolve()
     inside = whole.is_relative_to(folder.resolve()) and whole.suffix == ".wav"
     return whole if inside and whole.is_file() else None
 
 
-def _behind(after: Sequence[Any] | None) -> history.Cursor | None:
+def _cursor(after: Sequence[Any] | None) -> history.Cursor | None:
     if after is None:
         return None
     try:
@@ -257,7 +257,7 @@ def _behind(after: Sequence[Any] | None) -> history.Cursor | None:
     return time.astimezone(UTC), name
 
 
-def _id_behind(after: Sequence[Any] | None) -> int | None:
+def _id_cursor(after: Sequence[Any] | None) -> int | None:
     if after is None:
         return None
     if len(after) == 1 and after[0].isdecimal() and len(after[0]) < 19:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from proxy.config import Problem, Settings
-from proxy.config import model as told
+from proxy.config import model as config
 from screening.settings import SIP_AGENT, TalkSettings
 from screening.talk.briefings import BadTalk, Briefings
 from screening.talk.disclosure import says_automated
@@ -15,7 +15,7 @@ DEFAULT_TOOLS = (REQUEST_CONNECT, END_CALL)
 """Taking messages is opt-in, since a model's summary is no recording."""
 
 
-def talk(settings: Settings, number: told.Number) -> TalkSettings | None:
+def talk(settings: Settings, number: config.Number) -> TalkSettings | None:
     """The talk settings of a number; None if its agent is not ours to brief, or it has none."""
     agent, common = settings.agent_of(number), settings.screening_of(number)
     if agent is None or agent.provider == SIP_AGENT:
@@ -38,17 +38,17 @@ def talk(settings: Settings, number: told.Number) -> TalkSettings | None:
     )
 
 
-def targets(number: told.Number) -> Mapping[str, str]:
+def targets(number: config.Number) -> Mapping[str, str]:
     """What the agent refers to for each named destination."""
     return {each.name: each.target for each in number.destinations if each.name}
 
 
-def hours(common: told.Screening) -> str:
+def hours(common: config.Screening) -> str:
     """The opening hours of a number as text; empty: always open."""
-    said = [", ".join(common.hours)] if common.hours else []
-    said += [f"not {', '.join(common.quiet)}"] if common.quiet else []
-    said += [f"closed on {', '.join(common.holidays)}"] if common.holidays else []
-    return f"{'; '.join(said)} (time of {common.time_zone})" if said else ""
+    parts = [", ".join(common.hours)] if common.hours else []
+    parts += [f"not {', '.join(common.quiet)}"] if common.quiet else []
+    parts += [f"closed on {', '.join(common.holidays)}"] if common.holidays else []
+    return f"{'; '.join(parts)} (time of {common.time_zone})" if parts else ""
 
 
 def _transcribed(settings: Settings) -> bool:
@@ -61,10 +61,10 @@ def problems(settings: Settings, file: str) -> Iterator[Problem]:
     """Invalid templates, each reported under the key where it is defined."""
     seen = set[str]()
     for place, number in enumerate(settings.numbers):
-        if (said := talk(settings, number)) is None:
+        if (talk_settings := talk(settings, number)) is None:
             continue
         try:
-            Briefings(said)
+            Briefings(talk_settings)
         except BadTalk as bad:
             for key, problem in bad.problems.items():
                 line = Problem(
@@ -75,7 +75,7 @@ def problems(settings: Settings, file: str) -> Iterator[Problem]:
                     yield line
 
 
-def _at(settings: Settings, number: told.Number, place: int, key: str) -> str:
+def _at(settings: Settings, number: config.Number, place: int, key: str) -> str:
     """Where a template of a number is defined: the number, ``[screening]`` or its agent."""
     name = key.partition(".")[0]
     if getattr(number, name) is not None:
@@ -90,10 +90,13 @@ def remarks(settings: Settings) -> Iterator[str]:
     """Custom texts that do not disclose an automated assistant, one line each."""
     found: dict[str, None] = {}
     for place, number in enumerate(settings.numbers):
-        if (said := talk(settings, number)) is None:
+        if (talk_settings := talk(settings, number)) is None:
             continue
-        own = {"greeting": said.greeting is not None, "instructions": bool(said.instructions)}
-        for language, briefing in Briefings(said).by_language().items():
+        own = {
+            "greeting": talk_settings.greeting is not None,
+            "instructions": bool(talk_settings.instructions),
+        }
+        for language, briefing in Briefings(talk_settings).by_language().items():
             for key, text in (("greeting", briefing.greeting), ("instructions", briefing.instructions)):
                 if own[key] and text and not says_automated(text):
                     at = _at(settings, number, place, key)
@@ -101,13 +104,13 @@ def remarks(settings: Settings) -> Iterator[str]:
     yield from found
 
 
-def shown(settings: Settings, number: told.Number) -> Iterator[str]:
+def shown(settings: Settings, number: config.Number) -> Iterator[str]:
     """The briefing of a number's agent for an unknown caller, as ``screendoor prompt`` prints it."""
-    said = talk(settings, number)
-    if said is None:
+    talk_settings = talk(settings, number)
+    if talk_settings is None:
         yield f"{number.dialed}: no agent of which we know what it says"
         return
-    for language, briefing in Briefings(said).by_language().items():
+    for language, briefing in Briefings(talk_settings).by_language().items():
         yield f"# {number.dialed}, {language}"
         yield f"tools: {', '.join(briefing.tools.names)}"
         keys = ", ".join(f"{key} = {does}" for key, does in briefing.keys.items())

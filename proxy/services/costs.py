@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("screendoor")
 
-PATIENCE_S = 10.0
+RESTORE_TIMEOUT_S = 10.0
 """How long restoring waits for the memory."""
 
 
@@ -73,10 +73,10 @@ def _money_is_capped(settings: Settings, number: Number) -> bool:
 
 
 def _budget(settings: Settings, number: Number) -> Budget:
-    told = (number.costs or CostsOfNumber()).laid_over(settings.costs)
+    caps = (number.costs or CostsOfNumber()).laid_over(settings.costs)
 
     def cap(which: str) -> Cap:
-        return Cap(told[f"{which}_minutes"], told[f"{which}_tokens"], told[f"{which}_money"])
+        return Cap(caps[f"{which}_minutes"], caps[f"{which}_tokens"], caps[f"{which}_money"])
 
     return Budget(cap("call"), cap("caller"), cap("number"), zone_of(settings, number))
 
@@ -98,11 +98,11 @@ async def restore(
     from screening.memory.errors import Unavailable
 
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(RESTORE_TIMEOUT_S):
             since = now - timedelta(days=2)
             calls = await memory.ask(lambda connection: list(past_calls(connection, since, now)))
     except (Unavailable, TimeoutError) as error:
-        why = str(error) or f"it took longer than {PATIENCE_S:g} s"
+        why = str(error) or f"it took longer than {RESTORE_TIMEOUT_S:g} s"
         if not again:
             log.warning("costs: what was spent today before this start is not known yet", why=why)
         return False
@@ -132,6 +132,6 @@ def spent(connection: Connection, settings: Settings, now: datetime) -> list[dic
     for dialed, zone in [*zones, (None, settings.screening.time_zone or UTC)]:
         day = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
         today, month = (total_since(connection, since, dialed) for since in (day, day.replace(day=1)))
-        told: dict[str, object] = {"dialed": dialed, "currency": settings.costs.currency}
-        found.append(told | {"today": today.as_dict(), "month": month.as_dict()})
+        row: dict[str, object] = {"dialed": dialed, "currency": settings.costs.currency}
+        found.append(row | {"today": today.as_dict(), "month": month.as_dict()})
     return found

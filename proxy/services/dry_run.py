@@ -33,7 +33,7 @@ GATE = "the caller has to press a key, then {}"
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class DryRun:
     """The result of a dry run."""
 
     caller: str | None
@@ -49,7 +49,7 @@ class Trial:
     """What would happen to the caller."""
 
 
-def trial(
+def dry_run(
     settings: Settings,
     caller: str,
     dialed: str | None,
@@ -60,7 +60,7 @@ def trial(
     verification: str | None = None,
     callback: bool = False,
     calls: int = 0,
-) -> Trial:
+) -> DryRun:
     """Evaluate the rules. Raises ValueError for invalid arguments.
 
     `at` is ISO 8601, by default in the number's time zone; None: now. `verification`: a key of
@@ -85,10 +85,10 @@ def trial(
         verification=VERIFICATIONS[verification] if verification else None,
         callback=callback,
     )
-    return _judged(policy, asked, dialed or number.dialed, [when] * max(calls, again))
+    return _evaluate(policy, asked, dialed or number.dialed, [when] * max(calls, again))
 
 
-def _judged(policy: Policy, asked: Caller, dialed: str, earlier: Sequence[datetime]) -> Trial:
+def _evaluate(policy: Policy, asked: Caller, dialed: str, earlier: Sequence[datetime]) -> DryRun:
     rules, decided = [], None
     for rule, decided in policy.explain(asked, earlier[-1] if earlier else None, earlier):
         rules.append((rule.name, decided, decided.why if decided else rule.why_not))
@@ -97,10 +97,10 @@ def _judged(policy: Policy, asked: Caller, dialed: str, earlier: Sequence[dateti
     done = DONE[decided.action].format(agent=asked.agent)
     if decided.action is Action.ASK and policy.gate:
         done = GATE.format(done)
-    return Trial(asked.number, dialed, asked.at.astimezone(zone), str(zone), tuple(rules), decided, done)
+    return DryRun(asked.number, dialed, asked.at.astimezone(zone), str(zone), tuple(rules), decided, done)
 
 
-def told(found: Trial) -> list[str]:
+def report(found: DryRun) -> list[str]:
     """A line per evaluated rule, and the decision last."""
     shown = found.caller or "a withheld number"
     lines = [f"{shown} calls {found.dialed}, {found.at:%a %Y-%m-%d %H:%M} {found.zone}"]

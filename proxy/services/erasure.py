@@ -10,7 +10,7 @@ from proxy.record_file import remove_caller
 from proxy.services import number_matching
 
 
-class Gone(NamedTuple):
+class Erased(NamedTuple):
     """Counts of what was deleted."""
 
     records: int
@@ -19,7 +19,7 @@ class Gone(NamedTuple):
     """Cached texts."""
 
 
-def forget(settings: Settings, caller: str) -> Gone:
+def erase_caller(settings: Settings, caller: str) -> Erased:
     """Delete the data of one caller (E.164). Raises OSError.
 
     Which cached text names whom is unknown, so all of them are deleted; they are synthesised anew when
@@ -29,4 +29,4 @@ def forget(settings: Settings, caller: str) -> Gone:
     if settings.records is not None:
         records = remove_caller(settings.records, caller, number_matching.same_caller(settings, caller))
     spoken = forget_spoken(settings.speech.cache) if settings.speech.cache is not None else 0
-    return Gone(records, spoken)
+    return Erased(records, spoken)

@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
-AGAIN_S = 10.0
+RETRY_S = 10.0
 """Retry interval while the database is unavailable."""
 
-Way = Callable[[bool], Awaitable[bool]]
+Restore = Callable[[bool], Awaitable[bool]]
 """Restores one kind of state; returns whether it succeeded. Its argument: whether this is a retry."""
 
 
 @asynccontextmanager
-async def taken_in(ways: Sequence[Way]) -> AsyncIterator[None]:
+async def restored(restores: Sequence[Restore]) -> AsyncIterator[None]:
     """Restore what is available now, and retry the rest in the background during the ``async with``."""
-    left = [way for way in ways if not await way(False)]
-    task = asyncio.create_task(_asked_again(left), name="past")
+    pending = [restore for restore in restores if not await restore(False)]
+    task = asyncio.create_task(_retry(pending), name="past")
     try:
         yield
     finally:
@@ -25,7 +25,7 @@ async def taken_in(ways: Sequence[Way]) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _asked_again(ways: Sequence[Way]) -> None:
-    while ways:
-        await asyncio.sleep(AGAIN_S)
-        ways = [way for way in ways if not await way(True)]
+async def _retry(restores: Sequence[Restore]) -> None:
+    while restores:
+        await asyncio.sleep(RETRY_S)
+        restores = [restore for restore in restores if not await restore(True)]

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from screening.memory.live_lists import LiveLists
     from screening.memory.store import Memory
 
-PATIENCE_S = 10.0
+RESTORE_TIMEOUT_S = 10.0
 """How long restoring waits for the memory."""
-A_DAY = timedelta(days=1)
+ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class RunningMemory:
     """The memory of a running process, and its live lists."""
 
     memory: Memory
@@ -47,13 +47,13 @@ def memory(
     process: str,
     wall_clock: Callable[[], datetime],
     clock: Callable[[], float] = time.monotonic,
-) -> Remembered | None:
+) -> RunningMemory | None:
     """The memory, not yet started, and its lists; None if disabled. Raises `Unusable`, an OSError.
 
     `clock` is monotonic.
     """
-    told = settings.memory
-    if told.url == OFF:
+    config = settings.memory
+    if config.url == OFF:
         return None
     from screening.memory.database import Database  # imported here: slow, and not always needed
     from screening.memory.live_lists import REFRESH_S, LiveLists
@@ -62,16 +62,16 @@ def memory(
     from screening.memory.retention import STEP_S, Retention
     from screening.memory.store import Memory
 
-    kept = Memory(Database(told.url), process=process, transcripts=told.transcripts == "on", clock=clock)
+    built = Memory(Database(config.url), process=process, transcripts=config.transcripts == "on", clock=clock)
     files = CallFolders(settings.screening.voicemail_dir, settings.screening.recording_dir)
     presence = ProcessRegistration(process, wall_clock, folders=files, clock=clock)
-    lists = LiveLists(wall_clock, kept.enqueue)
-    kept.every(HEARTBEAT_S, presence.heartbeat)
-    kept.every(REFRESH_S, lists.refresh)
-    if told.keep_days:
-        kept.every(STEP_S, Retention(told.keep_days, wall_clock, clock=clock).step)
-    kept.on_close(presence.leave)
-    return Remembered(kept, lists)
+    lists = LiveLists(wall_clock, built.enqueue)
+    built.every(HEARTBEAT_S, presence.heartbeat)
+    built.every(REFRESH_S, lists.refresh)
+    if config.keep_days:
+        built.every(STEP_S, Retention(config.keep_days, wall_clock, clock=clock).step)
+    built.on_close(presence.leave)
+    return RunningMemory(built, lists)
 
 
 def lists(settings: Settings) -> LiveLists | None:
@@ -79,26 +79,26 @@ def lists(settings: Settings) -> LiveLists | None:
 
     Raises OSError if it cannot be read.
     """
-    told = settings.memory
-    if told.url == OFF:
+    config = settings.memory
+    if config.url == OFF:
         return None
     from screening.memory.database import Database
     from screening.memory.errors import Unavailable, Unusable
     from screening.memory.live_lists import LiveLists
 
-    database = Database(told.url)
+    database = Database(config.url)
     if database.file is not None and not Path(database.file).exists():
         return None
     found = LiveLists(lambda: datetime.now(UTC))
     try:
-        with database.transaction(reads=True) as connection:
+        with database.transaction(read_only=True) as connection:
             found.refresh(connection)
     except Unavailable as away:
         raise Unusable(str(away)) from away
     return found
 
 
-def wishes(
+def wish_recorder(
     memory: Memory, settings: Settings, wall_clock: Callable[[], datetime]
 ) -> Callable[[Caller, Wish], None]:
     """Make the callback that stores callers blocked or trusted by a key at the phone, for the number they
@@ -133,12 +133,12 @@ async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: boo
     from screening.memory.history import recent_callers
 
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(RESTORE_TIMEOUT_S):
             calls = await memory.ask(
-                lambda connection: recent_callers(connection, now - A_DAY, now, MAX_CALLERS)
+                lambda connection: recent_callers(connection, now - ONE_DAY, now, MAX_CALLERS)
             )
     except (Unavailable, TimeoutError) as error:
-        why = str(error) or f"it took longer than {PATIENCE_S:g} s"
+        why = str(error) or f"it took longer than {RESTORE_TIMEOUT_S:g} s"
         if not again:
             log.warning("who has called before this start is not known yet", why=why)
         return False
@@ -163,12 +163,12 @@ def capture(settings: Settings, memory: Memory | None) -> Capture | None:
     return Capture(keep)
 
 
-def words_to(memory: Memory) -> Callable[[CallRecord], None]:
-    """Make the callback that stores voicemail transcripts, for `Transcribing`."""
+def transcript_recorder(memory: Memory) -> Callable[[CallRecord], None]:
+    """Make the callback that stores voicemail transcripts, for `VoicemailTranscriber`."""
     from screening.memory.history import set_transcript
 
-    def told(record: CallRecord) -> None:
+    def store_transcript(record: CallRecord) -> None:
         if (text := record.voicemail_transcript) is not None:
             memory.enqueue(partial(set_transcript, name=record.call, text=text))
 
-    return told
+    return store_transcript

@@ -33,9 +33,9 @@ def same_caller(settings: Settings, caller: str) -> SameCaller:
     country code.
     """
     countries = {number.dialed: policy_setup.country(settings, number) for number in settings.numbers}
-    elsewhere = countries[settings.numbers[0].dialed]
+    default_country = countries[settings.numbers[0].dialed]
 
-    def is_he(number: str, dialed: str) -> bool:
-        return normalize(number, countries.get(dialed, elsewhere)) == caller
+    def matches(number: str, dialed: str) -> bool:
+        return normalize(number, countries.get(dialed, default_country)) == caller
 
-    return is_he
+    return matches

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.config import Problem, Settings
-from proxy.config import model as told
+from proxy.config import model as config
 from proxy.config.attestation import Stir
 from proxy.config.callers import CallerRules
 from proxy.config.numbers import EMERGENCY, country_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from screening.memory.live_lists import LiveLists
     from screening.stir.verifier import Verifier
 
-MAX_SHOWN = 10
+MAX_ROWS_LISTED = 10
 """Bad rows listed per contact file; more are only counted."""
 _LISTS = ("allow", "vip", "block", "emergency")
 _WINDOWS = ("hours", "quiet")
@@ -67,12 +67,12 @@ def _problems(file: str, at: str, whom: CallerRules, countries: Iterable[str]) -
                 yield Problem(file, f"{at}.{key}[{i}]", str(error), shown(text))
     for i, path in enumerate(whom.contacts):
         try:
-            came = contacts_of(path, where)
+            imported = contacts_of(path, where)
         except OSError as error:
             yield Problem(file, f"{at}.contacts[{i}]", "a file that can be read", str(error.strerror))
         else:
-            if not came.rows:
-                why = str(came.bad[0]) if came.bad else "none"
+            if not imported.rows:
+                why = str(imported.bad[0]) if imported.bad else "none"
                 yield Problem(file, f"{at}.contacts[{i}]", "a CSV or vCard file with telephone numbers", why)
 
 
@@ -91,16 +91,16 @@ def remarks(settings: Settings) -> Iterator[str]:
     yield from briefing_setup.remarks(settings)
     for path, where in _files(settings):
         bad = contacts_of(path, where).bad
-        yield from (f"{path}: {each}" for each in bad[:MAX_SHOWN])
-        if len(bad) > MAX_SHOWN:
-            yield f"{path}: and {len(bad) - MAX_SHOWN} more such lines"
+        yield from (f"{path}: {each}" for each in bad[:MAX_ROWS_LISTED])
+        if len(bad) > MAX_ROWS_LISTED:
+            yield f"{path}: and {len(bad) - MAX_ROWS_LISTED} more such lines"
 
 
 def summary(settings: Settings) -> Iterator[str]:
     """What was read from the contact files, one line each."""
     for path, where in _files(settings):
-        came = contacts_of(path, where)
-        yield f"{path}: {came.rows} read, {came.without_number} without a number, {len(came.bad)} remarks"
+        found = contacts_of(path, where)
+        yield f"{path}: {found.rows} read, {found.without_number} without a number, {len(found.bad)} remarks"
 
 
 def _files(settings: Settings) -> list[tuple[Path, str]]:
@@ -117,15 +117,15 @@ def _files(settings: Settings) -> list[tuple[Path, str]]:
 def contacts_of(path: Path, where: str) -> Import:
     """Read a contact file, cached until it changes. Raises OSError."""
     found = path.stat()
-    return _contacts_of(path, where, found.st_mtime_ns, found.st_size)
+    return _read_contacts(path, where, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(64)
-def _contacts_of(path: Path, where: str, changed: int, size: int) -> Import:
+def _read_contacts(path: Path, where: str, changed: int, size: int) -> Import:
     return read(path.read_bytes(), where)
 
 
-def country(settings: Settings, number: told.Number) -> str:
+def country(settings: Settings, number: config.Number) -> str:
     """Default country for numbers without ``+``: from the settings, or that of the dialed number."""
     given = number.country or settings.screening.country
     trunks = [trunk.caller_id for trunk in settings.trunks]
@@ -139,11 +139,11 @@ def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Pol
 
     `kept` are the lists of the database, if there is one.
     """
-    lists = _Lists(settings, kept)
+    lists = _ListSources(settings, kept)
     return {number.dialed: _policy(settings, number, lists) for number in settings.numbers}
 
 
-def _policy(settings: Settings, number: told.Number, lists: _Lists) -> Policy:
+def _policy(settings: Settings, number: config.Number, lists: _ListSources) -> Policy:
     where, whom = country(settings, number), settings.screening_of(number)
     return Policy(
         level=Level(number.screen),
@@ -172,34 +172,36 @@ def _policy(settings: Settings, number: told.Number, lists: _Lists) -> Policy:
     )
 
 
-class _Lists:
+class _ListSources:
     """Combines the lists of the settings, global and per number, with those of the database."""
 
     def __init__(self, settings: Settings, kept: LiveLists | None) -> None:
         self.kept = kept
-        self._of_all = settings.screening
+        self._global = settings.screening
         self._list_of = lru_cache(None)(NumberList)
         self._names_of = lru_cache(None)(lambda texts: Wildcards(map(normalized_name, texts)))
 
-    def of(self, key: str, number: told.Number, where: str, *also: tuple[str, ...]) -> tuple[NumberList, ...]:
+    def of(
+        self, key: str, number: config.Number, where: str, *also: tuple[str, ...]
+    ) -> tuple[NumberList, ...]:
         """Lists of the settings; `where` is the default country of their numbers."""
         return tuple(self._list_of(texts, where) for texts in (*self._texts(key, number), *also))
 
-    def live(self, key: str, number: told.Number, where: str) -> Sequence[NumberList]:
+    def live(self, key: str, number: config.Number, where: str) -> Sequence[NumberList]:
         """Lists of the settings, and the live lists of the database."""
         own = self.of(key, number, where)
         return own if self.kept is None else self.kept.numbers(key, number.dialed, own)
 
-    def names(self, number: told.Number) -> tuple[Wildcards, ...]:
+    def names(self, number: config.Number) -> tuple[Wildcards, ...]:
         """Blocked names."""
         return tuple(map(self._names_of, self._texts("block_names", number)))
 
-    def contacts(self, number: told.Number, files: tuple[Contacts, ...]) -> Sequence[Contacts]:
+    def contacts(self, number: config.Number, files: tuple[Contacts, ...]) -> Sequence[Contacts]:
         """Contacts of the files, and the live contacts of the database."""
         return files if self.kept is None else self.kept.contacts(number.dialed, files)
 
-    def _texts(self, key: str, number: told.Number) -> list[tuple[str, ...]]:
-        return [texts for whom in (self._of_all, number) if (texts := getattr(whom, key))]
+    def _texts(self, key: str, number: config.Number) -> list[tuple[str, ...]]:
+        return [texts for whom in (self._global, number) if (texts := getattr(whom, key))]
 
 
 def _contacts(whom: CallerRules, where: str) -> tuple[Contacts, ...]:
@@ -256,7 +258,7 @@ def _verifier(stir: Stir, wall_clock: Callable[[], datetime]) -> Verifier | None
     return Verifier(CertificateCache(roots, wall_clock), wall_clock, stir.patience_s)
 
 
-def _agent(agent: told.Agent) -> AgentSettings:
+def _agent(agent: config.Agent) -> AgentSettings:
     common = partial(AgentSettings, agent.name, agent.provider)
     limits = ScreeningSettings(silence_limit_s=agent.silence_limit_s, ready_limit_s=agent.ready_limit_s)
     if agent.api_key is None or agent.webhook_secret is None:

@@ -19,8 +19,8 @@ from proxy.media.disk_writer import Disk
 from proxy.metrics import Metrics
 from proxy.record_file import RecordFile
 from proxy.services import costs, history, memory_setup, notifications, policy_setup
-from proxy.services.record_forms import Told
-from proxy.services.transcription import Transcribing
+from proxy.services.record_forms import RecordForms
+from proxy.services.transcription import VoicemailTranscriber
 from proxy.ua.ids import Ids
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("screendoor")
 
-WORDS_S = 60.0
+TRANSCRIPT_WAIT_S = 60.0
 """How long notices of a voicemail wait for its transcript."""
 
 
@@ -40,18 +40,18 @@ class Services:
     ) -> None:
         """Raises `Unusable`, an OSError, if the database cannot be used."""
         self._settings, self._metrics, self._now = settings, metrics, now
-        remembered = memory_setup.memory(settings, ids.token(), now)
-        self.memory: Memory | None = remembered.memory if remembered else None
-        self.screener = policy_setup.screener(settings, now, remembered.lists if remembered else None)
+        running = memory_setup.memory(settings, ids.token(), now)
+        self.memory: Memory | None = running.memory if running else None
+        self.screener = policy_setup.screener(settings, now, running.lists if running else None)
         if self.memory is not None:
-            self.screener.on_wish = memory_setup.wishes(self.memory, settings, now)
+            self.screener.on_wish = memory_setup.wish_recorder(self.memory, settings, now)
         self.capture = memory_setup.capture(settings, self.memory)
         """Captures SIP traces, if they are stored."""
         self.dispatcher = notifications.dispatcher(settings, now, ids.uniform, self.memory, metrics.registry)
-        self.transcribing = Transcribing(settings, disk)
-        self._records: LineBuffer[Told] | None = None
+        self.transcriber = VoicemailTranscriber(settings, disk)
+        self._records: LineBuffer[RecordForms] | None = None
         metrics.follow_sessions(self.screener.counts)
-        metrics.follow_transcriptions(self.transcribing.counts)
+        metrics.follow_transcriptions(self.transcriber.counts)
         if (memory := self.memory) is not None:
             metrics.follow_memory(lambda: memory.waiting, lambda: memory.failures, lambda: memory.lost)
 
@@ -59,7 +59,7 @@ class Services:
         """Start the services; `stack` closes them. Raises OSError for a file that cannot be written."""
         if self._settings.records is not None:
             self._records = LineBuffer(
-                RecordFile(self._settings.records), partial(map, Told.line), _tell_of_records
+                RecordFile(self._settings.records), partial(map, RecordForms.line), _log_record_errors
             )
             stack.callback(self._records.close)
         if self.memory is not None:
@@ -68,23 +68,23 @@ class Services:
             if self.capture is not None:
                 stack.callback(self.capture.close)
             if self._settings.memory.transcripts == "on":
-                self.transcribing.told.append(memory_setup.words_to(self.memory))
+                self.transcriber.listeners.append(memory_setup.transcript_recorder(self.memory))
         if self.dispatcher is not None:
             await stack.enter_async_context(self.dispatcher)
-            self.transcribing.told.append(self._words_known)
+            self.transcriber.listeners.append(self._transcript_ready)
             self.screener.accounts.on_warning(self.dispatcher.budget)
-        await stack.enter_async_context(history.taken_in(self._ways_to_the_past()))
-        stack.push_async_callback(self.transcribing.close)
+        await stack.enter_async_context(history.restored(self._restores()))
+        stack.push_async_callback(self.transcriber.close)
         await stack.enter_async_context(self.screener)
 
-    def _ways_to_the_past(self) -> list[history.Way]:
+    def _restores(self) -> list[history.Restore]:
         now, memory = self._now(), self.memory
-        ways: list[history.Way] = [
+        restores: list[history.Restore] = [
             partial(costs.restore, self._settings, self.screener.accounts, memory, now)
         ]
         if memory is not None:
-            ways.append(partial(memory_setup.restore, self.screener.recent, memory, now))
-        return ways
+            restores.append(partial(memory_setup.restore, self.screener.recent, memory, now))
+        return restores
 
     def began(self, record: CallRecord) -> None:
         """A call came in."""
@@ -96,16 +96,18 @@ class Services:
         """A call ended."""
         self._count(record)
         if self._records is not None or self.memory is not None or self.dispatcher is not None:
-            told = Told(record)
+            forms = RecordForms(record)
             if self.dispatcher is not None:  # first: a call stored as ended must have its notices stored
-                self.dispatcher.finished(told(), WORDS_S if self.transcribing.takes(record) else 0.0)
+                self.dispatcher.finished(
+                    forms(), TRANSCRIPT_WAIT_S if self.transcriber.wants(record) else 0.0
+                )
             if self.memory is not None:
-                self.memory.finished(told, told.json)
+                self.memory.finished(forms, forms.json)
             if self._records is not None:
-                self._records.write(told)
+                self._records.write(forms)
         if self.capture is not None:
             self.capture.over(record.call, ((leg.name, leg.call_ids) for leg in record.legs))
-        self.transcribing.finished(record)
+        self.transcriber.finished(record)
 
     def _count(self, record: CallRecord) -> None:
         assert record.outcome is not None, "a call that is over has come to something"
@@ -119,13 +121,13 @@ class Services:
         if record.cost is not None:
             self._metrics.costs.call_over(record.cost)
 
-    def _words_known(self, record: CallRecord) -> None:
+    def _transcript_ready(self, record: CallRecord) -> None:
         """The transcript of a voicemail is available, or failed."""
-        if self.dispatcher is not None and self.transcribing.takes(record):
+        if self.dispatcher is not None and self.transcriber.wants(record):
             self.dispatcher.finished(record.as_dict())
 
 
-def _tell_of_records(error: OSError | None, lines: int) -> None:
+def _log_record_errors(error: OSError | None, lines: int) -> None:
     if error is not None:
         log.error("call records not written: calls go on", problem=str(error), lost=lines)
     else:

@@ -18,22 +18,22 @@ from screening.transcription import Account, OpenAITranscription, Transcription,
 
 log = structlog.get_logger("screendoor")
 
-AT_ONCE = 2
+CONCURRENCY = 2
 MAX_WAITING = 100
 """Beyond this many waiting voicemails new ones are not transcribed: OpenAI has been unavailable for long."""
 
 
-class Transcribing:
+class VoicemailTranscriber:
     """Transcribes the voicemails of the numbers that have this enabled."""
 
     def __init__(self, settings: Settings, disk: Disk) -> None:
         self._disk = disk
-        self.told: list[Callable[[CallRecord], None]] = []
+        self.listeners: list[Callable[[CallRecord], None]] = []
         """Called with each record that is complete, including the transcript of its voicemail if there is
         one.
         """
         self._http: httpx2.AsyncClient | None = None
-        self._by: Transcription | None = None
+        self._transcription: Transcription | None = None
         wanted = [
             number.dialed
             for number in settings.numbers
@@ -44,27 +44,29 @@ class Transcribing:
         if wanted and paid is not None:
             self._http = httpx2.AsyncClient()
             model = settings.screening.voicemail_transcript_model
-            self._by = OpenAITranscription(
+            self._transcription = OpenAITranscription(
                 Account(paid.api_base, paid.api_key, model, paid.project), self._http
             )
         self.counts = {"done": 0, "failed": 0, "left": 0}
         """Results by kind; `left` counts voicemails skipped because too many waited, or we stopped."""
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(CONCURRENCY)
         self._tasks: dict[asyncio.Task[None], CallRecord] = {}
 
-    def takes(self, record: CallRecord) -> bool:
+    def wants(self, record: CallRecord) -> bool:
         """Whether the record has a voicemail to transcribe."""
-        return record.voicemail is not None and self._by is not None and record.dialed in self._wanted
+        return (
+            record.voicemail is not None and self._transcription is not None and record.dialed in self._wanted
+        )
 
     def finished(self, record: CallRecord) -> None:
         """A call ended; returns at once."""
-        if record.voicemail is None or self._by is None or not self.takes(record):
-            return self._told(record)
+        if record.voicemail is None or self._transcription is None or not self.wants(record):
+            return self._notify(record)
         if len(self._tasks) >= MAX_WAITING:
             log.warning("not transcribed", call=record.call, why=f"{MAX_WAITING} messages wait already")
             self.counts["left"] += 1
-            return self._told(record)
-        task = asyncio.ensure_future(self._transcribe(self._by, record, Path(record.voicemail)))
+            return self._notify(record)
+        task = asyncio.ensure_future(self._transcribe(self._transcription, record, Path(record.voicemail)))
         self._tasks[task] = record
         task.add_done_callback(self._over)
 
@@ -78,14 +80,14 @@ class Transcribing:
         if self._http is not None:
             await self._http.aclose()
 
-    def _told(self, record: CallRecord) -> None:
-        for told in self.told:
-            told(record)
+    def _notify(self, record: CallRecord) -> None:
+        for listener in self.listeners:
+            listener(record)
 
-    async def _transcribe(self, by: Transcription, record: CallRecord, message: Path) -> None:
+    async def _transcribe(self, transcription: Transcription, record: CallRecord, message: Path) -> None:
         try:
-            async with self._room:
-                text = await by.transcribe(message)
+            async with self._slots:
+                text = await transcription.transcribe(message)
         except TranscriptionFailed as failure:
             log.warning("not transcribed", call=record.call, why=str(failure))
             self.counts["failed"] += 1
@@ -102,7 +104,7 @@ class Transcribing:
         elif (error := task.exception()) is not None:
             self.counts["failed"] += 1
             log.error("not transcribed", call=record.call, exc_info=error)
-        self._told(record)
+        self._notify(record)
 
 
 def _keep(file: Path, text: str) -> None:

@@ -83,13 +83,13 @@ class Database:
         return connection
 
     @contextmanager
-    def transaction(self, *, reads: bool = False) -> Iterator[Connection]:
+    def transaction(self, *, read_only: bool = False) -> Iterator[Connection]:
         """Run one transaction on a connection of its own. Raises `Unusable` or `Unavailable`.
 
-        With `reads`, the transaction neither blocks writers nor waits for them, however long it takes.
+        With `read_only`, the transaction neither blocks writers nor waits for them, however long it takes.
         """
         with self.connect() as connection:
-            connection.execution_options(**{_READ_ONLY: reads})
+            connection.execution_options(**{_READ_ONLY: read_only})
             try:
                 with connection.begin():
                     yield connection

@@ -189,9 +189,9 @@ def test_contacts_are_taken_in_by_parts_and_the_service_hears_of_it_once(
     sizes, breaths = [], []
     put = lists.put_contacts
 
-    def counted(connection: Connection, names: list[tuple[str, str]], *rest: Any, **named: Any) -> Any:
+    def counted(connection: Connection, names: list[tuple[str, str]], *rest: Any, **full_call_id: Any) -> Any:
         sizes.append(len(names))
-        return put(connection, names, *rest, **named)
+        return put(connection, names, *rest, **full_call_id)
 
     def somebody_writes(seconds: float) -> None:
         with Database(f"sqlite:///{kept}/screendoor.db").connect() as other, other.begin():
@@ -216,11 +216,11 @@ def test_an_import_that_is_interrupted_leaves_whole_parts_that_the_service_hears
 ) -> None:
     put, parts = lists.put_contacts, []
 
-    def interrupted(*arguments: Any, **named: Any) -> Any:
+    def interrupted(*arguments: Any, **full_call_id: Any) -> Any:
         parts.append(1)
         if len(parts) == 2:
             raise KeyboardInterrupt
-        return put(*arguments, **named)
+        return put(*arguments, **full_call_id)
 
     monkeypatch.setattr(lists, "put_contacts", interrupted)
     file = kept / "many.csv"
@@ -481,7 +481,7 @@ def test_records_that_cannot_be_written_anew_are_said_before_anything_is_deleted
     def broken(settings: object, caller: str) -> None:
         raise PermissionError(13, "Permission denied", "calls.jsonl")
 
-    monkeypatch.setattr("proxy.services.erasure.forget", broken)
+    monkeypatch.setattr("proxy.services.erasure.erase_caller", broken)
     result = run(kept, "forget", ANNA, "--yes")
     assert (result.exit_code, "Permission denied: 'calls.jsonl'" in result.stderr) == (1, True)
     assert len(json.loads(told(kept, "calls", "--json"))) == 5

@@ -73,7 +73,7 @@ async def test_a_caller_for_whom_there_is_no_budget_is_not_asked(tmp_path: Path)
 # What was spent before the start.
 
 
-def remembered(folder: Path, *told: tuple[str, str | None, datetime, float, int, float | None]) -> Memory:
+def running(folder: Path, *told: tuple[str, str | None, datetime, float, int, float | None]) -> Memory:
     """A started memory on disk with these calls: dialed, caller, when, minutes, tokens, money."""
     memory = Memory(Database(f"sqlite:///{folder}/calls.db"), process="p")
     memory.start()
@@ -102,7 +102,7 @@ CALLS = (
 async def test_what_was_spent_today_is_known_after_a_restart(tmp_path: Path) -> None:
     settings = settled(tmp_path, "[costs]\nday_minutes = 3.5", "costs = { caller_tokens = 900 }")
     screener = policy_setup.screener(settings, lambda: AT)
-    memory = remembered(tmp_path, *CALLS)
+    memory = running(tmp_path, *CALLS)
     try:
         await memory.ask(lambda connection: None)
         await costs.restore(settings, screener.accounts, memory, AT)
@@ -148,7 +148,7 @@ async def test_a_day_has_all_of_its_hours(
     for n, (began, counts) in enumerate(counted.items()):
         (folder := tmp_path / str(n)).mkdir()
         one = (US, None, datetime.fromisoformat(f"{began}+00:00"), 2.0, 500, None)
-        memory = remembered(folder, one)
+        memory = running(folder, one)
         try:
             *_, whole = await memory.ask(lambda c: costs.spent(c, settings, at))
         finally:
@@ -157,7 +157,7 @@ async def test_a_day_has_all_of_its_hours(
 
 
 def test_the_command_adds_up_today_and_this_month_by_number(tmp_path: Path) -> None:
-    memory = remembered(tmp_path, *CALLS)
+    memory = running(tmp_path, *CALLS)
     memory.close()
     settings = settled(tmp_path, f'[memory]\nurl = "sqlite:///{tmp_path}/calls.db"')
     assert list(costing.lines(costing.spent(settings, AT))) == [

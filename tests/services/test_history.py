@@ -69,14 +69,14 @@ async def test_what_is_not_known_at_the_start_is_asked_for_until_it_is() -> None
     loop = asyncio.get_running_loop()
     began, asked = loop.time(), list[tuple[str, float, bool]]()
 
-    def known_after(name: str, seconds: float) -> history.Way:
-        async def way(again: bool) -> bool:
+    def known_after(name: str, seconds: float) -> history.Restore:
+        async def restore(again: bool) -> bool:
             asked.append((name, loop.time() - began, again))
             return loop.time() - began >= seconds
 
-        return way
+        return restore
 
-    async with history.taken_in(
+    async with history.restored(
         [known_after("at once", 0), known_after("soon", 15), known_after("never", 99)]
     ):
         await asyncio.sleep(35)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord
 from proxy.config import Settings, parse
-from proxy.services.memory_setup import Remembered, memory, restore, wishes, words_to
+from proxy.services.memory_setup import RunningMemory, memory, restore, transcript_recorder, wish_recorder
 from screening.callers.recent import RecentCalls
 from screening.contract import Caller, Wish
 from screening.memory.retention import STEADY_S
@@ -36,11 +36,11 @@ number = [
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def kept_in(folder: Path, days: int = 30, now: datetime = AT) -> tuple[Settings, Remembered]:
+def kept_in(folder: Path, days: int = 30, now: datetime = AT) -> tuple[Settings, RunningMemory]:
     settings = parse(TEXT.format(folder=folder, days=days), {}, file="t.toml", folder=folder)
-    remembered = memory(settings, "p1", lambda: now)
-    assert remembered is not None
-    return settings, remembered
+    running = memory(settings, "p1", lambda: now)
+    assert running is not None
+    return settings, running
 
 
 async def test_the_words_of_a_message_come_after_its_record(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ async def test_the_words_of_a_message_come_after_its_record(tmp_path: Path) -> N
     await asyncio.to_thread(kept.start)
     record = CallRecord("c1", None, "*", AT)
     record.voicemail, record.outcome = "voicemail/c1.wav", Outcome(Result.VOICEMAIL, "nobody is in")
-    told = words_to(kept)
+    told = transcript_recorder(kept)
     try:
         finish(kept, record.as_dict())
         told(record)
@@ -63,17 +63,17 @@ async def test_the_words_of_a_message_come_after_its_record(tmp_path: Path) -> N
 async def test_whom_the_user_blocks_or_trusts_at_the_phone_is_on_the_list_of_the_number_called(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings, remembered = kept_in(tmp_path)
-    await asyncio.to_thread(remembered.memory.start)
-    remember = wishes(remembered.memory, settings, lambda: AT)
+    settings, running = kept_in(tmp_path)
+    await asyncio.to_thread(running.memory.start)
+    remember = wish_recorder(running.memory, settings, lambda: AT)
     try:
         remember(Caller("c1", "+13475550148", "Ann", "+14155551234", "", AT), Wish.BLOCK)
         remember(Caller("c2", "(347) 555-0149", None, "+14155551234", "", AT), Wish.TRUST)
         remember(Caller("c3", "+13475550150", None, "*", "", AT), Wish.BLOCK)
         remember(Caller("c4", "nobody", None, "*", "", AT), Wish.BLOCK)
-        kept = await remembered.memory.ask(lambda connection: connection.execute(select(entries)).all())
+        kept = await running.memory.ask(lambda connection: connection.execute(select(entries)).all())
     finally:
-        await asyncio.to_thread(remembered.memory.close)
+        await asyncio.to_thread(running.memory.close)
     assert [(row.list, row.number, row.name, row.dialed) for row in kept] == [
         ("block", "+13475550148", "Ann", "+14155551234"),
         ("allow", "+13475550149", None, "+14155551234"),
@@ -83,8 +83,8 @@ async def test_whom_the_user_blocks_or_trusts_at_the_phone_is_on_the_list_of_the
 
 
 async def test_who_called_within_a_day_before_a_start_is_known_then(tmp_path: Path) -> None:
-    _, remembered = kept_in(tmp_path)
-    kept = remembered.memory
+    _, running = kept_in(tmp_path)
+    kept = running.memory
     await asyncio.to_thread(kept.start)
     times = {"old": timedelta(hours=25), "c1": timedelta(hours=23), "c2": timedelta(minutes=1)}
     for name, ago in times.items():
@@ -111,9 +111,9 @@ async def test_calls_are_forgotten_after_keep_days_and_never_where_that_is_0(
     finish(kept, record.as_dict())
     await asyncio.to_thread(kept.close)
     time = Time(AT + timedelta(days=later))
-    remembered = memory(kept_in(tmp_path, days)[0], "p1", lambda: time.now, lambda: time.seconds)
-    assert remembered is not None
-    kept = remembered.memory
+    running = memory(kept_in(tmp_path, days)[0], "p1", lambda: time.now, lambda: time.seconds)
+    assert running is not None
+    kept = running.memory
     await asyncio.to_thread(kept.start)
     try:
         time.pass_by(STEADY_S)  # by now the clock is trusted

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord
-from proxy.services.record_forms import Told
+from proxy.services.record_forms import RecordForms
 from screening.contract import Said, Spent, Tokens
 from tests.kit.edge import BEGAN
 
@@ -26,7 +26,7 @@ def a_record(said: tuple[Said, ...] = ()) -> CallRecord:
 @pytest.mark.parametrize("said", [(), (Said("caller", 'a "parcel"', 1.5), Said("agent", "Thanks.", None))])
 def test_a_line_is_the_whole_record_with_its_transcript_last(said: tuple[Said, ...]) -> None:
     record = a_record(said)
-    line = Told(record).line()
+    line = RecordForms(record).line()
     assert json.loads(line) == record.as_dict()
     assert list(json.loads(line)) == list(record.as_dict())
     assert "\n" not in line
@@ -34,16 +34,16 @@ def test_a_line_is_the_whole_record_with_its_transcript_last(said: tuple[Said, .
 
 def test_the_json_lacks_what_was_said_alone() -> None:
     record = a_record((Said("caller", "a parcel", 1.5),))
-    told = json.loads(Told(record).json())
-    assert told == {name: value for name, value in record.as_dict().items() if name != "transcript"}
+    forms = json.loads(RecordForms(record).json())
+    assert forms == {name: value for name, value in record.as_dict().items() if name != "transcript"}
 
 
 def test_each_form_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told(a_record())
-    first, text = told(), told.json()
+    forms = RecordForms(a_record())
+    first, text = forms(), forms.json()
     monkeypatch.setattr(CallRecord, "as_dict", None)
-    assert told() is first
-    assert told.json() is text
+    assert forms() is first
+    assert forms.json() is text
 
 
 @given(
@@ -57,6 +57,6 @@ def test_whatever_stands_in_a_record_can_be_read_from_it(
     record = a_record()
     record.caller_name, record.voicemail_s = name, seconds
     record.cost = Spent("openai", name, 1.5, Tokens(heard or 0), None)
-    line = Told(record).line()
+    line = RecordForms(record).line()
     assert json.loads(line) == record.as_dict()
     assert "\n" not in line

@@ -17,7 +17,7 @@ from proxy.config import Settings, parse
 from proxy.lab.openai_api import OpenAiLab
 from proxy.media.disk_writer import at_once
 from proxy.media.wav import write_wav
-from proxy.services.transcription import MAX_WAITING, Transcribing
+from proxy.services.transcription import MAX_WAITING, VoicemailTranscriber
 from screening.transcription import Account, OpenAITranscription, TranscriptionFailed
 
 TEXT = """
@@ -70,19 +70,19 @@ class Ear:
 
 @pytest.mark.network
 async def test_a_message_is_transcribed_by_the_lab_and_kept_beside_it(message: Path) -> None:
-    told: list[CallRecord] = []
+    finished: list[CallRecord] = []
     async with OpenAiLab("sk-lab", "whsec_", "") as lab:
-        transcribing = Transcribing(settings(lab.base_url), at_once)
-        transcribing.told.append(told.append)
+        transcriber = VoicemailTranscriber(settings(lab.base_url), at_once)
+        transcriber.listeners.append(finished.append)
         record = a_record(message)
         with capture_logs() as logs:
-            transcribing.finished(record)
-            assert told == [], "the record waits for its transcript"
+            transcriber.finished(record)
+            assert finished == [], "the record waits for its transcript"
             async with asyncio.timeout(20):
-                while not told:
+                while not finished:
                     await asyncio.sleep(0.01)
-        await transcribing.close()
-    assert told == [record]
+        await transcriber.close()
+    assert finished == [record]
     assert record.voicemail_transcript == "Please call me back. I have talked for 2 seconds."
     kept = message.with_suffix(".txt")
     assert kept.read_text() == f"{record.voicemail_transcript}\n"
@@ -108,67 +108,67 @@ async def test_the_lab_hears_the_sdk_and_us_alike(message: Path) -> None:
     "common", ['voicemail_transcript = "off"', ""], ids=["where it is off", "where nothing was recorded"]
 )
 async def test_a_record_is_told_on_at_once(message: Path, common: str) -> None:
-    told: list[CallRecord] = []
-    transcribing = Transcribing(settings(common=common), at_once)
-    transcribing.told.append(told.append)
-    transcribing.finished(record := a_record(message if common else None))
-    assert told == [record]
-    await transcribing.close()
+    finished: list[CallRecord] = []
+    transcriber = VoicemailTranscriber(settings(common=common), at_once)
+    transcriber.listeners.append(finished.append)
+    transcriber.finished(record := a_record(message if common else None))
+    assert finished == [record]
+    await transcriber.close()
 
 
 async def test_without_a_key_nothing_is_transcribed(message: Path) -> None:
     text = TEXT.replace('speech = {{ api_key = "env:KEY", api_base = "{base}" }}', "").format(common="")
-    told: list[CallRecord] = []
-    keyless = Transcribing(parse(text, {}, file="t.toml", folder=Path()), at_once)
-    keyless.told.append(told.append)
+    finished: list[CallRecord] = []
+    keyless = VoicemailTranscriber(parse(text, {}, file="t.toml", folder=Path()), at_once)
+    keyless.listeners.append(finished.append)
     keyless.finished(a_record(message))
-    assert len(told) == 1
+    assert len(finished) == 1
     await keyless.close()
 
 
 async def test_a_failure_costs_one_line_and_the_record_is_told_on_all_the_same(message: Path) -> None:
-    told: list[CallRecord] = []
-    transcribing = Transcribing(settings(), at_once)
-    transcribing.told.append(told.append)
-    transcribing._by = ear = Ear("OpenAI answered 503")
+    finished: list[CallRecord] = []
+    transcriber = VoicemailTranscriber(settings(), at_once)
+    transcriber.listeners.append(finished.append)
+    transcriber._transcription = ear = Ear("OpenAI answered 503")
     with capture_logs() as logs:
-        transcribing.finished(record := a_record(message))
+        transcriber.finished(record := a_record(message))
         ear.heard.set()
         await asyncio.sleep(0.01)
-    assert told == [record]
+    assert finished == [record]
     assert record.voicemail_transcript is None
     assert [(line["event"], line["why"]) for line in logs] == [("not transcribed", "OpenAI answered 503")]
-    assert transcribing.counts == {"done": 0, "failed": 1, "left": 0}
-    await transcribing.close()
+    assert transcriber.counts == {"done": 0, "failed": 1, "left": 0}
+    await transcriber.close()
 
 
 async def test_two_are_transcribed_at_once_and_what_is_too_many_is_left(message: Path) -> None:
-    told: list[CallRecord] = []
-    transcribing = Transcribing(settings(), at_once)
-    transcribing.told.append(told.append)
-    transcribing._by = ear = Ear()
+    finished: list[CallRecord] = []
+    transcriber = VoicemailTranscriber(settings(), at_once)
+    transcriber.listeners.append(finished.append)
+    transcriber._transcription = ear = Ear()
     for _ in range(MAX_WAITING + 3):
-        transcribing.finished(a_record(message))
-    assert len(told) == 3
+        transcriber.finished(a_record(message))
+    assert len(finished) == 3
     await asyncio.sleep(0.01)
     assert (ear.asked, ear.most) == (2, 2)
     ear.heard.set()
     async with asyncio.timeout(10):
-        while len(told) < MAX_WAITING + 3:
+        while len(finished) < MAX_WAITING + 3:
             await asyncio.sleep(0.01)
-    assert (len(told), ear.most) == (MAX_WAITING + 3, 2)
-    assert transcribing.counts == {"done": MAX_WAITING, "failed": 0, "left": 3}
-    await transcribing.close()
+    assert (len(finished), ear.most) == (MAX_WAITING + 3, 2)
+    assert transcriber.counts == {"done": MAX_WAITING, "failed": 0, "left": 3}
+    await transcriber.close()
 
 
 async def test_what_is_not_done_at_the_end_is_told_on_as_it_is(message: Path) -> None:
-    told: list[CallRecord] = []
-    transcribing = Transcribing(settings(), at_once)
-    transcribing.told.append(told.append)
-    transcribing._by = Ear()
-    transcribing.finished(record := a_record(message))
+    finished: list[CallRecord] = []
+    transcriber = VoicemailTranscriber(settings(), at_once)
+    transcriber.listeners.append(finished.append)
+    transcriber._transcription = Ear()
+    transcriber.finished(record := a_record(message))
     await asyncio.sleep(0.01)
-    await transcribing.close()
-    assert told == [record]
-    assert transcribing.counts["left"] == 1
+    await transcriber.close()
+    assert finished == [record]
+    assert transcriber.counts["left"] == 1
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -50,14 +50,14 @@ def test_who_only_reads_holds_up_nobody_who_writes_and_waits_for_nobody(tmp_path
     row = {"id": "c1", "state": "over", "began": AT, "dialed": "*"}
     with database.transaction() as writes:
         writes.execute(insert(calls), row)
-    with database.transaction(reads=True) as reads:
+    with database.transaction(read_only=True) as reads:
         assert len(reads.execute(select(calls)).all()) == 1
         with database.transaction() as writes:
             writes.execute(insert(calls), row | {"id": "c2"})
-            with database.transaction(reads=True) as others:
+            with database.transaction(read_only=True) as others:
                 assert len(others.execute(select(calls)).all()) == 1
         assert len(reads.execute(select(calls)).all()) == 1, "as it was"
-    with database.transaction(reads=True) as reads:
+    with database.transaction(read_only=True) as reads:
         assert len(reads.execute(select(calls)).all()) == 2
 
 
@@ -83,7 +83,7 @@ def test_what_was_kept_by_the_first_schema_is_there_in_this_one(url: str, at_onc
 
     def opened(_: int) -> list[tuple[object, ...]]:
         kept = select(calls.c.id, voicemails.c.seconds, voicemails.c.message)
-        with Database(url).transaction(reads=True) as connection:
+        with Database(url).transaction(read_only=True) as connection:
             joined = connection.execute(kept.join(voicemails, voicemails.c.call == calls.c.id))
             return [tuple(row) for row in joined]
 

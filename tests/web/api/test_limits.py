@@ -65,7 +65,7 @@ async def test_head_is_answered_as_get_without_the_body_rfc9110_9_3_2(tmp_path: 
 
 async def test_a_bug_of_ours_is_a_problem_that_tells_nothing(tmp_path: Path) -> None:
     with a_memory(tmp_path) as memory:
-        memory.asked(lambda c: c.exec_driver_sql("drop table voicemails")).result(10)
+        memory.submit(lambda c: c.exec_driver_sql("drop table voicemails")).result(10)
         async with serving(tmp_path, memory) as served:
             answer = await served.get("/voicemails")
             assert answer.status_code in (500, 503)
