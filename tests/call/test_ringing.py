@@ -13,7 +13,7 @@ from proxy.sip.transaction_key import server_key
 from proxy.sip.uri import Uri
 from screening.contract import News, Ring
 from tests.kit import messages
-from tests.kit.desk import Desk
+from tests.kit.desk_phone import DeskPhone
 from tests.kit.edge import HOST, PHONE_NUMBER, NewEdge, a_number, ends, story
 from tests.kit.office import ALICE, BOB, Office, an_office, heard
 
@@ -327,7 +327,7 @@ async def test_a_phone_that_does_not_know_yet_that_we_began_anew_is_not_banned_f
 ) -> None:
     """Nothing is answered, so that UDP has it ask again and again; then it registers (RFC 3261 §17.1.2.2)."""
     async with an_office(new_edge) as office:
-        desk = Desk(office.edge.wire.host("192.0.2.101"), "192.0.2.101", edge=HOST)
+        desk = DeskPhone(office.edge.wire.host("192.0.2.101"), "192.0.2.101", edge=HOST)
         await desk.start()
         flow = await desk.flow_to(Uri.parse(f"sip:{HOST}"))
         for number in range(4):
@@ -343,7 +343,7 @@ async def test_a_phone_that_does_not_know_yet_that_we_began_anew_is_not_banned_f
 async def test_a_stranger_who_calls_in_the_name_of_a_phone_is_banned_as_any_other(new_edge: NewEdge) -> None:
     async with an_office(new_edge) as office:
         edge = office.edge
-        stranger = Desk(edge.wire.host("192.0.2.101"), "192.0.2.101", edge=HOST)
+        stranger = DeskPhone(edge.wire.host("192.0.2.101"), "192.0.2.101", edge=HOST)
         await stranger.start()
         flow = await stranger.flow_to(Uri.parse(f"sip:{HOST}"))
         for number in range(40):

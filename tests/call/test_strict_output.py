@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from proxy.transport.flow import Target
 from screening.contract import Ring
+from tests.kit.deviations import DEVIATIONS, combined
 from tests.kit.edge import CARRIER, EDGE, HOST, an_edge
+from tests.kit.message_grammar import faults
 from tests.kit.messages import SDP
-from tests.kit.sloppy import SLOPPY, together
-from tests.kit.strict import faults
 from tests.kit.virtual_loop import run_virtual
 
 INVITE = f"""\
@@ -54,11 +54,11 @@ def test_one_call_sends_what_is_judged(tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.sampled_from(sorted(SLOPPY)), max_size=5, unique=True))
-def test_whatever_slips_a_caller_makes_ours_is_strict(slips: list[str]) -> None:
+@given(st.lists(st.sampled_from(sorted(DEVIATIONS)), max_size=5, unique=True))
+def test_whatever_slips_a_caller_makes_ours_is_strict(deviations: list[str]) -> None:
     text = INVITE
-    for slip in together(slips):
-        text = slip(text)
+    for deviation in combined(deviations):
+        text = deviation(text)
     with TemporaryDirectory() as folder:
         sent = run_virtual(
             whole_call(Path(folder), text.replace("\n", "\r\n").encode("utf-8", "surrogateescape"))

@@ -32,7 +32,7 @@ def fuzz(one: Callable[[bytes], None], seeds: Iterable[bytes]) -> None:
 
 def torture_messages() -> Iterator[bytes]:
     """Every message of the torture tests, and a good one with each line that stands in them."""
-    from tests.kit.sloppy import SLOPPY
+    from tests.kit.deviations import DEVIATIONS
     from tests.torture.caller import SDP, request, wire
 
     for path in sorted(TORTURE.glob("test_*.py")):
@@ -45,5 +45,5 @@ def torture_messages() -> Iterator[bytes]:
             elif _HEADER_LINE(text) or _START_LINE(text):
                 yield wire(request("INVITE", text), SDP)
     good = wire(request("INVITE"), SDP).decode().replace("\r\n", "\n")
-    for slip in SLOPPY.values():
-        yield slip(good).replace("\n", "\r\n").encode("utf-8", "surrogateescape")
+    for deviation in DEVIATIONS.values():
+        yield deviation(good).replace("\n", "\r\n").encode("utf-8", "surrogateescape")

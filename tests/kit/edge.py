@@ -50,11 +50,11 @@ from proxy.transport.flow import Flow, ListenOn
 from proxy.ua.advertised import Advertised
 from proxy.ua.core import UserAgentCore
 from screening.contract import Ask, Caller, News, Plan, Said, Spent, Undecided, Verdict, Wish
-from tests.kit.conduct import Conduct
-from tests.kit.ears import Silence, silences
 from tests.kit.ids import CountingIds
 from tests.kit.media import MemoryMedia
 from tests.kit.network import Wire
+from tests.kit.rule_checker import RuleChecker
+from tests.kit.silences import Silence, silences
 
 EDGE, CARRIER, STRANGER = "203.0.113.10", "198.51.100.114", "192.0.2.66"
 OPENAI, TRUNK = "192.0.2.112", "192.0.2.50"
@@ -179,7 +179,7 @@ class Edge:
         """The SRTP policy for the carrier's calls."""
         self.inactivity_s = 60.0
         self.call_limit_s = 0.0
-        self.named: set[Address] = set()
+        self.sdp_addresses: set[Address] = set()
         """The addresses at which the peers' SDP asked for audio."""
         self.feed = Feed(self._wall_clock)
         self.rounds = RtcpTimer()
@@ -189,7 +189,7 @@ class Edge:
         self._finished = asyncio.Event()
         self.excused: Callable[[Silence], bool] | None = None
         """Which silences are not the edge's fault; a test that sets this says why."""
-        self.conduct: Conduct | None = None
+        self.rule_checker: RuleChecker | None = None
         """Checks what the core sends, in tests that ask for that."""
         self.gate = Admission(
             {"signalwire": [CARRIER], "trunk": [TRUNK]},
@@ -342,8 +342,8 @@ class Edge:
         assert not any(self.core.left_over().values()), self.core.left_over()
         assert self.ports.lent == 0
         assert len(self.rounds) == 0
-        asked = self.media.heard_from | self.named  # RTCP goes to the port next to that of RTP
-        assert self.media.sent_to(EDGE) <= asked | {(host, port + 1) for host, port in self.named}
+        asked = self.media.heard_from | self.sdp_addresses  # RTCP goes to the port next to that of RTP
+        assert self.media.sent_to(EDGE) <= asked | {(host, port + 1) for host, port in self.sdp_addresses}
         assert asyncio.all_tasks() == {asyncio.current_task()}
         if self.screener.planned is None:
             screened = [record for record in self.records if (record.plan or "").startswith("ask")]
@@ -411,10 +411,10 @@ class Edge:
 
     def _media(self, number: Number) -> MediaSession:
         clock = asyncio.get_running_loop().time
-        session = Noting(
+        session = AddressNotingSession(
             MediaEngine(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock, None, self.rounds)
         )
-        session.named = self.named
+        session.sdp_addresses = self.sdp_addresses
         if self.mode == "relay" or number.record:
             return session
         return DirectSession(session, EDGE, self.ids.bits)
@@ -437,10 +437,10 @@ class Edge:
         return self.wire.addresses(name), 60.0
 
 
-class Noting(RelaySession):
+class AddressNotingSession(RelaySession):
     """A relay session that notes the audio addresses in the peers' SDP."""
 
-    named: set[Address]
+    sdp_addresses: set[Address]
 
     def accept(self, leg: str, sdp: bytes) -> bytes:
         self._note(sdp)
@@ -453,7 +453,7 @@ class Noting(RelaySession):
     def _note(self, sdp: bytes) -> None:
         with suppress(SdpError):
             description = parse_sdp(sdp)
-            self.named.update((description.connection(each), each.port) for each in description.media)
+            self.sdp_addresses.update((description.connection(each), each.port) for each in description.media)
 
 
 NewEdge = Callable[..., AbstractAsyncContextManager[Edge]]

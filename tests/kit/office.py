@@ -12,7 +12,7 @@ from proxy.sip.message import Request
 from proxy.ua.challenger import Challenger
 from proxy.ua.registrar import Phone, Registrar
 from screening.contract import Ring
-from tests.kit.desk import Desk
+from tests.kit.desk_phone import DeskPhone
 from tests.kit.edge import HOST, Edge, NewEdge, a_number
 
 ALICE = Destination("sip:alice@registered", phone="alice")
@@ -24,7 +24,7 @@ class Office:
 
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
-        self.desks: list[Desk] = []
+        self.desks: list[DeskPhone] = []
         self.voices: list[TonePeer] = []
         challenger = Challenger(edge.core, edge.gate, DigestServer(HOST, b"secret"))
         self.registrar = Registrar(edge.gate, challenger, [Phone("alice", "pw"), Phone("bob", "pw")])
@@ -39,18 +39,18 @@ class Office:
         *,
         user: str = "alice",
         transport: str = "udp",
-        of: Desk | None = None,
+        of: DeskPhone | None = None,
         instance: str = "",
         boot: str = "",
         behind: str = "",
-    ) -> Desk:
+    ) -> DeskPhone:
         """Register one more phone, or the phone `of` again from another address.
 
         `instance`: parameters of its Contact; `boot`: the Call-ID of its registrations; `behind`: its private
         address.
         """
         voice = TonePeer(self.edge.media, address, PHONE_HZ)
-        desk = Desk(
+        desk = DeskPhone(
             self.edge.wire.host(address), address, user=user, transport=transport, audio=voice, edge=HOST
         )
         if of is not None:
@@ -79,7 +79,7 @@ class Office:
             await desk.close()
 
 
-def heard(desk: Desk, method: str) -> bool:
+def heard(desk: DeskPhone, method: str) -> bool:
     """Whether this phone has received such a request."""
     came = [each.message for each in desk.trace if each.direction == "<"]
     return any(isinstance(each, Request) and each.method == method for each in came)

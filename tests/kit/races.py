@@ -30,8 +30,8 @@ from proxy.sip.message import Request, Response
 from proxy.sip.values import Via
 from proxy.transport.flow import Address, Flow
 from proxy.ua.leg import Leg
-from tests.kit.conduct import Conduct
 from tests.kit.edge import EDGE, PHONE_NUMBER, Edge, NewEdge, a_number
+from tests.kit.rule_checker import RuleChecker
 
 LEGS = ("caller", "agent", "phone")
 SLOW_S = 0.1
@@ -54,7 +54,7 @@ async def a_race(
     """An edge without audio; `agent` and `phone` are the transports of their legs.
 
     `seed`: of random loss and reordering, 0 for none; `confirm`: what the phone must do to accept;
-    `announcement`: calls are recorded, and this is played first. At the end `Conduct` must have found no
+    `announcement`: calls are recorded, and this is played first. At the end `RuleChecker` must have found no
     violation, whatever happened.
     """
     number = a_number(agent=Agent("local", f"sip:bot@sip.api.openai.com:5061;transport={agent}"))
@@ -65,10 +65,10 @@ async def a_race(
     place = replace(number.destinations[0], uri=uri, confirm=confirm)
     options |= {"number": replace(number, destinations=(place,)), "phone_transport": phone}
     async with new_edge(audio=False, seed=seed or 1, **options) as edge:
-        edge.conduct = Conduct(edge.core)
+        edge.rule_checker = RuleChecker(edge.core)
         yield edge
-        wrongs = edge.conduct.wrongs()
-        assert not wrongs, wrongs
+        violations = edge.rule_checker.violations()
+        assert not violations, violations
 
 
 def rough(edge: Edge, seed: int) -> None:

@@ -11,7 +11,7 @@ from typing import Self
 from proxy.sip.framing import StreamFramer
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.transactions import cancel_for
-from tests.kit.strict import faults
+from tests.kit.message_grammar import faults
 from tests.torture.edge import TortureEdge
 from tests.torture.phone import rings
 

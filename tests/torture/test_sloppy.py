@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kit.sloppy import SLOPPY
+from tests.kit.deviations import DEVIATIONS
 from tests.torture.caller import SDP, Caller, wire
 
 INVITE = """\
@@ -22,10 +22,10 @@ Content-Length: LENGTH
 """
 
 
-@pytest.mark.parametrize("slip", SLOPPY)
-def test_a_slip_of_real_gear_is_forgiven(caller: Caller, slip: str) -> None:
+@pytest.mark.parametrize("slip", DEVIATIONS)
+def test_a_slip_of_real_gear_is_forgiven(caller: Caller, deviation: str) -> None:
     good = wire(INVITE, SDP, caller.transport).decode().replace("\r\n", "\n")
-    sloppy = SLOPPY[slip](good)
+    sloppy = DEVIATIONS[deviation](good)
     assert sloppy != good, "the slip found nothing to slip on"
     caller.calls(sloppy.replace("\n", "\r\n").encode("utf-8", "surrogateescape"))
 

@@ -2,7 +2,7 @@
 
 A call is told by a script, each time to its end; at one of the loop's steps something befalls it: somebody
 hangs up, the house closes, a connection breaks, a peer wants something. Whatever that is, the call is over
-in good time, nothing is left of it, and nothing was logged as an error. `Conduct` judges what was said.
+in good time, nothing is left of it, and nothing was logged as an error. `RuleChecker` judges what was said.
 """
 
 from __future__ import annotations
@@ -173,8 +173,8 @@ def invites_already(call: PeerCall) -> bool:
 
 
 async def connection_breaks(edge: Edge, leg: str) -> None:
-    assert edge.conduct is not None
-    edge.conduct.cut = True
+    assert edge.rule_checker is not None
+    edge.rule_checker.connection_cut = True
     address = {"caller": CARRIER, "agent": OPENAI, "phone": TRUNK}[leg]
     for flow in edge.wire.flows():
         if address in (flow.local[0], flow.remote[0]):
@@ -182,8 +182,8 @@ async def connection_breaks(edge: Edge, leg: str) -> None:
 
 
 async def host_dies(edge: Edge, leg: str) -> None:
-    assert edge.conduct is not None
-    edge.conduct.cut = True
+    assert edge.rule_checker is not None
+    edge.rule_checker.connection_cut = True
     edge.wire.silence({"caller": CARRIER, "agent": OPENAI, "phone": TRUNK}[leg])
 
 
@@ -349,8 +349,8 @@ async def calms(edge: Edge, befallen: list[asyncio.Task[None]]) -> None:
             await edge.passes(35)
             if len(edge.registry):
                 await caller.sends("BYE")
-    assert edge.conduct is not None
-    if edge.conduct.cut:  # no peer makes a connection anew, so that its BYE may not be heard
+    assert edge.rule_checker is not None
+    if edge.rule_checker.connection_cut:  # no peer makes a connection anew, so that its BYE may not be heard
         await user_ends(edge)
     if calls := len(edge.registry) + len(edge.records):  # none, where the house was closed already
         async with asyncio.timeout(OVER_S):

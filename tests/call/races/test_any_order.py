@@ -1,7 +1,7 @@
 """Everything that anybody may do, in any order, in any weather: every call ends, and leaves nothing.
 
 Each seed is one story: who travels by what, how bad the weather is, and who does what when. All timers are
-true. What the edge said and owed is judged by `Conduct`; what it logged must hold no error.
+true. What the edge said and owed is judged by `RuleChecker`; what it logged must hold no error.
 """
 
 from __future__ import annotations
@@ -242,8 +242,8 @@ class Storm:
 
     async def cuts(self) -> None:
         flows = self.edge.wire.flows()
-        if flows and self.dice.random() < 0.3 and self.edge.conduct is not None:
-            self.edge.conduct.cut = True
+        if flows and self.dice.random() < 0.3 and self.edge.rule_checker is not None:
+            self.edge.rule_checker.connection_cut = True
             self.edge.wire.cut(self.dice.choice(flows))
 
     async def presses(self) -> None:
@@ -261,9 +261,9 @@ class Storm:
 
     async def falls_silent(self) -> None:
         """A host is unplugged for a while; what it says over a connection, and is told there, is lost."""
-        if self.edge.conduct is not None and self.dice.random() < 0.3:
+        if self.edge.rule_checker is not None and self.dice.random() < 0.3:
             host = self.dice.choice([CARRIER, OPENAI, TRUNK])
-            self.edge.conduct.cut = True
+            self.edge.rule_checker.connection_cut = True
             self.edge.wire.silence(host)
             await self.edge.passes(self.dice.choice([0.5, 5, 35]))
             self.edge.wire.silence(host, False)

@@ -30,7 +30,7 @@ class Cutting:
         self._edge, self._address, self._left = edge, address, after
         self.done = False
         edge.core.traces.append(self._note)
-        edge.conduct.cut = True
+        edge.rule_checker.connection_cut = True
 
     def _note(self, direction: str, flow: Flow, message: Request | Response) -> None:
         if flow.remote[0] == self._address and not self.done:
@@ -102,7 +102,7 @@ async def test_a_bridge_outlives_the_connection_of_either_side(new_edge: NewEdge
     """The dialog lives; our BYE takes a connection of its own, and so does the peer's next request."""
     async with a_race(new_edge, transport="tls", phone="tcp", agent="tls") as edge:
         await edge.bridges()
-        edge.conduct.cut = True
+        edge.rule_checker.connection_cut = True
         for flow in edge.wire.flows():
             edge.wire.cut(flow)
         await edge.passes(5)
@@ -124,7 +124,7 @@ async def test_a_phone_lost_in_the_tick_in_which_the_call_is_ended_is_no_fault_o
             edge.screener.planned = Ring("known")
             await edge.carrier.invites()
             await edge.phone.rings()
-            edge.conduct.cut = True
+            edge.rule_checker.connection_cut = True
             for flow in edge.wire.flows():
                 edge.wire.cut(flow)
             for call in edge.registry.going_on():

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.kit import messages
-from tests.kit.strict import faults
+from tests.kit.message_grammar import faults
 
 GOOD = messages.invite().encode()
 

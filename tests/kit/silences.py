@@ -12,9 +12,9 @@ from proxy.lab.expect import Traced
 from proxy.lab.peer import Peer
 from proxy.sip.message import Request, Response
 
-DEAF = re.compile(rb"^a=(sendonly|inactive)\r?$|^c=IN IP4 0\.0\.0\.0\r?$", re.MULTILINE)
+ON_HOLD = re.compile(rb"^a=(sendonly|inactive)\r?$|^c=IN IP4 0\.0\.0\.0\r?$", re.MULTILINE)
 """SDP of a peer that wants no audio: it is on hold (RFC 3264 §8.4)."""
-FOR_EVER = float("inf")
+FOREVER = float("inf")
 
 
 class Silence(NamedTuple):
@@ -35,7 +35,7 @@ def silences(
     found = []
     arrivals = audio.audible if audibly else audio.arrivals
     known_from = 0.0 if audibly or audio.packets_heard == len(arrivals) else arrivals[0]
-    for began, ended in _together(sorted(_listens(peer))):
+    for began, ended in _merged(sorted(_listening_spans(peer))):
         start, end = max(began, known_from), min(ended, now)
         times = [start, *(at for at in arrivals if start < at < end), end]
         found += [
@@ -44,35 +44,35 @@ def silences(
     return found
 
 
-def _listens(peer: Peer) -> Iterator[tuple[float, float]]:
+def _listening_spans(peer: Peer) -> Iterator[tuple[float, float]]:
     """The spans in which each of the peer's calls was established and wanted audio."""
     for call in peer.calls.values():
-        accepted, up, deaf, since = False, False, False, 0.0
+        accepted, up, on_hold, since = False, False, False, 0.0
         for traced in call.trace:
-            was = up and not deaf
+            was = up and not on_hold
             if traced.direction == ">" and traced.message.body:
-                deaf = DEAF.search(traced.message.body) is not None
-            accepted = accepted or _accepts(traced)
-            up = (up or _accepted(traced) or (accepted and _acknowledged(traced))) and not _ends(traced)
-            now = up and not deaf
+                on_hold = ON_HOLD.search(traced.message.body) is not None
+            accepted = accepted or _sends_200(traced)
+            up = (up or _receives_200(traced) or (accepted and _receives_ack(traced))) and not _ends(traced)
+            now = up and not on_hold
             if now and not was:
                 since = traced.at
             elif was and not now:
                 yield since, traced.at
-        if up and not deaf:
-            yield since, FOR_EVER
+        if up and not on_hold:
+            yield since, FOREVER
 
 
-def _accepted(traced: Traced) -> bool:
+def _receives_200(traced: Traced) -> bool:
     """As the calling side, a peer listens from the 200 on."""
     return traced.direction == "<" and _is_2xx(traced.message)
 
 
-def _accepts(traced: Traced) -> bool:
+def _sends_200(traced: Traced) -> bool:
     return traced.direction == ">" and _is_2xx(traced.message)
 
 
-def _acknowledged(traced: Traced) -> bool:
+def _receives_ack(traced: Traced) -> bool:
     """As the called side, a peer listens from the ACK on."""
     message = traced.message
     return traced.direction == "<" and isinstance(message, Request) and message.method == "ACK"
@@ -86,7 +86,7 @@ def _ends(traced: Traced) -> bool:
     return isinstance(traced.message, Request) and traced.message.method == "BYE"
 
 
-def _together(spans: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+def _merged(spans: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
     """Merge overlapping spans: a peer has one audio port for all its calls."""
     began, ended = 0.0, -1.0
     for start, end in spans:

@@ -16,7 +16,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, Network
 
 
-class Desk(Phone):
+class DeskPhone(Phone):
     """A `Phone` without a trunk. Its Contact has a private address that cannot be reached."""
 
     def __init__(

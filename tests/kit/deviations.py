@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-Slip = Callable[[str], str]
+Deviation = Callable[[str], str]
 """Takes the text of a message, with LF line ends, and returns it with one deviation."""
 
 _COMPACT = {
@@ -14,25 +14,25 @@ _COMPACT = {
 }  # fmt: skip
 
 
-def _line(name: str, change: Callable[[str], str]) -> Slip:
+def _line(name: str, change: Callable[[str], str]) -> Deviation:
     """Change the whole line of that name."""
     return lambda text: re.sub(rf"^{name}: .*$", lambda found: change(found[0]), text, count=1, flags=re.M)
 
 
-def _after(line: str) -> Slip:
+def _after(line: str) -> Deviation:
     """Put a line after the start line."""
     return lambda text: text.replace("\n", f"\n{line}\n", 1)
 
 
-def _head(change: Callable[[str], str]) -> Slip:
+def _head(change: Callable[[str], str]) -> Deviation:
     """Change every line between the start line and the body."""
 
-    def slip(text: str) -> str:
+    def deviation(text: str) -> str:
         head, blank, body = text.partition("\n\n")
         start, *lines = head.split("\n")
         return "\n".join([start, *map(change, lines)]) + blank + body
 
-    return slip
+    return deviation
 
 
 def _compact(line: str) -> str:
@@ -40,11 +40,11 @@ def _compact(line: str) -> str:
     return f"{_COMPACT.get(name, name)}{colon}{value}"
 
 
-def _named(change: Callable[[str], str]) -> Slip:
+def _named(change: Callable[[str], str]) -> Deviation:
     return _head(lambda line: change(line.partition(":")[0]) + ":" + line.partition(":")[2])
 
 
-SLOPPY: dict[str, Slip] = {
+DEVIATIONS: dict[str, Deviation] = {
     "compact header names": _head(_compact),
     "upper-case header names": _named(str.upper),
     "lower-case header names": _named(str.lower),
@@ -105,12 +105,12 @@ SLOPPY: dict[str, Slip] = {
 """Each leaves a message whose meaning is unambiguous, so that the edge must accept it."""
 
 
-def together(names: Iterable[str]) -> list[Slip]:
+def combined(names: Iterable[str]) -> list[Deviation]:
     """Several deviations, in an order in which they can be combined; of two that conflict, one is dropped."""
     chosen = sorted(names, key=_order)
     if len({"From with a name and no brackets", "a name without quotes"}.intersection(chosen)) == 2:
         chosen.remove("a name without quotes")
-    return [SLOPPY[name] for name in chosen]
+    return [DEVIATIONS[name] for name in chosen]
 
 
 def _order(name: str) -> tuple[int, str]:

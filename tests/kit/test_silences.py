@@ -6,8 +6,8 @@ import pytest
 
 from proxy.lab.audio import AGENT_HZ
 from screening.contract import TakeMessage
-from tests.kit.ears import Silence, silences
 from tests.kit.edge import OPENAI, Edge, an_edge
+from tests.kit.silences import Silence, silences
 
 pytestmark = pytest.mark.virtual
 

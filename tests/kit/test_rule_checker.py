@@ -6,8 +6,8 @@ import pytest
 
 from proxy.sip.message import Request, Response
 from tests.kit import messages
-from tests.kit.conduct import Conduct
 from tests.kit.messages import invite, ok, request, response, ringing, trying
+from tests.kit.rule_checker import RuleChecker
 
 pytestmark = pytest.mark.virtual
 
@@ -27,7 +27,7 @@ class Case:
 
     def __init__(self):
         self.core = Core()
-        self.conduct = Conduct(self.core)
+        self.rule_checker = RuleChecker(self.core)
 
     def hears(self, message: Request | Response):
         self.core.traces[0]("<", Flow(), message)
@@ -61,21 +61,21 @@ async def test_a_call_that_goes_well_has_nothing_wrong(case):
     bye = ours("BYE", 2, branch="z9hG4bKbye")
     case.says(bye)
     case.hears(response(bye, 200))
-    assert case.conduct.wrongs() == []
+    assert case.rule_checker.violations() == []
 
 
 async def test_a_cancel_too_early_or_too_late_is_seen(case):
     invited = invite()
     case.says(invited)
     case.says(cancel_of(invited))
-    assert case.conduct.wrongs() == ["CANCEL before a provisional response (§9.1)"]
+    assert case.rule_checker.violations() == ["CANCEL before a provisional response (§9.1)"]
     other = invite(branch="z9hG4bKother")
     case.says(other)
     case.hears(ringing(other))
     case.hears(response(other, 486))
     case.says(messages.within(other, "ACK", to_tag="bob1", branch="z9hG4bKother", cseq=1))
     case.says(cancel_of(other))
-    assert case.conduct.wrongs()[1:] == ["CANCEL after the final response (§9.1)"]
+    assert case.rule_checker.violations()[1:] == ["CANCEL after the final response (§9.1)"]
 
 
 async def test_a_missing_ack_is_seen_for_each_2xx(case):
@@ -85,7 +85,7 @@ async def test_a_missing_ack_is_seen_for_each_2xx(case):
     case.says(messages.ack(invited, to_tag="bob1"))
     case.hears(ok(invited))
     case.says(ours("BYE", 2, branch="z9hG4bKbye"))
-    assert [wrong[:6] for wrong in case.conduct.wrongs()] == ["no ACK"]
+    assert [wrong[:6] for wrong in case.rule_checker.violations()] == ["no ACK"]
 
 
 async def test_a_missing_ack_for_a_refusal_and_a_missing_bye_are_seen(case):
@@ -95,12 +95,12 @@ async def test_a_missing_ack_for_a_refusal_and_a_missing_bye_are_seen(case):
     case.hears(response(refused, 486))
     case.hears(ok(answered))
     case.says(messages.ack(answered, to_tag="bob1"))
-    assert [wrong.split(" in ")[0] for wrong in case.conduct.wrongs()] == [
+    assert [wrong.split(" in ")[0] for wrong in case.rule_checker.violations()] == [
         "no ACK for 486 (§17.1.1.3)",
         "no BYE",
     ]
-    case.conduct.cut = True
-    assert case.conduct.wrongs() == []
+    case.rule_checker.connection_cut = True
+    assert case.rule_checker.violations() == []
 
 
 async def test_numbers_out_of_order_and_requests_after_bye_are_seen(case):
@@ -111,7 +111,7 @@ async def test_numbers_out_of_order_and_requests_after_bye_are_seen(case):
     case.says(ours("UPDATE", 1, branch="z9hG4bKupdate"))
     case.says(ours("BYE", 3, branch="z9hG4bKbye"))
     case.says(ours("NOTIFY", 4, branch="z9hG4bKnotify"))
-    assert case.conduct.wrongs() == ["UPDATE: CSeq 1 again (§12.2.1.1)", "NOTIFY after BYE (§15)"]
+    assert case.rule_checker.violations() == ["UPDATE: CSeq 1 again (§12.2.1.1)", "NOTIFY after BYE (§15)"]
 
 
 async def test_no_answer_two_answers_and_answers_to_nothing_are_seen(case):
@@ -121,7 +121,7 @@ async def test_no_answer_two_answers_and_answers_to_nothing_are_seen(case):
     for status in (200, 200, 481):
         case.says(response(twice, status))
     case.says(response(unheard, 200))
-    assert case.conduct.wrongs() == [
+    assert case.rule_checker.violations() == [
         "SIP/2.0 200 Whatever to nothing",
         "OPTIONS 1 OPTIONS was never answered",
         "OPTIONS was answered [200, 481] (§17.2)",
@@ -130,7 +130,7 @@ async def test_no_answer_two_answers_and_answers_to_nothing_are_seen(case):
 
 async def test_a_stranger_in_no_dialog_is_owed_nothing(case):
     case.hears(request("BYE", to_tag="unknown"))
-    assert case.conduct.wrongs() == []
+    assert case.rule_checker.violations() == []
 
 
 @pytest.mark.parametrize("status", [180, 408])
@@ -139,7 +139,7 @@ async def test_answers_that_rfc4320_forbids_are_seen(case, status):
     case.hears(asked)
     case.says(response(asked, status))
     case.says(response(asked, 200))
-    assert f"SIP/2.0 {status} Whatever to a OPTIONS (RFC 4320)" in case.conduct.wrongs()
+    assert f"SIP/2.0 {status} Whatever to a OPTIONS (RFC 4320)" in case.rule_checker.violations()
 
 
 async def test_a_provisional_after_the_final_response_is_seen(case):
@@ -147,4 +147,4 @@ async def test_a_provisional_after_the_final_response_is_seen(case):
     case.hears(invited)
     case.says(response(invited, 486))
     case.says(ringing(invited))
-    assert case.conduct.wrongs() == ["SIP/2.0 180 Ringing after {486} (§17.2)"]
+    assert case.rule_checker.violations() == ["SIP/2.0 180 Ringing after {486} (§17.2)"]
