@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from screening.contract import Spent, Tokens
+from screening.contract import AgentCost, Tokens
 
 
 class CostMetrics(Collector):
@@ -18,7 +18,7 @@ class CostMetrics(Collector):
         self._tokens: dict[tuple[str, str], int] = {}
         self._money: dict[tuple[str, str], float] = {}
 
-    def call_over(self, spent: Spent) -> None:
+    def call_over(self, spent: AgentCost) -> None:
         """Count one call."""
         self._minutes[spent.agent] = self._minutes.get(spent.agent, 0.0) + spent.minutes
         for kind in Tokens.__slots__:

@@ -224,7 +224,7 @@ class News(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class TranscriptLine:
     """One line of the transcript."""
 
     speaker: str
@@ -254,7 +254,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class AgentCost:
     """What one call cost at its agent's vendor."""
 
     agent: str
@@ -284,7 +284,7 @@ class Screening(Protocol):
     """One caller being screened."""
 
     @property
-    def transcript(self) -> Sequence[Said]: ...
+    def transcript(self) -> Sequence[TranscriptLine]: ...
 
     @property
     def informed_s(self) -> float | None:
@@ -301,7 +301,7 @@ class Screening(Protocol):
         ...
 
     @property
-    def spent(self) -> Spent | None:
+    def spent(self) -> AgentCost | None:
         """What the agent has cost so far; None if no agent joined the call."""
         ...
 
@@ -333,7 +333,7 @@ class Screening(Protocol):
         """Have the agent ask the caller something for the user; False if it cannot. Returns at once."""
         ...
 
-    def follow(self, heard: Callable[[Said], None]) -> None:
+    def follow(self, heard: Callable[[TranscriptLine], None]) -> None:
         """Call `heard` with every later line of the transcript."""
         ...
 

@@ -84,7 +84,7 @@ class ResponseEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Crossed:
+class SpeechDropped:
     """Our request to speak was dropped: the agent had already begun another response, which we did not know
     of.
     """
@@ -123,12 +123,12 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ErrorReported:
     """The vendor reported an error; the session goes on."""
 
     code: str
     message: str
-    mute: bool = False
+    speech_failed: bool = False
     """Because of it, the agent will not say what it was asked to."""
 
 
@@ -145,7 +145,7 @@ TRANSCRIBER = "transcriber"
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class UsageReported:
     """Something that the vendor bills, since the event of this kind before: differences, never sums."""
 
     tokens: Tokens = NO_TOKENS
@@ -163,14 +163,14 @@ Event = (
     | AgentSaid
     | ResponseBegan
     | ResponseEnded
-    | Crossed
+    | SpeechDropped
     | SoundBegan
     | SoundEnded
     | ToolCalled
     | Resumed
-    | Trouble
+    | ErrorReported
     | Closed
-    | Used
+    | UsageReported
 )
 
 
@@ -191,7 +191,7 @@ class Session(Protocol):
         """
         ...
 
-    async def let_interrupt(self) -> None:
+    async def allow_interruption(self) -> None:
         """Let the caller interrupt the agent from now on, if its `Briefing` prevented that until now."""
         ...
 

@@ -9,7 +9,7 @@ from typing import assert_never
 
 import structlog
 
-from screening.contract import News, Said, Spent, Undecided, Verdict
+from screening.contract import AgentCost, News, TranscriptLine, Undecided, Verdict
 from screening.costs.meter import Meter, unlimited
 from screening.provider import Provider, ProviderError
 from screening.settings import AgentSettings, ScreeningSettings
@@ -95,7 +95,7 @@ class RealtimeScreening:
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def transcript(self) -> Sequence[Said]:
+    def transcript(self) -> Sequence[TranscriptLine]:
         return self._conversation.transcript
 
     @property
@@ -108,7 +108,7 @@ class RealtimeScreening:
         return self._conversation.informed_s
 
     @property
-    def spent(self) -> Spent | None:
+    def spent(self) -> AgentCost | None:
         return self._meter.spent
 
     async def verdict(self) -> Verdict:
@@ -150,8 +150,8 @@ class RealtimeScreening:
     def ask(self, text: str) -> bool:
         return self._conversation.ask(text)
 
-    def follow(self, heard: Callable[[Said], None]) -> None:
-        self._conversation.heard = heard
+    def follow(self, heard: Callable[[TranscriptLine], None]) -> None:
+        self._conversation.on_line = heard
 
     def over(self, outcome: str) -> None:
         self._finished.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from screening.talk.tools import Place
+from screening.talk.tools import NamedDestination
 
 OPENAI_REALTIME = "openai-realtime"
 """OpenAI's Realtime API: webhook, REST and WebSocket."""
@@ -98,7 +98,7 @@ class TalkSettings:
     """When the number is open, in words."""
     optional_tools: frozenset[str] = frozenset()
     """A subset of `tools.OPTIONAL`."""
-    places: tuple[Place, ...] = ()
+    places: tuple[NamedDestination, ...] = ()
     """The named destinations."""
     transcribed: bool = False
     """Callers are told that the call is transcribed. `recorded`: that it is recorded."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from screening.condition import Condition
-from screening.contract import Decline, News, Said, Spent, Undecided, Verdict
+from screening.contract import AgentCost, Decline, News, TranscriptLine, Undecided, Verdict
 from screening.costs.meter import Meter, unlimited
 from screening.settings import ScreeningSettings
 from screening.talk.talk_clock import TalkClock
@@ -31,7 +31,7 @@ class SipScreening:
         self._overruled: Verdict | None = None
 
     @property
-    def transcript(self) -> Sequence[Said]:
+    def transcript(self) -> Sequence[TranscriptLine]:
         return ()
 
     @property
@@ -43,7 +43,7 @@ class SipScreening:
         return self._overruled
 
     @property
-    def spent(self) -> Spent | None:
+    def spent(self) -> AgentCost | None:
         return self._meter.spent
 
     async def verdict(self) -> Verdict:
@@ -52,7 +52,7 @@ class SipScreening:
             if self._overruled is not None and self._talking:
                 self._talking = False
                 return self._overruled
-            due, reason = self._clock.next
+            due, reason = self._clock.give_up
             try:
                 async with asyncio.timeout_at(due):
                     await self._changed.wait()
@@ -104,7 +104,7 @@ class SipScreening:
         """Return False: the agent cannot be told anything."""
         return False
 
-    def follow(self, heard: Callable[[Said], None]) -> None:
+    def follow(self, heard: Callable[[TranscriptLine], None]) -> None:
         """Do nothing: there is no transcript."""
 
     def over(self, outcome: str) -> None:

@@ -27,7 +27,7 @@ from proxy.config.server import Tls
 from proxy.metrics import Metrics
 from proxy.services.notifications import NoticeMetrics
 from proxy.transport.devcert import write_certificates
-from screening.contract import Said
+from screening.contract import TranscriptLine
 from screening.costs.prices import AS_OF, PUBLISHED, price
 from screening.policy import RULES
 
@@ -239,13 +239,15 @@ def test_the_record_in_the_guide_has_the_fields_of_a_record() -> None:
     record = json.loads(example)
     assert set(record) == fields(CallRecord)
     assert all(set(leg) == fields(LegRecord) for leg in record["legs"])
-    assert all(set(line) == fields(Said) for line in record["transcript"])
+    assert all(set(line) == fields(TranscriptLine) for line in record["transcript"])
 
 
 def test_every_field_and_every_result_of_a_record_is_explained() -> None:
     _, _, section = text("calls.md").partition("## The call record")
     rows = "\n".join(line for line in section.splitlines() if line.startswith("|"))
-    for word in fields(CallRecord) | fields(LegRecord) | fields(Said) | {each.value for each in Result}:
+    for word in (
+        fields(CallRecord) | fields(LegRecord) | fields(TranscriptLine) | {each.value for each in Result}
+    ):
         assert f"`{word}`" in rows, word
 
 

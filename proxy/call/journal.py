@@ -27,9 +27,9 @@ from screening.contract import (
     Plan,
     Refuse,
     Ring,
-    Said,
     Screening,
     TakeMessage,
+    TranscriptLine,
     Undecided,
     Verdict,
 )
@@ -85,7 +85,7 @@ class Journal:
         if self._feed is not None:
             screening.follow(self._publish_line)
 
-    def _publish_line(self, said: Said) -> None:
+    def _publish_line(self, said: TranscriptLine) -> None:
         self._publish("line", speaker=said.speaker, text=said.text, at_s=said.at_s)
 
     def step(self, event: str, why: str) -> None:

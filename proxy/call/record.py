@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from proxy.call.outcome import Outcome
 from proxy.media.quality import Quality
-from screening.contract import Message, Said, Spent, Verification
+from screening.contract import AgentCost, Message, TranscriptLine, Verification
 
 WallClock = Callable[[], datetime]
 
@@ -103,12 +103,12 @@ class CallRecord:
     """When the caller had been told of the recording."""
     informed: datetime | None = None
     """When the agent had told the caller what is kept of the call; None if it did not."""
-    cost: Spent | None = None
+    cost: AgentCost | None = None
     """What the agent cost; None if no agent was called."""
     legs: list[LegRecord] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     """The steps of the call in order, one line each, without telephone numbers or anything that was said."""
-    transcript: Sequence[Said] = ()
+    transcript: Sequence[TranscriptLine] = ()
 
     def as_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON: the fields in their order, times in ISO 8601."""
@@ -143,7 +143,7 @@ class CallRecord:
         }
 
 
-def _plain(entry: Said | Message | Verification) -> dict[str, object]:
+def _plain(entry: TranscriptLine | Message | Verification) -> dict[str, object]:
     return {name: getattr(entry, name) for name in entry.__slots__}
 
 

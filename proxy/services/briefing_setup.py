@@ -9,7 +9,7 @@ from proxy.config import model as config
 from screening.settings import SIP_AGENT, TalkSettings
 from screening.talk.briefings import BadTalk, Briefings
 from screening.talk.disclosure import says_automated
-from screening.talk.tools import END_CALL, REQUEST_CONNECT, Place
+from screening.talk.tools import END_CALL, REQUEST_CONNECT, NamedDestination
 
 DEFAULT_TOOLS = (REQUEST_CONNECT, END_CALL)
 """Taking messages is opt-in, since a model's summary is no recording."""
@@ -30,7 +30,7 @@ def talk(settings: Settings, number: config.Number) -> TalkSettings | None:
         dialed="" if number.dialed == "*" else number.dialed,
         hours=hours(common),
         optional_tools=frozenset(DEFAULT_TOOLS if common.tools is None else common.tools),
-        places=tuple(Place(each.name, each.about) for each in number.destinations if each.name),
+        places=tuple(NamedDestination(each.name, each.about) for each in number.destinations if each.name),
         transcribed=common.consent and _transcribed(settings),
         # The agent need not repeat what is announced before it speaks.
         recorded=common.consent and recorded and not common.announcement,
@@ -115,6 +115,6 @@ def shown(settings: Settings, number: config.Number) -> Iterator[str]:
         yield f"tools: {', '.join(briefing.tools.names)}"
         keys = ", ".join(f"{key} = {does}" for key, does in briefing.keys.items())
         yield f"keys: {keys or 'none'}"
-        heard = " (cannot be interrupted)" if briefing.heard_out else ""
+        heard = " (cannot be interrupted)" if briefing.uninterruptible else ""
         yield f"greeting{heard}: {briefing.greeting or 'none, the agent opens by its instructions'}"
         yield f"instructions:\n{briefing.instructions}\n"

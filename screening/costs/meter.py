@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 
-from screening.contract import Spent, Tokens
+from screening.contract import AgentCost, Tokens
 from screening.costs.caps import Amount
 from screening.costs.ledger import Reservation, unlimited_reservation
 from screening.costs.prices import AUDIO_TOKENS_A_MINUTE, Price, Prices
-from screening.provider import TRANSCRIBER, Used
+from screening.provider import TRANSCRIBER, UsageReported
 
 NOTHING = Tokens()
 
@@ -54,7 +54,7 @@ class Meter:
         self.end()
         self._reservation.close(self._amount())
 
-    def count(self, used: Used) -> None:
+    def count(self, used: UsageReported) -> None:
         """Count usage that the vendor reports."""
         model = self._transcriber if used.model == TRANSCRIBER else used.model or self._model
         tokens, seconds = self._usage.get(model, (NOTHING, 0.0))
@@ -73,13 +73,13 @@ class Meter:
         return ((self._clock() if self._ended is None else self._ended) - self._began) / 60
 
     @property
-    def spent(self) -> Spent | None:
+    def spent(self) -> AgentCost | None:
         """The total; None if no agent joined and nothing was billed."""
         if self._began is None and not self._usage:
             return None
         tokens = sum((tokens for tokens, _ in self._usage.values()), NOTHING)
         money, currency = self._money(), self._prices.currency
-        return Spent(self._agent, self._model, self.minutes, tokens, money, currency)
+        return AgentCost(self._agent, self._model, self.minutes, tokens, money, currency)
 
     def _amount(self) -> Amount:
         spent = self.spent

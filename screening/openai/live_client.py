@@ -16,7 +16,7 @@ import httpx2
 from screening.openai.live_session_config import delegate
 from screening.openai.live_usage import of_delegate
 from screening.openai.rest import authorization, post
-from screening.provider import ProviderError, ToolCalled, Used
+from screening.provider import ProviderError, ToolCalled, UsageReported
 from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
 
@@ -33,7 +33,7 @@ class Thought:
 
     calls: tuple[ToolCalled, ...]
     text: str
-    used: tuple[Used, ...] = ()
+    used: tuple[UsageReported, ...] = ()
     """The usage it is billed for."""
 
 

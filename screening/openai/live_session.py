@@ -16,7 +16,7 @@ from screening.openai.live_client import ClientDelegate
 from screening.openai.live_delegation import FAILURES, Delegation
 from screening.openai.live_transcript import AGENT, CALLER, LiveLines
 from screening.openai.live_usage import Lasted
-from screening.openai.realtime import ASKED, trouble
+from screening.openai.realtime import ASKED, error_reported
 from screening.openai.sideband import REATTACHED, Sideband
 from screening.provider import (
     AgentSaid,
@@ -172,7 +172,7 @@ class LiveSession:
                 yield Closed(CLOSED.get(reason, f"the session was closed: {reason[:40]}"))
             case "error":
                 error = message["error"]
-                yield trouble(error, error.get("client_event_id"))
+                yield error_reported(error, error.get("client_event_id"))
             case "screendoor.reattached" if message is REATTACHED:
                 self._delegation.forget()
                 yield from self._lines.close()
@@ -199,7 +199,7 @@ class LiveSession:
         self._asked += 1
         await self._append("instructions", live_prompt.SPEAK + (say or words), named=f"{ASKED}{self._asked}")
 
-    async def let_interrupt(self) -> None:
+    async def allow_interruption(self) -> None:
         """Do nothing: a Live voice can always be interrupted."""
 
     async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:

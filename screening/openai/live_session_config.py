@@ -10,7 +10,7 @@ from screening.openai.session_config import FUNCTION_TOOL, VOICES, InvalidSessio
 from screening.openai.validation import Check, Problems
 from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
-from screening.talk.tools import NAME
+from screening.talk.tools import DECIDE
 
 LIVE_VOICES = VOICES | {
     *(
@@ -75,8 +75,8 @@ def check(session: Mapping[str, object]) -> Problems:
     responses = session.get("delegation")
     if not problems and isinstance(responses, Mapping) and responses["type"] == "responses":
         tools = responses["responses"].get("tools", ())
-        if not any(tool.get("name") == NAME for tool in tools):
-            problems.append(f"delegation.responses.tools: {NAME} is missing")
+        if not any(tool.get("name") == DECIDE for tool in tools):
+            problems.append(f"delegation.responses.tools: {DECIDE} is missing")
     return problems
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from screening.contract import Tokens
 from screening.openai.usage import count, part
-from screening.provider import Used
+from screening.provider import UsageReported
 
 LONGEST_S = 86_400.0
 """No session lasts longer; a greater value is ignored."""
@@ -18,15 +18,15 @@ class Lasted:
     def __init__(self) -> None:
         self._seconds = 0.0
 
-    def heard(self, usage: object) -> Iterator[Used]:
+    def heard(self, usage: object) -> Iterator[UsageReported]:
         """Yield the increase since the last ``usage`` of the session; nothing if it cannot be read."""
         told = usage.get("seconds") if isinstance(usage, dict) else None
         if isinstance(told, int | float) and self._seconds < told <= LONGEST_S and told is not True:
             before, self._seconds = self._seconds, float(told)
-            yield Used(seconds=self._seconds - before)
+            yield UsageReported(seconds=self._seconds - before)
 
 
-def of_delegate(response: object, model: str) -> Iterator[Used]:
+def of_delegate(response: object, model: str) -> Iterator[UsageReported]:
     """Yield the ``usage`` of a response by the delegate `model`; nothing if it cannot be read."""
     usage = part(response, "usage")
     given, cached = count(usage, "input_tokens"), count(part(usage, "input_tokens_details"), "cached_tokens")
@@ -34,4 +34,4 @@ def of_delegate(response: object, model: str) -> Iterator[Used]:
         text_in=max(given - cached, 0), text_cached=cached, text_out=count(usage, "output_tokens")
     )
     if tokens.total:
-        yield Used(tokens, model=model)
+        yield UsageReported(tokens, model=model)

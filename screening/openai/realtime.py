@@ -19,22 +19,22 @@ from screening.provider import (
     CallerPaused,
     CallerPressed,
     CallerSaid,
-    Crossed,
+    ErrorReported,
     Event,
     ResponseBegan,
     ResponseEnded,
     Resumed,
     SoundBegan,
     SoundEnded,
+    SpeechDropped,
     ToolCalled,
-    Trouble,
 )
 from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
 
 MAX_TOOL_CALLS = 200
 """Maximum tool calls in one session; further ones are ignored."""
-MUTE = frozenset({"insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"})
+SPEECH_FAILED_CODES = frozenset({"insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"})
 """Error codes of an account that cannot generate any more responses."""
 ASKED = "screendoor-speak-"
 """Prefix of the ids of our ``response.create`` events: an error about one means that no response
@@ -110,7 +110,7 @@ class OpenAISession:
         message: dict[str, object] = {"type": "response.create", "event_id": f"{ASKED}{self._asked}"}
         await self._sideband.send(message | {"response": response} if response else message)
 
-    async def let_interrupt(self) -> None:
+    async def allow_interruption(self) -> None:
         if self._detection is None:
             return
         # Only this: updates that include formats, tools or a voice have silenced calls.
@@ -167,16 +167,20 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
             yield from _response_done(message["response"])
         case "error":
             error = message["error"]
-            yield Crossed() if error.get("code") == ACTIVE else trouble(error, error.get("event_id"))
+            yield (
+                SpeechDropped()
+                if error.get("code") == ACTIVE
+                else error_reported(error, error.get("event_id"))
+            )
         case "screendoor.reattached" if message is REATTACHED:
             yield Resumed()
 
 
-def trouble(error: Mapping[str, Any], of: object) -> Trouble:
+def error_reported(error: Mapping[str, Any], of: object) -> ErrorReported:
     """Convert a vendor's error; `of` is the id of our event that it is about, if any."""
     code = str(error.get("code") or error.get("type"))
-    mute = code in MUTE or (isinstance(of, str) and of.startswith(ASKED))
-    return Trouble(code, str(error.get("message", "")), mute)
+    speech_failed = code in SPEECH_FAILED_CODES or (isinstance(of, str) and of.startswith(ASKED))
+    return ErrorReported(code, str(error.get("message", "")), speech_failed)
 
 
 def _item_done(item: Mapping[str, Any], response: str) -> Iterator[Event]:

@@ -13,7 +13,7 @@ from screening.openai import validation
 from screening.openai.validation import Check, Problems
 from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
-from screening.talk.tools import DECISION_TOOL, NAME
+from screening.talk.tools import DECIDE, DECISION_TOOL
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VOICES = {"alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"}
@@ -58,7 +58,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
                     "type": "semantic_vad",
                     "eagerness": "auto",
                     "create_response": True,
-                    "interrupt_response": not told.heard_out,
+                    "interrupt_response": not told.uninterruptible,
                 },
                 "transcription": {"model": agent.transcription} if agent.transcription else None,
                 "noise_reduction": {"type": "near_field"},
@@ -93,7 +93,7 @@ def check(body: Mapping[str, object]) -> Problems:
         problems.append("type: missing, must be 'realtime'")
     problems += validation.fields(SESSION)("", known)
     if not problems and DECISION_TOOL not in body.get("tools", ()):  # type: ignore[operator]  # checked: a list
-        problems.append(f"tools: {NAME} is missing")
+        problems.append(f"tools: {DECIDE} is missing")
     return problems
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from screening.contract import Tokens
-from screening.provider import TRANSCRIBER, Used
+from screening.provider import TRANSCRIBER, UsageReported
 
 
-def of_response(usage: object) -> Iterator[Used]:
+def of_response(usage: object) -> Iterator[UsageReported]:
     """Yield the ``usage`` of a ``response.done``; nothing if it cannot be read."""
     given, made = part(usage, "input_token_details"), part(usage, "output_token_details")
     cached = part(given, "cached_tokens_details")
@@ -23,10 +23,10 @@ def of_response(usage: object) -> Iterator[Used]:
         audio_out=count(made, "audio_tokens"),
     )
     if tokens.total:
-        yield Used(tokens)
+        yield UsageReported(tokens)
 
 
-def of_transcript(usage: object) -> Iterator[Used]:
+def of_transcript(usage: object) -> Iterator[UsageReported]:
     """Yield the ``usage`` of a transcription, which is billed by tokens or by duration."""
     given = part(usage, "input_token_details")
     tokens = Tokens(
@@ -37,7 +37,7 @@ def of_transcript(usage: object) -> Iterator[Used]:
     seconds = usage.get("seconds") if isinstance(usage, Mapping) else None
     lasted = float(seconds) if isinstance(seconds, int | float) and 0 < seconds < 86400 else 0.0
     if tokens.total or lasted:
-        yield Used(tokens, lasted, TRANSCRIBER)
+        yield UsageReported(tokens, lasted, TRANSCRIBER)
 
 
 def part(of: object, name: str) -> Mapping[str, Any]:

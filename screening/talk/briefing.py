@@ -20,7 +20,7 @@ class Briefing:
     """Language of the greeting, as ``en`` or ``pt-BR``."""
     translated: bool = False
     """The greeting is in English, and the agent is to say it in `language`."""
-    heard_out: bool = False
+    uninterruptible: bool = False
     """The greeting tells callers that the call is recorded or transcribed, so it must not be interrupted."""
     tools: Tools = field(default_factory=Tools)
     keys: Mapping[str, str] = field(default_factory=dict)

@@ -18,15 +18,15 @@ from screening.talk.untrusted_text import quoted
 
 log = structlog.get_logger("screendoor")
 
-ALWAYS = ("name", "language", "languages", "dialed", "destinations", "hours", "tools", "consent")
+GREETING_VARIABLES = ("name", "language", "languages", "dialed", "destinations", "hours", "tools", "consent")
 """Variables available to a greeting."""
-INSTRUCTED = (*ALWAYS, "greeting", "caller")
+INSTRUCTIONS_VARIABLES = (*GREETING_VARIABLES, "greeting", "caller")
 """Variables available to instructions."""
 LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CallerFacts:
     """The ``caller`` variable of a template."""
 
     known: bool = False
@@ -40,7 +40,7 @@ class Known:
     """The display name, quoted and marked as chosen by the caller; empty if there is none."""
 
     @classmethod
-    def of(cls, caller: Caller, number: str | None, *, known: bool) -> Known:
+    def of(cls, caller: Caller, number: str | None, *, known: bool) -> CallerFacts:
         """Make it from what the edge reports; `number` is the caller's in E.164."""
         country = country_of(number) if number is not None and number.startswith("+") else None
         signed = caller.verification
@@ -48,7 +48,11 @@ class Known:
         return cls(known, verified, number is None, country or "", quoted(caller.name, LONGEST_NAME))
 
 
-SAMPLES = (Known(), Known(True, True, False, "US", quoted("Anna", LONGEST_NAME)), Known(withheld=True))
+SAMPLES = (
+    CallerFacts(),
+    CallerFacts(True, True, False, "US", quoted("Anna", LONGEST_NAME)),
+    CallerFacts(withheld=True),
+)
 """Sample callers that every template is tested with at startup."""
 
 
@@ -64,15 +68,15 @@ class BadTalk(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Spoken:
+class _Prepared:
     """What is prepared for one language of a number."""
 
     briefing: Briefing
     values: Mapping[str, object]
-    of_caller: Template | None
+    caller_template: Template | None
     """The template rendered for each call; None if none depends on the caller."""
-    whole: bool
-    """`of_caller` is all of the instructions; otherwise it is appended to them."""
+    replaces_instructions: bool
+    """`caller_template` is all of the instructions; otherwise it is appended to them."""
 
 
 class Briefings:
@@ -81,35 +85,35 @@ class Briefings:
     def __init__(self, talk: TalkSettings) -> None:
         self._talk = talk
         problems: dict[str, str] = {}
-        self._spoken = {each: spoken for each in talk.languages if (spoken := self._prepared(each, problems))}
+        self._spoken = {each: spoken for each in talk.languages if (spoken := self._prepare(each, problems))}
         if problems:
             raise BadTalk(problems)
 
     def brief(self, caller: Caller, number: str | None, *, known: bool) -> Briefing:
         """Return the briefing for this call; `number` is the caller's in E.164."""
-        about = Known.of(caller, number, known=known)
-        spoken = self._spoken[languages.chosen(self._talk.languages, about.country or None)]
-        if spoken.of_caller is None:
+        about = CallerFacts.of(caller, number, known=known)
+        spoken = self._spoken[languages.choose(self._talk.languages, about.country or None)]
+        if spoken.caller_template is None:
             return spoken.briefing
         try:
-            text = spoken.of_caller.filled({**spoken.values, "caller": about}).strip()
+            text = spoken.caller_template.render({**spoken.values, "caller": about}).strip()
         except BadTemplate as bad:  # it worked for the samples; never lose a call over it
             log.warning("template not filled in", why=str(bad))
             return spoken.briefing
-        before = "" if spoken.whole else f"{spoken.briefing.instructions}\n\n"
+        before = "" if spoken.replaces_instructions else f"{spoken.briefing.instructions}\n\n"
         return replace(spoken.briefing, instructions=before + text)
 
     def by_language(self) -> Mapping[str, Briefing]:
         """Return the briefing for an unknown caller, by language."""
         return {language: spoken.briefing for language, spoken in self._spoken.items()}
 
-    def _prepared(self, language: str, problems: dict[str, str]) -> _Spoken | None:
+    def _prepare(self, language: str, problems: dict[str, str]) -> _Prepared | None:
         talk = self._talk
         tools = Tools(talk.optional_tools, talk.places)
         values: dict[str, object] = {
             "name": talk.name,
-            "language": languages.named(language),
-            "languages": tuple(map(languages.named, talk.languages)),
+            "language": languages.english_name(language),
+            "languages": tuple(map(languages.english_name, talk.languages)),
             "dialed": talk.dialed,
             "destinations": talk.places,
             "hours": talk.hours,
@@ -118,53 +122,53 @@ class Briefings:
         }
         greeting = self._greeting(language, values, problems)
         values["greeting"] = greeting.greeting if greeting is not None else ""
-        key, text, own = _chosen("instructions", talk.instructions, language)
+        key, text, own = _template_for("instructions", talk.instructions, language)
         try:
-            instructions = Template(text or template.built_in("instructions.md"), INSTRUCTED)
-            filled = [instructions.filled({**values, "caller": each}) for each in SAMPLES]
+            instructions = Template(text or template.built_in("instructions.md"), INSTRUCTIONS_VARIABLES)
+            filled = [instructions.render({**values, "caller": each}) for each in SAMPLES]
         except BadTemplate as bad:
             problems[key] = str(bad)
             return None
         if greeting is None:
             return None
-        whole = "caller" in instructions.asks
-        of_caller = instructions if whole else None
+        replaces_instructions = "caller" in instructions.variables
+        caller_template = instructions if replaces_instructions else None
         if not (own and text):
-            of_caller = Template(template.built_in("caller.md"), INSTRUCTED)
+            caller_template = Template(template.built_in("caller.md"), INSTRUCTIONS_VARIABLES)
         briefing = replace(greeting, instructions=filled[0].strip(), tools=tools, keys=talk.keys)
-        return _Spoken(briefing, values, of_caller, whole)
+        return _Prepared(briefing, values, caller_template, replaces_instructions)
 
     def _greeting(
         self, language: str, values: Mapping[str, object], problems: dict[str, str]
     ) -> Briefing | None:
         """Return a briefing with only the greeting set; None if its template cannot be used."""
-        key, text, own = _chosen("greeting", self._talk.greeting or {}, language)
+        key, text, own = _template_for("greeting", self._talk.greeting or {}, language)
         if own and not text:
             return Briefing(language=language)
-        known = {*template.languages()}
-        there = languages.base(language) in known
+        known = {*template.greeting_languages()}
+        there = languages.primary_subtag(language) in known
         if not own:
-            text = template.built_in(f"greeting.{languages.base(language) if there else 'en'}.txt")
+            text = template.built_in(f"greeting.{languages.primary_subtag(language) if there else 'en'}.txt")
         try:
-            read = Template(text, ALWAYS)
-            said = " ".join(read.filled(values).split())
+            read = Template(text, GREETING_VARIABLES)
+            said = " ".join(read.render(values).split())
         except BadTemplate as bad:
             problems[key] = str(bad)
             return None
         consent = str(values["consent"])
-        if consent and "consent" not in read.asks:
+        if consent and "consent" not in read.variables:
             said = f"{said} {consent}"  # always tell callers, whoever wrote the greeting
         return Briefing(
             greeting=said,
             language=language,
             translated=not there and (not own or bool(consent)),
-            heard_out=bool(consent),
+            uninterruptible=bool(consent),
         )
 
 
-def _chosen(key: str, texts: Mapping[str, str], language: str) -> tuple[str, str, bool]:
+def _template_for(key: str, texts: Mapping[str, str], language: str) -> tuple[str, str, bool]:
     """Return the settings key and text of a language's template, and whether one is configured."""
-    for name in (language, languages.base(language)):
+    for name in (language, languages.primary_subtag(language)):
         if name in texts:
             return f"{key}.{name}", texts[name], True
     return key, texts.get("", ""), "" in texts

@@ -9,7 +9,7 @@ from typing import Any
 
 from screening.provider import ProviderError
 from screening.talk import prompt
-from screening.talk.jobs import By, Decided
+from screening.talk.jobs import Decided, DecidedBy
 from screening.talk.judgement import Judgement
 from screening.talk.speaking import Speaking
 from screening.talk.tools import Choice
@@ -40,10 +40,10 @@ class Closing:
             await speaking.last_words(
                 decided.call, lambda: {"ok": True, "next": prompt.decided(decided.decision)}, more=more
             )
-        elif decided.by is By.USER:
-            await speaking.words_for_user(prompt.OVERRULED[decided.decision.choice], more=more)
+        elif decided.by is DecidedBy.USER:
+            await speaking.announce_user_decision(prompt.OVERRULED[decided.decision.choice], more=more)
         if more or not await self._referred(decided.decision.to, tasks):
-            decided.given = True
+            decided.delivered = True
             self._judgement.give(decided.decision.verdict)
 
     async def _referred(self, to: str | None, tasks: asyncio.TaskGroup) -> bool:

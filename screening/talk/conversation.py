@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, assert_never
 
-from screening.contract import Connect, News, Said, Undecided, Verdict
+from screening.contract import Connect, News, TranscriptLine, Undecided, Verdict
 from screening.costs.meter import Meter
 from screening.provider import (
     AgentSaid,
@@ -16,40 +16,50 @@ from screening.provider import (
     CallerPressed,
     CallerSaid,
     Closed,
-    Crossed,
+    ErrorReported,
     Event,
     ProviderError,
     ResponseEnded,
     Resumed,
     Session,
+    SpeechDropped,
     ToolCalled,
-    Trouble,
-    Used,
+    UsageReported,
 )
 from screening.talk import prompt
 from screening.talk.briefing import Briefing
 from screening.talk.closing import Closing, Transfer
-from screening.talk.jobs import AskIfThere, By, Decided, DecideNow, Job, Misused, Pressed, SpeakAgain, Wished
+from screening.talk.jobs import (
+    AskIfThere,
+    BadToolCall,
+    Decided,
+    DecidedBy,
+    DecideNow,
+    Job,
+    KeysPressed,
+    SpeakAgain,
+    UserQuestion,
+)
 from screening.talk.judgement import Judgement, Stage
 from screening.talk.keypad import Keypad
 from screening.talk.speaking import Speaking
 from screening.talk.talk_clock import Due, TalkClock
-from screening.talk.tools import NAME, BadDecision, Choice, Decision
+from screening.talk.tools import DECIDE, BadDecision, Choice, Decision
 from screening.talk.transcript import MAX_LINE_CHARS, Transcript
 from screening.talk.untrusted_text import plain
-from screening.talk.voice_activity import Voice
+from screening.talk.voice_activity import VoiceActivity
 
 BAD_CALLS_FORCED = 3
 """After this many unusable tool calls in a row, the agent is forced to call the decision tool."""
 MAX_BAD_CALLS = 6
 """After this many, the screening gives up."""
-TROUBLES_TOLD = 10
+MAX_ERRORS_LOGGED = 10
 """Errors reported by the vendor that are logged one by one; the rest of a call's are not."""
-LATE_S, READING_S = 1.0, 0.25
-"""A timer later than `LATE_S` means that the process was suspended: it then takes `READING_S` to process
+SUSPENDED_S, CATCH_UP_S = 1.0, 0.25
+"""A timer later than `SUSPENDED_S` means the process was suspended: it then takes `CATCH_UP_S` to process
 events that arrived meanwhile, before any limit is enforced.
 """
-WHY_LIMIT = 120
+MAX_REASON_CHARS = 120
 """Maximum characters of a vendor's reason."""
 
 
@@ -73,25 +83,27 @@ class Conversation:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self._voice = Voice()
+        self._voice = VoiceActivity()
         jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._jobs = jobs
-        self._keypad = Keypad(lambda keys: jobs.put_nowait(Pressed(keys)))  # no reference to self: no cycle
-        self._failures = self._bad_calls = self._troubles = 0
-        self._opening = self._briefing.heard_out
+        self._keypad = Keypad(
+            lambda keys: jobs.put_nowait(KeysPressed(keys))
+        )  # no reference to self: no cycle
+        self._failures = self._bad_calls = self._errors_reported = 0
+        self._greeting_protected = self._briefing.uninterruptible
         """A greeting that must not be interrupted is still playing."""
-        self._last: Decided | None = None
+        self._last_decision: Decided | None = None
         self._tried: list[str] = []
         """Names of the destinations tried so far."""
-        self._said = Transcript()
-        self.transcript: list[Said] = self._said.lines
+        self._lines = Transcript()
+        self.transcript: list[TranscriptLine] = self._lines.lines
         self.decided: Verdict | None = None
         """The last decision made, whether or not the call ever gets it as a verdict."""
         self.pending: Verdict | None = None
         """Likewise, but reset to None when the phone did not answer."""
         self.informed_s: float | None = None
         """When the caller had heard the recording notice, in seconds since the screening began."""
-        self.heard: Callable[[Said], None] | None = None
+        self.on_line: Callable[[TranscriptLine], None] | None = None
         """Called with every new line of the transcript."""
 
     def phone_failed(self, news: News) -> None:
@@ -105,15 +117,15 @@ class Conversation:
         """Apply the user's decision unless one is made already; False if so. The agent is told in turn."""
         if self._judgement.stage is not Stage.TALKING:
             return False
-        self._jobs.put_nowait(self._settled(Decided(decision, by=By.USER)))
+        self._jobs.put_nowait(self._register(Decided(decision, by=DecidedBy.USER)))
         return True
 
     def ask(self, text: str) -> bool:
         """Have the agent ask the caller something for the user; False if the screening is already decided."""
         if self._judgement.stage is not Stage.TALKING:
             return False
-        self._write("user", text)
-        self._jobs.put_nowait(Wished(text))
+        self._add_line("user", text)
+        self._jobs.put_nowait(UserQuestion(text))
         return True
 
     async def run(self, session: Session) -> None:
@@ -124,13 +136,13 @@ class Conversation:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(speaking))
-                tasks.create_task(speaking.ask_again())
+                tasks.create_task(speaking.repeat_dropped_requests())
                 tasks.create_task(self._open(speaking))
                 tasks.create_task(self._keep_limits())
                 while True:
                     job = await self._jobs.get()
                     try:
-                        await self._do(job, speaking, tasks)
+                        await self._perform(job, speaking, tasks)
                     except ProviderError as error:
                         self._log.warning("agent not told", why=str(error))
         except asyncio.CancelledError as cut:  # our task keeps the exception: drop what it refers to
@@ -146,7 +158,7 @@ class Conversation:
             # The agent says nothing until it is asked to.
             await speaking.say(tools=opening is None, say=opening)
             async for event in speaking.session.events():
-                self._take(event)
+                self._on_event(event)
                 self._judgement.changed.notify_all()
         except ProviderError as error:
             self._log.debug("session ended", why=str(error))
@@ -155,100 +167,100 @@ class Conversation:
     async def _open(self, speaking: Speaking) -> None:
         """Make sure that the greeting is heard to its end, if it holds the recording notice."""
         opening = self._briefing.opening
-        if not self._opening or opening is None:
+        if not self._greeting_protected or opening is None:
             return
-        if await speaking.hear_out(opening):
+        if await speaking.ensure_heard(opening):
             self.informed_s = round(self._loop.time() - self._began, 3)
             self._log.info("caller informed")
-        self._opening = False
+        self._greeting_protected = False
 
     async def _keep_limits(self) -> None:
         """Enforce the talk and silence limits while a decision is awaited."""
         judgement, clock = self._judgement, self._clock
         while True:
             await judgement.changed.wait_for(lambda: judgement.stage is Stage.TALKING)
-            at, due = clock.upcoming
+            at, due = clock.next_due
             since = self._loop.time()
             try:
                 async with asyncio.timeout_at(at):
                     await judgement.changed.wait()
             except TimeoutError:
-                if at is not None and self._loop.time() - max(at, since) > LATE_S:
-                    await asyncio.sleep(READING_S)
-                    if judgement.stage is not Stage.TALKING or clock.upcoming != (at, due):
+                if at is not None and self._loop.time() - max(at, since) > SUSPENDED_S:
+                    await asyncio.sleep(CATCH_UP_S)
+                    if judgement.stage is not Stage.TALKING or clock.next_due != (at, due):
                         continue
                 match due:
                     case Due.GIVE_UP:
-                        judgement.give(Undecided(clock.next[1]))
+                        judgement.give(Undecided(clock.give_up[1]))
                     case Due.DECIDE_NOW:
                         self._log.info("agent asked to decide")
                         self._jobs.put_nowait(DecideNow())
                     case Due.ASK_IF_THERE:
                         self._jobs.put_nowait(AskIfThere())
-                clock.done(due)
+                clock.acted_on(due)
 
-    def _take(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         now = self._loop.time()
-        if self._voice.hear(event):
+        if self._voice.process(event):
             caller = isinstance(event, CallerBegan | CallerPaused)
             self._clock.sound(now, going_on=self._voice.anyone_speaks, caller=caller)
         match event:
             case CallerSaid(text):
-                self._write("caller", text)
+                self._add_line("caller", text)
             case CallerPressed(key):
-                self._write("caller", f"[pressed {key}]")
+                self._add_line("caller", f"[pressed {key}]")
                 self._clock.sound(now, going_on=self._voice.anyone_speaks, caller=True)
-                self._pressed(key)
+                self._on_key(key)
             case AgentSaid(text):
-                self._write("agent", text)
+                self._add_line("agent", text)
             case ToolCalled():
-                self._jobs.put_nowait(self._judged(event))
+                self._jobs.put_nowait(self._on_tool_call(event))
             case ResponseEnded(_, status, code):
                 self._count_failures(status == "failed", code)
             case Resumed():
                 self._voice.forget()
                 self._clock.sound(now, going_on=False)
                 self._jobs.put_nowait(event)
-            case Crossed():
+            case SpeechDropped():
                 self._log.debug("agent spoke already")
-            case Trouble(code, mute=mute):
-                self._tell_trouble(event)
-                if mute:
-                    self._count_failures(True, code, unmade=True)
+            case ErrorReported(code, speech_failed=speech_failed):
+                self._log_error(event)
+                if speech_failed:
+                    self._count_failures(True, code, never_begun=True)
             case Closed(why):
-                why = plain(why, WHY_LIMIT)
+                why = plain(why, MAX_REASON_CHARS)
                 self._log.info("session closed", why=why)
                 self._judgement.lose(why)
-            case Used():
+            case UsageReported():
                 self._count(event)
 
-    def _tell_trouble(self, trouble: Trouble) -> None:
+    def _log_error(self, error: ErrorReported) -> None:
         """Log only the first few, so that thousands of errors do not fill the disk."""
-        self._troubles += 1
-        if self._troubles <= TROUBLES_TOLD:
-            self._log.warning("agent reports an error", code=plain(trouble.code, WHY_LIMIT))
-            self._log.debug("agent's error", message=trouble.message[:MAX_LINE_CHARS])
-        elif self._troubles == TROUBLES_TOLD + 1:
+        self._errors_reported += 1
+        if self._errors_reported <= MAX_ERRORS_LOGGED:
+            self._log.warning("agent reports an error", code=plain(error.code, MAX_REASON_CHARS))
+            self._log.debug("agent's error", message=error.message[:MAX_LINE_CHARS])
+        elif self._errors_reported == MAX_ERRORS_LOGGED + 1:
             self._log.warning("agent reports more errors, which are not told")
 
-    def _count(self, used: Used) -> None:
+    def _count(self, used: UsageReported) -> None:
         """Add up usage; a conversation that has used up the call's budget ends without a decision."""
         self._meter.count(used)
         if self._judgement.stage is Stage.TALKING and (why := self._meter.exceeded):
             self._judgement.give(Undecided(why))
 
-    def _write(self, speaker: str, text: str) -> None:
+    def _add_line(self, speaker: str, text: str) -> None:
         if not text:  # a cough gives an empty transcript
             return
-        full = self._said.full
-        said = self._said.add(speaker, text, round(self._loop.time() - self._began, 3))
+        full = self._lines.full
+        said = self._lines.add(speaker, text, round(self._loop.time() - self._began, 3))
         if said is None:
             if not full:
                 self._log.warning("transcript full: what is said from now on is not kept")
-        elif self.heard is not None:
-            self.heard(said)
+        elif self.on_line is not None:
+            self.on_line(said)
 
-    def _pressed(self, key: str) -> None:
+    def _on_key(self, key: str) -> None:
         """A configured key decides at once; any other is reported to the agent."""
         if self._judgement.stage is not Stage.TALKING:
             return
@@ -258,9 +270,11 @@ class Conversation:
         reason = f"the caller pressed {key}"
         choice = Choice.VOICEMAIL if wanted == "voicemail" else Choice.ALLOW
         named = wanted if wanted not in ("voicemail", "connect") else None
-        self._jobs.put_nowait(self._settled(Decided(Decision(choice, reason, to=named), by=By.CALLER)))
+        self._jobs.put_nowait(
+            self._register(Decided(Decision(choice, reason, to=named), by=DecidedBy.CALLER))
+        )
 
-    def _judged(self, call: ToolCalled) -> Job:
+    def _on_tool_call(self, call: ToolCalled) -> Job:
         """Register a decision at once, so that nothing comes in between; the job carries it out in turn."""
         if self._judgement.stage is not Stage.TALKING:
             return self._too_late(call)
@@ -272,49 +286,49 @@ class Conversation:
             self._bad_calls += 1
             if self._bad_calls == MAX_BAD_CALLS:
                 self._judgement.give(Undecided("the agent keeps misusing its tools"))
-            return Misused(call, str(bad), again=True)
-        return self._settled(Decided(decision, call))
+            return BadToolCall(call, str(bad), again=True)
+        return self._register(Decided(decision, call))
 
-    def _too_late(self, call: ToolCalled) -> Misused:
+    def _too_late(self, call: ToolCalled) -> BadToolCall:
         """Refuse a tool call after the decision, but keep a message that comes with it."""
         with suppress(BadDecision):
             written = self._briefing.tools.read(call.name, call.arguments)
-            if self._last is not None and self._last.takes(written):
-                self.decided = self.pending = self._last.decision.verdict
+            if self._last_decision is not None and self._last_decision.merge_message(written):
+                self.decided = self.pending = self._last_decision.decision.verdict
                 self._log.info("message taken beside the decision")
-        return Misused(call, prompt.ALREADY_DECIDED, again=False)
+        return BadToolCall(call, prompt.ALREADY_DECIDED, again=False)
 
-    def _settled(self, decided: Decided) -> Decided:
+    def _register(self, decided: Decided) -> Decided:
         self._log.info("decided", decision=decided.decision.choice.value, by=decided.by)
-        self._bad_calls, self._last = 0, decided
+        self._bad_calls, self._last_decision = 0, decided
         self.decided = self.pending = decided.decision.verdict
         if isinstance(self.decided, Connect) and self.decided.to is not None:
             self._tried.append(self.decided.to)
         self._judgement.settle()
         return decided
 
-    def _count_failures(self, failed: bool, code: str | None, *, unmade: bool = False) -> None:
+    def _count_failures(self, failed: bool, code: str | None, *, never_begun: bool = False) -> None:
         """After a failed response, which leaves the caller in silence, ask once more; after the second, give
         up.
 
-        A failed greeting that must be heard is retried by `Speaking.hear_out`, if it was begun at all.
+        A failed greeting that must be heard is retried by `Speaking.ensure_heard`, if it was begun at all.
         """
         self._failures = self._failures + 1 if failed else 0
-        if self._failures == 1 and (unmade or not self._opening):
+        if self._failures == 1 and (never_begun or not self._greeting_protected):
             self._jobs.put_nowait(SpeakAgain())
         elif self._failures > 1:
-            self._judgement.lose(f"the agent cannot speak: {plain(str(code), WHY_LIMIT)}")
+            self._judgement.lose(f"the agent cannot speak: {plain(str(code), MAX_REASON_CHARS)}")
 
-    async def _do(self, job: Job, speaking: Speaking, tasks: asyncio.TaskGroup) -> None:
+    async def _perform(self, job: Job, speaking: Speaking, tasks: asyncio.TaskGroup) -> None:
         session = speaking.session
         match job:
             case Decided():
                 return await self._closing.carry_out(job, speaking, tasks)
-            case Misused(call, error, again):
+            case BadToolCall(call, error, again):
                 await session.answer(call, {"ok": False, "error": error})
                 if not again:
                     return
-            case Wished(text):
+            case UserQuestion(text):
                 if self._judgement.stage is not Stage.TALKING:
                     return  # decided in the meantime
                 await session.inform(prompt.user_asks(text))
@@ -322,7 +336,7 @@ class Conversation:
                 await session.inform(prompt.phone_news(job, self._briefing.tools, self._tried))
             case Resumed():
                 await session.inform(prompt.RESUMED)
-            case Pressed(keys):
+            case KeysPressed(keys):
                 await session.inform(prompt.pressed(keys))
             case AskIfThere():
                 await session.inform(prompt.STILL_THERE)
@@ -338,8 +352,8 @@ class Conversation:
     async def _respond(self, job: Job, speaking: Speaking) -> None:
         """Have the agent speak; or force a decision, if it was told to decide or keeps misusing its tools."""
         opening = self._briefing.opening
-        if self._clock.hurried or self._bad_calls >= BAD_CALLS_FORCED:
-            await speaking.say(must=NAME)
+        if self._clock.told_to_decide or self._bad_calls >= BAD_CALLS_FORCED:
+            await speaking.say(must=DECIDE)
         elif isinstance(job, SpeakAgain) and opening is not None and not self._voice.heard_since(0):
             await speaking.say(tools=False, say=opening)
         elif isinstance(job, SpeakAgain):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from screening.talk.languages import base
+from screening.talk.languages import primary_subtag
 
 _AUTOMATED = re.compile(
     r"automat|autom[aá]t|virtu[ae]|artificial|artificiel|künstlich|kunstmatig|robot|chatbot|machine|"
@@ -16,7 +16,7 @@ _AUTOMATED = re.compile(
     re.IGNORECASE,
 )
 
-KEPT: Mapping[str, tuple[str, str, str]] = {
+NOTICES: Mapping[str, tuple[str, str, str]] = {
     "en": ("This call is transcribed.", "This call is recorded.", "This call is recorded and transcribed."),
     "de": (
         "Dieses Gespräch wird mitgeschrieben.",
@@ -49,5 +49,5 @@ def consent(language: str, *, transcribed: bool, recorded: bool) -> str:
     """Return the recording notice, empty if none is due; in English if the language is not supported."""
     if not (transcribed or recorded):
         return ""
-    written, taped, both = KEPT.get(base(language), KEPT["en"])
+    written, taped, both = NOTICES.get(primary_subtag(language), NOTICES["en"])
     return both if transcribed and recorded else taped if recorded else written

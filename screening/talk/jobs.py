@@ -10,7 +10,7 @@ from screening.provider import Resumed, ToolCalled
 from screening.talk.tools import Choice, Decision
 
 
-class By(enum.StrEnum):
+class DecidedBy(enum.StrEnum):
     """Who made a decision."""
 
     AGENT = "agent"
@@ -26,16 +26,21 @@ class Decided:
 
     decision: Decision
     call: ToolCalled | None = None
-    by: By = By.AGENT
-    given: bool = False
+    by: DecidedBy = DecidedBy.AGENT
+    delivered: bool = False
     """The call has received it as a verdict."""
 
-    def takes(self, other: Decision) -> bool:
+    def merge_message(self, other: Decision) -> bool:
         """Merge in a message that the agent hands over along with VOICEMAIL or REJECT; False if there is
         none.
         """
         ours = self.decision
-        if self.given or self.by is not By.AGENT or ours.choice is Choice.ALLOW or ours.message is not None:
+        if (
+            self.delivered
+            or self.by is not DecidedBy.AGENT
+            or ours.choice is Choice.ALLOW
+            or ours.message is not None
+        ):
             return False
         if other.message is not None:
             self.decision = replace(other, caller_name=other.caller_name or ours.caller_name)
@@ -43,7 +48,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Misused:
+class BadToolCall:
     """An unusable or late tool call, and the error returned to the agent."""
 
     call: ToolCalled
@@ -58,14 +63,14 @@ class SpeakAgain:
 
 
 @dataclass(frozen=True, slots=True)
-class Pressed:
+class KeysPressed:
     """The caller pressed keys that are not configured."""
 
     keys: str
 
 
 @dataclass(frozen=True, slots=True)
-class Wished:
+class UserQuestion:
     """The user wants the agent to ask the caller something."""
 
     text: str
@@ -81,4 +86,6 @@ class DecideNow:
     """The talk limit is near, and nothing is decided."""
 
 
-Job = Decided | Misused | SpeakAgain | Pressed | Wished | AskIfThere | DecideNow | News | Resumed
+Job = (
+    Decided | BadToolCall | SpeakAgain | KeysPressed | UserQuestion | AskIfThere | DecideNow | News | Resumed
+)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 PAUSE_S = 1.5
 """An input is complete after this long without a key."""
-MAX = 32
+MAX_KEYS = 32
 """Maximum keys of one input; more are dropped."""
 
 
@@ -21,7 +21,7 @@ class Keypad:
         self._due: asyncio.TimerHandle | None = None
 
     def pressed(self, key: str) -> None:
-        if len(self._keys) < MAX:
+        if len(self._keys) < MAX_KEYS:
             self._keys += key
         self.close()
         self._due = asyncio.get_running_loop().call_later(PAUSE_S, self._done)

@@ -35,19 +35,19 @@ COUNTRIES: Mapping[str, frozenset[str]] = {
 """Countries where a language is common; one not listed here is never chosen by the caller's number."""
 
 
-def base(language: str) -> str:
+def primary_subtag(language: str) -> str:
     """Return the primary subtag: ``pt`` for ``pt-BR``."""
     return language.partition("-")[0].lower()
 
 
-def named(language: str) -> str:
+def english_name(language: str) -> str:
     """Return the language's English name."""
-    return NAMES.get(base(language), f"the language with the code {language}")
+    return NAMES.get(primary_subtag(language), f"the language with the code {language}")
 
 
-def chosen(languages: Sequence[str], country: str | None) -> str:
+def choose(languages: Sequence[str], country: str | None) -> str:
     """Return the language to greet a caller from this country in: the first one spoken there, else
     the first.
     """
-    spoken = (each for each in languages if country and country in COUNTRIES.get(base(each), ()))
+    spoken = (each for each in languages if country and country in COUNTRIES.get(primary_subtag(each), ()))
     return next(spoken, languages[0])

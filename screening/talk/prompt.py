@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from screening.contract import News
-from screening.talk.languages import named
-from screening.talk.tools import END_CALL, NAME, REQUEST_CONNECT, TAKE_MESSAGE, Choice, Decision, Tools
+from screening.talk.languages import english_name
+from screening.talk.tools import (
+    DECIDE,
+    END_CALL,
+    REQUEST_CONNECT,
+    TAKE_MESSAGE,
+    Choice,
+    Decision,
+    Tools,
+)
 
 INSTRUCTIONS = f"""\
 You answer the telephone for someone who wants to know who is calling before they pick up.
@@ -21,7 +29,7 @@ not understand, say so and ask once more. Never pretend to be a person. Never gi
 person you answer for: not their name, their whereabouts, or whether they are there.
 
 # Deciding
-You need the caller's name and the reason for the call. As soon as you have them, call {NAME}:
+You need the caller's name and the reason for the call. As soon as you have them, call {DECIDE}:
 - ALLOW: a person with a plausible personal or business reason, a delivery, a doctor, a school, anything
   urgent. First say "One moment, I will put you through.", then call the tool in the same turn.
 - VOICEMAIL: a reason that can wait, a caller who would rather leave a message, or one you are unsure about.
@@ -54,7 +62,7 @@ OVERRULED: Mapping[Choice, str] = {
 ALREADY_DECIDED = "A decision has been made for this call already; nothing more is needed."
 
 RESUMED = (
-    f"The control connection was interrupted for a moment. If you had called {NAME}, call it again now; "
+    f"The control connection was interrupted for a moment. If you had called {DECIDE}, call it again now; "
     "otherwise carry on."
 )
 STILL_THERE = (
@@ -62,7 +70,7 @@ STILL_THERE = (
     "the call, and nothing else."
 )
 DECIDE_NOW = (
-    f"The time for this call is nearly over. Do not ask anything more: call {NAME} now, with what you know. "
+    f"The time for this call is nearly over. Do not ask anything more: call {DECIDE} now, with what you know. "
     "If you are not sure, choose VOICEMAIL."
 )
 
@@ -85,7 +93,7 @@ def opening(greeting: str, language: str | None) -> str | None:
     if language is None:
         return f"Speak first. Say exactly this, word for word, and nothing before or after it:\n{greeting}"
     return (
-        f"Speak first. Say this in {named(language)}, leaving nothing out, and nothing before or after it:\n"
+        f"Speak first. Say this in {english_name(language)}, leaving nothing out, and nothing before or after it:\n"
         f"{greeting}"
     )
 
@@ -118,7 +126,7 @@ def phone_news(news: News, tools: Tools | None = None, tried: Sequence[str] = ()
         said.append(f"If they want to leave a message, take it yourself and call {TAKE_MESSAGE}.")
     goodbye = f" or {END_CALL}" if END_CALL in tools.names else ""
     said.append(
-        f"Then call {NAME} again: VOICEMAIL if they want to leave one, REJECT{goodbye} if they say goodbye, "
+        f"Then call {DECIDE} again: VOICEMAIL if they want to leave one, REJECT{goodbye} if they say goodbye, "
         "ALLOW only if they insist that it is urgent."
     )
     return " ".join(said)

@@ -8,31 +8,31 @@ from contextlib import suppress
 
 from screening.provider import ProviderError, Session, ToolCalled
 from screening.talk.judgement import Judgement
-from screening.talk.voice_activity import Voice
+from screening.talk.voice_activity import VoiceActivity
 
-HEARD_LIMIT_S = 8.0
+SENTENCE_LIMIT_S = 8.0
 """How long to wait for a sentence to be generated and played."""
-LONG_LIMIT_S = 20.0
+SPEECH_LIMIT_S = 20.0
 """Likewise for a greeting, or for speech before a goodbye (say, a message read back): these may be longer."""
-MAX_ASKED_AGAIN = 20
+MAX_REPEATED_REQUESTS = 20
 """Maximum repeats per session of requests that the agent was not free to answer."""
 MAX_GREETINGS = 3
 """Attempts at a greeting that must be heard but is interrupted."""
 
-Asked = tuple[bool, str | None, str | None]
+SpeechRequest = tuple[bool, str | None, str | None]
 """The arguments `tools`, `say` and `must` of `Session.speak`."""
-ANYTHING: Asked = (True, None, None)
+ANYTHING: SpeechRequest = (True, None, None)
 
 
 class Speaking:
     """Requests speech in one session."""
 
-    def __init__(self, session: Session, judgement: Judgement, voice: Voice) -> None:
+    def __init__(self, session: Session, judgement: Judgement, voice: VoiceActivity) -> None:
         self.session = session
         self._judgement, self._voice = judgement, voice
-        self._asked: Asked | None = None
+        self._last_request: SpeechRequest | None = None
         """The last request, if it is to be repeated when dropped."""
-        self._asked_in = judgement.stage
+        self._requested_in = judgement.stage
 
     async def say(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> int:
         """Request speech once the agent is free, as it makes one response at a time. Returns the mark before
@@ -44,33 +44,33 @@ class Speaking:
         """Have the agent respond to what it heard; a response it makes by itself will do as well."""
         await self._ask(ANYTHING, again=False)
 
-    async def _ask(self, asked: Asked, *, again: bool = True) -> int:
+    async def _ask(self, request: SpeechRequest, *, again: bool = True) -> int:
         with suppress(TimeoutError):
-            async with asyncio.timeout(HEARD_LIMIT_S):
-                await self.until(lambda: not self._voice.agent_thinks and not self._voice.crossed)
+            async with asyncio.timeout(SENTENCE_LIMIT_S):
+                await self.until(lambda: not self._voice.agent_generating and not self._voice.speech_dropped)
         mark = self._voice.mark()
-        self._asked, self._asked_in = asked if again else None, self._judgement.stage
-        await self._speak(asked)
+        self._last_request, self._requested_in = request if again else None, self._judgement.stage
+        await self._speak(request)
         return mark
 
-    async def _speak(self, asked: Asked) -> None:
-        tools, say, must = asked
+    async def _speak(self, request: SpeechRequest) -> None:
+        tools, say, must = request
         await self.session.speak(tools=tools, say=say, must=must)
 
-    async def ask_again(self) -> None:
+    async def repeat_dropped_requests(self) -> None:
         """Repeat, as soon as the agent is free, a request that was dropped because it just spoke by itself.
 
         The vendor answers a caller who speaks; its notice of that and our request may cross. A request made
         before a decision is not repeated after it.
         """
-        for _ in range(MAX_ASKED_AGAIN):
-            await self.until(lambda: self._voice.to_ask_again)
+        for _ in range(MAX_REPEATED_REQUESTS):
+            await self.until(lambda: self._voice.should_ask_again)
             if self._judgement.lost is not None:
                 return
             self._voice.asked_again()
-            if self._asked is not None and self._asked_in is self._judgement.stage:
+            if self._last_request is not None and self._requested_in is self._judgement.stage:
                 with suppress(ProviderError):  # the reader of the session notices
-                    await self._speak(self._asked)
+                    await self._speak(self._last_request)
 
     async def last_words(
         self, call: ToolCalled, answer: Callable[[], Mapping[str, object]], *, more: bool
@@ -82,22 +82,22 @@ class Speaking:
         """
         if more:
             with suppress(TimeoutError):
-                async with asyncio.timeout(HEARD_LIMIT_S):
-                    await self.until(lambda: not self._voice.agent_thinks)
+                async with asyncio.timeout(SENTENCE_LIMIT_S):
+                    await self.until(lambda: not self._voice.agent_generating)
         with suppress(TimeoutError, ProviderError):
-            async with asyncio.timeout(HEARD_LIMIT_S):
+            async with asyncio.timeout(SENTENCE_LIMIT_S):
                 await self.session.answer(call, answer())
                 if not more:
-                    return await self.until(lambda: self._voice.said(call.response))
+                    return await self.until(lambda: self._voice.finished(call.response))
             await self._goodbye()
 
-    async def words_for_user(self, told: str, *, more: bool) -> None:
+    async def announce_user_decision(self, told: str, *, more: bool) -> None:
         """Tell the agent what was decided in its place; if `more`, return when it has said so.
 
         A sentence already begun does not count.
         """
         with suppress(TimeoutError, ProviderError):
-            async with asyncio.timeout(HEARD_LIMIT_S):
+            async with asyncio.timeout(SENTENCE_LIMIT_S):
                 await self.session.inform(told)
             if more:
                 await self._goodbye()
@@ -109,13 +109,13 @@ class Speaking:
         and be cut off with it.
         """
         with suppress(TimeoutError):
-            async with asyncio.timeout(LONG_LIMIT_S):
-                await self.until(lambda: not (self._voice.agent_thinks or self._voice.agent_speaks))
-        async with asyncio.timeout(HEARD_LIMIT_S):
+            async with asyncio.timeout(SPEECH_LIMIT_S):
+                await self.until(lambda: not (self._voice.agent_generating or self._voice.agent_speaks))
+        async with asyncio.timeout(SENTENCE_LIMIT_S):
             mark = await self.say(tools=False)
-            await self.until(lambda: self._voice.said_since(mark))
+            await self.until(lambda: self._voice.finished_since(mark))
 
-    async def hear_out(self, greeting: str) -> bool:
+    async def ensure_heard(self, greeting: str) -> bool:
         """Wait until the greeting was heard, restarting it if cut off; then let the caller interrupt the
         agent.
 
@@ -126,13 +126,13 @@ class Speaking:
             for attempt in range(MAX_GREETINGS):
                 if attempt:
                     mark = await self.say(tools=False, say=greeting)
-                async with asyncio.timeout(LONG_LIMIT_S):
-                    await self.until(lambda: self._voice.said_since(mark))  # noqa: B023
-                mark = self._voice.since(mark)
+                async with asyncio.timeout(SPEECH_LIMIT_S):
+                    await self.until(lambda: self._voice.finished_since(mark))  # noqa: B023
+                mark = self._voice.effective_mark(mark)
                 if heard := self._voice.heard_since(mark):
                     break
         with suppress(ProviderError):
-            await self.session.let_interrupt()
+            await self.session.allow_interruption()
             if heard and self._voice.unanswered(mark):
                 await self.answer_caller()
         return heard

@@ -8,7 +8,7 @@ from screening.settings import ScreeningSettings
 
 AFTER_PHONE_S = 30.0
 """Minimum time, granted once, to talk to a caller who could not be put through."""
-HURRY_S = 10.0
+DECIDE_BEFORE_END_S = 10.0
 """How long before the talk limit the agent is told to decide: at most this, and at most a third of
 the limit.
 """
@@ -33,7 +33,7 @@ class TalkClock:
         """How long the caller had been silent before the agent asked whether they are there."""
         self._asked = False
         self._extended = False
-        self.hurried = False
+        self.told_to_decide = False
         """The agent was told to decide, and has not yet."""
 
     def start(self, now: float) -> None:
@@ -57,32 +57,32 @@ class TalkClock:
 
     def resume(self, now: float) -> None:
         """Go on talking, as the phone did not answer."""
-        self.hurried = self._asked = False
+        self.told_to_decide = self._asked = False
         self._quiet_since, self._quiet_before_s = now, 0.0
         if not self._extended and self._ends is not None and not self._limits.over:
             self._ends = max(self._ends, now + AFTER_PHONE_S)
             self._extended = True
 
-    def done(self, due: Due) -> None:
+    def acted_on(self, due: Due) -> None:
         """Note that `due` was acted on; it is not due again until the caller speaks or the phone
         was tried.
         """
         self._asked = self._asked or due is Due.ASK_IF_THERE
-        self.hurried = self.hurried or due is Due.DECIDE_NOW
+        self.told_to_decide = self.told_to_decide or due is Due.DECIDE_NOW
 
     @property
-    def upcoming(self) -> tuple[float | None, Due]:
+    def next_due(self) -> tuple[float | None, Due]:
         """When the next action is due, None if not yet known, and which."""
         limits, quiet = self._limits, self._quiet_since
-        found = [(at, Due.GIVE_UP)] if (at := self.next[0]) is not None else []
-        if self._ends is not None and not self.hurried:
-            found.append((self._ends - min(HURRY_S, limits.talk_limit_s / 3), Due.DECIDE_NOW))
+        found = [(at, Due.GIVE_UP)] if (at := self.give_up[0]) is not None else []
+        if self._ends is not None and not self.told_to_decide:
+            found.append((self._ends - min(DECIDE_BEFORE_END_S, limits.talk_limit_s / 3), Due.DECIDE_NOW))
         if quiet is not None and limits.ask_if_there_s and not self._asked:
             found.append((quiet + limits.ask_if_there_s, Due.ASK_IF_THERE))
         return min(found, key=lambda each: each[0], default=(None, Due.GIVE_UP))
 
     @property
-    def next(self) -> tuple[float | None, str]:
+    def give_up(self) -> tuple[float | None, str]:
         """When to give up, None if not yet known, and the reason to give then."""
         limits, quiet = self._limits, self._quiet_since
         silent = None if quiet is None else quiet + limits.silence_limit_s - self._quiet_before_s

@@ -36,17 +36,17 @@ class Template:
         environment = _environment()
         try:
             tree = environment.parse(text)
-            self.asks = frozenset(meta.find_undeclared_variables(tree))
+            self.variables = frozenset(meta.find_undeclared_variables(tree))
             """The variables it uses."""
             self._template = environment.from_string(text)
         except TemplateSyntaxError as error:
             raise BadTemplate(f"line {error.lineno}: {_line(error.message)}") from error
         except (TemplateError, RecursionError, ValueError) as error:
             raise BadTemplate(_line(error)) from error
-        if unknown := sorted(self.asks - set(known)):
+        if unknown := sorted(self.variables - set(known)):
             raise BadTemplate("; ".join(_unknown(name, known) for name in unknown))
 
-    def filled(self, values: Mapping[str, object]) -> str:
+    def render(self, values: Mapping[str, object]) -> str:
         """Render with these values; raises BadTemplate if that fails."""
         try:
             text = self._template.render(values)
@@ -74,7 +74,7 @@ def built_in(name: str) -> str:
     return (BUILT_IN / name).read_text(encoding="utf-8")
 
 
-def languages() -> Iterator[str]:
+def greeting_languages() -> Iterator[str]:
     """Return the languages with a built-in greeting."""
     return (path.name.split(".")[1] for path in sorted(BUILT_IN.glob("greeting.*.txt")))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from screening.contract import Connect, Decline, Message, TakeMessage
 from screening.talk.untrusted_text import plain
 
-NAME = "make_screening_decision"
+DECIDE = "make_screening_decision"
 TAKE_MESSAGE = "take_message"
 REQUEST_CONNECT = "request_connect"
 END_CALL = "end_call"
@@ -61,7 +61,7 @@ _REASON: Mapping[str, object] = {
 _CALLER_NAME: Mapping[str, object] = {"type": "string", "description": "The caller's name, if given."}
 
 DECISION_TOOL: dict[str, object] = _tool(
-    NAME,
+    DECIDE,
     "Give your decision about this caller. ALLOW rings the person they want; VOICEMAIL lets the caller "
     "leave a message; REJECT ends the call. Call it once, as soon as you know who is calling and why.",
     2,
@@ -133,7 +133,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NamedDestination:
     """A destination as presented to the agent: never by its number."""
 
     name: str
@@ -147,17 +147,17 @@ class Tools:
 
     optional: frozenset[str] = frozenset()
     """A subset of `OPTIONAL`."""
-    places: tuple[Place, ...] = ()
+    places: tuple[NamedDestination, ...] = ()
     """The destinations that `request_connect` may name."""
 
     @property
     def names(self) -> tuple[str, ...]:
         wanted = self.optional if self.places else self.optional - {REQUEST_CONNECT}
-        return (NAME, *(name for name in OPTIONAL if name in wanted))
+        return (DECIDE, *(name for name in OPTIONAL if name in wanted))
 
     def schemas(self) -> list[dict[str, object]]:
         """Return the tools as the vendor's JSON."""
-        made = {NAME: DECISION_TOOL, TAKE_MESSAGE: MESSAGE_TOOL, END_CALL: END_TOOL}
+        made = {DECIDE: DECISION_TOOL, TAKE_MESSAGE: MESSAGE_TOOL, END_CALL: END_TOOL}
         return [self._connect_tool() if name == REQUEST_CONNECT else made[name] for name in self.names]
 
     def _connect_tool(self) -> dict[str, object]:
@@ -180,15 +180,15 @@ class Tools:
             raise BadDecision(f"there is no tool {plain(name, NAME_LIMIT)!r}, only {others}")
         match name:
             case "take_message":
-                return _message(_given(arguments, "message", "caller_name", "call_back", "urgent"))
+                return _message(_parsed_arguments(arguments, "message", "caller_name", "call_back", "urgent"))
             case "request_connect":
-                given = _given(arguments, "destination", "reason", "caller_name")
+                given = _parsed_arguments(arguments, "destination", "reason", "caller_name")
                 to = self._place(given.get("destination"))
                 return Decision(
                     Choice.ALLOW, _reason(given.get("reason")), _name(given.get("caller_name")), to
                 )
             case "end_call":
-                return Decision(Choice.REJECT, _reason(_given(arguments, "reason").get("reason")))
+                return Decision(Choice.REJECT, _reason(_parsed_arguments(arguments, "reason").get("reason")))
             case _:
                 return parse_decision(name, arguments)
 
@@ -203,14 +203,14 @@ class Tools:
 
 def parse_decision(name: str, arguments: str) -> Decision:
     """Parse a call of the decision tool; raises `BadDecision`."""
-    if name != NAME:
-        raise BadDecision(f"there is no tool {plain(name, NAME_LIMIT)!r}, only {NAME}")
-    given = _given(arguments, "decision", "reason", "caller_name")
+    if name != DECIDE:
+        raise BadDecision(f"there is no tool {plain(name, NAME_LIMIT)!r}, only {DECIDE}")
+    given = _parsed_arguments(arguments, "decision", "reason", "caller_name")
     choice, reason = _choice(given.get("decision")), _reason(given.get("reason"))
     return Decision(choice, reason, _name(given.get("caller_name")))
 
 
-def _given(arguments: str, *known: str) -> Mapping[str, object]:
+def _parsed_arguments(arguments: str, *known: str) -> Mapping[str, object]:
     if len(arguments) > ARGUMENTS_LIMIT:
         raise BadDecision("the arguments are too long")
     try:
@@ -235,8 +235,8 @@ def _reason(value: object) -> str:
     return _sentence("reason", value, REASON_LIMIT)
 
 
-def _sentence(key: str, value: object, most: int) -> str:
-    if not isinstance(value, str) or not (said := plain(value, most)):
+def _sentence(key: str, value: object, max_chars: int) -> str:
+    if not isinstance(value, str) or not (said := plain(value, max_chars)):
         raise BadDecision(f"{key} must be a sentence")
     return said
 

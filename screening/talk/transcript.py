@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from screening.contract import Said
+from screening.contract import TranscriptLine
 
 MAX_LINES = 2000
 MAX_LINE_CHARS = 4000
@@ -15,17 +15,17 @@ class Transcript:
     """The lines of one call, in order."""
 
     def __init__(self) -> None:
-        self.lines: list[Said] = []
+        self.lines: list[TranscriptLine] = []
         self.full = False
         """Whether a line was dropped."""
         self._chars = 0
 
-    def add(self, speaker: str, text: str, at_s: float) -> Said | None:
+    def add(self, speaker: str, text: str, at_s: float) -> TranscriptLine | None:
         """Append a line and return it; None if the transcript is full."""
         if len(self.lines) >= MAX_LINES or self._chars >= MAX_CHARS:
             self.full = True
             return None
-        said = Said(speaker, text[:MAX_LINE_CHARS], at_s)
+        said = TranscriptLine(speaker, text[:MAX_LINE_CHARS], at_s)
         self._chars += len(said.text)
         self.lines.append(said)
         return said

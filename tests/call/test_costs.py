@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 
 from proxy.call.outcome import OnFailure, Result
-from screening.contract import Spent, Tokens, Undecided
+from screening.contract import AgentCost, Tokens, Undecided
 from tests.kit.edge import Edge, NewEdge, a_number, story
 
-SPENT = Spent("openai", "gpt-realtime-2.1", 0.5, Tokens(10, 20, 30, 40, 50, 60), Decimal("0.0123"))
+SPENT = AgentCost("openai", "gpt-realtime-2.1", 0.5, Tokens(10, 20, 30, 40, 50, 60), Decimal("0.0123"))
 NO_BUDGET = "the budget for today is spent: 5 of 5 USD"
 
 

@@ -13,13 +13,13 @@ from structlog.testing import capture_logs
 
 from proxy.call.record import CallRecord, LegRecord
 from proxy.sip.message import Request
-from screening.contract import Connect, Said
+from screening.contract import Connect, TranscriptLine
 from tests.kit import edge as kit
 from tests.kit.edge import BEGAN, PHONE_NUMBER, Edge
 
 
 async def test_a_record_tells_the_whole_story_as_json(edge: Edge) -> None:
-    edge.screening.transcript = [Said("caller", "I have a parcel", 1.5)]
+    edge.screening.transcript = [TranscriptLine("caller", "I have a parcel", 1.5)]
     edge.screening.decided = Connect("a courier")
     await edge.bridges()
     await edge.carrier.hangs_up()
@@ -90,7 +90,7 @@ async def test_the_log_says_of_each_leg_how_it_ended_and_once_that_the_caller_ha
 
 
 async def test_the_story_in_the_log_names_no_number_and_no_word_said(edge: Edge, capsys) -> None:
-    edge.screening.transcript = [Said("caller", "I have a parcel", 1.5)]
+    edge.screening.transcript = [TranscriptLine("caller", "I have a parcel", 1.5)]
     edge.screening.decided = Connect("a courier")
     await edge.bridges()
     await edge.carrier.hangs_up()

@@ -49,7 +49,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow, ListenOn
 from proxy.ua.advertised import Advertised
 from proxy.ua.core import UserAgentCore
-from screening.contract import Ask, Caller, News, Plan, Said, Spent, Undecided, Verdict, Wish
+from screening.contract import AgentCost, Ask, Caller, News, Plan, TranscriptLine, Undecided, Verdict, Wish
 from tests.kit.ids import CountingIds
 from tests.kit.media import MemoryMedia
 from tests.kit.network import Wire
@@ -75,14 +75,14 @@ class ScriptedScreening:
         self.verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
         self.news: list[News] = []
         self.outcomes: list[str] = []
-        self.transcript: Sequence[Said] = ()
+        self.transcript: Sequence[TranscriptLine] = ()
         self.decided: Verdict | None = None
         self.informed_s: float | None = None
-        self.spent: Spent | None = None
+        self.spent: AgentCost | None = None
         self.agent_called: float | None = None
         """The loop time at which the agent was called."""
         self.agent_is_gone = False
-        self.heard: Callable[[Said], None] = lambda said: None
+        self.heard: Callable[[TranscriptLine], None] = lambda said: None
         self.asked: list[str] = []
         self.takes_wishes = True
 
@@ -113,12 +113,12 @@ class ScriptedScreening:
         self.asked.append(text)
         return self.takes_wishes
 
-    def follow(self, heard: Callable[[Said], None]) -> None:
+    def follow(self, heard: Callable[[TranscriptLine], None]) -> None:
         self.heard = heard
 
     def says(self, speaker: str, text: str) -> None:
         """Add a line to the transcript, as if it was spoken."""
-        said = Said(speaker, text, 1.0)
+        said = TranscriptLine(speaker, text, 1.0)
         self.transcript = (*self.transcript, said)
         self.heard(said)
 

@@ -17,7 +17,7 @@ from screening.provider import (
     ToolCalled,
 )
 from screening.talk.briefing import Briefing
-from screening.talk.tools import NAME
+from screening.talk.tools import DECIDE
 
 
 class ScriptedVendor:
@@ -94,7 +94,7 @@ class ScriptedVendor:
         arguments = json.dumps({"decision": decision, "reason": "Anna about the boiler", **more})
         self.happens(
             ResponseBegan(response),
-            ToolCalled(call, NAME, arguments, response),
+            ToolCalled(call, DECIDE, arguments, response),
             ResponseEnded(response, "completed"),
         )
 
@@ -131,7 +131,7 @@ class ScriptedSession:
         if "answer" in self._vendor.fails:
             raise self._vendor.fails["answer"]
 
-    async def let_interrupt(self) -> None:
+    async def allow_interruption(self) -> None:
         self._vendor.said.append("let interrupt")
 
     async def inform(self, text: str) -> None:

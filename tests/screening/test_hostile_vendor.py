@@ -22,8 +22,8 @@ from screening.providers import provider_of
 from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
 from screening.talk.briefing import Briefing
-from screening.talk.conversation import TROUBLES_TOLD, WHY_LIMIT
-from screening.talk.tools import NAME
+from screening.talk.conversation import MAX_ERRORS_LOGGED, MAX_REASON_CHARS
+from screening.talk.tools import DECIDE
 from screening.talk.transcript import MAX_CHARS, MAX_LINE_CHARS, MAX_LINES
 from tests.screening.wire import Dialer, Wire
 
@@ -72,7 +72,7 @@ class Stage:
         item = {
             "type": "function_call",
             "status": status,
-            "name": NAME,
+            "name": DECIDE,
             "call_id": call,
             "arguments": arguments[:20] if cut else arguments,
         }
@@ -169,11 +169,13 @@ async def test_a_tool_call_that_is_cut_off_is_asked_for_again_at_once_and_given_
         assert await stage.verdict(0.1) == Undecided("the agent cannot speak: max_output_tokens")
 
 
-@pytest.mark.parametrize("heard_out", [False, True])
+@pytest.mark.parametrize("uninterruptible", [False, True])
 @pytest.mark.parametrize("code", ["insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"])
-async def test_an_account_that_is_used_up_leaves_no_caller_in_silence(code: str, heard_out: bool) -> None:
+async def test_an_account_that_is_used_up_leaves_no_caller_in_silence(
+    code: str, uninterruptible: bool
+) -> None:
     wire = Wire()
-    briefing = Briefing(greeting="Hello.", heard_out=heard_out)
+    briefing = Briefing(greeting="Hello.", uninterruptible=uninterruptible)
     async with staged("openai-realtime", wire, briefing=briefing) as stage:
         for _ in range(2):
             wire.delivers({"type": "error", "error": {"type": "x", "code": code, "message": "m"}})
@@ -287,9 +289,9 @@ async def test_thousands_of_reported_errors_are_a_few_lines_of_the_log(
         wire.delivers(stage.decision("ALLOW", "call_1"))
         assert await stage.verdict(20) == Connect("Anna about the boiler")
     out = capsys.readouterr().out
-    assert out.count("agent reports an error") == TROUBLES_TOLD
+    assert out.count("agent reports an error") == MAX_ERRORS_LOGGED
     assert out.count("which are not told") == 1
-    assert "c" * (WHY_LIMIT + 1) not in out
+    assert "c" * (MAX_REASON_CHARS + 1) not in out
 
 
 async def test_the_reason_of_a_vendor_is_a_short_one() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from screening.contract import Connect, Decline, News, Said, TakeMessage, Undecided
+from screening.contract import Connect, Decline, News, TakeMessage, TranscriptLine, Undecided
 from screening.provider import CallerSaid, ProviderError, ResponseBegan, ResponseEnded, SoundBegan, SoundEnded
 from screening.talk.prompt import OVERRULED, user_asks
 from screening.talk.tools import Choice
@@ -124,11 +124,11 @@ async def test_a_wish_is_void_once_a_decision_overtakes_it() -> None:
 
 async def test_every_line_is_handed_out_as_it_comes() -> None:
     async with staged() as stage:
-        lines: list[Said] = []
+        lines: list[TranscriptLine] = []
         stage.screening.follow(lines.append)
         stage.vendor.happens(CallerSaid("It is Anna."))
         await asyncio.sleep(1)
-        assert lines == [Said("caller", "It is Anna.", lines[0].at_s)]
+        assert lines == [TranscriptLine("caller", "It is Anna.", lines[0].at_s)]
         assert list(stage.screening.transcript) == lines
 
 

@@ -10,13 +10,14 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from screening.contract import Connect, Decline, News, Said, TakeMessage, Undecided, Verdict
+from screening.contract import Connect, Decline, News, TakeMessage, TranscriptLine, Undecided, Verdict
 from screening.provider import (
     AgentSaid,
     CallerBegan,
     CallerPaused,
     CallerPressed,
     CallerSaid,
+    ErrorReported,
     ProviderError,
     ResponseBegan,
     ResponseEnded,
@@ -24,11 +25,10 @@ from screening.provider import (
     SoundBegan,
     SoundEnded,
     ToolCalled,
-    Trouble,
 )
 from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
-from screening.talk.tools import NAME
+from screening.talk.tools import DECIDE
 from tests.screening.scripted import ScriptedVendor
 
 TARGET = "tel:+14155550123"
@@ -115,7 +115,7 @@ async def test_an_interrupted_sentence_is_not_waited_for(status: str) -> None:
     async with staged() as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
         stage.vendor.decides("ALLOW", response="r2")
-        stage.vendor.happens(ToolCalled("tool2", NAME, "{}", "r1"), ResponseEnded("r1", status))
+        stage.vendor.happens(ToolCalled("tool2", DECIDE, "{}", "r1"), ResponseEnded("r1", status))
         assert (await stage.verdict())[0] == 0.001
 
 
@@ -131,7 +131,7 @@ async def test_goodbye_is_said_and_heard_before_the_verdict(decision: str, kind:
 async def test_goodbye_is_asked_for_when_the_agent_has_done_speaking() -> None:
     async with staged() as stage:
         stage.vendor.happens(ResponseBegan("r1"))
-        stage.vendor.happens(ToolCalled("tool1", NAME, '{"decision": "REJECT", "reason": "spam"}', "r1"))
+        stage.vendor.happens(ToolCalled("tool1", DECIDE, '{"decision": "REJECT", "reason": "spam"}', "r1"))
         await asyncio.sleep(1)
         assert stage.vendor.said == ["speak"]
         stage.vendor.happens(ResponseEnded("r1", "completed"))
@@ -343,7 +343,7 @@ async def test_cancelling_the_wait_loses_no_verdict() -> None:
 
 async def test_a_malformed_decision_is_told_and_asked_again() -> None:
     async with staged() as stage:
-        stage.vendor.happens(ToolCalled("tool1", NAME, '{"decision": "MAYBE"}', "r1"))
+        stage.vendor.happens(ToolCalled("tool1", DECIDE, '{"decision": "MAYBE"}', "r1"))
         await settled()
         assert stage.vendor.said == ["speak", "answer tool1 ok=False", "speak"]
         stage.vendor.decides("ALLOW", call="tool2", response="r2")
@@ -562,7 +562,7 @@ async def test_a_session_whose_leg_is_over_is_ended_while_the_call_goes_on() -> 
         stage.vendor.happens(AgentSaid("One moment, please."))
         await asyncio.sleep(60)
         assert stage.vendor.verbs[-1] == (2.001, "hang_up rtc_1")
-        assert stage.screening.transcript == [Said("agent", "One moment, please.", 0.001)]
+        assert stage.screening.transcript == [TranscriptLine("agent", "One moment, please.", 0.001)]
 
 
 async def test_a_webhook_that_comes_after_the_agent_was_given_up_is_turned_away() -> None:
@@ -649,11 +649,11 @@ async def test_what_is_said_and_pressed_is_written_down() -> None:
     async with staged() as stage:
         stage.vendor.happens(AgentSaid("Who is calling?"))
         await asyncio.sleep(2)
-        stage.vendor.happens(CallerSaid("Anna."), CallerPressed("5"), Trouble("invalid_event", "what?"))
+        stage.vendor.happens(CallerSaid("Anna."), CallerPressed("5"), ErrorReported("invalid_event", "what?"))
         await settled()
         assert [(said.speaker, said.text, round(said.at_s)) for said in stage.screening.transcript] == [
             ("agent", "Who is calling?", 0),
             ("caller", "Anna.", 2),
             ("caller", "[pressed 5]", 2),
         ]
-        assert isinstance(stage.screening.transcript[0], Said)
+        assert isinstance(stage.screening.transcript[0], TranscriptLine)

@@ -39,7 +39,7 @@ from screening.provider import ProviderError, ToolCalled
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings, TalkSettings
 from screening.sip_agent import SipScreening
-from screening.talk.tools import Place
+from screening.talk.tools import NamedDestination
 from screening.token import LIFETIME_S
 from screening.webhook import WebhookResponse
 from tests.screening.scripted import ScriptedVendor
@@ -53,7 +53,7 @@ AGENTS = [
     AgentSettings("azure", provider="azure-realtime", webhook_secret="another secret"),
     AgentSettings("bot", provider="sip", limits=ScreeningSettings(ready_limit_s=3.0)),
 ]
-SALES, CONNECTS = Place("sales"), frozenset({"request_connect"})
+SALES, CONNECTS = NamedDestination("sales"), frozenset({"request_connect"})
 NUMBERS = [
     NumberSettings("+14155551234", "openai", "tel:+14155550123"),
     NumberSettings("+14155554321", "bot", talk_limit_s=30),

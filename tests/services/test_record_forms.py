@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord, LegRecord
 from proxy.services.record_forms import RecordForms
-from screening.contract import Said, Spent, Tokens
+from screening.contract import AgentCost, Tokens, TranscriptLine
 from tests.kit.edge import BEGAN
 
 
-def a_record(said: tuple[Said, ...] = ()) -> CallRecord:
+def a_record(said: tuple[TranscriptLine, ...] = ()) -> CallRecord:
     outcome = Outcome(Result.BRIDGED, "the caller talked to the phone")
     record = CallRecord("7f3a", None, "+14155551234", BEGAN, "Zo\u00eb \udcff", ended=BEGAN, outcome=outcome)
     record.legs.append(LegRecord("caller", "sip:a@b", BEGAN))
@@ -23,8 +23,10 @@ def a_record(said: tuple[Said, ...] = ()) -> CallRecord:
     return record
 
 
-@pytest.mark.parametrize("said", [(), (Said("caller", 'a "parcel"', 1.5), Said("agent", "Thanks.", None))])
-def test_a_line_is_the_whole_record_with_its_transcript_last(said: tuple[Said, ...]) -> None:
+@pytest.mark.parametrize(
+    "said", [(), (TranscriptLine("caller", 'a "parcel"', 1.5), TranscriptLine("agent", "Thanks.", None))]
+)
+def test_a_line_is_the_whole_record_with_its_transcript_last(said: tuple[TranscriptLine, ...]) -> None:
     record = a_record(said)
     line = RecordForms(record).line()
     assert json.loads(line) == record.as_dict()
@@ -33,7 +35,7 @@ def test_a_line_is_the_whole_record_with_its_transcript_last(said: tuple[Said, .
 
 
 def test_the_json_lacks_what_was_said_alone() -> None:
-    record = a_record((Said("caller", "a parcel", 1.5),))
+    record = a_record((TranscriptLine("caller", "a parcel", 1.5),))
     forms = json.loads(RecordForms(record).json())
     assert forms == {name: value for name, value in record.as_dict().items() if name != "transcript"}
 
@@ -56,7 +58,7 @@ def test_whatever_stands_in_a_record_can_be_read_from_it(
 ) -> None:
     record = a_record()
     record.caller_name, record.voicemail_s = name, seconds
-    record.cost = Spent("openai", name, 1.5, Tokens(heard or 0), None)
+    record.cost = AgentCost("openai", name, 1.5, Tokens(heard or 0), None)
     line = RecordForms(record).line()
     assert json.loads(line) == record.as_dict()
     assert "\n" not in line

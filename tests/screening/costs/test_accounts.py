@@ -13,7 +13,7 @@ from screening.contract import Caller, Connect, News, Tokens, Undecided
 from screening.costs.accounts import Accounts
 from screening.costs.caps import Amount, Budget, Budgets, Cap
 from screening.costs.meter import Meter
-from screening.provider import Used
+from screening.provider import UsageReported
 from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
 from screening.sip_agent import SipScreening
@@ -62,18 +62,18 @@ async def talking(accounts: Accounts) -> AsyncIterator[Talk]:
 
 async def test_a_talk_that_has_spent_the_money_of_its_call_goes_on_without_a_decision() -> None:
     async with talking(accounts_with(call=Cap(money=Decimal("0.10")))) as talk:
-        talk.vendor.happens(Used(Tokens(audio_out=1000)))
+        talk.vendor.happens(UsageReported(Tokens(audio_out=1000)))
         verdict = asyncio.ensure_future(talk.screening.verdict())
         await asyncio.sleep(1)
         assert not verdict.done()
-        talk.vendor.happens(Used(Tokens(audio_out=1000)))
+        talk.vendor.happens(UsageReported(Tokens(audio_out=1000)))
         assert await verdict == Undecided(SPENT)
 
 
 async def test_a_decision_that_is_taken_holds_though_the_budget_is_spent_with_it() -> None:
     async with talking(accounts_with(call=Cap(tokens=100))) as talk:
         talk.vendor.decides("ALLOW")
-        talk.vendor.happens(Used(Tokens(audio_out=1000)))
+        talk.vendor.happens(UsageReported(Tokens(audio_out=1000)))
         assert isinstance(await talk.screening.verdict(), Connect)
 
 
@@ -90,7 +90,7 @@ async def test_what_a_talk_costs_is_on_the_books_as_it_goes_on_and_exact_in_the_
     accounts = accounts_with(day=Cap(minutes=10))
     async with talking(accounts) as talk:
         await asyncio.sleep(10)
-        talk.vendor.happens(Used(Tokens(text_in=100)))
+        talk.vendor.happens(UsageReported(Tokens(text_in=100)))
         await asyncio.sleep(0.1)
         _, spent, reserved = accounts.ledger.today()[0]
         assert (round(spent.minutes, 3), spent.tokens, reserved.minutes > 1) == (0.167, 100, True)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from screening.contract import Tokens
 from screening.costs.meter import Meter
 from screening.costs.prices import PUBLISHED, Price, Prices
-from screening.provider import TRANSCRIBER, Used
+from screening.provider import TRANSCRIBER, UsageReported
 
 MODEL = "gpt-realtime-2.1"
 
@@ -49,8 +49,8 @@ def test_a_call_that_is_over_costs_no_more_as_time_goes_by() -> None:
 def test_tokens_are_paid_for_by_kind_and_the_transcriber_by_its_minutes() -> None:
     counted, clock = meter()
     counted.begin()
-    counted.count(Used(Tokens(1000, 2000, 100, 300, 400, 700)))
-    counted.count(Used(seconds=30, model=TRANSCRIBER))
+    counted.count(UsageReported(Tokens(1000, 2000, 100, 300, 400, 700)))
+    counted.count(UsageReported(seconds=30, model=TRANSCRIBER))
     clock.now += 90
     counted.end()
     clock.now += 500
@@ -69,7 +69,7 @@ def test_tokens_are_paid_for_by_kind_and_the_transcriber_by_its_minutes() -> Non
 
 def test_a_transcriber_that_is_paid_by_the_minute_may_tell_its_tokens() -> None:
     counted, _ = meter()
-    counted.count(Used(Tokens(audio_in=600), model=TRANSCRIBER))
+    counted.count(UsageReported(Tokens(audio_in=600), model=TRANSCRIBER))
     spent = counted.spent
     assert spent is not None
     assert spent.money == Decimal("0.0045")
@@ -81,8 +81,8 @@ def test_a_model_that_bills_minutes_is_paid_for_what_it_tells_else_for_the_talk(
     clock.now += 60
     assert counted.spent is not None
     assert counted.spent.money == Decimal("0.05")
-    counted.count(Used(seconds=120))
-    counted.count(Used(Tokens(text_in=1_000_000), model="gpt-5.6-terra"))
+    counted.count(UsageReported(seconds=120))
+    counted.count(UsageReported(Tokens(text_in=1_000_000), model="gpt-5.6-terra"))
     assert counted.spent.money == Decimal("2.1")
 
 
@@ -90,7 +90,7 @@ def test_what_a_vendor_told_a_while_ago_is_not_all_of_a_talk_that_went_on() -> N
     counted, clock = meter("gpt-live-1")
     counted.begin()
     clock.now += 60
-    counted.count(Used(seconds=60.0))
+    counted.count(UsageReported(seconds=60.0))
     clock.now += 60
     assert counted.spent is not None
     assert counted.spent.money == Decimal("0.1")
@@ -100,7 +100,7 @@ def test_an_agent_without_a_price_has_its_minutes_and_tokens_counted_but_no_mone
     counted, clock = meter("gpt-of-tomorrow")
     counted.begin()
     clock.now += 6
-    counted.count(Used(Tokens(text_in=5)))
+    counted.count(UsageReported(Tokens(text_in=5)))
     spent = counted.spent
     assert spent is not None
     assert (spent.minutes, spent.tokens.total, spent.money) == (0.1, 5, None)
@@ -109,7 +109,7 @@ def test_an_agent_without_a_price_has_its_minutes_and_tokens_counted_but_no_mone
 
 def test_a_price_of_the_settings_comes_before_the_published_one() -> None:
     counted, _ = meter(own={MODEL: Price(text_in=Decimal(7))})
-    counted.count(Used(Tokens(text_in=1_000_000)))
+    counted.count(UsageReported(Tokens(text_in=1_000_000)))
     assert counted.spent is not None
     assert counted.spent.money == Decimal(7)
 

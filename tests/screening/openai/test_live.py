@@ -22,6 +22,7 @@ from screening.provider import (
     CallerPressed,
     CallerSaid,
     Closed,
+    ErrorReported,
     Event,
     ProviderError,
     ResponseBegan,
@@ -30,7 +31,6 @@ from screening.provider import (
     SoundBegan,
     SoundEnded,
     ToolCalled,
-    Trouble,
 )
 from screening.settings import AgentSettings
 from screening.talk.briefing import Briefing
@@ -191,11 +191,11 @@ async def test_pieces_become_lines_when_a_pause_follows() -> None:
         ({"type": "transport.dtmf.received", "event": "#", "event_id": "e"}, [CallerPressed("#")]),
         (
             {"type": "error", "error": {"type": "t", "code": "unknown_parameter", "message": "m"}},
-            [Trouble("unknown_parameter", "m")],
+            [ErrorReported("unknown_parameter", "m")],
         ),
         (
             {"type": "error", "error": {"type": "t", "code": "insufficient_quota", "message": "m"}},
-            [Trouble("insufficient_quota", "m", mute=True)],
+            [ErrorReported("insufficient_quota", "m", speech_failed=True)],
         ),
         (
             nested({"type": "error", "code": "server_error", "message": "m"}),
@@ -340,7 +340,7 @@ async def test_what_is_to_be_said_comes_before_what_was_told_and_a_tool_that_mus
     async with attached() as talk:
         await talk.hears(STARTED)
         await talk.session.speak(tools=False, say='Say "Grace\'s assistant, hello?"')
-        await talk.session.let_interrupt()
+        await talk.session.allow_interruption()
         await talk.session.speak()
         await talk.session.speak(must="end_call")
         assert spoken(talk.wire) == [

@@ -12,7 +12,7 @@ from screening.openai.session_config import InvalidSession
 from screening.settings import AgentSettings
 from screening.talk import prompt
 from screening.talk.briefing import Briefing
-from screening.talk.tools import DECISION_TOOL, END_CALL, NAME, Tools
+from screening.talk.tools import DECIDE, DECISION_TOOL, END_CALL, Tools
 
 
 def settings(**changes: Any) -> AgentSettings:
@@ -53,7 +53,10 @@ def test_a_client_s_delegate_is_not_the_vendor_s_business() -> None:
 def test_a_briefing_says_what_both_are_told_and_which_tools_there_are() -> None:
     briefing = Briefing("Be short.", tools=Tools(frozenset({END_CALL})))
     made: Any = accept_body(settings(), briefing)["session"]
-    assert [each["name"] for each in made["delegation"]["responses"]["tools"]] == [NAME, "end_call"]
+    assert [each["name"] for each in made["delegation"]["responses"]["tools"]] == [
+        DECIDE,
+        "end_call",
+    ]
     assert made["instructions"].startswith("Be short.")
     assert made["delegation"]["responses"]["instructions"].startswith("Be short.")
 
@@ -71,7 +74,10 @@ def test_a_briefing_says_what_both_are_told_and_which_tools_there_are() -> None:
             {"delegation": {"responses": {"temperature": 1}}},
             "delegation.responses.temperature: unknown field",
         ),
-        ({"delegation": {"responses": {"tools": []}}}, f"delegation.responses.tools: {NAME} is missing"),
+        (
+            {"delegation": {"responses": {"tools": []}}},
+            f"delegation.responses.tools: {DECIDE} is missing",
+        ),
         (
             {"delegation": {"responses": {"max_output_tokens": 0}}},
             "max_output_tokens: must be a whole number",

@@ -10,7 +10,7 @@ import pytest
 from proxy.lab.openai_live_events import DELEGATED
 from screening.contract import Tokens
 from screening.openai.live_usage import Lasted, of_delegate
-from screening.provider import AgentSaid, Closed, Used
+from screening.provider import AgentSaid, Closed, UsageReported
 from tests.screening.openai.test_live import (
     ASKS_BACK,
     attached,
@@ -23,7 +23,7 @@ from tests.screening.openai.test_live import (
 from tests.screening.openai.test_rest import Api
 
 LUNA = "gpt-5.6-luna"
-THOUGHT = Used(Tokens(text_in=500, text_cached=400, text_out=60), model=LUNA)
+THOUGHT = UsageReported(Tokens(text_in=500, text_cached=400, text_out=60), model=LUNA)
 
 
 def used(seconds: object, **more: object) -> dict[str, object]:
@@ -33,7 +33,7 @@ def used(seconds: object, **more: object) -> dict[str, object]:
 def test_the_time_of_a_session_is_told_in_sums_and_counted_in_differences() -> None:
     lasted = Lasted()
     told = [[*lasted.heard({"seconds": each})] for each in (2, 2, 1.5, 3.5)]
-    assert told == [[Used(seconds=2.0)], [], [], [Used(seconds=1.5)]]
+    assert told == [[UsageReported(seconds=2.0)], [], [], [UsageReported(seconds=1.5)]]
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,15 @@ def test_a_response_of_the_delegate_is_billed_by_its_own_model_cached_tokens_apa
 async def test_a_session_tells_its_time_until_it_closes_and_what_was_sent_again_once() -> None:
     async with attached() as talk:
         assert await talk.hears(used(4.0, event_id="e1"), used(9.5)) == [
-            Used(seconds=4.0),
-            Used(seconds=5.5),
+            UsageReported(seconds=4.0),
+            UsageReported(seconds=5.5),
         ]
         assert await talk.hears(used(4.0, event_id="e1")) == []
         closed = {"type": "session.closed", "reason": "remote_hangup", "usage": {"seconds": 10.0}}
         came = await talk.hears(piece("output", "Bye."), closed)
-        assert [each for each in came if isinstance(each, AgentSaid | Used | Closed)] == [
+        assert [each for each in came if isinstance(each, AgentSaid | UsageReported | Closed)] == [
             AgentSaid("Bye."),
-            Used(seconds=0.5),
+            UsageReported(seconds=0.5),
             Closed("the agent's call was hung up"),
         ]
 
@@ -74,7 +74,7 @@ async def test_a_session_tells_its_time_until_it_closes_and_what_was_sent_again_
 async def test_what_the_vendors_delegate_uses_is_told_whatever_comes_of_it(how: str) -> None:
     async with attached() as talk:
         came = await talk.hears(function_call(), responded(how, usage=DELEGATED))
-        assert [each for each in came if isinstance(each, Used)] == [THOUGHT]
+        assert [each for each in came if isinstance(each, UsageReported)] == [THOUGHT]
 
 
 async def test_another_delegate_of_the_settings_own_is_billed_by_its_name() -> None:
@@ -82,7 +82,7 @@ async def test_another_delegate_of_the_settings_own_is_billed_by_its_name() -> N
     async with attached(extra=extra) as talk:
         response = {"id": "r", "usage": DELEGATED}
         came = await talk.hears(nested({"type": "response.completed", "response": response}))
-        assert [each.model for each in came if isinstance(each, Used)] == ["gpt-5.6-terra"]
+        assert [each.model for each in came if isinstance(each, UsageReported)] == ["gpt-5.6-terra"]
 
 
 async def test_what_our_own_delegate_uses_is_told_too() -> None:

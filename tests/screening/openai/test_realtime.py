@@ -27,15 +27,15 @@ from screening.provider import (
     CallerPaused,
     CallerPressed,
     CallerSaid,
-    Crossed,
+    ErrorReported,
     Event,
     ResponseBegan,
     ResponseEnded,
     Resumed,
     SoundBegan,
     SoundEnded,
+    SpeechDropped,
     ToolCalled,
-    Trouble,
 )
 from screening.settings import AgentSettings
 from tests.screening.wire import Dialer, Wire
@@ -103,9 +103,9 @@ EVENTS: list[tuple[dict[str, object], list[Event]]] = [
         [ResponseEnded("resp_1", "cancelled", "turn_detected")],
     ),
     (response("failed", status_details=QUOTA), [ResponseEnded("resp_1", "failed", "insufficient_quota")]),
-    ({"type": "error", "error": {"type": "t", "code": "c", "message": "m"}}, [Trouble("c", "m")]),
-    ({"type": "error", "error": {"type": "t", "code": None}}, [Trouble("t", "")]),
-    ({"type": "error", "error": {"code": "conversation_already_has_active_response"}}, [Crossed()]),
+    ({"type": "error", "error": {"type": "t", "code": "c", "message": "m"}}, [ErrorReported("c", "m")]),
+    ({"type": "error", "error": {"type": "t", "code": None}}, [ErrorReported("t", "")]),
+    ({"type": "error", "error": {"code": "conversation_already_has_active_response"}}, [SpeechDropped()]),
     ({"type": "session.created", "session": {}}, []),
     ({"type": "brand.new.event"}, []),
     ({"type": "response.created"}, []),
@@ -302,7 +302,7 @@ async def test_a_greeting_a_forced_tool_and_leave_to_interrupt_in_the_vendors_wo
     async with provider.attach("rtc_1") as session:
         await session.speak(tools=False, say="Say hello.")
         await session.speak(must="make_screening_decision")
-        await session.let_interrupt()
+        await session.allow_interruption()
     assert [message.get("response") for message in wire.sent[:2]] == [
         {"instructions": "Say hello.", "tool_choice": "none"},
         {"tool_choice": {"type": "function", "name": "make_screening_decision"}},
@@ -331,6 +331,6 @@ async def test_a_session_without_turns_of_its_own_is_not_updated() -> None:
     extra = {"audio": {"input": {"turn_detection": None}}}
     provider = OpenAIRealtime(agent(extra=extra), dial=Dialer(wire))
     async with provider.attach("rtc_1") as session:
-        await session.let_interrupt()
+        await session.allow_interruption()
     assert wire.sent == []
     await provider.close()

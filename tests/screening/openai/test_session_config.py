@@ -8,7 +8,7 @@ from screening.openai.session_config import InvalidSession, accept_body, check, 
 from screening.settings import AgentSettings
 from screening.talk import prompt
 from screening.talk.briefing import Briefing
-from screening.talk.tools import DECISION_TOOL, NAME, Place, Tools
+from screening.talk.tools import DECIDE, DECISION_TOOL, NamedDestination, Tools
 
 
 def body(**extra: object) -> dict[str, object]:
@@ -122,15 +122,17 @@ def test_every_problem_is_listed() -> None:
 
 
 def test_a_briefing_says_what_one_call_is_told_and_may_do() -> None:
-    tools = Tools(frozenset({"request_connect"}), (Place("sales"),))
+    tools = Tools(frozenset({"request_connect"}), (NamedDestination("sales"),))
     agent = AgentSettings("a", instructions="of the agent")
     session = accept_body(agent, Briefing("of the call", tools=tools))
     assert session["instructions"] == "of the call"
-    assert [tool["name"] for tool in session["tools"]] == [NAME, "request_connect"]  # type: ignore[attr-defined]
+    assert [tool["name"] for tool in session["tools"]] == [DECIDE, "request_connect"]  # type: ignore[attr-defined]
     assert (turn_detection(session) or {})["interrupt_response"] is True
 
 
 def test_a_greeting_that_must_be_heard_cannot_be_interrupted() -> None:
-    session = accept_body(AgentSettings("a"), Briefing(greeting="This call is transcribed.", heard_out=True))
+    session = accept_body(
+        AgentSettings("a"), Briefing(greeting="This call is transcribed.", uninterruptible=True)
+    )
     assert (turn_detection(session) or {})["interrupt_response"] is False
     assert turn_detection({"audio": {"input": {"turn_detection": None}}}) is None

@@ -8,7 +8,7 @@ from proxy.lab.openai_events import Usage
 from screening.contract import Tokens
 from screening.openai.realtime import read
 from screening.openai.usage import of_response, of_transcript
-from screening.provider import TRANSCRIBER, CallerSaid, ResponseEnded, Used
+from screening.provider import TRANSCRIBER, CallerSaid, ResponseEnded, UsageReported
 
 TOKENS = {"type": "tokens", "total_tokens": 22, "input_tokens": 13, "output_tokens": 9}
 DETAILS = {"input_token_details": {"text_tokens": 0, "audio_tokens": 13}}
@@ -18,18 +18,20 @@ def test_a_response_that_is_done_says_what_it_used_cached_tokens_apart() -> None
     response = {"id": "r1", "status": "completed", "output": [], "usage": Usage().as_json()}
     assert read({"type": "response.done", "response": response}) == [
         ResponseEnded("r1", "completed"),
-        Used(Tokens(text_in=55, text_cached=64, text_out=30, audio_in=13, audio_out=91)),
+        UsageReported(Tokens(text_in=55, text_cached=64, text_out=30, audio_in=13, audio_out=91)),
     ]
 
 
 @pytest.mark.parametrize(
     ("usage", "used"),
     [
-        (TOKENS | DETAILS, Used(Tokens(audio_in=13, text_out=9), 0.0, TRANSCRIBER)),
-        ({"type": "duration", "seconds": 4.5}, Used(seconds=4.5, model=TRANSCRIBER)),
+        (TOKENS | DETAILS, UsageReported(Tokens(audio_in=13, text_out=9), 0.0, TRANSCRIBER)),
+        ({"type": "duration", "seconds": 4.5}, UsageReported(seconds=4.5, model=TRANSCRIBER)),
     ],
 )
-def test_a_transcription_is_billed_by_tokens_or_by_time(usage: dict[str, object], used: Used) -> None:
+def test_a_transcription_is_billed_by_tokens_or_by_time(
+    usage: dict[str, object], used: UsageReported
+) -> None:
     kind = "conversation.item.input_audio_transcription.completed"
     assert read({"type": kind, "transcript": " Hi ", "usage": usage}) == [CallerSaid("Hi"), used]
 
@@ -49,4 +51,4 @@ def test_usage_that_cannot_be_read_is_not_counted(usage: object) -> None:
 
 def test_more_from_the_cache_than_was_given_is_no_negative_count() -> None:
     cached = {"text_tokens": 5, "cached_tokens_details": {"text_tokens": 9}}
-    assert list(of_response({"input_token_details": cached})) == [Used(Tokens(text_cached=9))]
+    assert list(of_response({"input_token_details": cached})) == [UsageReported(Tokens(text_cached=9))]

@@ -11,8 +11,8 @@ import pytest
 
 from screening.contract import Caller, Verification
 from screening.settings import TalkSettings
-from screening.talk.briefings import INSTRUCTED, BadTalk, Briefings, Known
-from screening.talk.tools import OPTIONAL, Place
+from screening.talk.briefings import INSTRUCTED, BadTalk, Briefings, CallerFacts
+from screening.talk.tools import OPTIONAL, NamedDestination
 
 TALK = TalkSettings(name="Ada Lovelace", dialed="+14155550123", transcribed=True)
 CALLER = Caller("c1", "+14155550100", None, "+14155550123", "openai", datetime(2026, 11, 22, tzinfo=UTC))
@@ -24,7 +24,7 @@ def test_the_greeting_names_whom_it_answers_for_and_what_is_kept() -> None:
         "Hello, this is the automated assistant of Ada Lovelace. This call is transcribed. "
         "Who is calling, please, and what is it about?"
     )
-    assert briefing.heard_out
+    assert briefing.uninterruptible
     assert (briefing.opening or "").startswith("Speak first. Say exactly this, word for word")
 
 
@@ -33,7 +33,7 @@ def test_without_a_name_and_a_transcript_the_greeting_is_neutral_and_may_be_inte
     assert briefing.greeting == (
         "Guten Tag, hier ist ein automatischer Assistent. Wer ruft bitte an, und worum geht es?"
     )
-    assert not briefing.heard_out
+    assert not briefing.uninterruptible
 
 
 def test_a_language_without_a_greeting_is_translated_by_the_model() -> None:
@@ -57,12 +57,12 @@ def test_a_greeting_of_ones_own_gets_the_sentence_of_what_is_kept() -> None:
 def test_an_empty_greeting_leaves_it_to_the_agent() -> None:
     [briefing] = Briefings(replace(TALK, greeting={"": ""})).by_language().values()
     assert briefing.opening is None
-    assert not briefing.heard_out
+    assert not briefing.uninterruptible
     assert 'Say also: "This call is transcribed."' in briefing.instructions
 
 
 def test_the_instructions_follow_what_the_agent_may_do() -> None:
-    places = (Place("sales", "new orders"), Place("Dr. Brown"))
+    places = (NamedDestination("sales", "new orders"), NamedDestination("Dr. Brown"))
     talk = replace(TALK, hours="Mon-Fri 09:00-17:00", places=places)
     [without] = Briefings(talk).by_language().values()
     [briefing] = Briefings(replace(talk, optional_tools=frozenset(OPTIONAL))).by_language().values()
@@ -153,7 +153,7 @@ def test_a_caller_is_verified_whose_own_carrier_has_signed_his_number(
     said: Verification | None, verified: bool
 ) -> None:
     caller = replace(CALLER, verification=said)
-    assert Known.of(caller, CALLER.number, known=False).verified is verified
+    assert CallerFacts.of(caller, CALLER.number, known=False).verified is verified
 
 
 def test_every_value_that_a_template_may_ask_for_is_documented() -> None:
@@ -162,4 +162,4 @@ def test_every_value_that_a_template_may_ask_for_is_documented() -> None:
     rows = table.split("\n\n")[0].splitlines()[2:]
     told = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows))
     assert sorted(told) == sorted(INSTRUCTED)
-    assert {*re.findall(r"`caller\.(\w+)`", page)} == {each.name for each in fields(Known)}
+    assert {*re.findall(r"`caller\.(\w+)`", page)} == {each.name for each in fields(CallerFacts)}

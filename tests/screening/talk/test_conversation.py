@@ -16,11 +16,11 @@ from screening.provider import (
     CallerPaused,
     CallerPressed,
     CallerSaid,
-    Crossed,
     ResponseBegan,
     ResponseEnded,
     SoundBegan,
     SoundEnded,
+    SpeechDropped,
     ToolCalled,
 )
 from screening.realtime_screening import RealtimeScreening
@@ -35,7 +35,7 @@ from screening.talk.tools import (
     REQUEST_CONNECT,
     TAKE_MESSAGE,
     Decision,
-    Place,
+    NamedDestination,
     Tools,
 )
 from tests.kit.virtual_loop import stoppable
@@ -43,12 +43,12 @@ from tests.screening.scripted import ScriptedVendor
 
 AGENT = AgentSettings("openai", transfer="local")
 LIMITS = ScreeningSettings()
-PLACES = (Place("sales", "new orders"), Place("workshop"))
+PLACES = (NamedDestination("sales", "new orders"), NamedDestination("workshop"))
 TARGETS = {"sales": "tel:+14155550198", "workshop": "sip:workshop@192.0.2.50"}
 DESK = Briefing(
     tools=Tools(frozenset(OPTIONAL), PLACES), keys={"0": "connect", "9": "voicemail", "5": "sales"}
 )
-TOLD = Briefing(greeting="Hello, this is automated. This call is transcribed.", heard_out=True)
+TOLD = Briefing(greeting="Hello, this is automated. This call is transcribed.", uninterruptible=True)
 FIRST = f"speak without tools: {TOLD.opening}"
 
 
@@ -94,12 +94,12 @@ async def staged(
 
 
 async def test_the_greeting_is_said_first_word_for_word() -> None:
-    async with staged(replace(TOLD, heard_out=False)) as stage:
+    async with staged(replace(TOLD, uninterruptible=False)) as stage:
         assert stage.vendor.said == [FIRST]
         stage.vendor.speaks("r1", 3.0)
         await asyncio.sleep(10)
         assert stage.vendor.said == [FIRST]
-        assert stage.vendor.briefing == replace(TOLD, heard_out=False)
+        assert stage.vendor.briefing == replace(TOLD, uninterruptible=False)
 
 
 async def test_what_callers_must_be_told_is_heard_before_they_may_interrupt() -> None:
@@ -155,7 +155,7 @@ async def test_a_caller_who_spoke_into_the_greeting_is_answered_after_it() -> No
 
 
 async def test_a_greeting_that_fails_is_said_again() -> None:
-    async with staged(replace(TOLD, heard_out=False)) as stage:
+    async with staged(replace(TOLD, uninterruptible=False)) as stage:
         stage.vendor.goodbye_s = None
         stage.vendor.happens(ResponseBegan("r1"), ResponseEnded("r1", "failed", "server_error"))
         await asyncio.sleep(1)
@@ -521,7 +521,7 @@ async def test_a_goodbye_that_crosses_a_response_of_the_agent_s_own_is_said_afte
         stage.vendor.decides("REJECT")
         await asyncio.sleep(0.5)
         assert stage.vendor.said[-1] == "speak without tools"
-        stage.vendor.happens(ResponseBegan("own"), Crossed(), SoundBegan("own"))
+        stage.vendor.happens(ResponseBegan("own"), SpeechDropped(), SoundBegan("own"))
         await asyncio.sleep(made_s)
         stage.vendor.goodbye_s = 2.0
         stage.vendor.happens(ResponseEnded("own", "completed"), SoundEnded("own"))
@@ -533,7 +533,7 @@ async def test_a_goodbye_that_crosses_a_response_of_the_agent_s_own_is_said_afte
 async def test_a_greeting_that_crosses_a_response_is_what_has_to_be_heard() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.goodbye_s = 4.0
-        stage.vendor.happens(ResponseBegan("own"), Crossed(), SoundBegan("own"))
+        stage.vendor.happens(ResponseBegan("own"), SpeechDropped(), SoundBegan("own"))
         await asyncio.sleep(1)
         stage.vendor.happens(ResponseEnded("own", "completed"), SoundEnded("own"))
         await asyncio.sleep(3)
@@ -549,7 +549,7 @@ async def test_a_caller_whom_the_agent_answers_by_itself_is_not_answered_twice()
         stage.vendor.happens(ResponseEnded("r1", "completed"), SoundEnded("r1"))
         await asyncio.sleep(0.001)
         assert stage.vendor.said == [FIRST, "let interrupt", "speak"]
-        stage.vendor.happens(ResponseBegan("own"), Crossed(), ResponseEnded("own", "completed"))
+        stage.vendor.happens(ResponseBegan("own"), SpeechDropped(), ResponseEnded("own", "completed"))
         await asyncio.sleep(5)
         assert stage.vendor.said == [FIRST, "let interrupt", "speak"]
 
@@ -561,7 +561,9 @@ async def test_a_question_that_crosses_the_response_which_decides_is_not_asked_a
         await asyncio.sleep(0.001)
         assert stage.vendor.said[-1] == "speak"
         decides = ToolCalled("tool1", NAME, '{"decision": "ALLOW", "reason": "Anna"}', "r1")
-        stage.vendor.happens(ResponseBegan("r1"), *((decides, Crossed()) if late else (Crossed(), decides)))
+        stage.vendor.happens(
+            ResponseBegan("r1"), *((decides, SpeechDropped()) if late else (SpeechDropped(), decides))
+        )
         stage.vendor.happens(ResponseEnded("r1", "completed"))
         assert isinstance((await stage.verdict())[1], Connect)
         await asyncio.sleep(10)
@@ -573,7 +575,7 @@ async def test_what_is_asked_while_another_thing_waits_to_be_asked_again_comes_a
         stage.vendor.goodbye_s = None
         assert stage.screening.ask("Which firm?")
         await asyncio.sleep(0.001)
-        stage.vendor.happens(ResponseBegan("own"), Crossed())
+        stage.vendor.happens(ResponseBegan("own"), SpeechDropped())
         await asyncio.sleep(0.001)
         assert stage.screening.ask("And which town?")
         await asyncio.sleep(1)
@@ -587,7 +589,7 @@ async def test_a_vendor_that_says_of_every_request_that_it_crosses_another_is_no
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         for number in range(40):
-            stage.vendor.happens(ResponseBegan(f"r{number}"), Crossed())
+            stage.vendor.happens(ResponseBegan(f"r{number}"), SpeechDropped())
             stage.vendor.happens(ResponseEnded(f"r{number}", "completed"))
             await asyncio.sleep(0.001)
         assert len(stage.vendor.said) == 1 + 20

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from screening.talk.disclosure import KEPT, consent, says_automated
+from screening.talk.disclosure import NOTICES, consent, says_automated
 from screening.talk.template import built_in, languages
 
 
@@ -11,7 +11,7 @@ def test_every_greeting_of_ours_says_that_it_is_automated_and_what_is_kept(langu
     text = built_in(f"greeting.{language}.txt")
     assert says_automated(text)
     assert "{{ consent }}" in text
-    assert language in KEPT
+    assert language in NOTICES
 
 
 @pytest.mark.parametrize(

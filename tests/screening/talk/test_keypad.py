@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from screening.talk.keypad import MAX, Keypad
+from screening.talk.keypad import MAX_KEYS, Keypad
 
 
 async def test_keys_in_a_row_are_told_together() -> None:
@@ -25,7 +25,7 @@ async def test_a_key_that_sticks_is_told_in_a_few_signs() -> None:
     for _ in range(10_000):
         keypad.pressed("1")
     await asyncio.sleep(5)
-    assert told == ["1" * MAX]
+    assert told == ["1" * MAX_KEYS]
 
 
 async def test_nothing_is_told_after_the_end() -> None:

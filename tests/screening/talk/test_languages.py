@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from screening.talk.languages import chosen, named
+from screening.talk.languages import choose, english_name
 from screening.talk.template import languages
 
 
@@ -11,9 +11,9 @@ from screening.talk.template import languages
     [("FR", "fr"), ("CH", "de"), ("DE", "de"), ("US", "en-GB"), ("BR", "de"), (None, "de")],
 )
 def test_the_callers_country_chooses_among_the_languages_of_a_number(country: str, language: str) -> None:
-    assert chosen(["de", "fr", "en-GB"], country) == language
+    assert choose(["de", "fr", "en-GB"], country) == language
 
 
 def test_a_language_has_a_name_for_the_model() -> None:
-    assert (named("pt-BR"), named("xx")) == ("Portuguese", "the language with the code xx")
-    assert all(named(each).istitle() for each in languages())
+    assert (english_name("pt-BR"), english_name("xx")) == ("Portuguese", "the language with the code xx")
+    assert all(english_name(each).istitle() for each in languages())

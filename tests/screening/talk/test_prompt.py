@@ -2,12 +2,20 @@ from __future__ import annotations
 
 from screening.contract import Message, News
 from screening.talk import prompt
-from screening.talk.tools import NAME, REQUEST_CONNECT, TAKE_MESSAGE, Choice, Decision, Place, Tools
+from screening.talk.tools import (
+    DECIDE,
+    REQUEST_CONNECT,
+    TAKE_MESSAGE,
+    Choice,
+    Decision,
+    NamedDestination,
+    Tools,
+)
 
 
 def test_the_agent_says_that_it_is_an_automated_assistant() -> None:
     assert "automated assistant" in prompt.INSTRUCTIONS
-    assert NAME in prompt.INSTRUCTIONS
+    assert DECIDE in prompt.INSTRUCTIONS
 
 
 def test_every_choice_has_an_answer() -> None:
@@ -25,7 +33,9 @@ def test_the_opening_is_said_word_for_word_or_put_into_a_language() -> None:
 
 
 def test_another_destination_is_offered_only_where_one_was_asked_for_and_others_stand() -> None:
-    tools = Tools(frozenset({REQUEST_CONNECT, TAKE_MESSAGE}), (Place("sales"), Place("workshop")))
+    tools = Tools(
+        frozenset({REQUEST_CONNECT, TAKE_MESSAGE}), (NamedDestination("sales"), NamedDestination("workshop"))
+    )
     told = prompt.phone_news(News.PHONE_BUSY, tools, ["sales"])
     assert "through to sales: the phone is busy" in told
     assert f"one of the others instead: workshop ({REQUEST_CONNECT})" in told

@@ -9,14 +9,14 @@ from screening.talk.template import BadTemplate, Template, built_in, languages
 KNOWN = ("name", "destinations")
 
 
-def filled(text: str, **values: object) -> str:
-    return Template(text, KNOWN).filled(values)
+def render(text: str, **values: object) -> str:
+    return Template(text, KNOWN).render(values)
 
 
 def test_values_are_put_in_and_their_names_are_known() -> None:
     template = Template("{% if name %}I am {{ name }}.{% endif %}", KNOWN)
-    assert template.asks == {"name"}
-    assert template.filled({"name": "Ada"}) == "I am Ada."
+    assert template.variables == {"name"}
+    assert template.render({"name": "Ada"}) == "I am Ada."
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_what_is_no_template_is_one_clear_line(text: str, says: str) -> None:
 )
 def test_what_a_template_may_not_do_is_a_fault_of_its_own(text: str) -> None:
     with pytest.raises(BadTemplate) as bad:
-        filled(text, destinations=[])
+        render(text, destinations=[])
     assert str(bad.value)
     assert "\n" not in str(bad.value)
 
 
 def test_a_value_is_never_read_as_a_template() -> None:
-    assert filled("{{ name }}", name="{{ 7 * 7 }}{% raw %}") == "{{ 7 * 7 }}{% raw %}"
+    assert render("{{ name }}", name="{{ 7 * 7 }}{% raw %}") == "{{ 7 * 7 }}{% raw %}"
 
 
 def test_what_comes_with_us_is_there() -> None:

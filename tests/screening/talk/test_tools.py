@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from screening.contract import Connect, Decline, Message, TakeMessage
 from screening.talk.tools import (
+    DECIDE,
     DECISION_TOOL,
     END_CALL,
-    NAME,
     OPTIONAL,
     REQUEST_CONNECT,
     TAKE_MESSAGE,
     BadDecision,
     Choice,
     Decision,
-    Place,
+    NamedDestination,
     Tools,
     parse_decision,
 )
@@ -27,7 +27,7 @@ from screening.talk.tools import (
 @pytest.mark.parametrize("choice", list(Choice))
 def test_each_choice_is_read(choice: Choice) -> None:
     given = json.dumps({"decision": choice.value, "reason": "boiler"})
-    assert parse_decision(NAME, given) == Decision(choice, "boiler", None)
+    assert parse_decision(DECIDE, given) == Decision(choice, "boiler", None)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_each_choice_is_read(choice: Choice) -> None:
 )
 def test_the_callers_name_is_optional(name: str | None, read: str | None) -> None:
     given = json.dumps({"decision": "ALLOW", "reason": "boiler", "caller_name": name})
-    assert parse_decision(NAME, given).caller_name == read
+    assert parse_decision(DECIDE, given).caller_name == read
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_callers_name_is_optional(name: str | None, read: str | None) -> Non
 )
 def test_anything_else_is_told_to_the_agent(arguments: str, says: str) -> None:
     with pytest.raises(BadDecision, match=says):
-        parse_decision(NAME, arguments)
+        parse_decision(DECIDE, arguments)
 
 
 def test_another_tool_is_told_to_the_agent() -> None:
@@ -72,17 +72,17 @@ def test_the_tool_offers_what_is_read() -> None:
 
 def test_arguments_nested_too_deep_are_no_json() -> None:
     with pytest.raises(BadDecision, match="not JSON"):
-        parse_decision(NAME, "[" * 19_999)
+        parse_decision(DECIDE, "[" * 19_999)
 
 
 def test_arguments_without_end_are_not_even_read() -> None:
     with pytest.raises(BadDecision, match="too long"):
-        parse_decision(NAME, json.dumps({"decision": "ALLOW", "reason": "x" * 1_000_000}))
+        parse_decision(DECIDE, json.dumps({"decision": "ALLOW", "reason": "x" * 1_000_000}))
 
 
 def test_what_the_agent_made_up_is_cut_in_what_it_is_told() -> None:
     with pytest.raises(BadDecision) as bad:
-        parse_decision(NAME, json.dumps({"x" * 9000: 1}))
+        parse_decision(DECIDE, json.dumps({"x" * 9000: 1}))
     assert len(str(bad.value)) < 600
     with pytest.raises(BadDecision) as bad:
         parse_decision("x" * 9000, "{}")
@@ -92,14 +92,17 @@ def test_what_the_agent_made_up_is_cut_in_what_it_is_told() -> None:
 # The tools besides the decision tool
 
 
-PLACES = (Place("sales", "new orders"), Place("Dr. Brown"))
+PLACES = (NamedDestination("sales", "new orders"), NamedDestination("Dr. Brown"))
 ALL = Tools(frozenset(OPTIONAL), PLACES)
 
 
 def test_only_what_is_configured_is_offered() -> None:
-    assert Tools().names == (NAME,)
-    assert Tools(frozenset({REQUEST_CONNECT, END_CALL})).names == (NAME, END_CALL)  # nobody to connect to
-    assert ALL.names == (NAME, TAKE_MESSAGE, REQUEST_CONNECT, END_CALL)
+    assert Tools().names == (DECIDE,)
+    assert Tools(frozenset({REQUEST_CONNECT, END_CALL})).names == (
+        DECIDE,
+        END_CALL,
+    )  # nobody to connect to
+    assert ALL.names == (DECIDE, TAKE_MESSAGE, REQUEST_CONNECT, END_CALL)
     with pytest.raises(BadDecision, match="there is no tool 'end_call', only make_screening_decision"):
         Tools().read(END_CALL, '{"reason": "bye"}')
 

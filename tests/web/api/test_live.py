@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.call.outcome import Result
-from screening.contract import Spent, Tokens, Verification
+from screening.contract import AgentCost, Tokens, Verification
 from tests.web.api.served import READS, a_client, serving
 
 pytestmark = pytest.mark.network
@@ -39,7 +39,7 @@ async def test_a_call_that_goes_on_tells_what_it_costs_so_far_and_what_is_known_
         one = (await served.get(f"/calls/{item['id']}")).json()
         assert (one["cost"], one["message"], one["voicemail_transcript"]) == (None, None, None)
         assert (one["verification"]["result"], one["verification"]["attest"]) == ("passed", "A")
-        spent = Spent("openai", "gpt-live-1", 0.5, Tokens(text_in=9), Decimal("0.025"))
+        spent = AgentCost("openai", "gpt-live-1", 0.5, Tokens(text_in=9), Decimal("0.025"))
         served.edge.screening.spent = spent
         cost = (await served.get(f"/calls/{item['id']}")).json()["cost"]
         told = {key: value for key, value in spent.as_dict().items() if key != "of_kind"}
