@@ -70,8 +70,8 @@ STILL_THERE = (
     "the call, and nothing else."
 )
 DECIDE_NOW = (
-    f"The time for this call is nearly over. Do not ask anything more: call {DECIDE} now, with what you know. "
-    "If you are not sure, choose VOICEMAIL."
+    f"The time for this call is nearly over. Do not ask anything more: call {DECIDE} now, with what you "
+    "know. If you are not sure, choose VOICEMAIL."
 )
 
 
@@ -93,8 +93,8 @@ def opening(greeting: str, language: str | None) -> str | None:
     if language is None:
         return f"Speak first. Say exactly this, word for word, and nothing before or after it:\n{greeting}"
     return (
-        f"Speak first. Say this in {english_name(language)}, leaving nothing out, and nothing before or after it:\n"
-        f"{greeting}"
+        f"Speak first. Say this in {english_name(language)}, leaving nothing out, "
+        f"and nothing before or after it:\n{greeting}"
     )
 
 
@@ -126,7 +126,7 @@ def phone_news(news: News, tools: Tools | None = None, tried: Sequence[str] = ()
         said.append(f"If they want to leave a message, take it yourself and call {TAKE_MESSAGE}.")
     goodbye = f" or {END_CALL}" if END_CALL in tools.names else ""
     said.append(
-        f"Then call {DECIDE} again: VOICEMAIL if they want to leave one, REJECT{goodbye} if they say goodbye, "
-        "ALLOW only if they insist that it is urgent."
+        f"Then call {DECIDE} again: VOICEMAIL if they want to leave one, REJECT{goodbye} if they say "
+        "goodbye, ALLOW only if they insist that it is urgent."
     )
     return " ".join(said)

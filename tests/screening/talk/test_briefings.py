@@ -11,7 +11,7 @@ import pytest
 
 from screening.contract import Caller, Verification
 from screening.settings import TalkSettings
-from screening.talk.briefings import INSTRUCTED, BadTalk, Briefings, CallerFacts
+from screening.talk.briefings import INSTRUCTIONS_VARIABLES, BadTalk, Briefings, CallerFacts
 from screening.talk.tools import OPTIONAL, NamedDestination
 
 TALK = TalkSettings(name="Ada Lovelace", dialed="+14155550123", transcribed=True)
@@ -161,5 +161,5 @@ def test_every_value_that_a_template_may_ask_for_is_documented() -> None:
     _, table = page.split("| in a template | is |")
     rows = table.split("\n\n")[0].splitlines()[2:]
     told = re.findall(r"`(\w+)`", " ".join(row.split("|")[1] for row in rows))
-    assert sorted(told) == sorted(INSTRUCTED)
+    assert sorted(told) == sorted(INSTRUCTIONS_VARIABLES)
     assert {*re.findall(r"`caller\.(\w+)`", page)} == {each.name for each in fields(CallerFacts)}

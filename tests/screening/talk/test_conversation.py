@@ -27,10 +27,10 @@ from screening.realtime_screening import RealtimeScreening
 from screening.settings import AgentSettings, ScreeningSettings
 from screening.talk.briefing import Briefing
 from screening.talk.prompt import decided
-from screening.talk.speaking import LONG_LIMIT_S
+from screening.talk.speaking import SPEECH_LIMIT_S
 from screening.talk.tools import (
+    DECIDE,
     END_CALL,
-    NAME,
     OPTIONAL,
     REQUEST_CONNECT,
     TAKE_MESSAGE,
@@ -138,7 +138,7 @@ async def test_a_greeting_is_begun_three_times_and_not_for_ever() -> None:
 async def test_a_greeting_that_never_ends_is_not_taken_for_one_that_was_heard() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
-        await asyncio.sleep(LONG_LIMIT_S + 1)
+        await asyncio.sleep(SPEECH_LIMIT_S + 1)
         assert stage.vendor.said == [FIRST, "let interrupt"]
         assert stage.screening.informed_s is None
 
@@ -177,10 +177,10 @@ async def test_a_greeting_nobody_ever_hears_holds_up_nothing() -> None:
 WRITTEN = {"message": "The boiler is cold.", "caller_name": "Anna"}
 TAKEN = TakeMessage("the agent took a message", "Anna", Message("The boiler is cold.", "Anna"))
 BESIDE = [
-    (NAME, {"decision": "VOICEMAIL", "reason": "A message.", "caller_name": "Ann"}, TAKEN),
-    (NAME, {"decision": "REJECT", "reason": "Wants nothing more."}, TAKEN),
+    (DECIDE, {"decision": "VOICEMAIL", "reason": "A message.", "caller_name": "Ann"}, TAKEN),
+    (DECIDE, {"decision": "REJECT", "reason": "Wants nothing more."}, TAKEN),
     (END_CALL, {"reason": "The caller says goodbye."}, TAKEN),
-    (NAME, {"decision": "ALLOW", "reason": "It is urgent."}, Connect("It is urgent.")),
+    (DECIDE, {"decision": "ALLOW", "reason": "It is urgent."}, Connect("It is urgent.")),
     (TAKE_MESSAGE, {**WRITTEN, "message": "First."}, replace(TAKEN, message=Message("First.", "Anna"))),
 ]
 
@@ -240,14 +240,14 @@ async def test_what_is_never_heard_to_its_end_is_not_waited_for_for_ever() -> No
 
 async def test_a_message_that_is_none_changes_no_decision() -> None:
     async with staged() as stage:
-        stage.calls(NAME, decision="VOICEMAIL", reason="A message.")
+        stage.calls(DECIDE, decision="VOICEMAIL", reason="A message.")
         stage.calls(TAKE_MESSAGE, "tool2", message="")
         assert (await stage.verdict())[1] == TakeMessage("A message.")
 
 
 async def test_a_message_that_comes_after_the_call_has_its_verdict_changes_nothing() -> None:
     async with staged() as stage:
-        stage.calls(NAME, decision="REJECT", reason="An offer.")
+        stage.calls(DECIDE, decision="REJECT", reason="An offer.")
         declined = (await stage.verdict())[1]
         stage.calls(TAKE_MESSAGE, "tool2", **WRITTEN)
         await asyncio.sleep(1)
@@ -341,8 +341,8 @@ async def test_what_a_caller_says_is_a_line_of_the_transcript_and_nothing_else()
         (REQUEST_CONNECT, {"destination": "+19005550100", "reason": "x"}),
         (REQUEST_CONNECT, {"destination": "sip:evil@example.com", "reason": "x"}),
         (REQUEST_CONNECT, {"destination": "sales", "reason": "x", "to": "+19005550100"}),
-        (NAME, {"decision": "ALLOW", "reason": "x", "destination": "+19005550100"}),
-        (NAME, {"decision": "ALLOW", "reason": "x" * 1_000_000}),
+        (DECIDE, {"decision": "ALLOW", "reason": "x", "destination": "+19005550100"}),
+        (DECIDE, {"decision": "ALLOW", "reason": "x" * 1_000_000}),
         ("add_to_allow_list", {"number": "+19005550100"}),
         ("set_talk_limit", {"seconds": 99999}),
         ("refer", {"target_uri": "tel:+19005550100"}),
@@ -466,10 +466,10 @@ async def test_before_the_end_the_agent_is_told_to_decide_and_can_do_nothing_els
         stage.vendor.happens(CallerBegan())
         await asyncio.sleep(80.1)
         assert stage.vendor.said[1].startswith("inform The time for this call is nearly over.")
-        assert stage.vendor.said[2] == f"must call {NAME}"
+        assert stage.vendor.said[2] == f"must call {DECIDE}"
         stage.calls("dial")
         await asyncio.sleep(0.1)
-        assert stage.vendor.said[-1] == f"must call {NAME}"
+        assert stage.vendor.said[-1] == f"must call {DECIDE}"
         stage.vendor.decides("VOICEMAIL", call="tool2")
         assert isinstance((await stage.verdict())[1], TakeMessage)
 
@@ -477,7 +477,7 @@ async def test_before_the_end_the_agent_is_told_to_decide_and_can_do_nothing_els
 async def test_a_short_talk_is_hurried_in_its_last_third() -> None:
     async with staged(limits=replace(LIMITS, talk_limit_s=9.0)) as stage:
         await asyncio.sleep(6.1)
-        assert stage.vendor.said[2] == f"must call {NAME}"
+        assert stage.vendor.said[2] == f"must call {DECIDE}"
         assert await stage.verdict() == (9.0, Undecided("no decision within 9 s"))
 
 
@@ -502,7 +502,7 @@ async def test_a_model_that_misuses_its_tools_may_soon_only_decide_and_is_then_g
             stage.calls("dial", f"tool{number}")
             await asyncio.sleep(0.1)
         speaks = [said for said in stage.vendor.said if not said.startswith("answer")]
-        assert speaks == ["speak", "speak", "speak", *[f"must call {NAME}"] * 3]
+        assert speaks == ["speak", "speak", "speak", *[f"must call {DECIDE}"] * 3]
         assert (await stage.verdict())[1] == Undecided("the agent keeps misusing its tools")
 
 
@@ -560,7 +560,7 @@ async def test_a_question_that_crosses_the_response_which_decides_is_not_asked_a
         assert stage.screening.ask("Which firm?")
         await asyncio.sleep(0.001)
         assert stage.vendor.said[-1] == "speak"
-        decides = ToolCalled("tool1", NAME, '{"decision": "ALLOW", "reason": "Anna"}', "r1")
+        decides = ToolCalled("tool1", DECIDE, '{"decision": "ALLOW", "reason": "Anna"}', "r1")
         stage.vendor.happens(
             ResponseBegan("r1"), *((decides, SpeechDropped()) if late else (SpeechDropped(), decides))
         )

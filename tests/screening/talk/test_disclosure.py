@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from screening.talk.disclosure import NOTICES, consent, says_automated
-from screening.talk.template import built_in, languages
+from screening.talk.template import built_in, greeting_languages
 
 
-@pytest.mark.parametrize("language", list(languages()))
+@pytest.mark.parametrize("language", list(greeting_languages()))
 def test_every_greeting_of_ours_says_that_it_is_automated_and_what_is_kept(language: str) -> None:
     text = built_in(f"greeting.{language}.txt")
     assert says_automated(text)

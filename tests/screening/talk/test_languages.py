@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from screening.talk.languages import choose, english_name
-from screening.talk.template import languages
+from screening.talk.template import greeting_languages
 
 
 @pytest.mark.parametrize(
@@ -16,4 +16,4 @@ def test_the_callers_country_chooses_among_the_languages_of_a_number(country: st
 
 def test_a_language_has_a_name_for_the_model() -> None:
     assert (english_name("pt-BR"), english_name("xx")) == ("Portuguese", "the language with the code xx")
-    assert all(english_name(each).istitle() for each in languages())
+    assert all(english_name(each).istitle() for each in greeting_languages())

@@ -13,11 +13,11 @@ def started(at: float = 100.0) -> TalkClock:
 
 
 def test_nothing_runs_before_the_start() -> None:
-    assert TalkClock(LIMITS).next[0] is None
+    assert TalkClock(LIMITS).give_up[0] is None
 
 
 def test_silence_counts_from_the_start() -> None:
-    assert started().next == (120.0, "nobody spoke for 20 s")
+    assert started().give_up == (120.0, "nobody spoke for 20 s")
 
 
 def test_only_the_first_start_counts() -> None:

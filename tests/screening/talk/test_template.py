@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from screening.talk.template import BadTemplate, Template, built_in, languages
+from screening.talk.template import BadTemplate, Template, built_in, greeting_languages
 
 KNOWN = ("name", "destinations")
 
@@ -64,5 +64,5 @@ def test_a_value_is_never_read_as_a_template() -> None:
 
 
 def test_what_comes_with_us_is_there() -> None:
-    assert set(languages()) == {"de", "en", "es", "fr", "it", "nl", "pt"}
+    assert set(greeting_languages()) == {"de", "en", "es", "fr", "it", "nl", "pt"}
     assert "make_screening_decision" in built_in("instructions.md")

@@ -121,7 +121,7 @@ def test_what_crossed_a_response_is_to_be_asked_for_again_once_that_has_ended() 
     voice.process(ResponseBegan("asked for"))
     voice.process(ResponseEnded("asked for", "completed"))
     assert voice.finished_since(mark)
-    assert voice.since(mark) == 1
+    assert voice.effective_mark(mark) == 1
 
 
 def test_what_crossed_a_response_whose_end_was_missed_is_asked_for_again_after_the_gap() -> None:
