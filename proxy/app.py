@@ -45,10 +45,10 @@ from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
 from proxy.observe.wire_log import log_message
 from proxy.services.services import Services
-from proxy.transport.address_set import LastingLookup
-from proxy.transport.flow import Flow, shown
+from proxy.transport.address_set import AddressSetLookup
+from proxy.transport.flow import Flow, format_address
 from proxy.transport.lookup import SystemLookup
-from proxy.transport.persistent import Standing
+from proxy.transport.persistent import PersistentConnection
 from proxy.transport.resolver import Resolver
 from proxy.ua.core import UserAgentCore
 from proxy.ua.ids import RandomIds
@@ -79,7 +79,7 @@ class App:
         self.network = network_setup.network(settings, Resolver(self._lookup))
         self.admission = Admission(
             {trunk.name: assembly.sources(trunk) for trunk in settings.trunks},
-            LastingLookup(self._lookup),
+            AddressSetLookup(self._lookup),
             assembly.ban_policy(settings),
             unreadable=self.metrics.message_malformed,
         )
@@ -189,7 +189,7 @@ class App:
         if self.probes.peers():
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(self.probes.run()))
         for uri, profile in network_setup.kept(self._settings):
-            standing = Standing(self.network, uri, profile, dns.entropy.between)
+            standing = PersistentConnection(self.network, uri, profile, dns.entropy.between)
             self.core.needed.append(standing.needs)
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(standing.keep()))
         self._stack.push_async_callback(self._unregister)
@@ -224,7 +224,7 @@ class App:
         host, port = await self.network.listen(network_setup.listen_on(listen))
         ports = self.advertised.ports6 if ":" in host else self.advertised.ports
         ports.setdefault(listen.transport, port)
-        return f"{listen.transport}:{shown((host, port))}"
+        return f"{listen.transport}:{format_address((host, port))}"
 
     async def _serve_http(self) -> None:
         http = self._settings.http

@@ -31,9 +31,9 @@ from proxy.network_setup import profile_of
 from proxy.sip.digest import DigestClient
 from proxy.sip.digest_server import DigestServer
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Flow, in_uri
+from proxy.transport.flow import Flow, bracketed
 from proxy.transport.identity import numeric
-from proxy.transport.resolver import bare
+from proxy.transport.resolver import unbracketed
 from proxy.ua.advertised import Advertised
 from proxy.ua.challenger import Challenger
 from proxy.ua.core import UserAgentCore
@@ -46,8 +46,8 @@ from proxy.ua.registration import Account, Registration
 
 def sources(trunk: told.Trunk) -> list[str]:
     """The sources of a trunk's requests, its outbound proxy and registrar included."""
-    out = [bare(trunk.outbound.host)] if trunk.outbound is not None else []
-    registrar = [bare(trunk.registrar.host)] if trunk.register_ and trunk.registrar is not None else []
+    out = [unbracketed(trunk.outbound.host)] if trunk.outbound is not None else []
+    registrar = [unbracketed(trunk.registrar.host)] if trunk.register_ and trunk.registrar is not None else []
     return [*map(str, trunk.sources), *out, *registrar]
 
 
@@ -239,7 +239,7 @@ def _destination(
 def advertised(settings: Settings) -> Advertised:
     """The host that peers reach us at. A name serves all peers; an address only those of its IP version."""
     public = settings.public
-    host, six = in_uri(public.host), in_uri(public.address6) if public.address6 else None
+    host, six = bracketed(public.host), bracketed(public.address6) if public.address6 else None
     if host.startswith("[") and ":" not in public.address:
         return Advertised(public.address, host6=host, private_peers=_nearby(public.address))
     six = six if _is_address(public.host) else None

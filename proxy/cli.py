@@ -165,7 +165,7 @@ def check_config(file: Path) -> None:
     from proxy.config import warnings
     from proxy.kernel_forwarding import missing
     from proxy.services.policy_setup import ending, remarks, summary
-    from proxy.transport.flow import shown
+    from proxy.transport.flow import format_address
 
     settings = load_settings(file)
     now = datetime.now(UTC)
@@ -175,7 +175,7 @@ def check_config(file: Path) -> None:
         click.echo(f"warning: {text}", err=True)
     click.echo(f"{file}: in order")
     for listen in settings.listeners:
-        click.echo(f"  listens      {listen.transport} {shown(listen.bind)}")
+        click.echo(f"  listens      {listen.transport} {format_address(listen.bind)}")
     click.echo(f"  webhook      http{'s' if settings.http.certificate else ''} port {settings.http.bind[1]}")
     for number in settings.numbers:
         places = ", ".join(destination.text for destination in number.destinations)

@@ -12,12 +12,12 @@ from proxy.config.server import Tls
 from proxy.sip.uri import Uri
 from proxy.transport.connections import ConnectionLimits
 from proxy.transport.flow import Flow, ListenOn
-from proxy.transport.keepalive import Upkeep
+from proxy.transport.keepalive import KeepAliveRules
 from proxy.transport.network import SocketNetwork
 from proxy.transport.resolver import Resolver
 from proxy.transport.stream import StreamLimits
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
-from proxy.transport.tls_policy import TlsTerms
+from proxy.transport.tls_policy import TlsPolicy
 
 
 def terms(settings: Settings) -> TlsProfiles:
@@ -25,7 +25,7 @@ def terms(settings: Settings) -> TlsProfiles:
     also = tuple(agent.ca for agent in settings.agents if agent.ca is not None)
     tables: list[told.Trunk | told.Agent] = [*settings.trunks, *settings.agents]
     return TlsProfiles(
-        ClientTls(also=also),
+        ClientTls(extra_ca=also),
         {profile_of(one): ClientTls(rules=_rules(one.tls, also)) for one in tables if one.tls is not None},
     )
 
@@ -57,7 +57,7 @@ def network(settings: Settings, resolver: Resolver) -> SocketNetwork:
         limits=StreamLimits(handshake_s=settings.connections.handshake_s),
         profiles=terms(settings),
         strangers=strangers(settings, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
-        upkeep=Upkeep(settings.connections.keep_alive_s, settings.connections.idle_s),
+        keep_alive=KeepAliveRules(settings.connections.keep_alive_s, settings.connections.idle_s),
     )
 
 
@@ -68,7 +68,7 @@ def listen_on(listen: Listen) -> ListenOn:
         tls = ServerTls(
             listen.certificate,
             listen.key,
-            TlsTerms(listen.min_version, listen.max_version, listen.ciphers),
+            TlsPolicy(listen.min_version, listen.max_version, listen.ciphers),
             listen.client_certificates,
             listen.client_ca,
         )
@@ -103,7 +103,7 @@ def _rules(tls: Tls, also: tuple[Path, ...]) -> ClientRules:
         also if tls.ca is None else (),
         tls.certificate,
         tls.key,
-        TlsTerms(tls.min_version, tls.max_version, tls.ciphers),
+        TlsPolicy(tls.min_version, tls.max_version, tls.ciphers),
         tls.name,
         strict=tls.verify == "sip-domain",
     )

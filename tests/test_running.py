@@ -14,7 +14,7 @@ import pytest
 from proxy.app import App
 from proxy.config import parse
 from proxy.running import run
-from proxy.transport.address_set import LastingLookup
+from proxy.transport.address_set import AddressSetLookup
 from tests.test_app import SETTINGS, settings
 
 pytestmark = pytest.mark.network
@@ -41,12 +41,12 @@ async def test_a_signal_ends_a_start_that_waits_for_a_silent_name_server(
 ) -> None:
     asked = asyncio.Event()
 
-    async def never(lookup: LastingLookup, name: str) -> tuple[list[str], float]:
+    async def never(lookup: AddressSetLookup, name: str) -> tuple[list[str], float]:
         asked.set()
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr(LastingLookup, "__call__", never)
+    monkeypatch.setattr(AddressSetLookup, "__call__", never)
     text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
     named = text.replace('from = ["127.0.0.1"]', 'from = ["sip.example.com"]')
     running = asyncio.ensure_future(run(parse(named, {}, file="test.toml", folder=tmp_path)))

@@ -18,13 +18,13 @@ from proxy.lab.phone import Phone
 from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
 from proxy.transport.network import SocketNetwork
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
-from proxy.transport.tls_policy import TlsTerms
+from proxy.transport.tls_policy import TlsPolicy
 from tests.sipp.ports import free_range
 
 pytestmark = pytest.mark.network
 
 HERE = "127.0.0.1"
-OLD = TlsTerms(max_version="1.2", ciphers="AES128-SHA:AES256-SHA256")
+OLD = TlsPolicy(max_version="1.2", ciphers="AES128-SHA:AES256-SHA256")
 """Bandwidth's: RSA key exchange with CBC, at TLS 1.2 alone."""
 
 SETTINGS = """

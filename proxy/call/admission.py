@@ -16,7 +16,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.sip.peek import may_be_follow_up
 from proxy.transport.flow import Flow
-from proxy.transport.log_limit import LINES_PER_MINUTE, FewLines
+from proxy.transport.log_limit import LINES_PER_MINUTE, LogLimit
 
 log = structlog.get_logger("screendoor")
 
@@ -74,7 +74,7 @@ class Admission:
         self.proved = self._bans.spare
         """See `Gate`; bound directly, as it is called for every request that we send."""
         self._scanners = [name.encode() for name in self._ban_policy.scanners]
-        self._lines = FewLines()
+        self._lines = LogLimit()
         self.usernames: tuple[bytes, ...] = ()
         """User names that may authenticate by password: a stranger's new request is read if it has one."""
         self.counts = {"unknown": 0, "banned": 0, "scanner": 0, "unauthenticated": 0}
@@ -173,7 +173,7 @@ class Admission:
 
     def _warn(self, what: str, flow: Flow, **more: Any) -> None:
         """Log a warning, at most a few a minute."""
-        number = self._lines.another(_now())
+        number = self._lines.count(_now())
         if number <= LINES_PER_MINUTE:
             log.warning(what, source=flow.remote[0], **more)
         elif number == LINES_PER_MINUTE + 1:

@@ -132,7 +132,7 @@ class _Probe:
             async with asyncio.timeout(PATIENCE_S):
                 flow = await self._core.network.connect(target)
                 if state.silent_flow is None or state.silent_flow[0] is not flow:
-                    state.silent_flow = flow, flow.heard if state.silent_flow is None else 0
+                    state.silent_flow = flow, flow.received_count if state.silent_flow is None else 0
                 self._core.launch(self._options(), flow, options)
                 status = await options.status
         except TimeoutError:
@@ -152,7 +152,12 @@ class _Probe:
         peer just does not answer OPTIONS any more.
         """
         flow, heard = state.silent_flow or (None, 0)
-        if flow is not None and flow.reliable and flow.heard == heard and not self._has_pending_invite(flow):
+        if (
+            flow is not None
+            and flow.reliable
+            and flow.received_count == heard
+            and not self._has_pending_invite(flow)
+        ):
             flow.fail(TransportFailed("nothing came by the connection, not even answers to OPTIONS"))
 
     def _has_pending_invite(self, flow: Flow) -> bool:

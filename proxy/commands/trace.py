@@ -15,7 +15,7 @@ from proxy.observe.pcapng import pcapng
 from proxy.observe.trace import TracedMessage
 from proxy.sip.errors import ParseError
 from proxy.sip.message import parse_message
-from proxy.transport.flow import shown
+from proxy.transport.flow import format_address
 from screening.memory import sip_trace
 
 
@@ -74,7 +74,8 @@ def _line(seen: TracedMessage, began: float) -> str:
 def _message_lines(seen: TracedMessage) -> Iterable[str]:
     """The addresses and text of a message; control characters are shown as `?`."""
     arrow = "→" if seen.sent else "←"
-    yield f"          {seen.leg}, {seen.transport.upper()} {shown(seen.local)} {arrow} {shown(seen.remote)}"
+    local, remote = format_address(seen.local), format_address(seen.remote)
+    yield f"          {seen.leg}, {seen.transport.upper()} {local} {arrow} {remote}"
     text = seen.octets.decode("utf-8", "replace")
     yield from (f"          | {clean(line)}" for line in text.splitlines())
     yield ""

@@ -25,7 +25,7 @@ from proxy.sip.errors import ParseError
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Address, Flow, ListenOn, Network, TransportFailed, in_uri
+from proxy.transport.flow import Address, Flow, ListenOn, Network, TransportFailed, bracketed
 from proxy.transport.tls import ServerTls
 
 AUTO = frozenset({"ACK", "BYE", "CANCEL", "NOTIFY", "OPTIONS"})
@@ -115,7 +115,7 @@ class Peer:
     def host(self) -> str:
         """Our host for Via and Contact."""
         host = self.address[0]
-        return self._public_host or in_uri(host)
+        return self._public_host or bracketed(host)
 
     @property
     def ids(self) -> PeerIds:

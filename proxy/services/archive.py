@@ -15,7 +15,7 @@ from proxy.config import Settings
 from proxy.observe.pcapng import pcapng
 from proxy.observe.trace import TracedMessage
 from proxy.services import costs, erasure, number_matching, policy_setup
-from proxy.transport.flow import shown
+from proxy.transport.flow import format_address
 from proxy.web.api.backend import Away, Row, Sought, Wrong
 from screening.callers.contacts import Contacts, read
 from screening.memory import errors, history, lists, privacy, sip_trace
@@ -231,8 +231,8 @@ def _shown(seen: TracedMessage) -> Row:
         "leg": seen.leg,
         "sent": seen.sent,
         "transport": seen.transport,
-        "local": shown(seen.local),
-        "remote": shown(seen.remote),
+        "local": format_address(seen.local),
+        "remote": format_address(seen.remote),
         "message": seen.octets.decode("utf-8", "replace"),
     }
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("screendoor")
 
-QUIET_S = 60.0
+LOG_INTERVAL_S = 60.0
 """Failures of one source are logged once per this time."""
-LINES = 30
-"""How many sources are logged per `QUIET_S`: a flood from thousands must not flood the log."""
+MAX_LOGGED_SOURCES = 30
+"""How many sources are logged per `LOG_INTERVAL_S`: a flood from thousands must not flood the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class ConnectionLimits:
     """TLS handshakes in progress at once from one address."""
 
 
-class Crowd:
+class LimitedSet:
     """A limited set of connections, oldest first."""
 
-    def __init__(self, most: int, max_per_source: int) -> None:
-        self._most, self._max_per_source = most, max_per_source
+    def __init__(self, limit: int, max_per_source: int) -> None:
+        self._limit, self._max_per_source = limit, max_per_source
         self._members: dict[StreamFlow, str] = {}
         self._sources: Counter[str] = Counter()
 
@@ -51,7 +51,7 @@ class Crowd:
     def __contains__(self, flow: object) -> bool:
         return flow in self._members
 
-    def too_many(self, flow: StreamFlow) -> StreamFlow | None:
+    def evicted_by(self, flow: StreamFlow) -> StreamFlow | None:
         """The flow to close before adding this one: itself, the oldest member, or None.
 
         The oldest, not the newest: otherwise a few silent connections would lock out everybody else; this way
@@ -59,19 +59,19 @@ class Crowd:
         """
         if self._sources[source_of(flow)] >= self._max_per_source:
             return flow
-        return next(iter(self._members)) if len(self._members) >= self._most else None
+        return next(iter(self._members)) if len(self._members) >= self._limit else None
 
     def add(self, flow: StreamFlow) -> None:
-        self._members[flow] = whence = source_of(flow)
-        self._sources[whence] += 1
+        self._members[flow] = source = source_of(flow)
+        self._sources[source] += 1
 
     def discard(self, flow: StreamFlow) -> None:
-        whence = self._members.pop(flow, None)
-        if whence is None:
+        source = self._members.pop(flow, None)
+        if source is None:
             return
-        self._sources[whence] -= 1
-        if not self._sources[whence]:
-            del self._sources[whence]
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
 
 
 class Connections:
@@ -88,9 +88,9 @@ class Connections:
         """Once set, new connections are aborted."""
         self._welcomes = welcomes
         self._open: set[StreamFlow] = set()
-        self._strangers = Crowd(limits.strangers, limits.strangers_per_source)
-        self._shaking = Crowd(limits.handshakes, limits.handshakes_per_source)
-        self._told: dict[str, float] = {}
+        self._strangers = LimitedSet(limits.strangers, limits.strangers_per_source)
+        self._handshaking = LimitedSet(limits.handshakes, limits.handshakes_per_source)
+        self._logged: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -110,13 +110,13 @@ class Connections:
         if self.closing:
             flow.abort()
         elif flow.inbound and not self._welcomes(flow):
-            self._crowd_in(flow, self._strangers, "strangers")
+            self._admit(flow, self._strangers, "strangers")
             if flow.transport == "tls" and not flow.closed:
-                self._crowd_in(flow, self._shaking, "handshakes")
+                self._admit(flow, self._handshaking, "handshakes")
 
     def established(self, flow: StreamFlow) -> None:
         """Messages can be exchanged; over TLS, the handshake may have identified the peer."""
-        self._shaking.discard(flow)
+        self._handshaking.discard(flow)
         if flow in self._strangers and flow.peer_names and self._welcomes(flow):
             self._strangers.discard(flow)
 
@@ -128,26 +128,26 @@ class Connections:
         """An inbound connection failed; counted, and logged once a minute per source."""
         self.refused[reason] += 1
         now, host = asyncio.get_running_loop().time(), flow.remote[0]
-        self._told = {told: at for told, at in self._told.items() if now - at < QUIET_S}
-        if host in self._told or len(self._told) >= LINES:
+        self._logged = {told: at for told, at in self._logged.items() if now - at < LOG_INTERVAL_S}
+        if host in self._logged or len(self._logged) >= MAX_LOGGED_SOURCES:
             return
-        self._told[host] = now
+        self._logged[host] = now
         log.info("connection refused", transport=flow.transport, source=host, why=why)
 
     def gone(self, flow: StreamFlow) -> None:
         """The socket is closed."""
         self._open.discard(flow)
         self._strangers.discard(flow)
-        self._shaking.discard(flow)
+        self._handshaking.discard(flow)
         if not self._open:
             self.empty.set()
 
-    def _crowd_in(self, flow: StreamFlow, crowd: Crowd, reason: str) -> None:
-        victim = crowd.too_many(flow)
+    def _admit(self, flow: StreamFlow, peers: LimitedSet, reason: str) -> None:
+        victim = peers.evicted_by(flow)
         if victim is not None:
             self.failed(victim, reason, f"too many {reason} at once")
             self._strangers.discard(victim)
-            self._shaking.discard(victim)
+            self._handshaking.discard(victim)
             victim.abort()
         if victim is not flow:
-            crowd.add(flow)
+            peers.add(flow)

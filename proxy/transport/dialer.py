@@ -49,12 +49,12 @@ class Dialer:
 
     async def connect(self, target: Target) -> StreamFlow:
         """An open connection to the target, or a new one; raises TransportFailed."""
-        standing = self._standing(target)
-        if standing is not None:
-            return standing
+        open_flow = self._reusable(target)
+        if open_flow is not None:
+            return open_flow
         attempt = self._attempts.get(target)
         if attempt is None:
-            self._hold_off(target)
+            self._check_back_off(target)
             attempt = asyncio.create_task(self._dial(target), name=f"connect to {target.name}")
             self._attempts[target] = attempt
             attempt.add_done_callback(lambda _: self._attempts.pop(target, None))
@@ -77,7 +77,7 @@ class Dialer:
         if flow in self._aliased:
             self._drop_alias(flow)  # only the latest address counts
         else:
-            flow.over.add_done_callback(lambda _: self._drop_alias(flow))
+            flow.socket_closed.add_done_callback(lambda _: self._drop_alias(flow))
         self._aliased[flow], self._aliases[address] = address, flow
 
     async def close(self) -> None:
@@ -87,7 +87,7 @@ class Dialer:
             attempt.cancel()
         await asyncio.gather(*self._attempts.values(), return_exceptions=True)
 
-    def _standing(self, target: Target) -> StreamFlow | None:
+    def _reusable(self, target: Target) -> StreamFlow | None:
         made = self._made.get(target)
         if made is not None and not made.closed:
             return made
@@ -95,7 +95,7 @@ class Dialer:
         # §8.2.1: the name must be the peer's own; an address alone proves nothing.
         return alias if alias and not alias.closed and target.name.lower() in alias.peer_names else None
 
-    def _hold_off(self, target: Target) -> None:
+    def _check_back_off(self, target: Target) -> None:
         """Raise TransportFailed during the back-off, so that calls do not cause an attempt each."""
         failure = self._failures.get(target)
         if failure is not None and asyncio.get_running_loop().time() < failure.until:
@@ -108,7 +108,7 @@ class Dialer:
             self._failures.pop(target, None)
             self._made[target] = made
             self._keep(made)
-            made.over.add_done_callback(lambda _: self._forget(made, target))
+            made.socket_closed.add_done_callback(lambda _: self._forget(made, target))
         else:
             self._failed(target, made)
         return made
@@ -138,7 +138,7 @@ class Dialer:
             failure = TransportFailed(error.strerror or str(error))
         if failure is None:
             return None
-        return TransportFailed(f"no connection to {_place(target)}: {failure}")
+        return TransportFailed(f"no connection to {_described(target)}: {failure}")
 
     def _engine(self, target: Target) -> TlsEngine | None:
         if target.transport == "tcp":
@@ -165,5 +165,5 @@ class Dialer:
             del self._aliases[address]
 
 
-def _place(target: Target) -> str:
+def _described(target: Target) -> str:
     return f"{target.name} ({target.address[0]} port {target.address[1]}) over {target.transport}"

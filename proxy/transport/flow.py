@@ -19,15 +19,15 @@ Address = tuple[str, int]
 """A numeric host, IPv6 without brackets, and a port."""
 
 
-def in_uri(host: str) -> str:
+def bracketed(host: str) -> str:
     """A host as written in a URI: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
-def shown(address: Address) -> str:
+def format_address(address: Address) -> str:
     """An address with its port, for humans: `192.0.2.1:5060`, `[2001:db8::1]:5060`."""
     host, port = address
-    return f"{in_uri(host)}:{port}"
+    return f"{bracketed(host)}:{port}"
 
 
 class TransportFailed(SipError):
@@ -102,7 +102,7 @@ class Flow(Protocol):
         """Both ends have verified certificates: the connection may be used both ways (RFC 5923 §5)."""
 
     @property
-    def heard(self) -> int:
+    def received_count(self) -> int:
         """The number of whole messages received; always 1 over UDP, where it is not used."""
 
     def when_closed(self, then: Callable[[], None]) -> None:

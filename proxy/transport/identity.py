@@ -20,17 +20,17 @@ Codes = SSL.X509VerificationCodes
 
 NOBODY: frozenset[str] = frozenset()
 
-STRANGER = "comes from an authority that is not trusted here"
-NO_PATH = f"{STRANGER}, or the peer did not send its intermediate certificate"
+UNTRUSTED_CA = "comes from an authority that is not trusted here"
+INCOMPLETE_CHAIN = f"{UNTRUSTED_CA}, or the peer did not send its intermediate certificate"
 
 CHAIN_FAULTS = {
     Codes.ERR_CERT_NOT_YET_VALID: "is not valid yet by the clock of this machine",
     Codes.ERR_CERT_HAS_EXPIRED: "has expired by the clock of this machine",
     Codes.ERR_DEPTH_ZERO_SELF_SIGNED_CERT: "is self-signed and not trusted here",
-    Codes.ERR_SELF_SIGNED_CERT_IN_CHAIN: STRANGER,
-    Codes.ERR_UNABLE_TO_GET_ISSUER_CERT: STRANGER,
-    Codes.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: NO_PATH,
-    Codes.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: NO_PATH,
+    Codes.ERR_SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED_CA,
+    Codes.ERR_UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED_CA,
+    Codes.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: INCOMPLETE_CHAIN,
+    Codes.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: INCOMPLETE_CHAIN,
     Codes.ERR_CERT_REVOKED: "has been revoked",
     Codes.ERR_INVALID_CA: "is signed by a certificate that is no authority",
     Codes.ERR_INVALID_PURPOSE: "is not for servers (extended key usage)",
@@ -84,7 +84,7 @@ class Identities:
 
 
 @dataclass(slots=True)
-class PeerCheck:
+class ServerCheck:
     """Verifies the certificate of a peer that we dial, during the handshake, so that it gets an alert."""
 
     name: str
@@ -118,7 +118,7 @@ class PeerCheck:
 
 
 @dataclass(slots=True)
-class GuestCheck:
+class ClientCheck:
     """Verifies the certificate of a peer that connects to us (RFC 5922 §7.3)."""
 
     required: bool = False
@@ -129,7 +129,7 @@ class GuestCheck:
     """What is wrong with its certificate: a clause that follows "its certificate"."""
 
     def verify(self, certificate: crypto.X509, error: int, depth: int, ok: bool) -> bool:
-        """OpenSSL's verify callback, as for `PeerCheck.verify`; not called without a certificate."""
+        """OpenSSL's verify callback, as for `ServerCheck.verify`; not called without a certificate."""
         if not ok and not (error == Codes.ERR_INVALID_PURPOSE and _for_hosts(certificate, depth)):
             self.fault = self.fault or _fault(error, depth).replace("for servers", "for SIP peers")
             return not self.required

@@ -12,11 +12,11 @@ from proxy.transport.flow import TransportFailed
 if TYPE_CHECKING:
     from proxy.transport.stream import StreamFlow
 
-FIRST_LOOK_S = 32.0
+FIRST_CHECK_S = 32.0
 """64*T1, the first check: a connection that has brought no message by then, and is not needed, is closed."""
 PONG_S = 10.0
 """Time limit for the answer to a ping (RFC 5626 §4.4.1)."""
-READING_S = 0.25
+READ_GRACE_S = 0.25
 """The last part of `PONG_S`. After a suspension of the process, timers fire before sockets are read: this
 leaves time to read what arrived meanwhile."""
 
@@ -25,7 +25,7 @@ Draw = Callable[[int, int], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Upkeep:
+class KeepAliveRules:
     """Keep-alive settings of outbound connections."""
 
     keep_alive_s: float = 120.0
@@ -34,48 +34,50 @@ class Upkeep:
     """Idle time after which a connection that is not needed is closed."""
 
 
-class Keeping:
+class KeepAlive:
     """Checks one connection periodically; the connection itself only notes that it was used."""
 
-    def __init__(self, flow: StreamFlow, rules: Upkeep, needed: Callable[[], bool], draw: Draw) -> None:
+    def __init__(
+        self, flow: StreamFlow, rules: KeepAliveRules, needed: Callable[[], bool], draw: Draw
+    ) -> None:
         """`needed`: whether anything still depends on this connection, even if it is idle."""
         self._flow, self._rules, self._needed, self._draw = flow, rules, needed, draw
         self._loop = asyncio.get_running_loop()
         self._since = self._loop.time()
         """When it was last seen to be in use."""
-        self._answers = False
+        self._answers_pings = False
         """Whether the peer ever answered a ping, so that a missing pong means that it is gone."""
-        self._timer = self._loop.call_later(FIRST_LOOK_S, self._look)
-        flow.over.add_done_callback(lambda _: self._timer.cancel())
+        self._timer = self._loop.call_later(FIRST_CHECK_S, self._check)
+        flow.socket_closed.add_done_callback(lambda _: self._timer.cancel())
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         flow, now = self._flow, self._loop.time()
-        if flow.take_use():
+        if flow.take_used():
             self._since = now
         idle = now - self._since >= self._rules.idle_s
-        if (idle or not flow.heard) and not self._needed():
+        if (idle or not flow.received_count) and not self._needed():
             return flow.close()
         self._next(now)
 
     def _next(self, now: float) -> None:
         if not self._rules.keep_alive_s:
-            self._timer = self._loop.call_later(self._rules.idle_s, self._look)
+            self._timer = self._loop.call_later(self._rules.idle_s, self._check)
         elif self._since == now:
-            self._timer = self._loop.call_later(self._interval(), self._look)
+            self._timer = self._loop.call_later(self._interval(), self._check)
         else:
             pongs = self._flow.ping()
-            self._timer = self._loop.call_later(PONG_S - READING_S, self._read, pongs)
+            self._timer = self._loop.call_later(PONG_S - READ_GRACE_S, self._read_first, pongs)
 
-    def _read(self, pongs: int) -> None:
-        self._timer = self._loop.call_later(READING_S, self._judge, pongs)
+    def _read_first(self, pongs: int) -> None:
+        self._timer = self._loop.call_later(READ_GRACE_S, self._check_pong, pongs)
 
-    def _judge(self, pongs: int) -> None:
+    def _check_pong(self, pongs: int) -> None:
         """Check for the pong after `PONG_S`: a peer that used to answer and does not any more is gone."""
         if self._flow.pongs > pongs:
-            self._answers = True
-        elif self._answers and not self._flow.used:
+            self._answers_pings = True
+        elif self._answers_pings and not self._flow.used:
             return self._flow.fail(TransportFailed(f"no answer to a keep-alive within {PONG_S:g} s"))
-        self._timer = self._loop.call_later(self._interval() - PONG_S, self._look)
+        self._timer = self._loop.call_later(self._interval() - PONG_S, self._check)
 
     def _interval(self) -> float:
         drawn = self._rules.keep_alive_s * self._draw(800, 1000) / 1000

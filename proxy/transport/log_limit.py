@@ -5,7 +5,7 @@ from __future__ import annotations
 LINES_PER_MINUTE = 30
 
 
-class FewLines:
+class LogLimit:
     """Counts the log lines of one kind per minute."""
 
     __slots__ = ("_count", "_since")
@@ -13,7 +13,7 @@ class FewLines:
     def __init__(self) -> None:
         self._since, self._count = 0.0, 0
 
-    def another(self, now: float) -> int:
+    def count(self, now: float) -> int:
         """Count one more line and return its number within the minute, from 1.
 
         Above LINES_PER_MINUTE the caller must not log it.

@@ -24,13 +24,13 @@ log = structlog.get_logger("screendoor")
 
 HOSTS = Path("/etc/hosts")
 RESOLV_CONF = Path("/etc/resolv.conf")
-MACHINE_S = 5.0
+GETADDRINFO_S = 5.0
 """Time limit for getaddrinfo: by itself it asks each server twice at length, while a caller waits."""
-MAX_KEPT_S = 3600.0
+MAX_TTL_S = 3600.0
 """Upper limit for the TTL of a record."""
-NOTHING_KEPT_S = 60.0
+NEGATIVE_TTL_S = 60.0
 """How long a negative answer is cached."""
-FAILURE_KEPT_S = 5.0
+FAILURE_TTL_S = 5.0
 """How long a query that no name server answered is not repeated."""
 STALE_S = 3600.0
 """How long an expired answer is still used while no name server answers (RFC 8767)."""
@@ -38,7 +38,7 @@ MAX_NAMES = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class SrvRecord:
     """One SRV record (RFC 2782)."""
 
     priority: int
@@ -49,7 +49,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Pointer:
+class NaptrRecord:
     """One NAPTR record (RFC 3403 §4.1), with the fields that RFC 3263 §4.1 uses."""
 
     order: int
@@ -67,10 +67,10 @@ class Lookup(Protocol):
     async def addresses(self, host: str) -> list[str]:
         """Numeric addresses of a name, best first; empty if it has none."""
 
-    async def services(self, name: str) -> list[Service]:
+    async def srv_records(self, name: str) -> list[SrvRecord]:
         """SRV records of a name, in any order; empty if it has none or no server answers."""
 
-    async def pointers(self, name: str) -> list[Pointer]:
+    async def naptr_records(self, name: str) -> list[NaptrRecord]:
         """NAPTR records of a name, in any order; empty if it has none or no server answers."""
 
     def failure(self, host: str) -> str:
@@ -81,7 +81,7 @@ _Records = tuple[dns.rdata.Rdata, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedAnswer:
     until: float
     stale_until: float
     records: _Records
@@ -116,85 +116,85 @@ class SystemLookup:
         self._dns: dns.asyncresolver.Resolver | None = None
         self._dns_read = -1
         self._ordered: dict[str, tuple[_Records, list[str]]] = {}
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._cache: dict[tuple[str, str], _CachedAnswer] = {}
 
     async def addresses(self, host: str) -> list[str]:
         """From getaddrinfo for local names, else from DNS, in RFC 6724 order (RFC 7984 §4.1)."""
-        own = local(host) or "." not in host.rstrip(".") or self._in_hosts_file(host)
-        found = () if own else await self._of_both_families(host)
-        return self._best_first(host, found) if found else await self._by_machine(host)
+        own = is_localhost(host) or "." not in host.rstrip(".") or self._in_hosts_file(host)
+        found = () if own else await self._both_families(host)
+        return self._best_first(host, found) if found else await self._by_getaddrinfo(host)
 
-    async def services(self, name: str) -> list[Service]:
+    async def srv_records(self, name: str) -> list[SrvRecord]:
         """SRV records; a failure counts as no record, since address records may still exist (§4.2)."""
         return [
-            Service(record.priority, record.weight, record.port, record.target.to_text().removesuffix("."))
-            for record in await self._ask(name, "SRV")
+            SrvRecord(record.priority, record.weight, record.port, record.target.to_text().removesuffix("."))
+            for record in await self._query(name, "SRV")
             if isinstance(record, SRV)
         ]
 
-    async def pointers(self, name: str) -> list[Pointer]:
+    async def naptr_records(self, name: str) -> list[NaptrRecord]:
         """NAPTR records, without those that have a regular expression: RFC 3263 §4.1 uses replacements."""
         return [
-            Pointer(
+            NaptrRecord(
                 record.order,
                 record.preference,
                 record.flags.decode("ascii", "replace").lower(),
                 record.service.decode("ascii", "replace").upper(),
                 record.replacement.to_text().removesuffix("."),
             )
-            for record in await self._ask(name, "NAPTR")
+            for record in await self._query(name, "NAPTR")
             if isinstance(record, NAPTR) and not record.regexp
         ]
 
     def failure(self, host: str) -> str:
         """What the latest attempt at either family met."""
-        kept = (self._kept.get((host.lower(), kind)) for kind in ("A", "AAAA"))
+        kept = (self._cache.get((host.lower(), kind)) for kind in ("A", "AAAA"))
         return next((each.failure for each in kept if each is not None and each.failure), "")
 
-    async def _of_both_families(self, host: str) -> _Records:
+    async def _both_families(self, host: str) -> _Records:
         six, four = self._fresh(host, "AAAA"), self._fresh(host, "A")
         if six is not None and four is not None:
             return six + four
-        asked = await asyncio.gather(self._ask(host, "AAAA"), self._ask(host, "A"))
+        asked = await asyncio.gather(self._query(host, "AAAA"), self._query(host, "A"))
         return asked[0] + asked[1]
 
-    async def _ask(self, name: str, kind: str) -> _Records:
+    async def _query(self, name: str, kind: str) -> _Records:
         """DNS records, from the cache while they are valid."""
         if (fresh := self._fresh(name, kind)) is not None:
             return fresh
         key, now = (name.lower(), kind), self._now()
-        kept, failure = self._kept.get(key), ""
+        kept, failure = self._cache.get(key), ""
         try:
             answer = await self._resolver().resolve(
                 name, kind, lifetime=self._patience_s, raise_on_no_answer=False
             )
             records = tuple(answer.rrset) if answer.rrset is not None else ()
-            kept_s = min(answer.rrset.ttl, MAX_KEPT_S) if answer.rrset is not None else NOTHING_KEPT_S
+            kept_s = min(answer.rrset.ttl, MAX_TTL_S) if answer.rrset is not None else NEGATIVE_TTL_S
             stale_s = STALE_S
         except dns.resolver.NXDOMAIN:
-            records, kept_s, stale_s = (), NOTHING_KEPT_S, 0.0
+            records, kept_s, stale_s = (), NEGATIVE_TTL_S, 0.0
         except (dns.exception.DNSException, OSError, ValueError) as error:  # resolv.conf may be bad, too
             failure = _failure(error)
             log.debug("no answer from dns", name=name, kind=kind, why=failure or type(error).__name__)
             stale = kept is not None and now < kept.stale_until
-            records, kept_s = kept.records if kept is not None and stale else (), FAILURE_KEPT_S
+            records, kept_s = kept.records if kept is not None and stale else (), FAILURE_TTL_S
             stale_s = kept.stale_until - now - kept_s if kept is not None and stale else 0.0
-        if len(self._kept) >= MAX_NAMES:
-            self._kept.clear()
-        self._kept[key] = _Kept(now + kept_s, now + kept_s + stale_s, records, failure)
+        if len(self._cache) >= MAX_NAMES:
+            self._cache.clear()
+        self._cache[key] = _CachedAnswer(now + kept_s, now + kept_s + stale_s, records, failure)
         return records
 
     def _fresh(self, name: str, kind: str) -> _Records | None:
         """The cached records if still valid, else None."""
-        kept = self._kept.get((name.lower(), kind))
+        kept = self._cache.get((name.lower(), kind))
         return kept.records if kept is not None and self._now() < kept.until else None
 
     def _now(self) -> float:
         return (self._clock or asyncio.get_running_loop().time)()
 
-    async def _by_machine(self, host: str) -> list[str]:
+    async def _by_getaddrinfo(self, host: str) -> list[str]:
         try:
-            async with asyncio.timeout(MACHINE_S):
+            async with asyncio.timeout(GETADDRINFO_S):
                 found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except TimeoutError:
             log.debug("no answer from the system", name=host)
@@ -220,7 +220,7 @@ class SystemLookup:
             if len(self._ordered) >= MAX_NAMES:
                 self._ordered.clear()
             addresses = [record.to_text() for record in found]
-            addresses.sort(key=lambda address: _unfit(address, self._source_of(address)))
+            addresses.sort(key=lambda address: _destination_order(address, self._source_of(address)))
             self._ordered[host] = found, addresses
         return list(self._ordered[host][1])
 
@@ -241,7 +241,7 @@ class SystemLookup:
         return made
 
 
-def local(name: str) -> bool:
+def is_localhost(name: str) -> bool:
     """Whether a name is `localhost` or below it, which are never looked up in DNS (RFC 6761 §6.3)."""
     folded = name.lower().removesuffix(".")
     return folded == "localhost" or folded.endswith(".localhost")
@@ -258,7 +258,7 @@ def route_source(address: str) -> str | None:
         return None
 
 
-def _unfit(address: str, source: str | None) -> tuple[bool, bool, bool]:
+def _destination_order(address: str, source: str | None) -> tuple[bool, bool, bool]:
     """Sort key for destinations (RFC 6724 §6): reachable, IPv6 source of the same scope, IPv6 before IPv4."""
     if source is None:
         return True, False, ":" not in address

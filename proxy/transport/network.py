@@ -12,7 +12,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.connections import ConnectionLimits, Connections
 from proxy.transport.dialer import Dialer
 from proxy.transport.flow import Address, Flow, ListenOn, Receiver, Target, TransportFailed
-from proxy.transport.keepalive import Draw, Keeping, Upkeep
+from proxy.transport.keepalive import Draw, KeepAlive, KeepAliveRules
 from proxy.transport.resolver import ALL, Resolver
 from proxy.transport.stream import StreamFlow, StreamLimits
 from proxy.transport.tls import ClientTls, ServerContext, TlsProfiles
@@ -38,7 +38,7 @@ class SocketNetwork:
         *,
         profiles: TlsProfiles | None = None,
         strangers: ConnectionLimits | None = None,
-        upkeep: Upkeep | None = None,
+        keep_alive: KeepAliveRules | None = None,
         draw: Draw = dns.entropy.between,
     ) -> None:
         """`connect_timeout_s` covers the TCP connection and the TLS handshake together.
@@ -52,7 +52,7 @@ class SocketNetwork:
             profiles or TlsProfiles(client_tls, {}),
             connect_timeout_s,
         )
-        self._upkeep, self._draw = upkeep or Upkeep(), draw
+        self._keep_alive, self._draw = keep_alive or KeepAliveRules(), draw
         self._limits = limits or StreamLimits()
         self._receiver: Receiver | None = None
         self._udp: list[UdpListener] = []
@@ -138,12 +138,12 @@ class SocketNetwork:
         return listener.flow(target.address)
 
     def _flow(self, *, inbound: bool, engine: TlsEngine | None) -> StreamFlow:
-        return StreamFlow(self._who(), self._limits, inbound=inbound, engine=engine, keeper=self.connections)
+        return StreamFlow(self._who(), self._limits, inbound=inbound, engine=engine, tracker=self.connections)
 
     def _keep(self, flow: StreamFlow) -> None:
         """Keep an outbound connection alive, and close it when it is no longer needed."""
         receiver = self._who()
-        Keeping(flow, self._upkeep, lambda: receiver.needs(flow), self._draw)
+        KeepAlive(flow, self._keep_alive, lambda: receiver.needs(flow), self._draw)
 
     def _who(self) -> Receiver:
         assert self._receiver is not None, "start() comes before listen() and connect()"

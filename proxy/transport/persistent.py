@@ -18,7 +18,7 @@ STEADY_S = 60.0
 """A connection that lasted this long resets the pause."""
 
 
-class Standing:
+class PersistentConnection:
     """Keeps a connection to one peer open while `keep` runs."""
 
     def __init__(self, network: Network, uri: Uri, profile: str, draw: Draw) -> None:
@@ -33,27 +33,27 @@ class Standing:
     async def keep(self) -> None:
         """Connect, and reconnect whenever the connection is lost; returns only if the target is UDP."""
         loop, (pause_s, longest_s) = asyncio.get_running_loop(), PAUSE_S
-        told = False
+        failure_logged = False
         while True:
             try:
-                self._flow = await self._reach()
+                self._flow = await self._connect()
             except TransportFailed as error:
-                if not told:
+                if not failure_logged:
                     log.warning("not connected", to=self._uri.host, why=str(error))
-                told = True
+                failure_logged = True
             else:
                 if not self._flow.reliable:
                     return
                 log.info("connected", to=self._uri.host, transport=self._flow.transport)
-                told, since = False, loop.time()
-                await self._broken(self._flow)
+                failure_logged, since = False, loop.time()
+                await self._until_closed(self._flow)
                 log.warning("connection lost, to be made again", to=self._uri.host)
                 if loop.time() - since >= STEADY_S:
                     pause_s = PAUSE_S[0]
             await asyncio.sleep(pause_s * self._draw(500, 1000) / 1000)
             pause_s = min(pause_s * 2, longest_s)
 
-    async def _reach(self) -> Flow:
+    async def _connect(self) -> Flow:
         error = TransportFailed(f"{self._uri.host}: no address")
         for target in await self._network.resolve(self._uri, self._profile):
             try:
@@ -62,7 +62,7 @@ class Standing:
                 error = failure
         raise error
 
-    async def _broken(self, flow: Flow) -> None:
+    async def _until_closed(self, flow: Flow) -> None:
         """Wait until the connection is closed."""
         broken = asyncio.Event()
         flow.when_closed(broken.set)

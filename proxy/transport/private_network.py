@@ -27,7 +27,7 @@ def is_private(host: str) -> bool:
     return isinstance(address, IPv4Address) and any(address in each for each in PRIVATE)
 
 
-def address_beside(
+def local_address_near(
     peer: str, routes: Path = ROUTES, source_of: Callable[[str], str | None] = route_source
 ) -> str | None:
     """Our address in the private network of the peer, if no router is in between; else None.

@@ -16,21 +16,21 @@ log = structlog.get_logger("screendoor")
 T = TypeVar("T")
 
 
-class Renewed(Generic[T]):
+class Reloading(Generic[T]):
     """A TLS context that is rebuilt when its files change. Open connections keep their old one."""
 
     def __init__(self, make: Callable[[], T], *files: Path | str | None) -> None:
         """`make` builds the context from these files; its errors are raised here."""
         self._make = make
         self._files = [file for file in files if file is not None]
-        self._stamp = self._stamps()
+        self._last_mtimes = self._mtimes()
         self._made = make()
 
     def current(self) -> T:
         """The context for a new connection."""
-        stamp = self._stamps()
-        if stamp != self._stamp:
-            self._stamp = stamp
+        mtimes = self._mtimes()
+        if mtimes != self._last_mtimes:
+            self._last_mtimes = mtimes
             try:
                 self._made = self._make()
                 log.info("certificate reloaded", certificate=str(self._files[0]))
@@ -38,11 +38,11 @@ class Renewed(Generic[T]):
                 log.warning("certificate not reloaded, the old one stays", why=str(error))
         return self._made
 
-    def _stamps(self) -> tuple[int, ...]:
-        stamps = []
+    def _mtimes(self) -> tuple[int, ...]:
+        mtimes = []
         for path in self._files:
             try:
-                stamps.append(os.stat(path).st_mtime_ns)
+                mtimes.append(os.stat(path).st_mtime_ns)
             except OSError:
-                stamps.append(0)
-        return tuple(stamps)
+                mtimes.append(0)
+        return tuple(mtimes)

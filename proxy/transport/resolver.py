@@ -12,11 +12,11 @@ import dns.entropy
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Target, TransportFailed
 from proxy.transport.identity import numeric
-from proxy.transport.lookup import Lookup, Pointer, Service, SystemLookup, local
+from proxy.transport.lookup import Lookup, NaptrRecord, SrvRecord, SystemLookup, is_localhost
 
 SERVICES = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
-POINTED = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
+NAPTR_SERVICES = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}
 """The transport of a NAPTR service field (§4.1); others are not supported."""
 ALL = ("udp", "tcp", "tls")
 MAX_SERVICES = 32
@@ -42,13 +42,13 @@ class Resolver:
         """
         if uri.scheme not in ("sip", "sips"):
             raise TransportFailed(f"a {uri.scheme}: URI names no host to send to")
-        transport, name, asked = _transport(uri), bare(uri.host), bare(asked_for(uri))
-        address = _called(asked)
+        transport, name, asked = _transport(uri), unbracketed(uri.host), unbracketed(host_to_resolve(uri))
+        address = _numeric_host(asked)
         if address is not None:
             chosen = transport or _default(uri)
             return [_target(chosen, (address, uri.port or DEFAULT_PORTS[chosen]), name)]
-        if uri.port is None and not local(asked):
-            found = await self._by_service(uri, transport, asked, transports)
+        if uri.port is None and not is_localhost(asked):
+            found = await self._by_domain(uri, transport, asked, transports)
             if found:
                 return [Target(way, at, name) for way, at in dict.fromkeys(found)]
         chosen = transport or _default(uri)
@@ -61,30 +61,30 @@ class Resolver:
             )
         return targets
 
-    async def _by_service(
+    async def _by_domain(
         self, uri: Uri, transport: str | None, asked: str, transports: Collection[str]
     ) -> list[_Place]:
         """Resolve by NAPTR and SRV (§4.1, §4.2); empty if the domain has no usable records."""
         if transport is not None:
-            return await self._offered([(transport, f"{SERVICES[transport]}.{asked}")], asked)
-        pointed = _pointed(await self._lookup.pointers(asked), uri.secure, transports)
-        if pointed and (places := await self._offered(pointed, asked)):
+            return await self._by_srv([(transport, f"{SERVICES[transport]}.{asked}")], asked)
+        pointed = _usable_naptr(await self._lookup.naptr_records(asked), uri.secure, transports)
+        if pointed and (places := await self._by_srv(pointed, asked)):
             return places
         # §4.1: without NAPTR, try SRV for each transport that we support.
         ways = ("tls",) if uri.secure else tuple(way for way in ("udp", "tcp") if way in transports)
-        return await self._offered([(way, f"{SERVICES[way]}.{asked}") for way in ways], asked)
+        return await self._by_srv([(way, f"{SERVICES[way]}.{asked}") for way in ways], asked)
 
-    async def _offered(self, asked_for: list[tuple[str, str]], domain: str) -> list[_Place]:
+    async def _by_srv(self, queries: list[tuple[str, str]], domain: str) -> list[_Place]:
         """The places in the SRV records of these (transport, SRV name) pairs, one pair after the other."""
-        if len(asked_for) == 1:
-            answers = [await self._lookup.services(asked_for[0][1])]
+        if len(queries) == 1:
+            answers = [await self._lookup.srv_records(queries[0][1])]
         else:
-            answers = await asyncio.gather(*(self._lookup.services(name) for _, name in asked_for))
+            answers = await asyncio.gather(*(self._lookup.srv_records(name) for _, name in queries))
         if any(answers) and not any(service.host for services in answers for service in services):
-            ways = " or ".join(way for way, _ in asked_for)  # RFC 2782: a target of "."
+            ways = " or ".join(way for way, _ in queries)  # RFC 2782: a target of "."
             raise TransportFailed(f"{domain} offers no SIP over {ways}: its SRV record says so")
         places: list[_Place] = []
-        for (way, _), services in zip(asked_for, answers, strict=True):
+        for (way, _), services in zip(queries, answers, strict=True):
             for service in self._ordered(services):
                 places += [(way, (found, service.port)) for found in await self._addresses(service.host)]
         return places
@@ -93,7 +93,7 @@ class Resolver:
         address = numeric(host)
         return [address] if address is not None else await self._lookup.addresses(host)
 
-    def _ordered(self, services: list[Service]) -> list[Service]:
+    def _ordered(self, services: list[SrvRecord]) -> list[SrvRecord]:
         """SRV order (RFC 2782): lowest priority first; within one, drawn by weight, weight 0 listed first."""
         services = sorted(services, key=lambda each: each.priority)[:MAX_SERVICES]
         ordered = []
@@ -111,18 +111,18 @@ class Resolver:
         return ordered
 
 
-def asked_for(uri: Uri) -> str:
+def host_to_resolve(uri: Uri) -> str:
     """The host to resolve: `maddr` if the URI has one, else its host (§4)."""
     return uri.params.get("maddr") or uri.host
 
 
-def bare(host: str) -> str:
+def unbracketed(host: str) -> str:
     """A host without the brackets of an IPv6 address."""
     return host.removeprefix("[").removesuffix("]")
 
 
 @lru_cache(maxsize=1024)
-def _called(host: str) -> str | None:
+def _numeric_host(host: str) -> str | None:
     """The canonical text of a numeric address; None for a name. Raises TransportFailed for multicast."""
     address = numeric(host)
     if address is not None and ipaddress.ip_address(address).is_multicast:
@@ -134,10 +134,12 @@ _target = lru_cache(maxsize=1024)(Target)
 """Cached, since a numeric address gives the same target in every call."""
 
 
-def _pointed(pointers: list[Pointer], secure: bool, transports: Collection[str]) -> list[tuple[str, str]]:
+def _usable_naptr(
+    pointers: list[NaptrRecord], secure: bool, transports: Collection[str]
+) -> list[tuple[str, str]]:
     """Transport and SRV name of each usable NAPTR record, in order (§4.1)."""
     ranked = sorted(pointers, key=lambda each: (each.order, each.preference))
-    ways = [(POINTED.get(each.service, ""), each.replacement) for each in ranked if each.flags == "s"]
+    ways = [(NAPTR_SERVICES.get(each.service, ""), each.replacement) for each in ranked if each.flags == "s"]
     allowed = ("tls",) if secure else ALL  # §4.1: for sips, services without SIPS are discarded
     return [(way, name) for way, name in ways if way in allowed and way in transports]
 

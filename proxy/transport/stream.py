@@ -43,7 +43,7 @@ class StreamLimits:
     """Limit of the write buffer; above it, the peer does not read, and the connection is aborted."""
 
 
-class Keeper(Protocol):
+class ConnectionTracker(Protocol):
     """Tracks connections; each method is called once per connection, inbound or outbound."""
 
     def opened(self, flow: StreamFlow) -> None:
@@ -78,7 +78,7 @@ class StreamFlow(asyncio.Protocol):
         *,
         inbound: bool,
         engine: TlsEngine | None,
-        keeper: Keeper,
+        tracker: ConnectionTracker,
     ) -> None:
         """`engine`: the TLS session, None for TCP. `inbound`: whether the peer connected to us."""
         self.transport = "tls" if engine else "tcp"
@@ -91,24 +91,24 @@ class StreamFlow(asyncio.Protocol):
         """Whether both ends have verified certificates."""
         self.inbound = inbound
         """Whether the peer connected to us."""
-        self.heard = 0
+        self.received_count = 0
         """Number of whole messages received."""
         self.used = False
-        """Whether a message was sent or received since the last `take_use`."""
+        """Whether a message was sent or received since the last `take_used`."""
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[TransportFailed | None] = loop.create_future()
         """Done once messages can be exchanged (None), or with the error why they never will."""
-        self.over: asyncio.Future[None] = loop.create_future()
+        self.socket_closed: asyncio.Future[None] = loop.create_future()
         """Done once the socket is closed."""
         self._receiver = receiver
         self._limits = limits
         self._engine = engine
-        self._keeper = keeper
+        self._tracker = tracker
         self._framer = StreamFramer(limits.message_bytes)
         self._wire: asyncio.Transport
         self._connected = False
         self._failure: TransportFailed | None = None
-        self._ours_to_end = False
+        self._closed_by_us = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     @property
@@ -130,9 +130,9 @@ class StreamFlow(asyncio.Protocol):
 
     def when_closed(self, then: Callable[[], None]) -> None:
         """Call `then` once the socket is closed."""
-        self.over.add_done_callback(lambda _: then())
+        self.socket_closed.add_done_callback(lambda _: then())
 
-    def take_use(self) -> bool:
+    def take_used(self) -> bool:
         """Whether the flow was used since the last call."""
         used, self.used = self.used, False
         return used
@@ -146,17 +146,17 @@ class StreamFlow(asyncio.Protocol):
 
     def close(self) -> None:
         """Close after what was sent is written; the receiver is not notified."""
-        self._ours_to_end = True
-        self._end(None)
+        self._closed_by_us = True
+        self._close(None)
 
     def fail(self, why: TransportFailed) -> None:
         """Close because the peer is gone; the receiver is notified."""
-        self._end(why)
+        self._close(why)
         self._abort()
 
     def abort(self) -> None:
         """Close at once, discarding unwritten data; the receiver is not notified."""
-        self._ours_to_end = True
+        self._closed_by_us = True
         self._abort()
 
     def __repr__(self) -> str:
@@ -173,19 +173,19 @@ class StreamFlow(asyncio.Protocol):
         connection = transport.get_extra_info("socket")
         if connection is not None:
             _keep_alive(connection)
-        self._keeper.opened(self)
+        self._tracker.opened(self)
         if self.closed:
             return
         if self.inbound and self._receiver.bars(self):
             return self.abort()
         if self.inbound:
             late = TransportFailed(f"no message within {self._limits.first_message_s:g} s")
-            self._in(self._limits.first_message_s, "first message", lambda: self._end(late))
+            self._start_timer(self._limits.first_message_s, "first message", lambda: self._close(late))
         if self._engine is None:
             return self._established()
         if self.inbound:
             slow = TransportFailed(f"TLS handshake not finished within {self._limits.handshake_s:g} s")
-            self._in(self._limits.handshake_s, "handshake", lambda: self._end(slow))
+            self._start_timer(self._limits.handshake_s, "handshake", lambda: self._close(slow))
         self._write(self._engine.start())
 
     def data_received(self, data: bytes) -> None:
@@ -199,29 +199,29 @@ class StreamFlow(asyncio.Protocol):
         if answer:
             self._write(answer)
         if not self.opened.done() and self._engine.established:
-            self._stop("handshake")
+            self._stop_timer("handshake")
             self._established()
         if received:
             self._frame(received)
         if self._engine.failure is not None:
-            self._end(self._engine.failure)
+            self._close(self._engine.failure)
         elif self._engine.ended:
-            self._end(self._closed_by_peer())
+            self._close(self._closed_by_peer())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
         for what in list(self._timers):
-            self._stop(what)
+            self._stop_timer(what)
         self.closed = True
         why = self._failure or self._closed_by_peer(exc)
         if not self.opened.done():
             self.opened.set_result(why)
-            if self.inbound and not self._ours_to_end:
-                self._keeper.failed(self, self._reason(), str(why))
-        elif not self._ours_to_end:
-            self._tell(self._receiver.lost, self, why)
-        self._keeper.gone(self)
-        self.over.set_result(None)
+            if self.inbound and not self._closed_by_us:
+                self._tracker.failed(self, self._reason(), str(why))
+        elif not self._closed_by_us:
+            self._notify(self._receiver.lost, self, why)
+        self._tracker.gone(self)
+        self.socket_closed.set_result(None)
 
     # internal
 
@@ -229,7 +229,7 @@ class StreamFlow(asyncio.Protocol):
         if self._engine is not None:
             self.peer_names, self.mutual = self._engine.peer_names, self._engine.mutual
         self.opened.set_result(None)
-        self._keeper.established(self)
+        self._tracker.established(self)
 
     def _reason(self) -> str:
         """Why the connection failed, in one word."""
@@ -244,35 +244,35 @@ class StreamFlow(asyncio.Protocol):
         except ParseError:
             messages = []
         pings = framer.take_pings() if framer.pings else 0
-        if pings and not self.closed and self._welcome():
+        if pings and not self.closed and self._peer_is_known():
             self._answer_pings(pings)
-            self._stop("first message")  # a known peer keeps a connection ready for its calls
+            self._stop_timer("first message")  # a known peer keeps a connection ready for its calls
         if messages:
-            self.heard += len(messages)
+            self.received_count += len(messages)
             self.used = True
         for message in messages:
             if self.closed:
                 return
-            self._tell(self._receiver.received, self, message)
-            if "first message" in self._timers and self._welcome():
-                self._stop("first message")
-                self._keeper.known(self)
+            self._notify(self._receiver.received, self, message)
+            if "first message" in self._timers and self._peer_is_known():
+                self._stop_timer("first message")
+                self._tracker.known(self)
         if self.inbound and (framer.partial or self._timers) and not self.closed:
-            self._await_rest(progress=bool(messages))
+            self._limit_message_time(progress=bool(messages))
         if framer.fault is not None and not self.closed:
-            self._tell(self._receiver.unframeable, self, framer.fault)
+            self._notify(self._receiver.unframeable, self, framer.fault)
             why = f"stream from {self._peer()} cannot be cut into messages: {framer.fault}"
-            self._end(TransportFailed(why))
+            self._close(TransportFailed(why))
 
-    def _await_rest(self, *, progress: bool) -> None:
+    def _limit_message_time(self, *, progress: bool) -> None:
         """Run a timer while a message is incomplete, so that no peer can hold its memory forever."""
         if progress or not self._framer.partial:
-            self._stop("rest")
+            self._stop_timer("rest")
         if self._framer.partial and "rest" not in self._timers:
             slow = TransportFailed(f"message not finished within {self._limits.message_s:g} s")
-            self._in(self._limits.message_s, "rest", lambda: self._end(slow))
+            self._start_timer(self._limits.message_s, "rest", lambda: self._close(slow))
 
-    def _welcome(self) -> bool:
+    def _peer_is_known(self) -> bool:
         return not self.inbound or self._receiver.welcomes(self)
 
     def _answer_pings(self, count: int) -> None:
@@ -280,7 +280,7 @@ class StreamFlow(asyncio.Protocol):
         pong = b"\r\n" * count
         self._write(self._engine.send(pong) if self._engine else pong)
 
-    def _tell(self, what: Callable[..., None], *news: object) -> None:
+    def _notify(self, what: Callable[..., None], *news: object) -> None:
         try:
             what(*news)
         except Exception:  # otherwise asyncio would close a connection that other calls share
@@ -294,7 +294,7 @@ class StreamFlow(asyncio.Protocol):
             self.closed = True
             self._wire.abort()
 
-    def _end(self, why: TransportFailed | None) -> None:
+    def _close(self, why: TransportFailed | None) -> None:
         """Close gracefully; `connection_lost` notifies the receiver of `why`, unless we chose to close."""
         if self.closed:
             return
@@ -303,7 +303,7 @@ class StreamFlow(asyncio.Protocol):
         if self._engine is not None:
             self._wire.write(self._engine.close())
         self._wire.close()
-        self._in(self._limits.linger_s, "linger", self._wire.abort)
+        self._start_timer(self._limits.linger_s, "linger", self._wire.abort)
 
     def _abort(self) -> None:
         self.closed = True
@@ -317,10 +317,10 @@ class StreamFlow(asyncio.Protocol):
     def _peer(self) -> str:
         return f"{self.remote[0]} port {self.remote[1]}"
 
-    def _in(self, seconds: float, what: str, then: Callable[[], None]) -> None:
+    def _start_timer(self, seconds: float, what: str, then: Callable[[], None]) -> None:
         self._timers[what] = asyncio.get_running_loop().call_later(seconds, then)
 
-    def _stop(self, what: str) -> None:
+    def _stop_timer(self, what: str) -> None:
         timer = self._timers.pop(what, None)
         if timer is not None:
             timer.cancel()

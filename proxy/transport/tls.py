@@ -10,10 +10,10 @@ from pathlib import Path
 from OpenSSL import SSL, crypto
 
 from proxy.transport.flow import TransportFailed
-from proxy.transport.identity import GuestCheck, PeerCheck
-from proxy.transport.reload import Renewed
+from proxy.transport.identity import ClientCheck, ServerCheck
+from proxy.transport.reload import Reloading
 from proxy.transport.tls_engine import TlsEngine, reasons
-from proxy.transport.tls_policy import TlsTerms
+from proxy.transport.tls_policy import TlsPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ServerTls:
     """The server's certificate, then its intermediates."""
     key: Path | str
     """Its private key, unencrypted."""
-    terms: TlsTerms = field(default_factory=TlsTerms)
+    policy: TlsPolicy = field(default_factory=TlsPolicy)
     clients: str = "off"
     """Client certificates: not requested (`off`), verified if sent (`request`), or mandatory (`require`)."""
     client_ca: Path | str | None = None
@@ -37,13 +37,13 @@ class ClientRules:
 
     ca: Path | str | None = None
     """PEM file of the authorities to trust; None: those of the system."""
-    also: tuple[Path | str, ...] = ()
+    extra_ca: tuple[Path | str, ...] = ()
     """PEM files of further authorities to trust."""
     certificate: Path | str | None = None
     """Our certificate chain, sent to a server that requests one."""
     key: Path | str | None = None
     """The key of `certificate`."""
-    terms: TlsTerms = field(default_factory=TlsTerms)
+    policy: TlsPolicy = field(default_factory=TlsPolicy)
     name: str | None = None
     """The name to send as SNI and to verify in the certificate; None: the host that is dialled."""
     strict: bool = False
@@ -56,20 +56,20 @@ class ServerContext:
     def __init__(self, tls: ServerTls) -> None:
         """Raises TransportFailed if certificate, key or authorities cannot be used."""
         self._tls = tls
-        self._context = Renewed(self._make, tls.certificate, tls.key, tls.client_ca)
+        self._context = Reloading(self._make, tls.certificate, tls.key, tls.client_ca)
 
     def engine(self) -> TlsEngine:
         """A server engine for one new connection."""
-        return TlsEngine(self._context.current(), GuestCheck(required=self._tls.clients == "require"))
+        return TlsEngine(self._context.current(), ClientCheck(required=self._tls.clients == "require"))
 
     def _make(self) -> SSL.Context:
         tls = self._tls
-        context = _context(SSL.TLS_SERVER_METHOD, tls.terms)
-        _show(context, tls.certificate, tls.key)
+        context = _context(SSL.TLS_SERVER_METHOD, tls.policy)
+        _load_certificate(context, tls.certificate, tls.key)
         if tls.clients != "off":
             insist = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if tls.clients == "require" else 0
             context.set_verify(SSL.VERIFY_PEER | insist, _verify)
-            _trust(context, tls.client_ca)
+            _load_ca(context, tls.client_ca)
             if tls.client_ca is not None:
                 context.load_client_ca(os.fsencode(tls.client_ca))
         return context
@@ -82,26 +82,26 @@ class ClientTls:
         self,
         ca: Path | str | None = None,
         *,
-        also: Iterable[Path] = (),
+        extra_ca: Iterable[Path] = (),
         rules: ClientRules | None = None,
     ) -> None:
-        """`ca`, `also`: shorthand for such `rules`. Raises TransportFailed for an unusable file."""
-        self._rules = rules = rules or ClientRules(ca, tuple(also))
-        self._context = Renewed(self._make, rules.certificate, rules.key, rules.ca, *rules.also)
+        """`ca`, `extra_ca`: shorthand for such `rules`. Raises TransportFailed for an unusable file."""
+        self._rules = rules = rules or ClientRules(ca, tuple(extra_ca))
+        self._context = Reloading(self._make, rules.certificate, rules.key, rules.ca, *rules.extra_ca)
 
     def engine(self, name: str) -> TlsEngine:
         """A client engine that requires a certificate for `name`, or for the name in the rules."""
         rules = self._rules
-        check = PeerCheck(rules.name or name, strict=rules.strict)
+        check = ServerCheck(rules.name or name, strict=rules.strict)
         return TlsEngine(self._context.current(), check, mutual=rules.certificate is not None)
 
     def _make(self) -> SSL.Context:
         rules = self._rules
-        context = _context(SSL.TLS_CLIENT_METHOD, rules.terms)
+        context = _context(SSL.TLS_CLIENT_METHOD, rules.policy)
         context.set_verify(SSL.VERIFY_PEER, _verify)
-        _trust(context, rules.ca, *rules.also)
+        _load_ca(context, rules.ca, *rules.extra_ca)
         if rules.certificate is not None and rules.key is not None:
-            _show(context, rules.certificate, rules.key)
+            _load_certificate(context, rules.certificate, rules.key)
         return context
 
 
@@ -121,14 +121,14 @@ class TlsProfiles:
         return self._default.engine(name)
 
 
-def _context(method: int, terms: TlsTerms) -> SSL.Context:
+def _context(method: int, policy: TlsPolicy) -> SSL.Context:
     try:
-        return terms.context(method)
+        return policy.context(method)
     except SSL.Error as error:
         raise TransportFailed(f"ciphers cannot be used: {reasons(error)}") from error
 
 
-def _show(context: SSL.Context, certificate: Path | str, key: Path | str) -> None:
+def _load_certificate(context: SSL.Context, certificate: Path | str, key: Path | str) -> None:
     """Load the certificate that the context presents, and its key."""
     try:
         context.use_certificate_chain_file(str(certificate))
@@ -141,10 +141,10 @@ def _show(context: SSL.Context, certificate: Path | str, key: Path | str) -> Non
         raise TransportFailed(f"key {key} cannot be used: {reasons(error)}") from error
 
 
-def _trust(context: SSL.Context, ca: Path | str | None, *also: Path | str) -> None:
+def _load_ca(context: SSL.Context, ca: Path | str | None, *extra_ca: Path | str) -> None:
     if ca is None:
         context.set_default_verify_paths()
-    for path in [*([ca] if ca is not None else []), *also]:
+    for path in [*([ca] if ca is not None else []), *extra_ca]:
         try:
             context.load_verify_locations(str(path))
         except SSL.Error as error:
@@ -153,4 +153,4 @@ def _trust(context: SSL.Context, ca: Path | str | None, *also: Path | str) -> No
 
 def _verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
     check = connection.get_app_data()
-    return isinstance(check, PeerCheck | GuestCheck) and check.verify(certificate, error, depth, bool(ok))
+    return isinstance(check, ServerCheck | ClientCheck) and check.verify(certificate, error, depth, bool(ok))

@@ -7,13 +7,13 @@ import sys
 from OpenSSL import SSL
 
 from proxy.transport.flow import TransportFailed
-from proxy.transport.identity import NOBODY, GuestCheck, PeerCheck, numeric
+from proxy.transport.identity import NOBODY, ClientCheck, ServerCheck, numeric
 
-LONGEST = 16384
+MAX_RECORD_BYTES = 16384
 """Maximum plaintext bytes of a record (RFC 8446 §5.1), and so the size of each read: one call per record."""
-ROOM = LONGEST + 1024
+MAX_WIRE_RECORD_BYTES = MAX_RECORD_BYTES + 1024
 """Read size for a record on the wire, with its header and authentication tag."""
-UNTOLD = sys.maxsize
+UNKNOWN = sys.maxsize
 """Number of records, or of bytes to come, if only OpenSSL can know it."""
 
 APPLICATION_DATA = 23
@@ -29,8 +29,10 @@ class TlsEngine:
     and `ended` after each step. It never blocks, nor raises for anything a peer does.
     """
 
-    def __init__(self, context: SSL.Context, check: PeerCheck | GuestCheck, *, mutual: bool = False) -> None:
-        """A client with a `PeerCheck`, a server with a `GuestCheck`.
+    def __init__(
+        self, context: SSL.Context, check: ServerCheck | ClientCheck, *, mutual: bool = False
+    ) -> None:
+        """A client with a `ServerCheck`, a server with a `ClientCheck`.
 
         `mutual`: this is a client that presents a certificate of its own.
         """
@@ -42,7 +44,7 @@ class TlsEngine:
         """What failed, in one word: `certificate` or `protocol`."""
         self.ended = False
         """The peer closed its side cleanly (close_notify)."""
-        self._between = True
+        self._at_boundary = True
         """Whether the bytes received so far end at a record boundary."""
         self._head, self._rest = b"", 0
         """Of an incomplete record: the part of its header received, or the bytes of content to come."""
@@ -53,7 +55,7 @@ class TlsEngine:
         # Bound once: attribute access on a `Connection` is slow, as it falls back to the socket's attributes.
         self._recv, self._send = self._connection.recv, self._connection.send
         self._bio_read, self._bio_write = self._connection.bio_read, self._connection.bio_write
-        if isinstance(check, GuestCheck):
+        if isinstance(check, ClientCheck):
             self._connection.set_accept_state()
         else:
             self._connection.set_connect_state()
@@ -63,7 +65,7 @@ class TlsEngine:
     @property
     def peer_name(self) -> str | None:
         """The name that a client dialled, once verified; None for a server."""
-        return self._check.name if isinstance(self._check, PeerCheck) and self.established else None
+        return self._check.name if isinstance(self._check, ServerCheck) and self.established else None
 
     @property
     def peer_names(self) -> frozenset[str]:
@@ -73,7 +75,7 @@ class TlsEngine:
     @property
     def mutual(self) -> bool:
         """Whether both ends are authenticated by certificate (RFC 5923 §5)."""
-        if isinstance(self._check, GuestCheck):
+        if isinstance(self._check, ClientCheck):
             return bool(self.peer_names)
         return self._mutual and self.established
 
@@ -97,22 +99,22 @@ class TlsEngine:
             return b"", b""
         established, size, received = self.established, len(data), b""
         if (
-            self._between
+            self._at_boundary
             and size > RECORD_HEAD
             and data[0] == APPLICATION_DATA
             and size == RECORD_HEAD + (data[3] << 8) + data[4]
         ):
             whole = 1
         else:
-            whole = self._follow(data)
+            whole = self._count_records(data)
         if data:
             self._bio_write(data)
         try:
             if not established:
                 self._handshake()
-                whole = UNTOLD
+                whole = UNKNOWN
             while whole:  # counting records avoids a final WantReadError, a third of the work
-                record = self._recv(LONGEST)
+                record = self._recv(MAX_RECORD_BYTES)
                 received = received + record if received else record
                 whole -= 1
         except SSL.WantReadError:
@@ -120,7 +122,7 @@ class TlsEngine:
         except SSL.ZeroReturnError:
             self.ended = True
         except SSL.Error as error:
-            self.failure = TransportFailed(self._sentence(error))
+            self.failure = TransportFailed(self._describe(error))
             self.blame = "certificate" if self._refused else "protocol"
         if established and received and self.failure is None and not self.ended:
             # Skipping `_outgoing`, nearly always empty, saves a fifth of the work. An answer to a KeyUpdate
@@ -133,12 +135,12 @@ class TlsEngine:
         if not self.established or self.failure is not None:
             raise TransportFailed("TLS session is not established")
         try:
-            if len(data) <= LONGEST:
+            if len(data) <= MAX_RECORD_BYTES:
                 self._send(data)  # in one record
             else:
                 self._connection.sendall(data)
         except SSL.Error as error:
-            self.failure = TransportFailed(self._sentence(error))
+            self.failure = TransportFailed(self._describe(error))
             raise self.failure from error
         return self._outgoing()
 
@@ -148,26 +150,26 @@ class TlsEngine:
             self._connection.shutdown()
         return self._outgoing()
 
-    def _follow(self, data: bytes) -> int:
+    def _count_records(self, data: bytes) -> int:
         """The number of records completed by these bytes; tracks record boundaries (RFC 8446 §5.1)."""
-        if self._rest == UNTOLD:
-            return UNTOLD
+        if self._rest == UNKNOWN:
+            return UNKNOWN
         data, at = self._head + data, self._rest
         whole = int(0 < at <= len(data))
         while at + RECORD_HEAD <= len(data):
             if data[at] not in RECORD_TYPES:  # not a record: leave it to OpenSSL, boundaries are unknown
-                self._rest, self._between = UNTOLD, False
-                return UNTOLD
+                self._rest, self._at_boundary = UNKNOWN, False
+                return UNKNOWN
             at += RECORD_HEAD + (data[at + 3] << 8) + data[at + 4]
             whole += at <= len(data)
         self._head, self._rest = data[at:], max(at - len(data), 0)
-        self._between = at == len(data)
+        self._at_boundary = at == len(data)
         return whole
 
     def _handshake(self) -> None:
         self._connection.do_handshake()
         # Never establish a session whose certificate was not checked.
-        if isinstance(self._check, PeerCheck) and not self._check.matched:
+        if isinstance(self._check, ServerCheck) and not self._check.matched:
             raise SSL.Error([("", "", "the peer's certificate was not verified")])
         self.established = True
 
@@ -175,9 +177,9 @@ class TlsEngine:
         out = b""
         try:
             while True:
-                chunk = self._bio_read(ROOM)
+                chunk = self._bio_read(MAX_WIRE_RECORD_BYTES)
                 out = out + chunk if out else chunk
-                if len(chunk) < ROOM:  # that was all; another read that fails would be a third of the work
+                if len(chunk) < MAX_WIRE_RECORD_BYTES:  # all read; one more call costs a third of the work
                     return out
         except SSL.Error:  # WantReadError: nothing more to send
             return out
@@ -186,8 +188,8 @@ class TlsEngine:
     def _refused(self) -> bool:
         return self._check.fault is not None and not self.established
 
-    def _sentence(self, error: SSL.Error) -> str:
-        who = self._check.name if isinstance(self._check, PeerCheck) else "peer"
+    def _describe(self, error: SSL.Error) -> str:
+        who = self._check.name if isinstance(self._check, ServerCheck) else "peer"
         if self._refused:
             peer = who if who == "peer" else f"peer {who}"
             return f"TLS {peer} refused: its certificate {self._check.fault}"

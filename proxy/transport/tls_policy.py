@@ -15,14 +15,14 @@ def unusable(ciphers: str) -> str | None:
         # Keywords that remove or reorder ciphers need a list to work on.
         whole = f"ALL:{name}" if name[:1] in ("!", "-", "+", "@") else name
         try:
-            TlsTerms(ciphers=whole).context(SSL.TLS_METHOD)
+            TlsPolicy(ciphers=whole).context(SSL.TLS_METHOD)
         except SSL.Error:
             return name
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class TlsTerms:
+class TlsPolicy:
     """TLS versions and ciphers to use; what is None is left to OpenSSL."""
 
     min_version: str = "1.2"

@@ -22,7 +22,7 @@ log = structlog.get_logger("screendoor")
 
 KEEPALIVE = b"\r\n\0"
 """The bytes of keep-alive datagrams; they may also precede a start line (RFC 3261 §7.5)."""
-DRAIN = 64
+MAX_DRAIN = 64
 """Datagrams read in one go, so that a flood on one socket does not starve the others."""
 MAX_FLOWS = 1024
 """How many flows are cached for further datagrams; a trunk has a handful of peers, a flood any number."""
@@ -30,7 +30,7 @@ WILDCARDS = ("0.0.0.0", "::")
 BUFFER_BYTES = 1024 * 1024
 """Socket buffer size requested for each direction; the kernel may grant less."""
 
-MAY_BE_CUT = 10, 0
+ALLOW_FRAGMENTS = 10, 0
 """`IP_MTU_DISCOVER`, `IP_PMTUDISC_DONT` of Linux: routers may fragment a datagram that is too long for their
 next link (PPPoE, a VPN). The default sets Don't Fragment; if a firewall then drops the router's ICMP errors,
 a message of 1450 bytes never arrives, however often it is retransmitted.
@@ -56,7 +56,7 @@ class UdpListener:
                 self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             elif sys.platform == "linux":
                 with suppress(OSError):  # a Linux emulation may lack the option
-                    self.socket.setsockopt(socket.IPPROTO_IP, *MAY_BE_CUT)
+                    self.socket.setsockopt(socket.IPPROTO_IP, *ALLOW_FRAGMENTS)
             self.socket.bind(bind)
         except OSError:
             self.socket.close()
@@ -65,7 +65,7 @@ class UdpListener:
         self.local: Address = (str(host), int(port))
         poll = select.poll()
         poll.register(self.socket.fileno(), select.POLLIN)
-        self._waiting = poll.poll
+        self._poll = poll.poll
         self._loop.add_reader(self.socket.fileno(), self._drain)
 
     def flow(self, remote: Address) -> UdpFlow:
@@ -86,7 +86,7 @@ class UdpListener:
 
     def _drain(self) -> None:
         alone = True
-        for _ in range(DRAIN):
+        for _ in range(MAX_DRAIN):
             try:
                 data, address = self.socket.recvfrom(65535)
             except BlockingIOError:
@@ -97,7 +97,7 @@ class UdpListener:
                 log.debug("datagram not received", why=str(error))
                 continue
             if data < b"\x0e":  # true for STUN and keep-alives, false for any message
-                if self._answered(data, address[:2]):
+                if self._answer_stun(data, address[:2]):
                     continue
                 data = data.lstrip(KEEPALIVE)
                 if not data:
@@ -106,11 +106,11 @@ class UdpListener:
                 self._receiver.received(self._flows.get(address) or self.flow(address[:2]), data)
             except Exception:  # one bad message must not stop the rest of the queue
                 log.exception("receiver failed", source=f"{address[0]} port {address[1]}")
-            if alone and not self._waiting(0):
+            if alone and not self._poll(0):
                 return  # most datagrams come alone; a poll costs a third of a recvfrom that fails
             alone = False
 
-    def _answered(self, data: bytes, remote: Address) -> bool:
+    def _answer_stun(self, data: bytes, remote: Address) -> bool:
         """Answer a STUN keep-alive of a known peer with its address as seen here; False if it is none."""
         response = stun.answer(data, remote)
         if response is None or not self._receiver.welcomes(flow := self.flow(remote)):
@@ -127,7 +127,7 @@ class UdpFlow:
     transport: ClassVar[str] = "udp"
     reliable: ClassVar[bool] = False
     mutual: ClassVar[bool] = False
-    heard: ClassVar[int] = 1
+    received_count: ClassVar[int] = 1
     listener: UdpListener
     remote: Address
 

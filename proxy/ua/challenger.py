@@ -11,7 +11,7 @@ from proxy.sip.digest_server import ALGORITHMS, DigestServer, Verdict
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow, TransportFailed, source_of
-from proxy.transport.log_limit import LINES_PER_MINUTE, FewLines
+from proxy.transport.log_limit import LINES_PER_MINUTE, LogLimit
 from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.gate import Gate
 from proxy.ua.transactions import ServerTransaction
@@ -59,7 +59,7 @@ class Challenger:
         self.digest = digest
         self._core, self._gate = core, gate
         self._sources: dict[tuple[str, bool], _Source] = {}
-        self._lines = FewLines()
+        self._lines = LogLimit()
         self._waiting = 0
 
     def allows(self, flow: Flow) -> bool:
@@ -159,7 +159,7 @@ class Challenger:
 
     def _may_say(self, now: float) -> bool:
         """Whether one more log line about wrong passwords is within the limit for all sources together."""
-        return self._lines.another(now) <= LINES_PER_MINUTE
+        return self._lines.count(now) <= LINES_PER_MINUTE
 
     def _fitting(self, request: Request, flow: Flow, max_bytes: int | None, stale: bool) -> Response | None:
         """The most complete challenge of at most `max_bytes`; None if none fits."""

@@ -79,8 +79,8 @@ class Failover:
             before, self._target = self._target, untried.pop(0)
             try:
                 flow = await core.network.connect(self._target)
-                self._may_retry = flow.reliable and flow.heard > 0 and self._target is not before
-                self._flow, self._heard, self._sent = flow, flow.heard, core.timer_queue.now()
+                self._may_retry = flow.reliable and flow.received_count > 0 and self._target is not before
+                self._flow, self._heard, self._sent = flow, flow.received_count, core.timer_queue.now()
                 return flow
             except TransportFailed as failure:
                 error = failure
@@ -121,7 +121,7 @@ class Failover:
         we send. Further calls would use the same connection.
         """
         flow = self._flow
-        if flow is None or not flow.reliable or flow.heard != self._heard:
+        if flow is None or not flow.reliable or flow.received_count != self._heard:
             return
         if (silent_s := self._core.timer_queue.now() - self._sent) >= TARGET_TIMEOUT_S:
             self._flow, why = None, f"nothing came by the connection for {silent_s:.0f} s"

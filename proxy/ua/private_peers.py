@@ -8,7 +8,7 @@ from typing import NamedTuple
 from proxy.sip.errors import ParseError
 from proxy.sip.message import Request
 from proxy.transport.flow import Flow
-from proxy.transport.private_network import address_beside, is_private
+from proxy.transport.private_network import is_private, local_address_near
 
 
 class PrivatePeer(NamedTuple):
@@ -30,7 +30,7 @@ class PrivatePeers:
     directly.
     """
 
-    def __init__(self, find: Callable[[str], str | None] = address_beside) -> None:
+    def __init__(self, find: Callable[[str], str | None] = local_address_near) -> None:
         self._find = find
         self._known: dict[str, PrivatePeer] = {}
 

@@ -16,7 +16,7 @@ class DisconnectedFlow:
     reliable = True
     closed = False
     mutual = False
-    heard = 1
+    received_count = 1
 
     def __init__(self, flow: Flow) -> None:
         self.transport, self.local, self.remote = flow.transport, flow.local, flow.remote

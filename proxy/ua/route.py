@@ -10,7 +10,7 @@ from proxy.sip.dialog import TARGET_REFRESH
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, Network, TransportFailed
 from proxy.transport.identity import numeric
-from proxy.transport.resolver import asked_for
+from proxy.transport.resolver import host_to_resolve
 
 _SHARED = ipaddress.ip_network("100.64.0.0/10")
 """Addresses behind a carrier's NAT (RFC 6598)."""
@@ -45,7 +45,7 @@ def dialog_flow(flow: Flow, came_over: Flow, method: str, *, kept: bool) -> Flow
 def _leads(transport: str, remote: Address, next_hop: str) -> bool:
     uri = Uri.parse(next_hop)
     try:
-        host = ipaddress.ip_address(asked_for(uri).strip("[]"))
+        host = ipaddress.ip_address(host_to_resolve(uri).strip("[]"))
     except ValueError:
         return False
     if host == ipaddress.ip_address(remote[0]):

@@ -52,7 +52,7 @@ class ClientTransaction(Driver):
     ) -> None:
         self.key, self.request, self.flow = key, request, flow
         self._core, self._user, self._timer_queue = core, user, core.timer_queue
-        self._heard = flow.heard
+        self._heard = flow.received_count
         """How many messages the flow had brought before this request was sent."""
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         self._machine = kind(request, core.timers, flow.reliable)
@@ -133,7 +133,7 @@ class ClientTransaction(Driver):
         The peer's process may hang, or wait for the rest of a message, while its kernel still acknowledges
         all that we send: only a new connection can bring an answer.
         """
-        flow, silent = self.flow, self.flow.heard == self._heard
+        flow, silent = self.flow, self.flow.received_count == self._heard
         if flow.reliable and silent and self.current_flow is None and self.request.method in ALWAYS_ANSWERED:
             flow.fail(TransportFailed("nothing came by the connection in the time of a transaction"))
 

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from proxy.transport.reload import Renewed
+from proxy.transport.reload import Reloading
 from proxy.web.handshakes import Handshakes
 
 GRACE_S = 2
@@ -76,7 +76,7 @@ class HttpServer:
     async def __aenter__(self) -> HttpServer:
         self._server.config.load()
         if self._files is not None:  # a certificate that does not load raises here, not in the task
-            self._server.secured = Renewed(partial(_context, *self._files), *self._files).current
+            self._server.secured = Reloading(partial(_context, *self._files), *self._files).current
         family = socket.AF_INET6 if ip_address(self.host).version == 6 else socket.AF_INET
         try:
             self._socket = socket.create_server((self.host, self.port), family=family, backlog=128)

@@ -14,7 +14,7 @@ from proxy import assembly, network_setup
 from proxy.call.admission import Admission
 from proxy.config import Settings
 from proxy.transport.connections import ConnectionLimits
-from proxy.transport.keepalive import Upkeep
+from proxy.transport.keepalive import KeepAliveRules
 from proxy.transport.resolver import Resolver
 from tests.config.conftest import GOOD
 
@@ -60,7 +60,9 @@ def test_an_agent_has_its_own_terms_too_and_its_ca_is_trusted_by_all(settled: Se
     settings = settled(text)
     assert assembly.routing(settings)._numbers["+14155551234"].agent.profile == "agent openai"  # type: ignore[union-attr]
     terms = network_setup.terms(settings)
-    assert [str(path) for path in terms._named["agent openai"]._rules.also] == [str(settings.agents[0].ca)]
+    assert [str(path) for path in terms._named["agent openai"]._rules.extra_ca] == [
+        str(settings.agents[0].ca)
+    ]
 
 
 def test_a_listener_asks_for_certificates_on_its_own_terms(settled: Settled) -> None:
@@ -72,7 +74,7 @@ def test_a_listener_asks_for_certificates_on_its_own_terms(settled: Settled) -> 
     settings = settled(text)
     listen = network_setup.listen_on(settings.listeners[1])
     assert listen.tls is not None
-    assert (listen.tls.clients, listen.tls.terms.ciphers) == ("require", "AES128-SHA")
+    assert (listen.tls.clients, listen.tls.policy.ciphers) == ("require", "AES128-SHA")
     assert str(listen.tls.client_ca).endswith("certs/ca.pem")
     assert "tls:sip.carrier.example" in assembly.sources(settings.trunks[0])
     assert network_setup.listen_on(settings.listeners[0]).tls is None
@@ -82,7 +84,7 @@ def test_connections_have_limits_and_strangers_never_take_the_last_file(settled:
     settings = settled(
         GOOD + "[connections]\nkeep_alive_s = 0\nidle_s = 60\nstrangers = 400\nhandshakes = 7\n"
     )
-    assert network_setup.network(settings, Resolver())._upkeep == Upkeep(0.0, 60.0)
+    assert network_setup.network(settings, Resolver())._keep_alive == KeepAliveRules(0.0, 60.0)
     assert network_setup.strangers(settings, 1_000_000) == ConnectionLimits(400, 50, 7, 20)
     assert network_setup.strangers(settings, 1024).strangers == 256
     assert network_setup.strangers(settings, -1).strangers == 400

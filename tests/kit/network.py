@@ -162,7 +162,7 @@ class MemoryUdp:
     peer_name: str | None = None
     peer_names: frozenset[str] = frozenset()
     mutual = False
-    heard = 1
+    received_count = 1
 
     def __init__(self, host: MemoryNetwork, local: Address, remote: Address) -> None:
         self.local, self.remote = local, remote
@@ -201,7 +201,7 @@ class MemoryStream:
         self.transport, self.local, self.remote, self.peer_name = transport, local, remote, peer_name
         self.peer_names = frozenset([peer_name] if peer_name else [])
         self.mutual = False
-        self.heard = 0
+        self.received_count = 0
         self.outbound = False
         self.closed = False
         self._host = host
@@ -232,7 +232,7 @@ class MemoryStream:
             return
         wire.arrived(self.remote, self.local, self.transport, data)
         if data.strip(b"\r\n"):
-            self.heard += 1
+            self.received_count += 1
             self._host.receiver.received(self, data)
 
     def peer_closed(self) -> None:

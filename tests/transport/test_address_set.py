@@ -8,8 +8,8 @@ from typing import Any
 import dns.resolver
 import pytest
 
-from proxy.transport.address_set import UNTOLD_S, LastingLookup
-from proxy.transport.lookup import Service
+from proxy.transport.address_set import DEFAULT_TTL_S, AddressSetLookup
+from proxy.transport.lookup import SrvRecord
 from tests.transport.test_resolver import Names
 
 
@@ -25,8 +25,8 @@ class Lives:
         return SimpleNamespace(rrset=SimpleNamespace(ttl=self._lives[kind]))
 
 
-def lookup(names: Names, **lives: int) -> LastingLookup:
-    return LastingLookup(names, resolver=Lives(**lives))  # type: ignore[arg-type]
+def lookup(names: Names, **lives: int) -> AddressSetLookup:
+    return AddressSetLookup(names, resolver=Lives(**lives))  # type: ignore[arg-type]
 
 
 async def test_a_carrier_may_call_from_the_hosts_behind_its_srv_records_too() -> None:
@@ -37,8 +37,8 @@ async def test_a_carrier_may_call_from_the_hosts_behind_its_srv_records_too() ->
             "b.c": ["2001:db8::1"],
         },
         {
-            "_sip._udp.c": [Service(1, 1, 5060, "a.c")],
-            "_sips._tcp.c": [Service(1, 1, 5061, "b.c"), Service(1, 1, 0, "")],
+            "_sip._udp.c": [SrvRecord(1, 1, 5060, "a.c")],
+            "_sips._tcp.c": [SrvRecord(1, 1, 5061, "b.c"), SrvRecord(1, 1, 0, "")],
         },
     )
     assert await lookup(names, A=77, AAAA=99)("c") == (
@@ -48,7 +48,7 @@ async def test_a_carrier_may_call_from_the_hosts_behind_its_srv_records_too() ->
 
 
 @pytest.mark.parametrize(
-    ("lives", "expected"), [({}, UNTOLD_S), ({"A": 60}, 60.0), ({"AAAA": 300}, UNTOLD_S)]
+    ("lives", "expected"), [({}, DEFAULT_TTL_S), ({"A": 60}, 60.0), ({"AAAA": 300}, DEFAULT_TTL_S)]
 )
 async def test_a_record_that_tells_no_life_has_two_minutes(lives: dict[str, int], expected: float) -> None:
     assert await lookup(Names({"c": ["192.0.2.1"]}), **lives)("c") == (

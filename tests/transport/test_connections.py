@@ -48,7 +48,7 @@ class House:
     def connects(self, host: str, **more: Any) -> StreamFlow:
         self.port += 1
         engine = self.context.engine() if self.context else None
-        flow = StreamFlow(self.door, StreamLimits(), inbound=True, engine=engine, keeper=self.table)
+        flow = StreamFlow(self.door, StreamLimits(), inbound=True, engine=engine, tracker=self.table)
         Wire(flow, peer=(host, self.port), **more)
         return flow
 

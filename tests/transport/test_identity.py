@@ -7,7 +7,7 @@ from cryptography import x509
 from OpenSSL import crypto
 
 from proxy.transport.devcert import Authority
-from proxy.transport.identity import Codes, Identities, PeerCheck, numeric
+from proxy.transport.identity import Codes, Identities, ServerCheck, numeric
 
 
 def certificate(authority: Authority, names: list[str], **extra: object) -> x509.Certificate:
@@ -76,14 +76,14 @@ def test_a_host_is_numeric_or_a_name():
 
 
 def test_a_fault_without_words_of_ours_is_given_by_number(authority):
-    check = PeerCheck("a.example")
+    check = ServerCheck("a.example")
     subject = crypto.X509.from_cryptography(certificate(authority, ["a.example"]))
     assert not check.verify(subject, 9999, 0, False)
     assert check.fault == "cannot be verified (OpenSSL error 9999)"
 
 
 def test_a_certificate_without_usages_has_no_excuse_for_a_wrong_purpose(authority):
-    check = PeerCheck("a.example")
+    check = ServerCheck("a.example")
     subject = crypto.X509.from_cryptography(certificate(authority, ["a.example"], ekus=[]))
     assert not check.verify(subject, Codes.ERR_INVALID_PURPOSE, 0, False)
     assert check.fault == "is not for servers (extended key usage)"

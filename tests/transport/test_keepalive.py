@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.transport.flow import Address
-from proxy.transport.keepalive import Keeping, Upkeep
+from proxy.transport.keepalive import KeepAlive, KeepAliveRules
 from proxy.transport.stream import StreamFlow, StreamLimits
 from tests.kit.virtual_loop import stoppable
 from tests.transport.recorder import Recorder, options
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.virtual
 class Kept:
     """An outbound connection with its keep-alive; `dice`: the random draw, in thousandths."""
 
-    def __init__(self, rules: Upkeep | None = None, *, dice: int = 1000, needed: bool = True) -> None:
+    def __init__(self, rules: KeepAliveRules | None = None, *, dice: int = 1000, needed: bool = True) -> None:
         self.needed, self.dice = needed, dice
         self.drawn: list[Address] = []
         self.recorder, self.count = Recorder(), Count()
-        self.flow = StreamFlow(self.recorder, StreamLimits(), inbound=False, engine=None, keeper=self.count)
+        self.flow = StreamFlow(self.recorder, StreamLimits(), inbound=False, engine=None, tracker=self.count)
         self.wire = Wire(self.flow)
         self.began = asyncio.get_running_loop().time()
-        Keeping(self.flow, rules or Upkeep(), lambda: self.needed, self._draw)
+        KeepAlive(self.flow, rules or KeepAliveRules(), lambda: self.needed, self._draw)
 
     def _draw(self, low: int, high: int) -> Any:
         self.drawn.append((str(low), high))
@@ -42,7 +42,7 @@ class Kept:
         return asyncio.get_running_loop().time() - self.began
 
     async def over(self) -> float:
-        await self.flow.over
+        await self.flow.socket_closed
         return self.at
 
 
@@ -124,7 +124,7 @@ async def test_a_connection_that_nobody_needs_and_that_never_spoke_goes_after_32
 
 
 async def test_a_connection_that_nobody_needs_any_more_goes_when_it_is_idle():
-    kept = Kept(Upkeep(idle_s=300), needed=False)
+    kept = Kept(KeepAliveRules(idle_s=300), needed=False)
     kept.flow.data_received(options())
     at = await kept.over()
     assert 300 <= at <= 300 + 2 * 120
@@ -132,7 +132,7 @@ async def test_a_connection_that_nobody_needs_any_more_goes_when_it_is_idle():
 
 
 async def test_a_connection_that_a_dialog_needs_stays_however_long_it_is_silent():
-    kept = Kept(Upkeep(keep_alive_s=0))
+    kept = Kept(KeepAliveRules(keep_alive_s=0))
     await asyncio.sleep(7200)
     assert not kept.flow.closed
     assert kept.pings == 0
@@ -141,7 +141,7 @@ async def test_a_connection_that_a_dialog_needs_stays_however_long_it_is_silent(
 
 
 async def test_a_short_idle_time_is_kept_though_pings_are_rare():
-    kept = Kept(Upkeep(keep_alive_s=3600, idle_s=40), needed=False)
+    kept = Kept(KeepAliveRules(keep_alive_s=3600, idle_s=40), needed=False)
     kept.flow.data_received(options())
     assert await kept.over() <= 32 + 2 * 40
 
@@ -149,7 +149,7 @@ async def test_a_short_idle_time_is_kept_though_pings_are_rare():
 async def test_a_connection_that_closes_is_looked_after_no_more():
     kept = Kept()
     kept.flow.close()
-    await kept.flow.over
+    await kept.flow.socket_closed
     written = bytes(kept.wire.written)
     await asyncio.sleep(1000)
     assert bytes(kept.wire.written) == written

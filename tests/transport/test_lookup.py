@@ -10,7 +10,7 @@ import pytest
 
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Target, TransportFailed
-from proxy.transport.lookup import Pointer, Service, SystemLookup, route_source
+from proxy.transport.lookup import NaptrRecord, SrvRecord, SystemLookup, route_source
 from proxy.transport.resolver import Resolver
 from tests.transport.name_server import a_name_server
 
@@ -38,9 +38,9 @@ def a_way(address: str) -> str:
     return "2001:db8::99" if ":" in address else "198.51.100.99"
 
 
-async def pointers(lookup: SystemLookup) -> list[Pointer]:
+async def pointers(lookup: SystemLookup) -> list[NaptrRecord]:
     """The NAPTR records sorted, since a server may return them in any order."""
-    return sorted(await lookup.pointers("carrier.example"), key=lambda each: each.order)
+    return sorted(await lookup.naptr_records("carrier.example"), key=lambda each: each.order)
 
 
 async def test_a_domain_is_resolved_from_naptr_to_addresses_rfc3263_4():
@@ -61,8 +61,8 @@ async def test_a_domain_is_resolved_from_naptr_to_addresses_rfc3263_4():
 async def test_naptr_records_are_read_and_regular_expressions_left_out_rfc3263_4_1():
     async with a_name_server(ZONE) as server:
         assert await pointers(server.lookup()) == [
-            Pointer(10, 50, "s", "SIPS+D2T", "_sips._tcp.carrier.example"),
-            Pointer(20, 50, "s", "SIP+D2U", "_sip._udp.carrier.example"),
+            NaptrRecord(10, 50, "s", "SIPS+D2T", "_sips._tcp.carrier.example"),
+            NaptrRecord(20, 50, "s", "SIP+D2U", "_sip._udp.carrier.example"),
         ]
 
 
@@ -77,13 +77,13 @@ async def test_records_are_kept_for_their_time_and_then_asked_again():
     clock = Clock()
     async with a_name_server(ZONE, ttl_s=60) as server:
         lookup = server.lookup(clock=clock)
-        expected = {Service(10, 60, 5070, "one.carrier.example"), Service(20, 0, 0, "")}
-        assert set(await lookup.services("_sip._udp.carrier.example")) == expected
+        expected = {SrvRecord(10, 60, 5070, "one.carrier.example"), SrvRecord(20, 0, 0, "")}
+        assert set(await lookup.srv_records("_sip._udp.carrier.example")) == expected
         clock.now += 59
-        assert set(await lookup.services("_SIP._udp.carrier.example")) == expected
+        assert set(await lookup.srv_records("_SIP._udp.carrier.example")) == expected
         assert len(server.asked) == 1
         clock.now += 2
-        assert set(await lookup.services("_sip._udp.carrier.example")) == expected
+        assert set(await lookup.srv_records("_sip._udp.carrier.example")) == expected
         assert len(server.asked) == 2
 
 
@@ -92,10 +92,10 @@ async def test_that_there_is_no_record_is_believed_for_a_minute():
     async with a_name_server(ZONE) as server:
         lookup = server.lookup(clock=clock)
         for name in ("_sip._tcp.nobody.example", "one.carrier.example"):
-            assert await lookup.services(name) == await lookup.services(name) == []
+            assert await lookup.srv_records(name) == await lookup.srv_records(name) == []
         assert len(server.asked) == 2
         clock.now += 61
-        assert await lookup.services("one.carrier.example") == []
+        assert await lookup.srv_records("one.carrier.example") == []
         assert len(server.asked) == 3
 
 
@@ -120,12 +120,12 @@ async def test_while_no_server_answers_the_old_records_stand_in_for_an_hour_rfc8
 async def test_a_silent_name_server_counts_as_no_record():
     async with a_name_server(ZONE) as server:
         server.silent = True
-        assert await server.lookup(patience_s=0.1).services("_sip._udp.carrier.example") == []
+        assert await server.lookup(patience_s=0.1).srv_records("_sip._udp.carrier.example") == []
 
 
 async def test_a_name_that_dns_cannot_carry_has_no_record():
     async with a_name_server(ZONE) as server:
-        assert await server.lookup().services(f"_sip._udp.{'a' * 64}.example") == []
+        assert await server.lookup().srv_records(f"_sip._udp.{'a' * 64}.example") == []
 
 
 @pytest.mark.parametrize(
@@ -189,28 +189,28 @@ async def test_a_name_server_that_is_dead_leaves_time_for_the_next():
     async with a_name_server(ZONE) as server, a_name_server(ZONE, host="127.0.0.2", port=server.port) as dead:
         dead.silent = True
         lookup = SystemLookup(patience_s=1.2, nameservers=["127.0.0.2", "127.0.0.1"], port=server.port)
-        assert len(await lookup.services("_sips._tcp.carrier.example")) == 2
+        assert len(await lookup.srv_records("_sips._tcp.carrier.example")) == 2
         assert dead.asked == [("_sips._tcp.carrier.example.", "SRV")]
 
 
 async def test_a_question_that_is_lost_is_asked_again():
     async with a_name_server(ZONE) as server:
         server.loses = 1
-        assert len(await server.lookup(patience_s=1.0).services("_sips._tcp.carrier.example")) == 2
+        assert len(await server.lookup(patience_s=1.0).srv_records("_sips._tcp.carrier.example")) == 2
         assert len(server.asked) == 2
 
 
 async def test_name_servers_may_change_while_we_run(tmp_path):
     told = tmp_path / "resolv.conf"
     lookup = SystemLookup(resolv_conf=told)
-    assert await lookup.services("_sip._udp.carrier.example") == []  # the network is not there yet
+    assert await lookup.srv_records("_sip._udp.carrier.example") == []  # the network is not there yet
     for number, words in enumerate(("nameserver 192.0.2.53", "nameserver 192.0.2.54\noptions rotate")):
         told.write_text(f"search example\n{words}\n")
         os.utime(told, (number, number))
         assert lookup._resolver().nameservers == [f"192.0.2.{53 + number}"]
         assert lookup._resolver() is lookup._resolver()
     told.write_text("nameserver what-is-this\n")
-    assert await lookup.services("_sip._tcp.carrier.example") == []
+    assert await lookup.srv_records("_sip._tcp.carrier.example") == []
 
 
 async def test_localhost_resolves_by_the_machine():

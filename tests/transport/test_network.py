@@ -15,7 +15,7 @@ from proxy.transport.flow import ListenOn, Target, TransportFailed
 from proxy.transport.network import SocketNetwork
 from proxy.transport.stream import KEEP_ALIVE
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
-from proxy.transport.tls_policy import TlsTerms
+from proxy.transport.tls_policy import TlsPolicy
 from tests.transport.recorder import Recorder, options, server_tls, trusted
 
 pytestmark = pytest.mark.network
@@ -346,7 +346,7 @@ def mutual(tmp_path, authority, name, clients="require"):
     chain, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
     for path, content in zip((chain, key), authority.issue([name]), strict=True):
         path.write_bytes(content)
-    listen = ListenOn("tls", ("127.0.0.1", 0), ServerTls(own.certificate, own.key, TlsTerms(), clients, ca))
+    listen = ListenOn("tls", ("127.0.0.1", 0), ServerTls(own.certificate, own.key, TlsPolicy(), clients, ca))
     return listen, TlsProfiles(None, {"trunk": ClientTls(rules=ClientRules(ca, (), chain, key))})
 
 
@@ -387,7 +387,7 @@ async def test_an_alias_ends_with_its_connection(carrier):
     server, here, _ = carrier
     server.alias(here, 1)
     here.close()
-    await here.over
+    await here.socket_closed
     assert server._dialer._aliases == {}
     with pytest.raises(TransportFailed):
         await server.connect(Target("tls", ("127.0.0.1", 1), "sip.carrier.example"))
@@ -404,7 +404,7 @@ async def test_an_older_connection_that_ends_leaves_the_alias_to_the_newer_one(e
         ends.append((await hears.messages.get())[0])
         server.alias(ends[-1], 5061)
     ends[0].close()
-    await ends[0].over
+    await ends[0].socket_closed
     assert await server.connect(Target("tls", ("127.0.0.1", 5061), "sip.carrier.example")) is ends[1]
     for client in clients:
         await client.close()
@@ -456,9 +456,9 @@ def renew(path, content):
 
 async def test_a_peer_that_names_its_alias_in_each_request_leaves_one_rfc5923_8_2(carrier):
     server, here, _ = carrier
-    before = len(here.over._callbacks or ())
+    before = len(here.socket_closed._callbacks or ())
     for port in [*[5061] * 100, *range(1, 100), 5062]:
         server.alias(here, port)
     assert server._dialer._aliases == {("127.0.0.1", 5062): here}
-    assert len(here.over._callbacks) == before + 1
+    assert len(here.socket_closed._callbacks) == before + 1
     assert await server.connect(Target("tls", ("127.0.0.1", 5062), "sip.carrier.example")) is here

@@ -14,13 +14,13 @@ from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
 from proxy.transport.flow import ListenOn, Target, TransportFailed
 from proxy.transport.network import SocketNetwork
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
-from proxy.transport.tls_policy import TlsTerms
+from proxy.transport.tls_policy import TlsPolicy
 from tests.transport.recorder import Recorder, options, trusted
 
 pytestmark = pytest.mark.network
 
 PATIENCE_S = 10
-BANDWIDTH = TlsTerms(max_version="1.2", ciphers="AES256-SHA256:AES128-SHA")
+BANDWIDTH = TlsPolicy(max_version="1.2", ciphers="AES256-SHA256:AES128-SHA")
 
 
 class Bench:
@@ -113,7 +113,7 @@ async def lost(connect: Callable[[], object], recorder: Recorder) -> str:
 async def test_a_trunk_that_takes_nothing_but_rsa_key_exchange_and_cbc_is_called(bench, cipher):
     server = bench.certificate("sip.carrier.example", rsa_bits=2048)
     target, heard = await bench.server(server, "-tls1_2", "-cipher", cipher)
-    client, _ = bench.client(ClientRules(bench.ca, terms=BANDWIDTH))
+    client, _ = bench.client(ClientRules(bench.ca, policy=BANDWIDTH))
     (await client.connect(target)).send(options("bandwidth"))
     said = await read_until(heard, b"Call-ID: bandwidth")
     assert f"CIPHER is {cipher}".encode() in said
@@ -122,7 +122,7 @@ async def test_a_trunk_that_takes_nothing_but_rsa_key_exchange_and_cbc_is_called
 async def test_a_trunk_with_other_ciphers_than_its_terms_say_is_not_called(bench):
     server = bench.certificate("sip.carrier.example", rsa_bits=2048)
     target, _ = await bench.server(server, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384")
-    client, _ = bench.client(ClientRules(bench.ca, terms=BANDWIDTH))
+    client, _ = bench.client(ClientRules(bench.ca, policy=BANDWIDTH))
     with pytest.raises(TransportFailed, match="handshake failure"):
         await client.connect(target)
 
@@ -186,8 +186,8 @@ async def listening(
 ) -> tuple[tuple[str, int], SocketNetwork, Recorder]:
     network, hears = bench.network()
     chain, key = bench.certificate("edge.example", **server)
-    terms = BANDWIDTH if server else TlsTerms()
-    tls = ServerTls(chain, key, terms, clients, bench.ca)
+    policy = BANDWIDTH if server else TlsPolicy()
+    tls = ServerTls(chain, key, policy, clients, bench.ca)
     return await network.listen(ListenOn("tls", ("127.0.0.1", 0), tls)), network, hears
 
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from proxy.sip.uri import Uri
 from proxy.transport.flow import ListenOn
-from proxy.transport.persistent import Standing
+from proxy.transport.persistent import PersistentConnection
 from tests.kit.network import Wire
 from tests.transport.recorder import Recorder
 
@@ -27,7 +27,7 @@ class Place:
         self.trunk = self.wire.host(TRUNK, ["trunk.example"])
         for host in (self.us, self.trunk):
             host.start(Recorder())
-        self.standing = Standing(self.us, Uri.parse(uri), "trunk one", lambda low, high: high)
+        self.standing = PersistentConnection(self.us, Uri.parse(uri), "trunk one", lambda low, high: high)
         self.attempts: list[float] = []
         self.task: asyncio.Task[None] | None = None
         connect = self.us.connect

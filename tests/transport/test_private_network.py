@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.transport.private_network import address_beside, is_private
+from proxy.transport.private_network import is_private, local_address_near
 
 ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0
@@ -36,17 +36,17 @@ def routes(tmp_path: Path) -> Path:
 def test_a_peer_with_no_router_between_finds_us_at_our_address_there(
     routes: Path, peer: str, ours: str | None
 ) -> None:
-    assert address_beside(peer, routes, lambda peer: "192.168.1.10") == ours
+    assert local_address_near(peer, routes, lambda peer: "192.168.1.10") == ours
 
 
 def test_where_it_cannot_be_known_there_is_none(routes: Path) -> None:
-    assert address_beside("192.168.1.20", routes, lambda peer: None) is None
-    assert address_beside("192.168.1.20", routes, lambda peer: "203.0.113.10") is None
-    assert address_beside("192.168.1.20", routes.parent / "none", lambda peer: "192.168.1.10") is None
+    assert local_address_near("192.168.1.20", routes, lambda peer: None) is None
+    assert local_address_near("192.168.1.20", routes, lambda peer: "203.0.113.10") is None
+    assert local_address_near("192.168.1.20", routes.parent / "none", lambda peer: "192.168.1.10") is None
     routes.write_text("Iface\nnonsense\n")
-    assert address_beside("192.168.1.20", routes, lambda peer: "192.168.1.10") is None
+    assert local_address_near("192.168.1.20", routes, lambda peer: "192.168.1.10") is None
     routes.write_text(ROUTES.splitlines()[0])
-    assert address_beside("192.168.1.20", routes, lambda peer: "192.168.1.10") is None
+    assert local_address_near("192.168.1.20", routes, lambda peer: "192.168.1.10") is None
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1"])

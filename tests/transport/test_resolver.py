@@ -8,7 +8,7 @@ import pytest
 
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Target, TransportFailed
-from proxy.transport.lookup import Pointer, Service
+from proxy.transport.lookup import NaptrRecord, SrvRecord
 from proxy.transport.resolver import Resolver
 
 
@@ -18,8 +18,8 @@ class Names:
     def __init__(
         self,
         addresses: dict[str, list[str]],
-        services: dict[str, list[Service]] | None = None,
-        pointers: dict[str, list[Pointer]] | None = None,
+        services: dict[str, list[SrvRecord]] | None = None,
+        pointers: dict[str, list[NaptrRecord]] | None = None,
     ) -> None:
         self._addresses = addresses
         self._services = services or {}
@@ -30,14 +30,14 @@ class Names:
         self.asked.append(host)
         return self._addresses.get(host, [])
 
-    async def services(self, name: str) -> list[Service]:
+    async def srv_records(self, name: str) -> list[SrvRecord]:
         self.asked.append(name)
         return self._services.get(name, [])
 
     def failure(self, host: str) -> str:
         return ""
 
-    async def pointers(self, name: str) -> list[Pointer]:
+    async def naptr_records(self, name: str) -> list[NaptrRecord]:
         self.asked.append(f"naptr {name}")
         return self._pointers.get(name, [])
 
@@ -73,7 +73,7 @@ async def test_a_numeric_host_is_used_as_it_stands_rfc3263_4_2(uri, transport, a
 
 async def test_the_name_asked_for_stays_with_the_target():
     assert (await resolve("sip:[2001:DB8::1]"))[0].name == "2001:DB8::1"
-    services = {"_sips._tcp.a.example": [Service(1, 1, 5061, "host.example")]}
+    services = {"_sips._tcp.a.example": [SrvRecord(1, 1, 5061, "host.example")]}
     names = Names({"host.example": ["192.0.2.1"]}, services)
     assert (await resolve("sips:a.example", names))[0].name == "a.example"
 
@@ -105,7 +105,7 @@ async def test_an_explicit_port_asks_for_addresses_only_rfc3263_4_2():
     ],
 )
 async def test_without_a_port_the_service_record_rules_rfc3263_4_2(uri, service):
-    names = Names({"host.example": ["192.0.2.1"]}, {service: [Service(10, 0, 5099, "host.example")]})
+    names = Names({"host.example": ["192.0.2.1"]}, {service: [SrvRecord(10, 0, 5099, "host.example")]})
     (target,) = await resolve(uri, names)
     assert target.address == ("192.0.2.1", 5099)
 
@@ -117,14 +117,14 @@ async def test_without_service_records_the_default_port_is_used_rfc3263_4_2(uri,
 
 
 async def test_service_records_that_lead_nowhere_fall_back_to_the_address():
-    services = {"_sip._udp.a.example": [Service(1, 1, 5070, "gone.example")]}
+    services = {"_sip._udp.a.example": [SrvRecord(1, 1, 5070, "gone.example")]}
     names = Names({"a.example": ["192.0.2.1"]}, services)
     assert [target.address for target in await resolve("sip:a.example", names)] == [("192.0.2.1", 5060)]
 
 
 async def test_lower_priority_numbers_come_first_rfc2782():
-    one = Service(10, 0, 1, "192.0.2.1")
-    services = [Service(20, 0, 2, "192.0.2.2"), one, one]
+    one = SrvRecord(10, 0, 1, "192.0.2.1")
+    services = [SrvRecord(20, 0, 2, "192.0.2.2"), one, one]
     names = Names({}, {"_sip._udp.a.example": services})
     found = [target.address for target in await resolve("sip:a.example", names)]
     assert found == [("192.0.2.1", 1), ("192.0.2.2", 2)]
@@ -140,7 +140,7 @@ async def test_lower_priority_numbers_come_first_rfc2782():
     ],
 )
 async def test_within_a_priority_the_weights_decide_rfc2782(draws, ports):
-    services = [Service(1, weight, weight, "192.0.2.1") for weight in (70, 0, 30)]
+    services = [SrvRecord(1, weight, weight, "192.0.2.1") for weight in (70, 0, 30)]
     queue, highs = collections.deque(draws), []
 
     def draw(low: int, high: int) -> int:
@@ -154,14 +154,14 @@ async def test_within_a_priority_the_weights_decide_rfc2782(draws, ports):
 
 
 async def test_weights_share_the_load_by_default():
-    services = [Service(1, 90, 90, "192.0.2.1"), Service(1, 10, 10, "192.0.2.2")]
+    services = [SrvRecord(1, 90, 90, "192.0.2.1"), SrvRecord(1, 10, 10, "192.0.2.2")]
     resolver = Resolver(Names({}, {"_sip._udp.a.example": services}))
     ports = [(await resolver.resolve(Uri.parse("sip:a.example")))[0].address[1] for _ in range(300)]
     assert 220 < ports.count(90) < 300
 
 
 async def test_a_service_that_is_decidedly_not_there_is_not_tried_rfc2782():
-    names = Names({"a.example": ["192.0.2.1"]}, {"_sips._tcp.a.example": [Service(0, 0, 0, "")]})
+    names = Names({"a.example": ["192.0.2.1"]}, {"_sips._tcp.a.example": [SrvRecord(0, 0, 0, "")]})
     with pytest.raises(TransportFailed, match="offers no SIP over tls"):
         await resolve("sips:a.example", names)
 
@@ -190,19 +190,19 @@ async def test_a_uri_that_leads_nowhere_is_refused(uri, said):
 
 # NAPTR (RFC 3263 §4.1).
 
-UDP = Pointer(50, 50, "s", "SIP+D2U", "_sip._udp.a.example")
-TCP = Pointer(90, 50, "s", "SIP+D2T", "_sip._tcp.a.example")
-TLS = Pointer(100, 50, "s", "SIPS+D2T", "_sips._tcp.tls.example")
-SCTP = Pointer(10, 10, "s", "SIP+D2S", "_sip._sctp.a.example")
+UDP = NaptrRecord(50, 50, "s", "SIP+D2U", "_sip._udp.a.example")
+TCP = NaptrRecord(90, 50, "s", "SIP+D2T", "_sip._tcp.a.example")
+TLS = NaptrRecord(100, 50, "s", "SIPS+D2T", "_sips._tcp.tls.example")
+SCTP = NaptrRecord(10, 10, "s", "SIP+D2S", "_sip._sctp.a.example")
 HOSTS = {
-    "_sip._udp.a.example": [Service(1, 1, 5060, "192.0.2.1")],
-    "_sip._tcp.a.example": [Service(1, 1, 5060, "192.0.2.2")],
-    "_sips._tcp.tls.example": [Service(1, 1, 5061, "192.0.2.3")],
+    "_sip._udp.a.example": [SrvRecord(1, 1, 5060, "192.0.2.1")],
+    "_sip._tcp.a.example": [SrvRecord(1, 1, 5060, "192.0.2.2")],
+    "_sips._tcp.tls.example": [SrvRecord(1, 1, 5061, "192.0.2.3")],
 }
 
 
 async def pointed(
-    uri: str, *pointers: Pointer, transports: tuple[str, ...] = ("udp", "tcp", "tls")
+    uri: str, *pointers: NaptrRecord, transports: tuple[str, ...] = ("udp", "tcp", "tls")
 ) -> list[str]:
     resolver = Resolver(Names({}, HOSTS, {"a.example": list(pointers)}), draw=first)
     targets = await resolver.resolve(Uri.parse(uri), transports)
@@ -215,9 +215,9 @@ async def pointed(
     [
         ((TLS, TCP, UDP), ["udp 192.0.2.1", "tcp 192.0.2.2", "tls 192.0.2.3"]),
         ((TLS, SCTP), ["tls 192.0.2.3"]),
-        ((UDP, Pointer(50, 10, "s", "SIPS+D2T", TLS.replacement)), ["tls 192.0.2.3", "udp 192.0.2.1"]),
-        ((Pointer(1, 1, "u", "E2U+SIP", "other.example"), TCP), ["tcp 192.0.2.2"]),
-        ((Pointer(1, 1, "s", "SIP+D2T", "gone.example"), TLS), ["tls 192.0.2.3"]),
+        ((UDP, NaptrRecord(50, 10, "s", "SIPS+D2T", TLS.replacement)), ["tls 192.0.2.3", "udp 192.0.2.1"]),
+        ((NaptrRecord(1, 1, "u", "E2U+SIP", "other.example"), TCP), ["tcp 192.0.2.2"]),
+        ((NaptrRecord(1, 1, "s", "SIP+D2T", "gone.example"), TLS), ["tls 192.0.2.3"]),
     ],
 )
 async def test_naptr_chooses_the_transport_by_order_then_preference_rfc3263_4_1(pointers, found):
@@ -249,6 +249,6 @@ async def test_naptr_that_leads_nowhere_leaves_the_service_records_and_the_addre
 
 
 async def test_of_a_thousand_srv_records_the_preferred_are_looked_at_rfc2782():
-    services = [Service(priority, 1, priority, "192.0.2.1") for priority in reversed(range(1, 1001))]
+    services = [SrvRecord(priority, 1, priority, "192.0.2.1") for priority in reversed(range(1, 1001))]
     targets = await resolve("sip:example.com;transport=udp", Names({}, {"_sip._udp.example.com": services}))
     assert [target.address[1] for target in targets] == list(range(1, 33))

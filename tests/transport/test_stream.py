@@ -25,7 +25,7 @@ class Bench:
         self.recorder = Recorder()
         self.count = Count()
         self.flow = StreamFlow(
-            self.recorder, StreamLimits(), inbound=inbound, engine=engine, keeper=self.count
+            self.recorder, StreamLimits(), inbound=inbound, engine=engine, tracker=self.count
         )
         self.wire = Wire(self.flow, **wire)
 
@@ -55,7 +55,7 @@ async def test_a_message_byte_by_byte_is_one_message():
 async def test_a_connection_of_a_banned_peer_is_cut_at_once_and_nothing_is_said_to_it():
     recorder, count = Recorder(), Count()
     recorder.barring = True
-    flow = StreamFlow(recorder, StreamLimits(), inbound=True, engine=None, keeper=count)
+    flow = StreamFlow(recorder, StreamLimits(), inbound=True, engine=None, tracker=count)
     wire = Wire(flow)
     flow.data_received(options())
     await asyncio.sleep(0)

@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from proxy.transport.devcert import SERVER_AUTH, Authority, make_authority
 from proxy.transport.flow import TransportFailed
-from proxy.transport.identity import SIP_DOMAIN, GuestCheck
+from proxy.transport.identity import SIP_DOMAIN, ClientCheck
 from proxy.transport.tls import ClientTls, ServerContext, ServerTls
 from proxy.transport.tls_engine import TlsEngine
-from proxy.transport.tls_policy import TlsTerms
+from proxy.transport.tls_policy import TlsPolicy
 from tests.transport.recorder import server_tls, trusted
 
 
@@ -252,7 +252,7 @@ def test_tls_1_2_is_spoken_where_the_peer_knows_no_better(tmp_path, authority):
     context.use_certificate_chain_file(str(tls.certificate))
     context.use_privatekey_file(str(tls.key))
     client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
-    shake(client, TlsEngine(context, GuestCheck()))
+    shake(client, TlsEngine(context, ClientCheck()))
     assert client.version == "TLSv1.2"
 
 
@@ -266,7 +266,7 @@ def test_a_peer_that_does_not_speak_tls_fails_the_handshake(tmp_path, authority)
 
 def test_what_is_no_record_is_left_to_the_library_however_it_comes(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "a.example")
-    old = ServerTls(tls.certificate, tls.key, TlsTerms(max_version="1.2"))
+    old = ServerTls(tls.certificate, tls.key, TlsPolicy(max_version="1.2"))
     server = ServerContext(old).engine()
     client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
     shake(client, server)
@@ -333,7 +333,7 @@ def test_the_authorities_of_the_system_are_trusted_where_we_name_none(tmp_path, 
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted(tmp_path, authority)))
     more = make_authority()
     (tmp_path / "more.pem").write_bytes(more.cert_pem)
-    for ours in (ClientTls(), ClientTls(also=[tmp_path / "more.pem"])):
+    for ours in (ClientTls(), ClientTls(extra_ca=[tmp_path / "more.pem"])):
         client = ours.engine("a.example")
         shake(client, ServerContext(server_tls(tmp_path, authority, "a.example")).engine())
         assert client.established

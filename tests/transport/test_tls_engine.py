@@ -11,7 +11,7 @@ from proxy.transport.devcert import CLIENT_AUTH, SERVER_AUTH, Authority, make_au
 from proxy.transport.identity import SIP_DOMAIN
 from proxy.transport.tls import ClientRules, ClientTls, ServerContext, ServerTls
 from proxy.transport.tls_engine import TlsEngine
-from proxy.transport.tls_policy import TlsTerms
+from proxy.transport.tls_policy import TlsPolicy
 from tests.transport.recorder import server_tls, trusted
 from tests.transport.test_tls import shake
 
@@ -24,14 +24,14 @@ def meet(tmp_path, authority):
         *names: str,
         clients: str = "require",
         issuer: Authority | None = None,
-        terms: TlsTerms | None = None,
+        policy: TlsPolicy | None = None,
         shows: bool = True,
         **extra: object,
     ) -> tuple[TlsEngine, TlsEngine]:
         ca = trusted(tmp_path, authority)
         own = server_tls(tmp_path, authority, "edge.example")
-        terms = terms or TlsTerms()
-        server = ServerContext(ServerTls(own.certificate, own.key, terms, clients, ca)).engine()
+        policy = policy or TlsPolicy()
+        server = ServerContext(ServerTls(own.certificate, own.key, policy, clients, ca)).engine()
         shown = tmp_path / "client.pem", tmp_path / "client.key"
         for path, content in zip(shown, (issuer or authority).issue(list(names), **extra), strict=True):  # type: ignore[arg-type]
             path.write_bytes(content)
@@ -65,9 +65,9 @@ def test_a_certificate_for_something_else_is_refused(meet):
     assert client.failure is not None
 
 
-@pytest.mark.parametrize("terms", [TlsTerms(max_version="1.2"), TlsTerms(min_version="1.3")])
-def test_a_client_without_a_certificate_is_refused_where_one_is_required(meet, terms):
-    _, server = meet("carrier.example", terms=terms, shows=False)
+@pytest.mark.parametrize("policy", [TlsPolicy(max_version="1.2"), TlsPolicy(min_version="1.3")])
+def test_a_client_without_a_certificate_is_refused_where_one_is_required(meet, policy):
+    _, server = meet("carrier.example", policy=policy, shows=False)
     assert not server.established
     assert "peer did not return a certificate" in str(server.failure)
 
@@ -155,18 +155,18 @@ def test_rsa_key_exchange_with_cbc_at_tls_1_2_is_spoken_where_it_is_asked_for(tm
     certificate, key = authority.issue(["a.example"], rsa_bits=2048)
     (tmp_path / "c.pem").write_bytes(certificate)
     (tmp_path / "k.pem").write_bytes(key)
-    old = TlsTerms(max_version="1.2", ciphers="AES128-SHA:AES256-SHA256")
+    old = TlsPolicy(max_version="1.2", ciphers="AES128-SHA:AES256-SHA256")
     server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem", old)).engine()
-    client = ClientTls(rules=ClientRules(trusted(tmp_path, authority), terms=old)).engine("a.example")
+    client = ClientTls(rules=ClientRules(trusted(tmp_path, authority), policy=old)).engine("a.example")
     shake(client, server)
     assert (client.version, client.cipher) == ("TLSv1.2", "AES128-SHA")
 
 
 def test_no_common_cipher_is_a_fault_of_the_protocol(tmp_path, authority):
     own = server_tls(tmp_path, authority, "a.example")
-    server = ServerContext(ServerTls(own.certificate, own.key, TlsTerms(max_version="1.2"))).engine()
+    server = ServerContext(ServerTls(own.certificate, own.key, TlsPolicy(max_version="1.2"))).engine()
     client = ClientTls(
-        rules=ClientRules(trusted(tmp_path, authority), terms=TlsTerms(min_version="1.3"))
+        rules=ClientRules(trusted(tmp_path, authority), policy=TlsPolicy(min_version="1.3"))
     ).engine("a.example")
     shake(client, server)
     assert server.blame == "protocol"

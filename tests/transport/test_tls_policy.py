@@ -5,24 +5,24 @@ from __future__ import annotations
 import pytest
 from OpenSSL import SSL
 
-from proxy.transport.tls_policy import TlsTerms, unusable
+from proxy.transport.tls_policy import TlsPolicy, unusable
 
 
-def ciphers(terms: TlsTerms) -> list[str]:
-    return SSL.Connection(terms.context(SSL.TLS_METHOD), None).get_cipher_list()
+def ciphers(policy: TlsPolicy) -> list[str]:
+    return SSL.Connection(policy.context(SSL.TLS_METHOD), None).get_cipher_list()
 
 
 def test_without_a_word_the_ciphers_are_those_of_openssl():
-    assert ciphers(TlsTerms()) == SSL.Connection(SSL.Context(SSL.TLS_METHOD), None).get_cipher_list()
+    assert ciphers(TlsPolicy()) == SSL.Connection(SSL.Context(SSL.TLS_METHOD), None).get_cipher_list()
 
 
 def test_ciphers_of_tls_1_3_and_before_stand_in_one_list():
-    chosen = ciphers(TlsTerms(ciphers="TLS_AES_128_GCM_SHA256:AES128-SHA:AES256-SHA256"))
+    chosen = ciphers(TlsPolicy(ciphers="TLS_AES_128_GCM_SHA256:AES128-SHA:AES256-SHA256"))
     assert chosen == ["TLS_AES_128_GCM_SHA256", "AES128-SHA", "AES256-SHA256"]
 
 
 def test_ciphers_of_tls_1_3_alone_leave_the_others_as_they_are():
-    assert "ECDHE-RSA-AES128-GCM-SHA256" in ciphers(TlsTerms(ciphers="TLS_AES_128_GCM_SHA256"))
+    assert "ECDHE-RSA-AES128-GCM-SHA256" in ciphers(TlsPolicy(ciphers="TLS_AES_128_GCM_SHA256"))
 
 
 @pytest.mark.parametrize(

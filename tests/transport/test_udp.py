@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from proxy.transport import stun
 from proxy.transport.flow import ListenOn, Target, TransportFailed
-from proxy.transport.udp import DRAIN, UdpFlow, UdpListener, pick_listener
+from proxy.transport.udp import MAX_DRAIN, UdpFlow, UdpListener, pick_listener
 from tests.transport.recorder import Recorder, options
 from tests.transport.test_stun import REQUEST
 
@@ -165,10 +165,10 @@ async def test_one_that_comes_alone_is_read_without_an_attempt_in_vain(listener)
 
 async def test_those_that_come_together_are_read_in_one_turn_but_for_a_flood(listener, phone):
     udp, recorder = listener
-    for _ in range(DRAIN + 1):
+    for _ in range(MAX_DRAIN + 1):
         phone.sendto(b"x", udp.local)
     udp._drain()
-    assert len(recorder.all_messages()) == DRAIN
+    assert len(recorder.all_messages()) == MAX_DRAIN
     udp._drain()
     assert len(recorder.all_messages()) == 1
 

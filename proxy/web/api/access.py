@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.requests import Request
 
-from proxy.transport.log_limit import LINES_PER_MINUTE, FewLines
+from proxy.transport.log_limit import LINES_PER_MINUTE, LogLimit
 from proxy.web.api.problem import Problem
 
 log = structlog.get_logger("screendoor")
@@ -46,7 +46,7 @@ class Access:
         self._clock = clock
         self._wrong: dict[str, tuple[float, int]] = {}
         """By address: when the current window began, and the number of wrong tokens since."""
-        self._lines = FewLines()
+        self._lines = LogLimit()
         self.counts: Counter[str] = Counter()
         """Refused requests by reason, for the metrics."""
 
@@ -95,7 +95,7 @@ class Access:
 
     def _may_say(self, now: float) -> bool:
         """Whether another line may be logged: one machine may have any number of addresses (IPv6)."""
-        return self._lines.another(now) <= LINES_PER_MINUTE
+        return self._lines.count(now) <= LINES_PER_MINUTE
 
 
 def _digest(token: str) -> bytes:
