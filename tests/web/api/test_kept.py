@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from proxy.observe.pcapng import pcapng
-from proxy.observe.trace import Seen
+from proxy.observe.trace import TracedMessage
 from proxy.services.dry_run import VERIFICATIONS
 from proxy.web.api.models import Trial
 from screening.memory import history, lists, sip_trace
@@ -144,7 +144,7 @@ async def test_the_sip_of_a_call_is_shown_and_handed_out_as_a_capture_file(tmp_p
     bye = b"BYE sip:a@b SIP/2.0\r\nUser-Agent: \xff\r\n\r\n"
     ends = ("203.0.113.10", 5061), ("2001:db8::1", 5061)
     seen = [
-        Seen(BEGAN.timestamp() + 0.25 * n, "agent", n == 0, "tls", *ends, octets)
+        TracedMessage(BEGAN.timestamp() + 0.25 * n, "agent", n == 0, "tls", *ends, octets)
         for n, octets in enumerate((bye, b"\x07"))
     ]
     with a_memory(tmp_path) as memory:
