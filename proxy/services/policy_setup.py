@@ -79,7 +79,7 @@ def _problems(file: str, at: str, whom: CallerRules, countries: Iterable[str]) -
 def ending(settings: Settings, today: date) -> Iterator[str]:
     """Agent models that have been shut down or soon will be, one line each."""
     for agent in settings.agents:
-        yield from model_shutdowns.remarks(_agent(agent), today)
+        yield from model_shutdowns.shutdown_warnings(_agent(agent), today)
 
 
 def remarks(settings: Settings) -> Iterator[str]:

@@ -15,7 +15,7 @@ import httpx2
 
 from screening.openai.live_client import ClientDelegate
 from screening.openai.live_session import LiveSession
-from screening.openai.live_session_config import accept_body, delegate_of
+from screening.openai.live_session_config import accept_body, vendor_delegate
 from screening.openai.rest import OpenAICalls, authorization, http_client
 from screening.openai.sideband import Dial, Sideband, dial, socket_base
 from screening.settings import AgentSettings
@@ -39,7 +39,7 @@ class OpenAILive:
         self._dial = dial
         self._base = f"{socket_base(agent.api_base)}/live/sessions"
         body = accept_body(agent)
-        self._delegate = delegate_of(body) or agent.delegate_model
+        self._delegate = vendor_delegate(body) or agent.delegate_model
         self._calls = OpenAICalls(
             agent,
             body,

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx2
 
-from screening.openai.live_session_config import delegate
-from screening.openai.live_usage import of_delegate
+from screening.openai.live_session_config import delegate_request
+from screening.openai.live_usage import delegate_usage
 from screening.openai.rest import authorization, post
 from screening.provider import ProviderError, ToolCalled, UsageReported
 from screening.settings import AgentSettings
@@ -28,7 +28,7 @@ MAX_LINES = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class DelegateAnswer:
     """The model's answer: tools to call, or a sentence for the voice."""
 
     calls: tuple[ToolCalled, ...]
@@ -43,7 +43,7 @@ class ClientDelegate:
     def __init__(
         self, agent: AgentSettings, briefing: Briefing | None, http: httpx2.AsyncClient, session_id: str
     ) -> None:
-        self._request = delegate(agent, briefing)
+        self._request = delegate_request(agent, briefing)
         self._url = f"{agent.api_base.rstrip('/')}/responses"
         self._headers = authorization(agent)
         self._http = http
@@ -54,7 +54,7 @@ class ClientDelegate:
         """Add a line to the conversation."""
         self._talk.append(_line(speaker, text))
 
-    async def think(self, saying: str, unfinished: Iterable[tuple[str, str]] = ()) -> Thought:
+    async def ask(self, saying: str, unfinished: Iterable[tuple[str, str]] = ()) -> DelegateAnswer:
         """Ask the model once; `unfinished` are lines still being spoken. Raises `ProviderError`."""
         now = [f"{_line(speaker, text)} ..." for speaker, text in unfinished]
         asked = "\n".join(["The conversation so far:", *self._talk, *now])
@@ -76,8 +76,8 @@ class ClientDelegate:
         )
         try:
             answer = json.loads(body)
-            used = tuple(of_delegate(answer, str(self._request["model"])))
-            return replace(_thought(answer, saying), used=used)
+            used = tuple(delegate_usage(answer, str(self._request["model"])))
+            return replace(_parsed_answer(answer, saying), used=used)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ProviderError("delegate: OpenAI's answer cannot be read") from None
 
@@ -87,7 +87,7 @@ def _line(speaker: str, text: str) -> str:
     return f"{speaker}: {' '.join(text.split())}"
 
 
-def _thought(answer: Mapping[str, Any], saying: str) -> Thought:
+def _parsed_answer(answer: Mapping[str, Any], saying: str) -> DelegateAnswer:
     if answer["status"] != "completed":
         raise ProviderError(f"delegate: the answer is {str(answer['status'])[:40]}")
     calls, words = [], []
@@ -100,4 +100,4 @@ def _thought(answer: Mapping[str, Any], saying: str) -> Thought:
                 calls.append(ToolCalled(call, name, arguments, saying))
             case "message":
                 words += [part["text"] for part in item["content"] if part["type"] == "output_text"]
-    return Thought(tuple(calls), " ".join(map(str, words)).strip())
+    return DelegateAnswer(tuple(calls), " ".join(map(str, words)).strip())

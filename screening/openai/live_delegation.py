@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from screening.openai.live_usage import of_delegate
-from screening.openai.usage import part
+from screening.openai.live_usage import delegate_usage
+from screening.openai.usage import object_at
 from screening.provider import Closed, Event, ResponseEnded, ToolCalled
 
-FAILURES = 2
+MAX_FAILURES = 2
 """After this many failed responses in a row, the delegate counts as broken."""
 MAX_RUNNING = 64
 MAX_TOOL_CALLS = 200
@@ -34,7 +34,7 @@ class Delegation:
         self._broken: set[str] = set()
         """Responses an error was reported for; their failure may still be reported, too."""
 
-    def hear(self, nested: Mapping[str, Any], saying: str) -> list[Event]:
+    def process(self, nested: Mapping[str, Any], saying: str) -> list[Event]:
         """Process one nested event; `saying` is the id of the response the voice is speaking meanwhile.
 
         Raises KeyError, TypeError or AttributeError for an unknown shape.
@@ -48,19 +48,19 @@ class Delegation:
             case "response.completed":
                 self._running.discard(str(nested["response"]["id"]))
                 self._failed = 0
-                return [*of_delegate(nested["response"], self._model)]
+                return [*delegate_usage(nested["response"], self._model)]
             case "response.failed" | "response.incomplete" as ending:
-                return self._come_to_nothing(nested["response"], ending.removeprefix("response."))
+                return self._response_failed(nested["response"], ending.removeprefix("response."))
             case "error":
-                return self._break_off(nested)
+                return self._stream_failed(nested)
         return []
 
-    def answered(self, call: str) -> None:
+    def result_sent(self, call: str) -> None:
         """Note that a tool's result was sent."""
         self._waiting.discard(call)
         self._results = True
 
-    def may_go_on(self) -> bool:
+    def may_continue(self) -> bool:
         """Whether to tell the delegate to continue; True once per round of results."""
         if not self._results or self._waiting or self._running:
             return False
@@ -84,23 +84,23 @@ class Delegation:
         self._waiting.add(call)
         return [ToolCalled(call, name, arguments, saying)]
 
-    def _come_to_nothing(self, response: Mapping[str, Any], how: str) -> list[Event]:
+    def _response_failed(self, response: Mapping[str, Any], how: str) -> list[Event]:
         name = str(response["id"])
         self._running.discard(name)
-        used = of_delegate(response, self._model)
+        used = delegate_usage(response, self._model)
         if name in self._broken:
             return [*used]
         error = response.get("error") or response.get("incomplete_details") or {}
         return [*used, self._failure(name, str(error.get("code") or error.get("reason") or how))]
 
-    def _break_off(self, error: Mapping[str, Any]) -> list[Event]:
+    def _stream_failed(self, error: Mapping[str, Any]) -> list[Event]:
         """Note an error in a response's stream, which may end there; it is not said which response it was."""
         self._broken, self._running = self._running, set()
-        code = error.get("code") or part(error, "error").get("code") or "error"
+        code = error.get("code") or object_at(error, "error").get("code") or "error"
         return [self._failure(min(self._broken, default=""), str(code))]
 
     def _failure(self, name: str, code: str) -> Event:
         self._failed += 1
-        if self._failed >= FAILURES:
+        if self._failed >= MAX_FAILURES:
             return Closed(f"the delegate cannot think: {code}")
         return ResponseEnded(name, "failed", code)

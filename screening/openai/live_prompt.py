@@ -11,7 +11,7 @@ from collections.abc import Mapping
 MAX_BYTES = 1500
 """Limit of one appended text: the vendor takes 500 tokens, and few are shorter than 3 bytes."""
 
-OF_THE_VOICE = """
+VOICE_PART = """
 
 # Your part
 You are the voice of this. You have no tools yourself: where you are told to call one, delegate that to
@@ -19,7 +19,7 @@ your backend, as soon as the instructions ask for it, and go on with the caller 
 backend returns is for you alone: never read it out, and never speak of a backend. When you are told to
 "speak now", do so at once.
 """
-OF_THE_DELEGATE = """
+DELEGATE_PART = """
 
 # Your part
 You are the backend of the voice that talks to the caller; you never speak yourself. Whenever you are
@@ -36,7 +36,7 @@ CARRY_ON = "Go on with the caller; if you were waiting for your backend, delegat
 UNHEARD = "The backend gave no answer. Go on with the caller, and delegate to it again."
 
 
-def fitting(text: str) -> str:
+def truncated(text: str) -> str:
     """Truncate a text to what one append may hold."""
     octets = text.encode("utf-8", "replace")
     return text if len(octets) <= MAX_BYTES else octets[:MAX_BYTES].decode("utf-8", "ignore")

@@ -13,10 +13,10 @@ import structlog
 from screening.condition import Condition
 from screening.openai import live_prompt
 from screening.openai.live_client import ClientDelegate
-from screening.openai.live_delegation import FAILURES, Delegation
-from screening.openai.live_transcript import AGENT, CALLER, LiveLines
-from screening.openai.live_usage import Lasted
-from screening.openai.realtime import ASKED, error_reported
+from screening.openai.live_delegation import MAX_FAILURES, Delegation
+from screening.openai.live_transcript import AGENT, CALLER, LiveTranscript
+from screening.openai.live_usage import SessionDuration
+from screening.openai.realtime import SPEAK_EVENT_PREFIX, error_reported
 from screening.openai.sideband import REATTACHED, Sideband
 from screening.provider import (
     AgentSaid,
@@ -33,11 +33,11 @@ log = structlog.get_logger("screendoor")
 
 STARTED_LIMIT_S = 2.0
 """How long to wait for ``session.started`` before the greeting; it never comes if we attached too late."""
-COVERED_LIMIT_S = 1.0
+TRANSCRIPT_LAG_LIMIT_S = 1.0
 """How long the transcript may lag behind a delegation."""
 MAX_QUEUED = 256
 MAX_REMEMBERED = 1024
-CLOSED: Mapping[str, str] = {
+CLOSE_REASONS: Mapping[str, str] = {
     "close_requested": "the session was closed",
     "expired": "the session has reached the vendor's time limit",
     "content": "the vendor's safety filter ended the session",
@@ -56,18 +56,18 @@ class LiveSession:
         """`delegate` is the delegate model if the vendor runs it."""
         self._sideband = sideband
         self._client = client
-        self._lines = LiveLines()
+        self._transcript = LiveTranscript()
         self._delegation = Delegation(delegate)
-        self._lasted = Lasted()
+        self._duration = SessionDuration()
         self._loop = asyncio.get_running_loop()
         self._incoming: asyncio.Queue[Message | tuple[Event, ...] | None] = asyncio.Queue(MAX_QUEUED)
         self._started = asyncio.Event()
         self._caller_heard = Condition()
         self._seen: dict[str, None] = {}
-        self._asking: asyncio.Task[None] | None = None
-        self._delegated_since: tuple[str, int] | None = None
+        self._asking_task: asyncio.Task[None] | None = None
+        self._latest_delegation: tuple[str, int] | None = None
         self._delegation_of: dict[str, str] = {}
-        self._failed = self._asked = 0
+        self._failed = self._speak_requests = 0
         self._next_words = live_prompt.GREET
 
     # Receiving.
@@ -88,37 +88,37 @@ class LiveSession:
 
     async def close(self) -> None:
         """Cancel a pending request to the delegate."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        if self._asking_task is not None:
+            self._asking_task.cancel()
+            await asyncio.gather(self._asking_task, return_exceptions=True)
 
     async def events(self) -> AsyncIterator[Event]:
         while True:
             came = await self._next()
-            for event in self._lines.ended(self._loop.time()):
-                yield self._noted(event)
+            for event in self._transcript.close_finished(self._loop.time()):
+                yield self._note(event)
             if came is None:
                 break
             for event in came if isinstance(came, tuple) else self._read(came):
-                yield self._noted(event)
+                yield self._note(event)
                 if isinstance(event, Closed):
                     self._sideband.end()
                     return
-            if self._delegation.may_go_on():
+            if self._delegation.may_continue():
                 with suppress(ProviderError):
                     await self._sideband.send({"type": "response.create"})
-        for event in self._lines.close():
-            yield self._noted(event)
+        for event in self._transcript.close():
+            yield self._note(event)
 
     async def _next(self) -> Message | tuple[Event, ...] | None:
         """Return the next message or events; an empty tuple if a line is due to end first."""
         try:
-            async with asyncio.timeout_at(self._lines.due):
+            async with asyncio.timeout_at(self._transcript.due):
                 return await self._incoming.get()
         except TimeoutError:
             return ()
 
-    def _noted(self, event: Event) -> Event:
+    def _note(self, event: Event) -> Event:
         if self._client is not None:
             match event:
                 case CallerSaid(text):
@@ -134,11 +134,11 @@ class LiveSession:
     def _read(self, message: Message) -> list[Event]:
         """Convert one vendor event; unknown, malformed and repeated ones yield nothing."""
         try:
-            return [] if self._repeated(message) else list(self._events(message))
+            return [] if self._seen_before(message) else list(self._events(message))
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
             return []
 
-    def _repeated(self, message: Message) -> bool:
+    def _seen_before(self, message: Message) -> bool:
         """Whether the event was seen before: after a gap the vendor repeats the last seconds."""
         name = message.get("event_id")
         if not isinstance(name, str) or len(name) > MAX_REMEMBERED:
@@ -153,36 +153,36 @@ class LiveSession:
     def _events(self, message: Message) -> Iterator[Event]:
         match message["type"]:
             case "session.input_transcript.delta":
-                yield from self._piece(CALLER, message)
+                yield from self._delta(CALLER, message)
                 self._caller_heard.notify_all()
             case "session.output_transcript.delta":
-                yield from self._piece(AGENT, message)
+                yield from self._delta(AGENT, message)
             case "transport.dtmf.received":
                 yield CallerPressed(str(message["event"])[:1])
             case "session.delegation.created":
                 self._delegated(message)
             case "response.event":
-                yield from self._delegation.hear(message["event"], self._lines.agents)
+                yield from self._delegation.process(message["event"], self._transcript.agent_response)
             case "session.usage.updated":
-                yield from self._lasted.heard(message.get("usage"))
+                yield from self._duration.increase(message.get("usage"))
             case "session.closed":
                 reason = str(message.get("reason"))
-                yield from self._lines.close()
-                yield from self._lasted.heard(message.get("usage"))
-                yield Closed(CLOSED.get(reason, f"the session was closed: {reason[:40]}"))
+                yield from self._transcript.close()
+                yield from self._duration.increase(message.get("usage"))
+                yield Closed(CLOSE_REASONS.get(reason, f"the session was closed: {reason[:40]}"))
             case "error":
                 error = message["error"]
                 yield error_reported(error, error.get("client_event_id"))
             case "screendoor.reattached" if message is REATTACHED:
                 self._delegation.forget()
-                yield from self._lines.close()
+                yield from self._transcript.close()
                 yield Resumed()
 
-    def _piece(self, speaker: str, message: Message) -> list[Event]:
+    def _delta(self, speaker: str, message: Message) -> list[Event]:
         piece, start_ms, end_ms = message["delta"], message["start_ms"], message["end_ms"]
         if not isinstance(piece, str):
             raise TypeError("a piece without a text")
-        return self._lines.said(speaker, piece, int(start_ms), int(end_ms), self._loop.time())
+        return self._transcript.add(speaker, piece, int(start_ms), int(end_ms), self._loop.time())
 
     # Sending.
 
@@ -196,8 +196,12 @@ class LiveSession:
         words, self._next_words = self._next_words, live_prompt.CARRY_ON
         if must is not None:
             words = live_prompt.MUST.format(tool=must)
-        self._asked += 1
-        await self._append("instructions", live_prompt.SPEAK + (say or words), named=f"{ASKED}{self._asked}")
+        self._speak_requests += 1
+        await self._append(
+            "instructions",
+            live_prompt.SPEAK + (say or words),
+            named=f"{SPEAK_EVENT_PREFIX}{self._speak_requests}",
+        )
 
     async def allow_interruption(self) -> None:
         """Do nothing: a Live voice can always be interrupted."""
@@ -211,8 +215,8 @@ class LiveSession:
             return
         item = {"type": "function_call_output", "call_id": call.id, "output": text}
         await self._sideband.send({"type": "response.item.create", "item": item})
-        self._delegation.answered(call.id)
-        if self._delegation.may_go_on():
+        self._delegation.result_sent(call.id)
+        if self._delegation.may_continue():
             await self._sideband.send({"type": "response.create"})
 
     async def inform(self, text: str) -> None:
@@ -222,7 +226,7 @@ class LiveSession:
         await self._append("instructions", live_prompt.NOTE + text)
 
     async def _append(self, what: str, text: str, delegation: str | None = None, *, named: str = "") -> None:
-        message = {"content": live_prompt.fitting(text), "delegation_id": delegation}
+        message = {"content": live_prompt.truncated(text), "delegation_id": delegation}
         event_id = {"event_id": named} if named else {}
         await self._sideband.send({"type": f"session.{what}.append", **event_id, **message})
 
@@ -232,37 +236,37 @@ class LiveSession:
         delegation = message["delegation"]
         if delegation["target"] != "client" or self._client is None:
             return
-        self._delegated_since = (str(delegation["id"]), int(message["offset_ms"]))
-        if self._asking is None or self._asking.done():
-            self._asking = self._loop.create_task(self._ask(self._client), name="live delegate")
+        self._latest_delegation = (str(delegation["id"]), int(message["offset_ms"]))
+        if self._asking_task is None or self._asking_task.done():
+            self._asking_task = self._loop.create_task(self._ask(self._client), name="live delegate")
 
     async def _ask(self, client: ClientDelegate) -> None:
         """Ask the model about the latest delegation, again if there was another meanwhile."""
-        while self._delegated_since is not None:
-            (delegation, offset_ms), self._delegated_since = self._delegated_since, None
-            await self._covers(offset_ms)
+        while self._latest_delegation is not None:
+            (delegation, offset_ms), self._latest_delegation = self._latest_delegation, None
+            await self._wait_for_transcript(offset_ms)
             try:
-                thought = await client.think(self._lines.agents, self._lines.unfinished)
+                answer = await client.ask(self._transcript.agent_response, self._transcript.unfinished)
             except ProviderError as error:
-                await self._unthinkable(delegation, error)
+                await self._delegate_failed(delegation, error)
                 continue
             self._failed = 0
-            self._delegation_of |= dict.fromkeys((call.id for call in thought.calls), delegation)
-            await self._incoming.put((*thought.used, *thought.calls))
-            if thought.text and not thought.calls:
+            self._delegation_of |= dict.fromkeys((call.id for call in answer.calls), delegation)
+            await self._incoming.put((*answer.used, *answer.calls))
+            if answer.text and not answer.calls:
                 with suppress(ProviderError):
-                    await self._append("commentary", thought.text, delegation)
+                    await self._append("commentary", answer.text, delegation)
 
-    async def _covers(self, offset_ms: int) -> None:
+    async def _wait_for_transcript(self, offset_ms: int) -> None:
         """Wait until the transcript reaches `offset_ms`, or lags too far behind."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(COVERED_LIMIT_S):
-                await self._caller_heard.wait_for(lambda: self._lines.caller_until_ms >= offset_ms)
+            async with asyncio.timeout(TRANSCRIPT_LAG_LIMIT_S):
+                await self._caller_heard.wait_for(lambda: self._transcript.caller_until_ms >= offset_ms)
 
-    async def _unthinkable(self, delegation: str, error: ProviderError) -> None:
+    async def _delegate_failed(self, delegation: str, error: ProviderError) -> None:
         log.warning("the delegate was not asked", why=str(error))
         self._failed += 1
-        if self._failed >= FAILURES:
+        if self._failed >= MAX_FAILURES:
             await self._incoming.put((Closed(f"the delegate cannot think: {error}"),))
         with suppress(ProviderError):
             await self._append("commentary", live_prompt.UNHEARD, delegation)

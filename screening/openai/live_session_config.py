@@ -39,30 +39,30 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
     session: dict[str, object] = {
         "type": "live",
         "model": agent.model,
-        "instructions": _told(agent, briefing).instructions + live_prompt.OF_THE_VOICE,
+        "instructions": _briefing_for(agent, briefing).instructions + live_prompt.VOICE_PART,
         "audio": {"output": {"voice": agent.voice}},
         "delegation": _delegation(agent, briefing),
         "store": False,
     }
-    session = validation.laid_over(session, agent.extra)
+    session = validation.merged(session, agent.extra)
     if problems := check(session):
         raise InvalidSession(problems)
     return {"session": session}
 
 
-def delegate(agent: AgentSettings, briefing: Briefing | None) -> dict[str, object]:
+def delegate_request(agent: AgentSettings, briefing: Briefing | None) -> dict[str, object]:
     """Return the delegate's model, instructions and tools, for the vendor or for us to run."""
-    told = _told(agent, briefing)
+    told = _briefing_for(agent, briefing)
     return {
         "model": agent.delegate_model,
-        "instructions": told.instructions + live_prompt.OF_THE_DELEGATE,
+        "instructions": told.instructions + live_prompt.DELEGATE_PART,
         "tools": told.tools.schemas(),
         "parallel_tool_calls": False,
         "max_output_tokens": 1024,
     }
 
 
-def delegate_of(body: Mapping[str, Any]) -> str | None:
+def vendor_delegate(body: Mapping[str, Any]) -> str | None:
     """Return the delegate model of a valid body; None if the vendor does not run it."""
     delegation = body["session"]["delegation"]
     return str(delegation["responses"]["model"]) if delegation["type"] == "responses" else None
@@ -80,14 +80,14 @@ def check(session: Mapping[str, object]) -> Problems:
     return problems
 
 
-def _told(agent: AgentSettings, briefing: Briefing | None) -> Briefing:
+def _briefing_for(agent: AgentSettings, briefing: Briefing | None) -> Briefing:
     return briefing or (Briefing(agent.instructions) if agent.instructions else Briefing())
 
 
 def _delegation(agent: AgentSettings, briefing: Briefing | None) -> dict[str, object]:
     if agent.delegation == "client":
         return {"type": "client"}
-    return {"type": "responses", "responses": delegate(agent, briefing)}
+    return {"type": "responses", "responses": delegate_request(agent, briefing)}
 
 
 def _voice(path: str, value: object) -> Problems:
@@ -98,7 +98,7 @@ def _voice(path: str, value: object) -> Problems:
     )
 
 
-def _delegation_is(path: str, value: object) -> Problems:
+def _check_delegation(path: str, value: object) -> Problems:
     match value:
         case {"type": "client"}:
             return validation.fields(CLIENT)(path, value)
@@ -109,7 +109,7 @@ def _delegation_is(path: str, value: object) -> Problems:
     return [f"{path}.type: must be 'responses' or 'client'"]
 
 
-def _model_of_delegate(path: str, value: object) -> Problems:
+def _check_delegate(path: str, value: object) -> Problems:
     missing = [] if isinstance(value, Mapping) and "model" in value else [f"{path}.model: missing"]
     return missing + validation.fields(DELEGATE)(path, value)
 
@@ -123,13 +123,13 @@ def _tool(path: str, value: object) -> Problems:
 _DELAY = validation.number(0, 60_000)
 CLIENT: Mapping[str, Check] = {"type": validation.one_of("client"), "acknowledgement_delay_ms": _DELAY}
 DELEGATE: Mapping[str, Check] = {
-    "model": validation.WORD,
+    "model": validation.NON_EMPTY_TEXT,
     "instructions": validation.or_null(validation.TEXT),
-    "tools": validation.a_list(_tool),
+    "tools": validation.list_of(_tool),
     "tool_choice": validation.ANYTHING,
-    "parallel_tool_calls": validation.or_null(validation.YES_OR_NO),
+    "parallel_tool_calls": validation.or_null(validation.BOOLEAN),
     "max_output_tokens": validation.or_null(
-        validation.that(
+        validation.must_be(
             "a whole number, at least 16",
             lambda value: isinstance(value, int) and validation.is_within(value, 16, 1e6),
         )
@@ -140,22 +140,22 @@ DELEGATE: Mapping[str, Check] = {
 }
 RESPONSES: Mapping[str, Check] = {
     "type": validation.one_of("responses"),
-    "responses": _model_of_delegate,
+    "responses": _check_delegate,
     "acknowledgement_delay_ms": _DELAY,
 }
 SESSION: Mapping[str, Check] = {
     "type": validation.one_of("live"),
-    "model": validation.WORD,
+    "model": validation.NON_EMPTY_TEXT,
     "instructions": validation.or_null(validation.TEXT),
     "audio": validation.fields(
         {
             "output": validation.fields({"voice": _voice}),
-            "format": validation.never("SIP negotiates the format"),
+            "format": validation.forbidden("SIP negotiates the format"),
         }
     ),
-    "delegation": _delegation_is,
-    "input": validation.a_list(validation.ANYTHING),
+    "delegation": _check_delegation,
+    "input": validation.list_of(validation.ANYTHING),
     "safety_identifier": validation.or_null(validation.TEXT),
-    "store": validation.YES_OR_NO,
-    "triggers": validation.a_list(validation.ANYTHING),
+    "store": validation.BOOLEAN,
+    "triggers": validation.list_of(validation.ANYTHING),
 }

@@ -26,7 +26,7 @@ QUIET_S = 0.8
 """Longer than the pauses within a sentence, shorter than a caller's patience."""
 GAP_MS = 1500
 """A delta that starts this long after the end of the previous one begins a new line."""
-LONGEST_S = 30.0
+MAX_LINE_S = 30.0
 """Maximum span of a line, whatever its deltas say."""
 MAX_CHARS = 2000
 """A longer line is closed and the next begun, to bound the memory."""
@@ -47,11 +47,11 @@ class _Line:
     @property
     def due(self) -> float:
         """When the line is over, unless something is added."""
-        span_s = min(max(0, self.end_ms - self.start_ms) / 1000, LONGEST_S)
+        span_s = min(max(0, self.end_ms - self.start_ms) / 1000, MAX_LINE_S)
         return max(self.last, self.began + span_s) + QUIET_S
 
 
-class LiveLines:
+class LiveTranscript:
     """The unfinished lines of both speakers, who may speak at the same time."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class LiveLines:
         """The point on the timeline up to which the caller's words are known."""
 
     @property
-    def agents(self) -> str:
+    def agent_response(self) -> str:
         """Id of the response the agent is speaking; empty while it is silent."""
         line = self._open.get(AGENT)
         return line.name if line else ""
@@ -73,10 +73,10 @@ class LiveLines:
 
     @property
     def due(self) -> float | None:
-        """When `ended` will next return something; None while nobody speaks."""
+        """When `close_finished` will next return something; None while nobody speaks."""
         return min((line.due for line in self._open.values()), default=None)
 
-    def said(self, speaker: str, piece: str, start_ms: int, end_ms: int, now: float) -> list[Event]:
+    def add(self, speaker: str, piece: str, start_ms: int, end_ms: int, now: float) -> list[Event]:
         """Add a delta, in order of arrival, and return the resulting events."""
         events: list[Event] = []
         line = self._open.get(speaker)
@@ -98,7 +98,7 @@ class LiveLines:
         line.end_ms, line.last = max(line.end_ms, end_ms), now
         return events
 
-    def ended(self, now: float) -> list[Event]:
+    def close_finished(self, now: float) -> list[Event]:
         """Close the lines that are over by now, earliest first, and return their events."""
         over = sorted((line.due, speaker) for speaker, line in self._open.items() if line.due <= now)
         return [event for _, speaker in over for event in self._close(speaker)]

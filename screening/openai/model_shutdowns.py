@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from screening.settings import AZURE_REALTIME, OPENAI_LIVE, SIP_AGENT, AgentSettings
 
-AHEAD = timedelta(days=60)
+WARN_BEFORE = timedelta(days=60)
 """How long before its shutdown a model is warned about."""
 
 _PREVIEW = date(2026, 5, 7)
@@ -36,7 +36,7 @@ listed because tutorials still name them. Azure uses names of deployments instea
 """
 
 
-def remarks(agent: AgentSettings, today: date) -> Iterator[str]:
+def shutdown_warnings(agent: AgentSettings, today: date) -> Iterator[str]:
     """Yield a line for each of the agent's models that has been or will soon be shut down."""
     if agent.provider in (SIP_AGENT, AZURE_REALTIME):
         return
@@ -44,7 +44,7 @@ def remarks(agent: AgentSettings, today: date) -> Iterator[str]:
     second = ("delegate_model", agent.delegate_model) if of_live else ("transcription", agent.transcription)
     for key, model in (("model", agent.model), second):
         ends, instead = SHUTDOWNS.get(model or "", (None, ""))
-        if ends is None or today < ends - AHEAD:
+        if ends is None or today < ends - WARN_BEFORE:
             continue
         when = f"is switched off on {ends}" if today < ends else f"was switched off on {ends}"
         yield f'agent {agent.name}: {key} "{model}" {when}: use "{instead}"'

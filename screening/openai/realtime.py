@@ -12,7 +12,7 @@ import httpx2
 from screening.openai.rest import OpenAICalls, authorization, http_client
 from screening.openai.session_config import accept_body, turn_detection
 from screening.openai.sideband import REATTACHED, Dial, Sideband, dial, sideband_url
-from screening.openai.usage import of_response, of_transcript, part
+from screening.openai.usage import object_at, response_usage, transcript_usage
 from screening.provider import (
     AgentSaid,
     CallerBegan,
@@ -36,11 +36,11 @@ MAX_TOOL_CALLS = 200
 """Maximum tool calls in one session; further ones are ignored."""
 SPEECH_FAILED_CODES = frozenset({"insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"})
 """Error codes of an account that cannot generate any more responses."""
-ASKED = "screendoor-speak-"
+SPEAK_EVENT_PREFIX = "screendoor-speak-"
 """Prefix of the ids of our ``response.create`` events: an error about one means that no response
 will come.
 """
-ACTIVE = "conversation_already_has_active_response"
+RESPONSE_ACTIVE = "conversation_already_has_active_response"
 """Error code for a ``response.create`` sent while another response is generated."""
 
 
@@ -87,11 +87,11 @@ class OpenAISession:
         self._sideband = sideband
         self._detection = detection
         self._tool_calls: set[str] = set()
-        self._asked = 0
+        self._speak_requests = 0
 
     async def events(self) -> AsyncIterator[Event]:
         async for message in self._sideband.messages():
-            for event in read(message):
+            for event in parse_event(message):
                 if isinstance(event, ToolCalled):
                     if event.id in self._tool_calls or len(self._tool_calls) >= MAX_TOOL_CALLS:
                         continue
@@ -106,8 +106,11 @@ class OpenAISession:
             response["tool_choice"] = {"type": "function", "name": must}
         elif not tools:
             response["tool_choice"] = "none"
-        self._asked += 1
-        message: dict[str, object] = {"type": "response.create", "event_id": f"{ASKED}{self._asked}"}
+        self._speak_requests += 1
+        message: dict[str, object] = {
+            "type": "response.create",
+            "event_id": f"{SPEAK_EVENT_PREFIX}{self._speak_requests}",
+        }
         await self._sideband.send(message | {"response": response} if response else message)
 
     async def allow_interruption(self) -> None:
@@ -128,7 +131,7 @@ class OpenAISession:
         await self._sideband.send({"type": "conversation.item.create", "item": item})
 
 
-def read(message: Mapping[str, Any]) -> list[Event]:
+def parse_event(message: Mapping[str, Any]) -> list[Event]:
     """Convert one vendor event; unknown, malformed and unused ones yield nothing.
 
     A tool call may be reported twice, by its item and by the whole response.
@@ -148,7 +151,7 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
             yield CallerPaused()
         case "conversation.item.input_audio_transcription.completed":
             yield CallerSaid(message["transcript"].strip())
-            yield from of_transcript(message.get("usage"))
+            yield from transcript_usage(message.get("usage"))
         case "input_audio_buffer.dtmf_event_received":
             yield CallerPressed(str(message["event"])[:1])
         case "response.output_audio_transcript.done":
@@ -169,7 +172,7 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
             error = message["error"]
             yield (
                 SpeechDropped()
-                if error.get("code") == ACTIVE
+                if error.get("code") == RESPONSE_ACTIVE
                 else error_reported(error, error.get("event_id"))
             )
         case "screendoor.reattached" if message is REATTACHED:
@@ -179,7 +182,7 @@ def _events(message: Mapping[str, Any]) -> Iterator[Event]:
 def error_reported(error: Mapping[str, Any], of: object) -> ErrorReported:
     """Convert a vendor's error; `of` is the id of our event that it is about, if any."""
     code = str(error.get("code") or error.get("type"))
-    speech_failed = code in SPEECH_FAILED_CODES or (isinstance(of, str) and of.startswith(ASKED))
+    speech_failed = code in SPEECH_FAILED_CODES or (isinstance(of, str) and of.startswith(SPEAK_EVENT_PREFIX))
     return ErrorReported(code, str(error.get("message", "")), speech_failed)
 
 
@@ -194,13 +197,13 @@ def _response_done(response: Mapping[str, Any]) -> Iterator[Event]:
     output = output if isinstance(output, list) else []
     if status == "completed":
         yield from _tools_called(output, _text(response["id"]))
-    elif status == "incomplete" and not _of_use(output):
+    elif status == "incomplete" and not _has_useful_output(output):
         status = "failed"  # the caller hears nothing, or waits in vain
-    details = part(response, "status_details")
-    error = part(details, "error")
+    details = object_at(response, "status_details")
+    error = object_at(details, "error")
     code = error.get("code") or error.get("type") or details.get("reason")
     yield ResponseEnded(_text(response["id"]), status, code)
-    yield from of_response(response.get("usage"))
+    yield from response_usage(response.get("usage"))
 
 
 def _tools_called(output: Iterable[Any], response: str) -> Iterator[ToolCalled]:
@@ -211,16 +214,16 @@ def _tools_called(output: Iterable[Any], response: str) -> Iterator[ToolCalled]:
                 yield _tool_called(item, response)
 
 
-def _of_use(output: Iterable[Any]) -> bool:
+def _has_useful_output(output: Iterable[Any]) -> bool:
     """Whether a cut-off response said something or called a tool, and left no tool call incomplete."""
     items = [item for item in output if isinstance(item, Mapping)]
     called = [item.get("status") == "completed" for item in items if item.get("type") == "function_call"]
     return all(called) and (
-        bool(called) or any(item.get("type") == "message" and _heard(item) for item in items)
+        bool(called) or any(item.get("type") == "message" and _has_speech(item) for item in items)
     )
 
 
-def _heard(item: Mapping[str, Any]) -> bool:
+def _has_speech(item: Mapping[str, Any]) -> bool:
     """Whether any of a message was spoken; if cut off early, it has no content, or an empty transcript."""
     content = item.get("content")
     parts = content if isinstance(content, list) else [None]

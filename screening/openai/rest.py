@@ -27,7 +27,7 @@ REFER_LIMIT_S = 15.0
 HANG_UP_LIMIT_S = 5.0
 RETRIES = 3
 """Retries of requests that may be repeated."""
-UNKNOWN_RETRY_AFTER_S = 1.0
+NOT_FOUND_RETRY_AFTER_S = 1.0
 """Delay after a 404: the webhook may arrive before the session is registered."""
 FAILED_RETRY_AFTER_S = 0.5
 """Delay after a 5xx, a 429, or no answer."""
@@ -37,25 +37,25 @@ ANSWER_BYTES = 65536
 
 VENDORS: Mapping[str, str] = {AZURE_REALTIME: "Azure OpenAI"}
 """Names used in messages for vendors other than OpenAI."""
-ADVICE: Mapping[tuple[str, int], str] = {
+ADVICE_BY_REQUEST: Mapping[tuple[str, int], str] = {
     ("accept", 404): "the caller is gone, or the API key is not of the SIP address's project and region",
     ("refer", 404): "the call is over",
     ("refer", 500): "the REFER could not be delivered to our Contact; is it reachable from the Internet?",
     ("refer", 504): "no connection to our Contact could be made; is its port open to the Internet?",
 }
 """Advice for a status that has a specific meaning for one request."""
-GENERAL_ADVICE: Mapping[int, str] = {
+ADVICE_BY_STATUS: Mapping[int, str] = {
     401: "the API key is not valid",
     403: "the API key may not do this; is it of the project in the SIP address?",
     409: "somebody else has decided about this call, or another API of the vendor's has",
     429: "the account's rate limit or budget is reached",
 }
-TAKEN = "decision_already_made"
+ALREADY_TAKEN = "decision_already_made"
 """Error code if the vendor's other API, or an earlier request, has already taken the call."""
 NO_MODEL = "the model is not there for this project: is its name right, or was it switched off?"
 NO_CREDIT = "the account's credit is used up"
-CODED_ADVICE: Mapping[str, str] = {
-    TAKEN: GENERAL_ADVICE[409],
+ADVICE_BY_CODE: Mapping[str, str] = {
+    ALREADY_TAKEN: ADVICE_BY_STATUS[409],
     "model_not_found": NO_MODEL,
     "DeploymentNotFound": NO_MODEL,  # Azure's code
     "insufficient_quota": NO_CREDIT,
@@ -99,13 +99,17 @@ class OpenAICalls:
         taken effect all the same: then the retry finds the call already taken.
         """
         body = session or self._session
-        await self._until_heard(
-            call_id, "accept", ACCEPT_LIMIT_S, body, lambda error, unsure: unsure and error.code == TAKEN
+        await self._post_with_retries(
+            call_id,
+            "accept",
+            ACCEPT_LIMIT_S,
+            body,
+            lambda error, unsure: unsure and error.code == ALREADY_TAKEN,
         )
 
     async def reject(self, call_id: str) -> None:
         """Reject the call: with 603, the vendor's default, or as `rejection` says. A 404 is success."""
-        await self._until_heard(call_id, "reject", REJECT_LIMIT_S, self._rejection, _gone)
+        await self._post_with_retries(call_id, "reject", REJECT_LIMIT_S, self._rejection, _gone)
 
     async def refer(self, call_id: str, target: str) -> None:
         """Request a REFER, without retries: after a failure, it may still have been sent."""
@@ -119,7 +123,7 @@ class OpenAICalls:
             if not _gone(error, False):
                 raise
 
-    async def _until_heard(
+    async def _post_with_retries(
         self,
         call_id: str,
         verb: str,
@@ -140,12 +144,12 @@ class OpenAICalls:
             except ProviderError as error:
                 if done(error, unsure):
                     return
-                after_s = _again_after_s(error)
+                after_s = _retry_delay_s(error)
                 if after_s is None or not retries_left:
                     raise
                 if error.status != 404 and clock() + after_s >= too_late:
                     raise
-                unsure = unsure or _failed(error)
+                unsure = unsure or _outcome_unknown(error)
                 log.debug(f"{verb} again", after_s=after_s, retries_left=retries_left, why=str(error))
             await asyncio.sleep(after_s)
 
@@ -177,7 +181,7 @@ async def post(
             asyncio.timeout(limit_s),
             http.stream("POST", url, headers=headers, content=content, timeout=None) as answer,
         ):
-            said = await _beginning(answer, max_bytes)
+            said = await _read_start(answer, max_bytes)
     except TimeoutError:
         raise ProviderError(f"{verb}: no answer from {vendor} within {limit_s:g} s") from None
     except httpx2.HTTPError as error:
@@ -201,7 +205,7 @@ def authorization(agent: AgentSettings) -> dict[str, str]:
     return headers
 
 
-async def _beginning(answer: httpx2.Response, max_bytes: int) -> bytes:
+async def _read_start(answer: httpx2.Response, max_bytes: int) -> bytes:
     """Read up to about `max_bytes` of the body."""
     said = bytearray()
     async with aclosing(answer.aiter_bytes()) as chunks:
@@ -215,7 +219,11 @@ async def _beginning(answer: httpx2.Response, max_bytes: int) -> bytes:
 def _refused(verb: str, vendor: str, answer: httpx2.Response, body: bytes) -> ProviderError:
     status, code = answer.status_code, _code(body)
     said = f"{status} {code}" if code else str(status)
-    advice = CODED_ADVICE.get(code or "") or ADVICE.get((verb, status)) or GENERAL_ADVICE.get(status)
+    advice = (
+        ADVICE_BY_CODE.get(code or "")
+        or ADVICE_BY_REQUEST.get((verb, status))
+        or ADVICE_BY_STATUS.get(status)
+    )
     return ProviderError(
         f"{verb}: {vendor} answered {said}" + (f": {advice}" if advice else ""),
         status,
@@ -228,20 +236,20 @@ def _gone(error: ProviderError, unsure: bool) -> bool:
     return error.status == 404
 
 
-def _failed(error: ProviderError) -> bool:
+def _outcome_unknown(error: ProviderError) -> bool:
     """Whether the request may have taken effect in spite of the error."""
     return error.status is None or error.status >= 500
 
 
-def _again_after_s(error: ProviderError) -> float | None:
+def _retry_delay_s(error: ProviderError) -> float | None:
     """Return the delay before a retry; None if a retry would fail in the same way."""
-    if error.code in CODED_ADVICE:
+    if error.code in ADVICE_BY_CODE:
         return None
     if error.status == 404:
-        return UNKNOWN_RETRY_AFTER_S
+        return NOT_FOUND_RETRY_AFTER_S
     if error.status == 429 and error.retry_after_s is not None:
         return error.retry_after_s
-    return FAILED_RETRY_AFTER_S if _failed(error) or error.status == 429 else None
+    return FAILED_RETRY_AFTER_S if _outcome_unknown(error) or error.status == 429 else None
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -69,7 +69,7 @@ def accept_body(agent: AgentSettings, briefing: Briefing | None = None) -> dict[
         "tool_choice": "auto",
         "max_output_tokens": 1024,
     }
-    body = validation.laid_over(body, agent.extra)
+    body = validation.merged(body, agent.extra)
     if problems := check(body):
         raise InvalidSession(problems)
     return body
@@ -138,7 +138,7 @@ def _tool_choice(path: str, value: object) -> Problems:
     return [] if good else [f"{path}: must be 'auto', 'none', 'required' or a named tool"]
 
 
-NO_FORMAT = validation.never("SIP negotiates the format")
+NO_FORMAT = validation.forbidden("SIP negotiates the format")
 
 SERVER_VAD: Mapping[str, Check] = {
     "type": validation.one_of("server_vad"),
@@ -146,37 +146,37 @@ SERVER_VAD: Mapping[str, Check] = {
     "prefix_padding_ms": validation.number(0, 60_000),
     "silence_duration_ms": validation.number(0, 60_000),
     "idle_timeout_ms": validation.or_null(validation.number(5000, 30_000)),
-    "create_response": validation.YES_OR_NO,
-    "interrupt_response": validation.YES_OR_NO,
+    "create_response": validation.BOOLEAN,
+    "interrupt_response": validation.BOOLEAN,
 }
 SEMANTIC_VAD: Mapping[str, Check] = {
     "type": validation.one_of("semantic_vad"),
     "eagerness": validation.one_of("low", "medium", "high", "auto"),
-    "create_response": validation.YES_OR_NO,
-    "interrupt_response": validation.YES_OR_NO,
+    "create_response": validation.BOOLEAN,
+    "interrupt_response": validation.BOOLEAN,
 }
 NOISE_REDUCTION: Mapping[str, Check] = {
     "type": validation.one_of("near_field", "far_field"),
     "strength": validation.number(0, 1),
 }
 TRANSCRIPTION: Mapping[str, Check] = {
-    "model": validation.WORD,
+    "model": validation.NON_EMPTY_TEXT,
     "language": validation.TEXT,
-    "languages": validation.a_list(validation.TEXT),
+    "languages": validation.list_of(validation.TEXT),
     "prompt": validation.TEXT,
-    "keywords": validation.a_list(validation.TEXT),
+    "keywords": validation.list_of(validation.TEXT),
     "delay": validation.ANYTHING,
 }
 FUNCTION_TOOL: Mapping[str, Check] = {
     "type": validation.one_of("function"),
-    "name": validation.that(
+    "name": validation.must_be(
         "1 to 64 letters, digits, _ or -", lambda value: bool(TOOL_NAME.fullmatch(str(value)))
     ),
     "description": validation.TEXT,
-    "parameters": validation.that(
+    "parameters": validation.must_be(
         "a schema of type object", lambda value: isinstance(value, Mapping) and value.get("type") == "object"
     ),
-    "strict": validation.YES_OR_NO,
+    "strict": validation.BOOLEAN,
 }
 AUDIO: Mapping[str, Check] = {
     "input": validation.fields(
@@ -193,22 +193,22 @@ AUDIO: Mapping[str, Check] = {
 }
 SESSION: Mapping[str, Check] = {
     "type": validation.one_of("realtime"),
-    "model": validation.WORD,
+    "model": validation.NON_EMPTY_TEXT,
     "output_modalities": validation.one_of(["audio"], ["text"]),
     "instructions": validation.TEXT,
     "audio": validation.fields(AUDIO),
-    "tools": validation.a_list(_tool),
+    "tools": validation.list_of(_tool),
     "tool_choice": _tool_choice,
-    "parallel_tool_calls": validation.YES_OR_NO,
+    "parallel_tool_calls": validation.BOOLEAN,
     "reasoning": validation.fields(
         {"effort": validation.one_of("minimal", "low", "medium", "high", "xhigh")}
     ),
-    "max_output_tokens": validation.that(
+    "max_output_tokens": validation.must_be(
         "a whole number from 1 to 4096, or 'inf'",
         lambda value: value == "inf" or (isinstance(value, int) and validation.is_within(value, 1, 4096)),
     ),
     "truncation": validation.ANYTHING,
     "tracing": validation.ANYTHING,
-    "include": validation.a_list(validation.one_of("item.input_audio_transcription.logprobs")),
+    "include": validation.list_of(validation.one_of("item.input_audio_transcription.logprobs")),
     "prompt": validation.ANYTHING,
 }

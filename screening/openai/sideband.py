@@ -23,8 +23,8 @@ from screening.provider import ProviderError
 
 log = structlog.get_logger("screendoor")
 
-quiet = logging.getLogger("screendoor.websocket")
-quiet.setLevel(logging.INFO)  # websockets logs the request headers, with our key, at DEBUG
+websocket_log = logging.getLogger("screendoor.websocket")
+websocket_log.setLevel(logging.INFO)  # websockets logs the request headers, with our key, at DEBUG
 
 ATTACH_LIMIT_S = 5.0
 """Total limit of the first attach."""
@@ -33,9 +33,9 @@ ATTACH_PAUSES_S = (0.0, 0.25, 0.5, 1.0, 1.0, 1.0)
 REATTACH_LIMIT_S = 2.5
 REATTACH_PAUSES_S = (0.0, 0.25, 0.5, 1.0)
 STEADY_S = 1.0
-HASTY_DROPS = 3
+MAX_QUICK_DROPS = 3
 """After this many sockets in a row that dropped within `STEADY_S`, the next attempt is delayed."""
-NEVER_THERE = (
+NO_SUCH_CALL = (
     "attach: OpenAI knows no such call (404): the caller is gone, or the session could not be made; "
     "is the model there for this project?"
 )
@@ -65,16 +65,16 @@ async def dial(url: str, headers: Mapping[str, str]) -> Connection:
     """Open one WebSocket; raises `CallOver` on 404 and `ProviderError` on any other failure."""
     # A dead IPv6 path cost 5 s, and so the call (2026-05). uvloop has no Happy Eyeballs: IPv4 first.
     if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
-        return await _dialled(url, headers, happy_eyeballs_delay=0.25)
+        return await _connect(url, headers, happy_eyeballs_delay=0.25)
     try:
-        return await _dialled(url, headers, family=socket.AF_INET)
+        return await _connect(url, headers, family=socket.AF_INET)
     except ProviderError as error:
         if error.status is not None:
             raise
-        return await _dialled(url, headers)
+        return await _connect(url, headers)
 
 
-async def _dialled(url: str, headers: Mapping[str, str], **how: Any) -> Connection:
+async def _connect(url: str, headers: Mapping[str, str], **how: Any) -> Connection:
     try:
         return await connect(
             url,
@@ -83,7 +83,7 @@ async def _dialled(url: str, headers: Mapping[str, str], **how: Any) -> Connecti
             max_size=MAX_EVENT_BYTES,
             open_timeout=ATTACH_LIMIT_S,
             close_timeout=1,
-            logger=quiet,
+            logger=websocket_log,
             **how,
         )
     except InvalidStatus as refused:
@@ -116,7 +116,7 @@ class Sideband:
         self._dial = dial
         self._connection: Connection | None = None
         self._attached_at = 0.0
-        self._hasty = 0
+        self._quick_drops = 0
         self._over = False
         self._changed = Condition()
         """Signalled when a connection is made, lost, or given up."""
@@ -170,10 +170,10 @@ class Sideband:
         if self._over:
             return False
         steady = asyncio.get_running_loop().time() - self._attached_at >= STEADY_S
-        self._hasty = 0 if steady else self._hasty + 1
-        self._put(None)
+        self._quick_drops = 0 if steady else self._quick_drops + 1
+        self._set_connection(None)
         try:
-            pauses_s = REATTACH_PAUSES_S[1:] if self._hasty > HASTY_DROPS else REATTACH_PAUSES_S
+            pauses_s = REATTACH_PAUSES_S[1:] if self._quick_drops > MAX_QUICK_DROPS else REATTACH_PAUSES_S
             await self._attach(pauses_s, REATTACH_LIMIT_S, new=False)
         except ProviderError as error:
             log.debug("socket lost", why=str(error))
@@ -188,9 +188,11 @@ class Sideband:
                 for pause_s in pauses_s:
                     await asyncio.sleep(pause_s)
                     try:
-                        return self._put(await self._dial(self._url, self._headers))
+                        return self._set_connection(await self._dial(self._url, self._headers))
                     except CallOver:
-                        failure = ProviderError(NEVER_THERE if new else "attach: the call is over (404)", 404)
+                        failure = ProviderError(
+                            NO_SUCH_CALL if new else "attach: the call is over (404)", 404
+                        )
                         if not new:
                             break
                     except ProviderError as error:
@@ -199,7 +201,7 @@ class Sideband:
             pass
         raise failure
 
-    def _put(self, connection: Connection | None) -> None:
+    def _set_connection(self, connection: Connection | None) -> None:
         self._connection = connection
         if connection is not None:
             self._attached_at = asyncio.get_running_loop().time()

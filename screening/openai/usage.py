@@ -9,30 +9,30 @@ from screening.contract import Tokens
 from screening.provider import TRANSCRIBER, UsageReported
 
 
-def of_response(usage: object) -> Iterator[UsageReported]:
+def response_usage(usage: object) -> Iterator[UsageReported]:
     """Yield the ``usage`` of a ``response.done``; nothing if it cannot be read."""
-    given, made = part(usage, "input_token_details"), part(usage, "output_token_details")
-    cached = part(given, "cached_tokens_details")
-    text, audio = count(cached, "text_tokens"), count(cached, "audio_tokens")
+    given, made = object_at(usage, "input_token_details"), object_at(usage, "output_token_details")
+    cached = object_at(given, "cached_tokens_details")
+    text, audio = count_at(cached, "text_tokens"), count_at(cached, "audio_tokens")
     tokens = Tokens(
-        text_in=max(count(given, "text_tokens") - text, 0),
+        text_in=max(count_at(given, "text_tokens") - text, 0),
         text_cached=text,
-        text_out=count(made, "text_tokens"),
-        audio_in=max(count(given, "audio_tokens") - audio, 0),
+        text_out=count_at(made, "text_tokens"),
+        audio_in=max(count_at(given, "audio_tokens") - audio, 0),
         audio_cached=audio,
-        audio_out=count(made, "audio_tokens"),
+        audio_out=count_at(made, "audio_tokens"),
     )
     if tokens.total:
         yield UsageReported(tokens)
 
 
-def of_transcript(usage: object) -> Iterator[UsageReported]:
+def transcript_usage(usage: object) -> Iterator[UsageReported]:
     """Yield the ``usage`` of a transcription, which is billed by tokens or by duration."""
-    given = part(usage, "input_token_details")
+    given = object_at(usage, "input_token_details")
     tokens = Tokens(
-        text_in=count(given, "text_tokens"),
-        text_out=count(usage, "output_tokens"),
-        audio_in=count(given, "audio_tokens"),
+        text_in=count_at(given, "text_tokens"),
+        text_out=count_at(usage, "output_tokens"),
+        audio_in=count_at(given, "audio_tokens"),
     )
     seconds = usage.get("seconds") if isinstance(usage, Mapping) else None
     lasted = float(seconds) if isinstance(seconds, int | float) and 0 < seconds < 86400 else 0.0
@@ -40,13 +40,13 @@ def of_transcript(usage: object) -> Iterator[UsageReported]:
         yield UsageReported(tokens, lasted, TRANSCRIBER)
 
 
-def part(of: object, name: str) -> Mapping[str, Any]:
+def object_at(of: object, name: str) -> Mapping[str, Any]:
     """Return the object under `name`; an empty one if there is none."""
     found = of.get(name) if isinstance(of, Mapping) else None
     return found if isinstance(found, Mapping) else {}
 
 
-def count(of: object, name: str) -> int:
+def count_at(of: object, name: str) -> int:
     """Return the count under `name`; 0 if it is not a valid one."""
     found = of.get(name) if isinstance(of, Mapping) else None
     return found if type(found) is int and 0 <= found < 10**9 else 0

@@ -10,15 +10,15 @@ Problems = list[str]
 Check = Callable[[str, object], Problems]
 
 
-def laid_over(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
     """Deep-merge two objects, `above` winning; lists are replaced."""
-    merged = dict(below)
+    result = dict(below)
     for name, value in above.items():
-        old = merged.get(name)
+        old = result.get(name)
         if isinstance(old, Mapping) and isinstance(value, Mapping) and _alike(old, value):
-            value = laid_over(old, value)
-        merged[name] = value
-    return merged
+            value = merged(old, value)
+        result[name] = value
+    return result
 
 
 def _alike(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
@@ -41,31 +41,31 @@ def fields(known: Mapping[str, Check]) -> Check:
     return check_object
 
 
-def that(says: str, holds: Callable[[object], bool]) -> Check:
+def must_be(says: str, holds: Callable[[object], bool]) -> Check:
     return lambda path, value: [] if holds(value) else [f"{path}: must be {says}"]
 
 
 def one_of(*choices: object) -> Check:
-    return that(" or ".join(map(repr, choices)), lambda value: value in choices)
+    return must_be(" or ".join(map(repr, choices)), lambda value: value in choices)
 
 
 def or_null(inner: Check) -> Check:
     return lambda path, value: [] if value is None else inner(path, value)
 
 
-def never(instead: str) -> Check:
+def forbidden(instead: str) -> Check:
     return lambda path, value: [f"{path}: must not be sent, {instead}"]
 
 
 def number(low: float, high: float) -> Check:
-    return that(f"a number from {low:g} to {high:g}", lambda value: is_within(value, low, high))
+    return must_be(f"a number from {low:g} to {high:g}", lambda value: is_within(value, low, high))
 
 
 def is_within(value: object, low: float, high: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
-def a_list(inner: Check) -> Check:
+def list_of(inner: Check) -> Check:
     def check_list(path: str, value: object) -> Problems:
         if not isinstance(value, list | tuple):
             return [f"{path}: must be a list"]
@@ -74,7 +74,7 @@ def a_list(inner: Check) -> Check:
     return check_list
 
 
-ANYTHING = that("anything", lambda value: True)
-TEXT = that("text", lambda value: isinstance(value, str))
-WORD = that("text, not empty", lambda value: isinstance(value, str) and value != "")
-YES_OR_NO = that("true or false", lambda value: isinstance(value, bool))
+ANYTHING = must_be("anything", lambda value: True)
+TEXT = must_be("text", lambda value: isinstance(value, str))
+NON_EMPTY_TEXT = must_be("text, not empty", lambda value: isinstance(value, str) and value != "")
+BOOLEAN = must_be("true or false", lambda value: isinstance(value, bool))

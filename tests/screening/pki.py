@@ -92,7 +92,7 @@ def issue(
 
 
 @dataclass
-class Country:
+class StiPki:
     """A root, an authority below it, and a carrier's certificate."""
 
     root: Issued = field(default_factory=lambda: issue("STI root", ca=True))

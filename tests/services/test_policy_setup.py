@@ -11,7 +11,7 @@ from proxy.config import Settings, parse
 from proxy.services import policy_setup
 from screening.contract import Caller
 from screening.decision import Action, Level
-from tests.screening.pki import ANN, CALL, Country, shaken, token
+from tests.screening.pki import ANN, CALL, StiPki, shaken, token
 from tests.services import settled as house
 from tests.services.settled import AT, GERMAN, TEXT, US
 
@@ -27,11 +27,11 @@ def rule(settings: Settings, number: str | None, dialed: str = US, name: str | N
 
 
 async def test_with_roots_identity_headers_are_verified_and_only_then(tmp_path: Path) -> None:
-    country = Country()
-    (tmp_path / "root.pem").write_bytes(country.root.pem)
+    pki = StiPki()
+    (tmp_path / "root.pem").write_bytes(pki.root.pem)
     text = TEXT % ("", "") + '[stir]\nroots = ["root.pem"]\n'
     settings = parse(text, {}, file="t.toml", folder=tmp_path)
-    identities = (token(country.carrier, shaken(iat=int(AT.timestamp())), x5u="https://127.0.0.1/a"),)
+    identities = (token(pki.carrier, shaken(iat=int(AT.timestamp())), x5u="https://127.0.0.1/a"),)
     signed = replace(CALL, identities=identities)
     caller = Caller("c", f"+{ANN}", None, US, "", AT, signed=signed)
     async with policy_setup.screener(settings, lambda: AT) as screener:

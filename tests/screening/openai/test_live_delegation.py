@@ -26,8 +26,8 @@ CALL = ToolCalled("call_1", "n", "{}", "line 7")
 
 def test_a_tool_call_is_told_once_with_what_the_voice_is_saying() -> None:
     delegation = Delegation()
-    assert delegation.hear(called(), "line 7") == [CALL]
-    assert delegation.hear(called(), "line 8") == []
+    assert delegation.process(called(), "line 7") == [CALL]
+    assert delegation.process(called(), "line 8") == []
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_tool_call_is_told_once_with_what_the_voice_is_saying() -> None:
     [called(status="incomplete"), {"type": "response.output_item.done", "item": {"type": "message"}}],
 )
 def test_what_was_cut_off_or_is_no_tool_call_is_none(nested: dict[str, Any]) -> None:
-    assert Delegation().hear(nested, "") == []
+    assert Delegation().process(nested, "") == []
 
 
 @pytest.mark.parametrize(
@@ -43,40 +43,40 @@ def test_what_was_cut_off_or_is_no_tool_call_is_none(nested: dict[str, Any]) -> 
 )
 def test_an_unknown_shape_is_an_error(nested: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError)):
-        Delegation().hear(nested, "")
+        Delegation().process(nested, "")
 
 
 def test_it_goes_on_once_when_the_response_is_over_and_every_result_is_given() -> None:
     delegation = Delegation()
     for nested in (created(), called("call_1"), called("call_2")):
-        delegation.hear(nested, "")
-    delegation.answered("call_1")
-    assert not delegation.may_go_on()
-    delegation.hear(over(), "")
-    assert not delegation.may_go_on()
-    delegation.answered("call_2")
-    assert delegation.may_go_on()
-    assert not delegation.may_go_on()
+        delegation.process(nested, "")
+    delegation.result_sent("call_1")
+    assert not delegation.may_continue()
+    delegation.process(over(), "")
+    assert not delegation.may_continue()
+    delegation.result_sent("call_2")
+    assert delegation.may_continue()
+    assert not delegation.may_continue()
 
 
 def test_after_a_gap_nothing_is_waited_for() -> None:
     delegation = Delegation()
-    delegation.hear(created(), "")
-    delegation.hear(called(), "")
-    delegation.answered("call_1")
+    delegation.process(created(), "")
+    delegation.process(called(), "")
+    delegation.result_sent("call_1")
     delegation.forget()
-    assert delegation.may_go_on()
+    assert delegation.may_continue()
 
 
 def test_a_response_that_comes_to_nothing_is_a_failure_and_two_in_a_row_the_end() -> None:
     delegation = Delegation()
     failed = over(how="failed", error={"code": "insufficient_quota"})
-    assert delegation.hear(failed, "") == [ResponseEnded("resp_1", "failed", "insufficient_quota")]
-    delegation.hear(over("resp_2"), "")
-    assert delegation.hear(
+    assert delegation.process(failed, "") == [ResponseEnded("resp_1", "failed", "insufficient_quota")]
+    delegation.process(over("resp_2"), "")
+    assert delegation.process(
         over("resp_3", "incomplete", incomplete_details={"reason": "max_output_tokens"}), ""
     ) == [ResponseEnded("resp_3", "failed", "max_output_tokens")]
-    assert delegation.hear(over("resp_4", "failed"), "") == [Closed("the delegate cannot think: failed")]
+    assert delegation.process(over("resp_4", "failed"), "") == [Closed("the delegate cannot think: failed")]
 
 
 @pytest.mark.parametrize(
@@ -88,16 +88,16 @@ def test_a_response_that_comes_to_nothing_is_a_failure_and_two_in_a_row_the_end(
 )
 def test_an_error_in_place_of_an_end_is_a_failure_and_once_told_none_again(error: dict[str, Any]) -> None:
     delegation = Delegation()
-    delegation.hear(created(), "")
-    delegation.hear(called(), "")
-    delegation.answered("call_1")
-    assert delegation.hear(error, "") == [ResponseEnded("resp_1", "failed", "server_error")]
-    assert delegation.may_go_on()
-    assert delegation.hear(over(how="failed", error={"code": "server_error"}), "") == []
-    assert delegation.hear(error, "") == [Closed("the delegate cannot think: server_error")]
+    delegation.process(created(), "")
+    delegation.process(called(), "")
+    delegation.result_sent("call_1")
+    assert delegation.process(error, "") == [ResponseEnded("resp_1", "failed", "server_error")]
+    assert delegation.may_continue()
+    assert delegation.process(over(how="failed", error={"code": "server_error"}), "") == []
+    assert delegation.process(error, "") == [Closed("the delegate cannot think: server_error")]
 
 
 def test_a_delegate_that_calls_without_end_is_not_listened_to() -> None:
     delegation = Delegation()
-    told = [event for n in range(10_000) for event in delegation.hear(called(f"call_{n}"), "")]
+    told = [event for n in range(10_000) for event in delegation.process(called(f"call_{n}"), "")]
     assert len(told) == MAX_TOOL_CALLS

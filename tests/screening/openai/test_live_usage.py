@@ -9,7 +9,7 @@ import pytest
 
 from proxy.lab.openai_live_events import DELEGATED
 from screening.contract import Tokens
-from screening.openai.live_usage import Lasted, of_delegate
+from screening.openai.live_usage import SessionDuration, delegate_usage
 from screening.provider import AgentSaid, Closed, UsageReported
 from tests.screening.openai.test_live import (
     ASKS_BACK,
@@ -31,8 +31,8 @@ def used(seconds: object, **more: object) -> dict[str, object]:
 
 
 def test_the_time_of_a_session_is_told_in_sums_and_counted_in_differences() -> None:
-    lasted = Lasted()
-    told = [[*lasted.heard({"seconds": each})] for each in (2, 2, 1.5, 3.5)]
+    lasted = SessionDuration()
+    told = [[*lasted.increase({"seconds": each})] for each in (2, 2, 1.5, 3.5)]
     assert told == [[UsageReported(seconds=2.0)], [], [], [UsageReported(seconds=1.5)]]
 
 
@@ -40,18 +40,18 @@ def test_the_time_of_a_session_is_told_in_sums_and_counted_in_differences() -> N
     "usage", [None, 7, [], {}, *({"seconds": each} for each in ("4", None, True, -1, float("nan"), 1e9, []))]
 )
 def test_a_time_that_cannot_be_read_is_not_counted(usage: object) -> None:
-    assert [*Lasted().heard(usage)] == []
+    assert [*SessionDuration().increase(usage)] == []
 
 
 @pytest.mark.parametrize(
     "usage", [None, 7, [], {}, {"input_tokens": "9"}, {"output_tokens": -5}, {"input_tokens": 10**12}]
 )
 def test_tokens_that_cannot_be_read_are_not_counted(usage: object) -> None:
-    assert [*of_delegate({"usage": usage}, LUNA)] == []
+    assert [*delegate_usage({"usage": usage}, LUNA)] == []
 
 
 def test_a_response_of_the_delegate_is_billed_by_its_own_model_cached_tokens_apart() -> None:
-    assert [*of_delegate({"usage": DELEGATED, "model": "whatever it says"}, LUNA)] == [THOUGHT]
+    assert [*delegate_usage({"usage": DELEGATED, "model": "whatever it says"}, LUNA)] == [THOUGHT]
 
 
 async def test_a_session_tells_its_time_until_it_closes_and_what_was_sent_again_once() -> None:

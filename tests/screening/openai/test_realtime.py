@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from screening.openai.realtime import OpenAIRealtime, read
+from screening.openai.realtime import OpenAIRealtime, parse_event
 from screening.openai.session_config import InvalidSession
 from screening.openai.sideband import REATTACHED
 from screening.provider import (
@@ -161,11 +161,11 @@ EVENTS: list[tuple[dict[str, object], list[Event]]] = [
 
 @pytest.mark.parametrize(("message", "events"), EVENTS)
 def test_each_event_is_read_or_ignored(message: dict[str, object], events: list[Event]) -> None:
-    assert read(message) == events
+    assert parse_event(message) == events
 
 
 def test_only_our_own_socket_can_say_that_it_is_back() -> None:
-    assert read(REATTACHED) == [Resumed()]
+    assert parse_event(REATTACHED) == [Resumed()]
 
 
 def agent(**changes: Any) -> AgentSettings:

@@ -6,8 +6,8 @@ import pytest
 
 from proxy.lab.openai_events import Usage
 from screening.contract import Tokens
-from screening.openai.realtime import read
-from screening.openai.usage import of_response, of_transcript
+from screening.openai.realtime import parse_event
+from screening.openai.usage import response_usage, transcript_usage
 from screening.provider import TRANSCRIBER, CallerSaid, ResponseEnded, UsageReported
 
 TOKENS = {"type": "tokens", "total_tokens": 22, "input_tokens": 13, "output_tokens": 9}
@@ -16,7 +16,7 @@ DETAILS = {"input_token_details": {"text_tokens": 0, "audio_tokens": 13}}
 
 def test_a_response_that_is_done_says_what_it_used_cached_tokens_apart() -> None:
     response = {"id": "r1", "status": "completed", "output": [], "usage": Usage().as_json()}
-    assert read({"type": "response.done", "response": response}) == [
+    assert parse_event({"type": "response.done", "response": response}) == [
         ResponseEnded("r1", "completed"),
         UsageReported(Tokens(text_in=55, text_cached=64, text_out=30, audio_in=13, audio_out=91)),
     ]
@@ -33,7 +33,7 @@ def test_a_transcription_is_billed_by_tokens_or_by_time(
     usage: dict[str, object], used: UsageReported
 ) -> None:
     kind = "conversation.item.input_audio_transcription.completed"
-    assert read({"type": kind, "transcript": " Hi ", "usage": usage}) == [CallerSaid("Hi"), used]
+    assert parse_event({"type": kind, "transcript": " Hi ", "usage": usage}) == [CallerSaid("Hi"), used]
 
 
 @pytest.mark.parametrize(
@@ -45,10 +45,10 @@ def test_a_transcription_is_billed_by_tokens_or_by_time(
     ],
 )  # fmt: skip
 def test_usage_that_cannot_be_read_is_not_counted(usage: object) -> None:
-    assert list(of_response(usage)) == []
-    assert list(of_transcript(usage)) == []
+    assert list(response_usage(usage)) == []
+    assert list(transcript_usage(usage)) == []
 
 
 def test_more_from_the_cache_than_was_given_is_no_negative_count() -> None:
     cached = {"text_tokens": 5, "cached_tokens_details": {"text_tokens": 9}}
-    assert list(of_response({"input_token_details": cached})) == [UsageReported(Tokens(text_cached=9))]
+    assert list(response_usage({"input_token_details": cached})) == [UsageReported(Tokens(text_cached=9))]

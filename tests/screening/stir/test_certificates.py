@@ -15,9 +15,9 @@ import pytest
 from proxy.transport.devcert import make_authority
 from screening.stir.certificates import FETCH_LIMIT_S, MAX_BYTES, MAX_FETCHES, CertificateCache, is_public
 from screening.stir.passport import PassportRefused
-from tests.screening.pki import NOW, X5U, Country
+from tests.screening.pki import NOW, X5U, StiPki
 
-HERE = Country()
+HERE = StiPki()
 PEM = HERE.carrier.pem
 INTERNET = ["203.0.114.7"]
 
@@ -186,7 +186,7 @@ async def endless() -> AsyncIterator[bytes]:
             "sent it packed",
         ),
         (lambda: httpx2.Response(200, content=b"<html>"), "cannot be read"),
-        (lambda: httpx2.Response(200, content=Country().carrier.pem), "chain is not believed"),
+        (lambda: httpx2.Response(200, content=StiPki().carrier.pem), "chain is not believed"),
         (lambda: httpx2.ConnectError("refused"), "not reached"),
         (lambda: httpx2.RemoteProtocolError("junk"), "not reached"),
         (lambda: RuntimeError("a bug of ours"), "cannot be read"),

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from screening.stir.credential import Credential, CredentialRefused, load_credential
-from tests.screening.pki import NOW, Country, Issued, der, issue, numbers
+from tests.screening.pki import NOW, Issued, StiPki, der, issue, numbers
 
-HERE = Country()
+HERE = StiPki()
 RSA = rsa.generate_private_key(65537, 2048)
 OLD = issue("old", HERE.authority, begins=NOW - timedelta(days=3), ends=NOW - timedelta(days=2))
 EARLY = issue("early", HERE.authority, begins=NOW + timedelta(hours=1))
@@ -60,7 +60,7 @@ def lone(issued: Issued) -> bytes:
 @pytest.mark.parametrize(
     ("file", "why"),
     [
-        (Country().carrier.pem, "chain is not believed"),
+        (StiPki().carrier.pem, "chain is not believed"),
         (lone(HERE.carrier), "chain is not believed"),
         (issue("self-signed").pem, "chain is not believed"),
         (issue("by no authority", HERE.carrier).pem, "chain is not believed"),

@@ -27,7 +27,7 @@ from tests.screening.pki import (
     CAROL,
     NOW,
     ORIGID,
-    Country,
+    StiPki,
     identity,
     issue,
     numbers,
@@ -118,7 +118,7 @@ async def test_a_few_certificates_are_fetched_for_one_call() -> None:
 
 
 async def test_a_certificate_that_is_not_believed_fails() -> None:
-    server = Server(httpx2.Response(200, content=Country().carrier.pem))
+    server = Server(httpx2.Response(200, content=StiPki().carrier.pem))
     found = await verdict(identity(token(CARRIER)), server=server)
     assert (found.result, "chain is not believed" in found.why) == ("failed", True)
 
