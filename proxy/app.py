@@ -204,8 +204,8 @@ class App:
         self._stack.callback(forwarder.close)
         forwarder.watch()
         self.metrics.follow_kernel(lambda: forwarder.forwarding)
-        if forwarder.doubt is not None:
-            self._relaying_here(forwarder.doubt)
+        if forwarder.obstacle is not None:
+            self._relaying_here(forwarder.obstacle)
             return
         log.info("forwarding audio in the kernel", interfaces=len(forwarder.interfaces))
 

@@ -33,7 +33,7 @@ def missing(settings: Settings) -> list[str]:
     except KernelRefused as refused:
         why: str | None = str(refused)
     else:
-        why = None if made is None else made.doubt
+        why = None if made is None else made.obstacle
         if made is not None:
             made.close()
     wrong = None if why is None else fallback_warning(settings, why)

@@ -98,7 +98,7 @@ class VoicemailMessage:
     async def _record_until_over(self, recording: Recording, began: float) -> tuple[str, str]:
         """Wait for the end of the message; returns the step for the journal."""
         terms, clock = self._terms, asyncio.get_running_loop().time
-        while recording.on:
+        while recording.active:
             now = clock()
             if now - began >= terms.limit_s:
                 return "voicemail full", f"after {terms.limit_s:g} s"

@@ -61,7 +61,7 @@ class Recording(Protocol):
     path: Path
 
     @property
-    def on(self) -> bool:
+    def active(self) -> bool:
         """Still recording; false once closed, or after the disk has failed."""
         ...
 

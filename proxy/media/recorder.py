@@ -18,17 +18,17 @@ log = structlog.get_logger("screendoor")
 
 RATE = 8000
 HEADER_BYTES = 44
-_EVERY = RATE // 2
-"""Samples between two writes. With `_BEHIND`, what is lost if the process is killed: less than a second."""
-_BEHIND = RATE // 5
+_WRITE_EVERY = RATE // 2
+"""Samples between two writes. With `_MAX_LATE`, what is lost if the process is killed: less than a second."""
+_MAX_LATE = RATE // 5
 """How late a packet may come, in samples; what is older has been written."""
-_ASTRAY = 2 * RATE
+_MAX_DRIFT = 2 * RATE
 """How far a sender's timestamps may drift from the wall clock, in samples."""
 _MAX = 4 * 3600 * RATE
 """Longest recording, four hours: sizes stay within the 32 bits of a WAV header."""
 _MAX_WAITING = 20
 """Writes that may wait for the disk: ten seconds' worth."""
-_SAME_NAME = 100
+_MAX_SAME_NAME = 100
 
 
 def wav_header(samples: int, channels: int = 1) -> bytes:
@@ -57,13 +57,13 @@ class WavRecording:
     ) -> None:
         """Raises OSError if the file cannot be created. An existing file is kept: ours is then NAME-2."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path, self._file = _made(path, wav_header(0, channels))
+        self.path, self._file = _create(path, wav_header(0, channels))
         self._on_close, self._disk = on_close, disk
         self._tracks = tuple(_Track() for _ in range(channels))
-        self._closed = self._gave_up = False
+        self._closed = self._abandoned = False
         self._began: float | None = None
         self._samples = 0  # handed to the disk
-        self._asked = 0  # writes handed to the disk
+        self._queued = 0  # writes handed to the disk
         self._done = 0  # writes the disk has finished
         self._stored = 0  # samples in the file; like _error, set by the disk's thread
         self._error: OSError | None = None
@@ -71,7 +71,7 @@ class WavRecording:
         """When audible sound was last recorded; None before any."""
 
     @property
-    def on(self) -> bool:
+    def active(self) -> bool:
         """Still recording; false once closed, or after the disk has failed."""
         return not self._closed and self._error is None
 
@@ -88,18 +88,19 @@ class WavRecording:
         if audible(key, payload):
             self.voiced_at = now
         wall = round((now - self._began) * RATE)
-        if wall - self._samples >= _EVERY + _BEHIND and self._samples < _MAX:
-            self._store(min(wall - _BEHIND, _MAX))
+        if wall - self._samples >= _WRITE_EVERY + _MAX_LATE and self._samples < _MAX:
+            self._store(min(wall - _MAX_LATE, _MAX))
         track = self._tracks[channel]
         place = track.place(timestamp, source, wall, self._samples)
-        if place + len(payload) <= min(wall + 2 * _ASTRAY, _MAX):  # beyond that, it did not come in real time
+        # Beyond that, it did not come in real time.
+        if place + len(payload) <= min(wall + 2 * _MAX_DRIFT, _MAX):
             track.put(place, self._samples, key, payload)
 
     def close(self, *, keep: bool = True) -> float:
         """Finish the file, or remove it (even after closing); returns its length in seconds."""
         if not self._closed:
             self._closed = True
-            if self._error is None and not self._gave_up:
+            if self._error is None and not self._abandoned:
                 self._store(self._samples + max(track.length for track in self._tracks))
             self._disk(self._finish)
             self._on_close(self)
@@ -114,13 +115,13 @@ class WavRecording:
         octets = bytearray(width * held)
         for i, track in enumerate(self._tracks):
             octets[2 * i :: width], octets[2 * i + 1 :: width] = track.cut(held)
-        if self._asked - self._done >= _MAX_WAITING:
+        if self._queued - self._done >= _MAX_WAITING:
             return self._stopped("the disk is too slow")
         place, self._samples = HEADER_BYTES + width * self._samples, until
         self._write(bytes(octets), place)
 
     def _write(self, octets: bytes, place: int) -> None:
-        self._asked += 1
+        self._queued += 1
         samples, channels = self._samples, len(self._tracks)
 
         def write() -> None:
@@ -139,11 +140,11 @@ class WavRecording:
 
     def _stopped(self, why: str) -> None:
         log.warning("recording stopped", path=self.path.name, error=why)
-        self._gave_up = True
+        self._abandoned = True
         self.close()
 
     def _finish(self) -> None:
-        if self._error is not None and not self._gave_up:
+        if self._error is not None and not self._abandoned:
             log.warning("recording stopped", path=self.path.name, error=str(self._error))
         try:
             os.close(self._file)
@@ -160,28 +161,28 @@ class WavRecording:
 class Recordings:
     """The recordings in progress of one stream."""
 
-    __slots__ = ("_both", "_heard")
+    __slots__ = ("_heard", "_with_sent")
 
     def __init__(self) -> None:
         self._heard: tuple[WavRecording, ...] = ()
-        self._both: tuple[WavRecording, ...] = ()
+        self._with_sent: tuple[WavRecording, ...] = ()
         """Those that also record what the peer hears, as their second channel."""
 
     @property
-    def on(self) -> bool:
+    def active(self) -> bool:
         """Whether any is in progress."""
         return bool(self._heard)
 
     @property
-    def on_both(self) -> bool:
+    def active_both(self) -> bool:
         """Whether any records what the peer hears, too."""
-        return bool(self._both)
+        return bool(self._with_sent)
 
     def begin(self, path: Path, both: bool, disk: Disk) -> WavRecording:
         """Start one. Raises OSError if the file cannot be created."""
         recording = WavRecording(path, self._closed, channels=1 + both, disk=disk)
         self._heard += (recording,)
-        self._both += (recording,) * both
+        self._with_sent += (recording,) * both
         return recording
 
     def heard(self, key: str, payload: bytes, timestamp: int, source: object, now: float) -> None:
@@ -189,11 +190,11 @@ class Recordings:
         for recording in self._heard:
             recording.heard(key, payload, timestamp, source, now)
 
-    def told(self, key: str, packet: bytes, timestamp: int, line: object, now: float) -> None:
+    def sent(self, key: str, packet: bytes, timestamp: int, line: object, now: float) -> None:
         """Record a packet sent to the peer, tones included."""
-        span = payload_span(packet) if self._both else None
+        span = payload_span(packet) if self._with_sent else None
         if span is not None:
-            for recording in self._both:
+            for recording in self._with_sent:
                 recording.heard(key, packet[span[0] : span[1]], timestamp, line, now, channel=1)
 
     def close(self) -> None:
@@ -203,7 +204,7 @@ class Recordings:
 
     def _closed(self, closed: WavRecording) -> None:
         self._heard = tuple(each for each in self._heard if each is not closed)
-        self._both = tuple(each for each in self._both if each is not closed)
+        self._with_sent = tuple(each for each in self._with_sent if each is not closed)
 
 
 class _Track:
@@ -230,7 +231,7 @@ class _Track:
         `written`; only a packet that others have overtaken is too late.
         """
         place = meant = self._base_sample + signed32(timestamp - self._base_timestamp)
-        if source is not self._source or abs(meant - wall) > _ASTRAY:
+        if source is not self._source or abs(meant - wall) > _MAX_DRIFT:
             place = max(self._end, wall)
         elif self._end <= meant < written:
             place = written
@@ -258,9 +259,9 @@ class _Track:
         return low.ljust(count, b"\0"), high.ljust(count, b"\0")
 
 
-def _made(path: Path, header: bytes) -> tuple[Path, int]:
+def _create(path: Path, header: bytes) -> tuple[Path, int]:
     """Create a file of this name, or with a number added, and write the header."""
-    for n in range(1, _SAME_NAME):
+    for n in range(1, _MAX_SAME_NAME):
         name = path if n == 1 else path.with_stem(f"{path.stem}-{n}")
         try:
             file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)

@@ -97,15 +97,15 @@ class Sender:
             self._emit(PLAIN, route.pt, 0, place, frame)
 
     @property
-    def presses(self) -> KeyQueue:
+    def pressed_keys(self) -> KeyQueue:
         """The keys the peer has pressed."""
-        return self._ensure_dtmf().presses
+        return self._ensure_dtmf().pressed
 
-    def told(self, key: str) -> bool:
+    def key_signalled(self, key: str) -> bool:
         """The peer reported a key by signalling. False: it was already received in RTP."""
-        return self._ensure_dtmf().told(key)
+        return self._ensure_dtmf().signalled(key)
 
-    def press(self, key: str, seconds: float) -> None:
+    def send_key(self, key: str, seconds: float) -> None:
         """Send a key press to the peer as telephone-events; ignored if it takes none, or holds us."""
         route = self._route_of(EVENT_KEY)
         if self._destination is not None and route is not None:
@@ -127,7 +127,7 @@ class Sender:
         law.
         """
         to = self._destination
-        if to is None or self.reserved or (self._dtmf is not None and self._dtmf.down):
+        if to is None or self.reserved or (self._dtmf is not None and self._dtmf.sending):
             return
         route = self._route if key == self._route_key else self._route_of(key)
         timeline = self._timeline or self._ensure_timeline()
@@ -168,7 +168,7 @@ class Sender:
         if self.recordings is not None and self.agreement is not None:
             voice, (_, second, _, timestamp, _) = self.agreement.voice, HEADER.unpack_from(packet)
             if second & 0x7F == voice.pt:
-                self.recordings.told(voice.key, bytes(packet), timestamp, timeline, self._clock())
+                self.recordings.sent(voice.key, bytes(packet), timestamp, timeline, self._clock())
         octets = len(packet) - HEADER_BYTES
         if self._srtp is not None:
             protected = self._srtp.protect(packet)
@@ -204,7 +204,7 @@ class Sender:
     @property
     def _sending_key(self) -> bool:
         """A key press is being sent, so no speech is."""
-        return self._dtmf is not None and self._dtmf.down
+        return self._dtmf is not None and self._dtmf.sending
 
     def _send_event(
         self, payload: bytes, source: object, sequence: int, timestamp: int, begins: bool

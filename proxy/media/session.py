@@ -230,13 +230,13 @@ class RelaySession(PlaybackSession[_Leg]):
     async def digit(self, leg: str) -> str:
         """The next key pressed on the leg; see `MediaSession`."""
         stream = self._stream(leg)
-        return await (KeyQueue() if stream is None else stream.presses).next()
+        return await (KeyQueue() if stream is None else stream.pressed_keys).next()
 
     def key_pressed(self, leg: str, digit: str, seconds: float = DEFAULT_PRESS_S) -> None:
         """A key press reported by signalling; see `MediaSession`."""
         stream = self._stream(leg)
-        if stream is not None and stream.told(digit) and stream.joined is not None:
-            stream.joined.press(digit, seconds)
+        if stream is not None and stream.key_signalled(digit) and stream.joined is not None:
+            stream.joined.send_key(digit, seconds)
 
     def record(self, leg: str, path: Path) -> Recording:
         """Record what the peer sends; for a released leg, an empty file. See `MediaSession`."""

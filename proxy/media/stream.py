@@ -122,7 +122,7 @@ class Stream(Sender):
         self.joined = other
         self._last_relayed_at = None
         if self._dtmf is not None:
-            self._dtmf.joined_anew()
+            self._dtmf.rejoined()
         if self._timeline is not None:
             self._timeline.switch_source()
 

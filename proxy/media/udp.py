@@ -24,18 +24,18 @@ MAX_PACKET_BYTES = 2048
 """Buffer size. RTP packets of telephone calls are never longer; one that fills it was truncated, and is
 dropped.
 """
-_TURN = 32
+_MAX_PER_TURN = 32
 """Packets read per turn of the event loop, one from each socket, so that a flood starves neither other calls
 nor the signalling: a third of a millisecond.
 """
-_MAX_KEPT = 4096
+_MAX_STALE = 4096
 """Most stale packets to drop from a socket: more than its buffer holds, and a bound however fast they come.
 """
-_CROWD, _CROWD_S = 200, 0.01
+_BUSY_PACKETS, _BUSY_S = 200, 0.01
 """So many packets in so short a time start polling by timer, as each wake-up costs as much as a packet."""
 _TICK_S = 0.001
 """Polling interval; a packet carries twenty times as much speech."""
-_LULL = 30
+_CALM_PACKETS = 30
 """So few packets in a tick end polling (a tick takes 2 ms where timers are coarse): below some 300 streams,
 no packet waits.
 """
@@ -101,58 +101,58 @@ class SocketMedia:
     def __init__(self, keep: int = 0) -> None:
         """`keep`: how many unused pairs may stay open."""
         self._keep = keep
-        self._idle: dict[Address, _Standing] = {}
-        self._watch = _Watch()
+        self._idle: dict[Address, _OpenPair] = {}
+        self._poller = _Poller()
 
     def bind(self, host: str, port: int, on_packet: OnPacket) -> SocketEndpoint:
         """Bind a UDP socket; raises OSError if the port is taken or the host is not ours."""
         bound = _bound(host, port)
-        ear = _Ear(bound, on_packet)
-        self._watch.add(ear)
-        return SocketEndpoint(self._watch, ear, (host, port or bound.getsockname()[1]))
+        watched = _WatchedSocket(bound, on_packet)
+        self._poller.add(watched)
+        return SocketEndpoint(self._poller, watched, (host, port or bound.getsockname()[1]))
 
     def bind_pair(
         self, host: str, port: int, on_rtp: OnPacket, on_rtcp: OnPacket, *, rested: bool = False
     ) -> SocketPair:
         """Bind two UDP sockets, or reuse an open pair; raises OSError as `bind` does."""
-        standing = self._idle.pop((host, port), None)
-        if standing is None:
-            standing = self._stand(host, port)
+        pair = self._idle.pop((host, port), None)
+        if pair is None:
+            pair = self._open(host, port)
         elif not rested:
-            standing.empty()  # of packets for the last user
-        standing.rtp.user, standing.rtcp.user = on_rtp, on_rtcp
-        return SocketPair(self, standing)
+            pair.drain()  # of packets for the last user
+        pair.rtp.user, pair.rtcp.user = on_rtp, on_rtcp
+        return SocketPair(self, pair)
 
     def close(self) -> None:
         """Close the unused pairs."""
         while self._idle:
-            self._fell(self._idle.popitem()[1])
+            self._close(self._idle.popitem()[1])
 
-    def let_go(self, standing: _Standing) -> None:
+    def release(self, pair: _OpenPair) -> None:
         """The user of a pair is done with it: keep or close the sockets."""
-        standing.rtp.user = standing.rtcp.user = None
+        pair.rtp.user = pair.rtcp.user = None
         if len(self._idle) < self._keep:
-            self._idle[standing.address] = standing
+            self._idle[pair.address] = pair
         else:
-            self._fell(standing)
+            self._close(pair)
 
-    def _stand(self, host: str, port: int) -> _Standing:
-        rtp = _Ear(_bound(host, port))
+    def _open(self, host: str, port: int) -> _OpenPair:
+        rtp = _WatchedSocket(_bound(host, port))
         try:
-            rtcp = _Ear(_bound(host, port + 1))
+            rtcp = _WatchedSocket(_bound(host, port + 1))
         except OSError:
             rtp.bound.close()
             raise
-        self._watch.add(rtp)
-        self._watch.add(rtcp)
-        return _Standing((host, port), rtp, rtcp)
+        self._poller.add(rtp)
+        self._poller.add(rtcp)
+        return _OpenPair((host, port), rtp, rtcp)
 
-    def _fell(self, standing: _Standing) -> None:
-        self._watch.close(standing.rtp)
-        self._watch.close(standing.rtcp)
+    def _close(self, pair: _OpenPair) -> None:
+        self._poller.close(pair.rtp)
+        self._poller.close(pair.rtcp)
 
 
-class _Ear:
+class _WatchedSocket:
     """An open socket, and the callback for its packets."""
 
     __slots__ = ("bound", "user")
@@ -162,27 +162,27 @@ class _Ear:
         self.user = user
         """None: packets are dropped."""
 
-    def empty(self) -> None:
+    def drain(self) -> None:
         """Drop whatever is queued in the socket."""
         with suppress(OSError):
-            for _ in range(_MAX_KEPT):
+            for _ in range(_MAX_STALE):
                 self.bound.recv(1)
 
 
-class _Standing:
+class _OpenPair:
     """An open socket pair, in use or not."""
 
     __slots__ = ("address", "rtcp", "rtp")
 
-    def __init__(self, address: Address, rtp: _Ear, rtcp: _Ear) -> None:
+    def __init__(self, address: Address, rtp: _WatchedSocket, rtcp: _WatchedSocket) -> None:
         self.address = address
         """The RTP socket's address."""
         self.rtp, self.rtcp = rtp, rtcp
 
-    def empty(self) -> None:
+    def drain(self) -> None:
         """Drop whatever is queued in both sockets."""
-        self.rtp.empty()
-        self.rtcp.empty()
+        self.rtp.drain()
+        self.rtcp.drain()
 
 
 def _closed() -> socket.socket:
@@ -198,11 +198,11 @@ _CLOSED = _closed()
 class SocketEndpoint:
     """A UDP socket, open until it is closed."""
 
-    __slots__ = ("_bound", "_ear", "_watch", "address")
+    __slots__ = ("_bound", "_poller", "_watched", "address")
 
-    def __init__(self, watch: _Watch, ear: _Ear, address: Address) -> None:
-        self._watch, self._ear = watch, ear
-        self._bound = ear.bound
+    def __init__(self, poller: _Poller, watched: _WatchedSocket, address: Address) -> None:
+        self._poller, self._watched = poller, watched
+        self._bound = watched.bound
         self.address: Address = address
         """The local address and port."""
 
@@ -217,7 +217,7 @@ class SocketEndpoint:
         """Stop receiving and free the port; calling it again does nothing."""
         if self._bound is not _CLOSED:
             self._bound = _CLOSED
-            self._watch.close(self._ear)
+            self._poller.close(self._watched)
 
 
 class SocketPair:
@@ -225,12 +225,12 @@ class SocketPair:
     no longer reaches them.
     """
 
-    __slots__ = ("_media", "_standing", "rtcp", "rtp")
+    __slots__ = ("_media", "_pair", "rtcp", "rtp")
 
-    def __init__(self, media: SocketMedia, standing: _Standing) -> None:
-        self._media, self._standing = media, standing
-        self.rtp = standing.rtp.bound
-        self.rtcp = standing.rtcp.bound
+    def __init__(self, media: SocketMedia, pair: _OpenPair) -> None:
+        self._media, self._pair = media, pair
+        self.rtp = pair.rtp.bound
+        self.rtcp = pair.rtcp.bound
 
     def send(self, packet: bytes | memoryview, to: Address) -> None:
         """Send from the RTP port; see `SocketEndpoint`."""
@@ -250,10 +250,10 @@ class SocketPair:
         """Stop receiving and release the sockets; calling it again does nothing."""
         if self.rtp is not _CLOSED:
             self.rtp = self.rtcp = _CLOSED
-            self._media.let_go(self._standing)
+            self._media.release(self._pair)
 
 
-class _Watch:
+class _Poller:
     """Reads every socket from when it is opened until it is closed.
 
     The event loop watches a single `epoll` for all of them: it keeps half a kilobyte for each descriptor it
@@ -265,7 +265,7 @@ class _Watch:
     """
 
     def __init__(self) -> None:
-        self._ears: list[_Ear | None] = []
+        self._sockets: list[_WatchedSocket | None] = []
         """Indexed by file descriptor."""
         self._count = 0
         """Number of sockets watched."""
@@ -274,30 +274,30 @@ class _Watch:
         whole = memoryview(self._buffer)
         self._views = [whole[:size] for size in range(MAX_PACKET_BYTES + 1)]
         """One view for every possible packet length, made once."""
-        self._read, self._since = 0, 0.0
+        self._read, self._counted_from = 0, 0.0
         """Packets read since a moment (loop time), while woken for each packet."""
         self._tick: asyncio.Handle | None = None
         """The next poll while ticking; None while woken for each packet."""
 
-    def add(self, ear: _Ear) -> None:
+    def add(self, watched: _WatchedSocket) -> None:
         """Start reading its socket."""
-        descriptor, ears = ear.bound.fileno(), self._ears
-        if descriptor >= len(ears):
-            ears.extend([None] * (descriptor + 1 - len(ears)))
-        ears[descriptor] = ear
+        descriptor, sockets = watched.bound.fileno(), self._sockets
+        if descriptor >= len(sockets):
+            sockets.extend([None] * (descriptor + 1 - len(sockets)))
+        sockets[descriptor] = watched
         self._count += 1
         if self._poll is None:
             if not hasattr(select, "epoll"):
-                asyncio.get_running_loop().add_reader(descriptor, self._alone, descriptor)
+                asyncio.get_running_loop().add_reader(descriptor, self._read_one, descriptor)
                 return
             self._poll = select.epoll()
-            asyncio.get_running_loop().add_reader(self._poll.fileno(), self._wakened, self._poll)
+            asyncio.get_running_loop().add_reader(self._poll.fileno(), self._woken, self._poll)
         self._poll.register(descriptor, select.EPOLLIN)
 
-    def close(self, ear: _Ear) -> None:
+    def close(self, watched: _WatchedSocket) -> None:
         """Stop reading the socket and close it; the last one closes the `epoll` too."""
-        descriptor = ear.bound.fileno()
-        self._ears[descriptor] = None
+        descriptor = watched.bound.fileno()
+        self._sockets[descriptor] = None
         self._count -= 1
         loop = asyncio.get_running_loop()
         if self._poll is None:
@@ -312,19 +312,21 @@ class _Watch:
                 self._tick = None
             self._poll.close()
             self._poll = None
-        ear.bound.close()
+        watched.bound.close()
 
-    def _wakened(self, poll: select.epoll) -> None:
+    def _woken(self, poll: select.epoll) -> None:
         read = more = self._turn(poll)
-        while more and read < _TURN and self._poll is poll:  # another look is cheaper than another wake-up
+        while (
+            more and read < _MAX_PER_TURN and self._poll is poll
+        ):  # another look is cheaper than another wake-up
             more = self._turn(poll)
             read += more
         self._read += read
-        if self._read < _CROWD:
+        if self._read < _BUSY_PACKETS:
             return
         loop = asyncio.get_running_loop()
-        before, self._since, self._read = self._since, loop.time(), 0
-        if self._since - before < _CROWD_S and self._poll is poll:
+        before, self._counted_from, self._read = self._counted_from, loop.time(), 0
+        if self._counted_from - before < _BUSY_S and self._poll is poll:
             loop.remove_reader(poll.fileno())
             self._tick = loop.call_later(_TICK_S, self._ticked, poll, False)
 
@@ -333,35 +335,35 @@ class _Watch:
         loop, read = asyncio.get_running_loop(), self._turn(poll)
         if self._poll is not poll:  # closed by the handler of one of the packets
             return
-        if read == _TURN:
+        if read == _MAX_PER_TURN:
             self._tick = loop.call_soon(self._ticked, poll, True)
-        elif again or read > _LULL:
+        elif again or read > _CALM_PACKETS:
             self._tick = loop.call_later(_TICK_S, self._ticked, poll, False)
         else:
             self._tick = None
-            loop.add_reader(poll.fileno(), self._wakened, poll)
+            loop.add_reader(poll.fileno(), self._woken, poll)
 
     def _turn(self, poll: select.epoll) -> int:
         """Read one packet from each readable socket; returns how many were readable."""
-        ready = poll.poll(0, _TURN)
+        ready = poll.poll(0, _MAX_PER_TURN)
         if ready:
             self._deliver(ready)
         return len(ready)
 
-    def _alone(self, descriptor: int) -> None:
+    def _read_one(self, descriptor: int) -> None:
         self._deliver([(descriptor, select.POLLIN)])
 
     def _deliver(self, ready: list[tuple[int, int]]) -> None:
-        ears, buffer, views = self._ears, self._buffer, self._views
+        sockets, buffer, views = self._sockets, self._buffer, self._views
         for descriptor, _ in ready:
-            ear = ears[descriptor]
-            if ear is None:  # closed by the handler of an earlier packet of this turn
+            watched = sockets[descriptor]
+            if watched is None:  # closed by the handler of an earlier packet of this turn
                 continue
             try:
-                size, source = ear.bound.recvfrom_into(buffer)
+                size, source = watched.bound.recvfrom_into(buffer)
             except OSError:  # the descriptor was closed and reused: nothing to read yet
                 continue
-            user = ear.user
+            user = watched.user
             if user is not None and size < MAX_PACKET_BYTES:
                 user(views[size], source if len(source) == 2 else source[:2])
 

@@ -313,7 +313,7 @@ async def test_a_key_told_in_rtp_and_by_signalling_is_one_press_in_any_order(way
         if way == ".":
             await asyncio.sleep(1.1)
         else:
-            told.append(twins.news("5", in_rtp=way == "R"))
+            told.append(twins.is_new("5", in_rtp=way == "R"))
             await asyncio.sleep(0.05)
     assert told.count(True) == presses
 
@@ -352,11 +352,11 @@ async def test_each_key_is_as_long_as_itself_and_not_as_the_one_before():
 
 async def test_a_key_held_long_in_rtp_and_told_by_signalling_once_it_is_up_is_one_press():
     twins = PressMatcher(asyncio.get_running_loop().time)
-    assert twins.news("5", in_rtp=True)
+    assert twins.is_new("5", in_rtp=True)
     for _ in range(5):
         await asyncio.sleep(1)
         twins.held("5")
-    assert not twins.news("5", in_rtp=False)
+    assert not twins.is_new("5", in_rtp=False)
 
 
 async def test_late_packets_of_a_key_before_are_no_key(rig):

@@ -189,9 +189,9 @@ def test_one_of_several_that_ends_leaves_the_others_going_on(tmp_path):
     recordings.heard(PCMU, LOUD, 5000, PEER, 1.0)
     assert second.close() == 0.02
     recordings.heard(PCMU, LOUD, 5160, PEER, 1.02)
-    assert (recordings.on, recordings.on_both) == (True, True)
+    assert (recordings.active, recordings.active_both) == (True, True)
     recordings.close()
-    assert (recordings.on, recordings.on_both) == (False, False)
+    assert (recordings.active, recordings.active_both) == (False, False)
     assert (first.close(), third.close()) == (0.04, 0.04)
 
 
@@ -227,7 +227,7 @@ def test_a_disk_that_is_too_slow_ends_the_recording_and_nothing_waits_for_it(tmp
     recording = WavRecording(tmp_path / "a.wav", lambda recording: None, disk=waiting.append)
     for n in range(1000):
         recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n)
-    assert not recording.on
+    assert not recording.active
     assert len(waiting) < 25
     assert _samples(recording.path) == []
     for work in waiting:
@@ -244,7 +244,7 @@ def test_a_disk_that_fails_later_is_noticed_by_the_next_packet(tmp_path):
     os.close(recording._file)
     for work in waiting:
         work()
-    assert (recording.on, told) == (False, [])
+    assert (recording.active, told) == (False, [])
     recording.heard(PCMU, LOUD, 50 * 160, PEER, 2.0)
     assert told == [recording]
     assert recording.close() == 0.0

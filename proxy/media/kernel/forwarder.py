@@ -26,7 +26,7 @@ _COUNTERS = struct.Struct("=QQQQQ")
 _HEARING = struct.Struct("=QQQ")
 _LAST = struct.Struct("=Q")
 _LIVE = tuple(struct.pack("=I", live) for live in range(3))
-_WAYS_KEPT = 4096
+_MAX_ROUTES = 4096
 
 
 class ReceptionState(NamedTuple):
@@ -73,20 +73,20 @@ class Forwarder:
             self._host = Host(self._netlink)
         except OSError as error:
             raise bpf.KernelRefused(f"no netlink: {error.strerror}") from error
-        self.doubt: str | None = None
+        self.obstacle: str | None = None
         """Why nothing is forwarded at present, in words for people; None: forwarding works."""
         try:
-            table = self._kept(bpf.create_array("screendoor", flow.RECORD_BYTES, records))
+            table = self._keep_open(bpf.create_array("screendoor", flow.RECORD_BYTES, records))
             self.memory = bpf.map_memory(table, flow.RECORD_BYTES, records)
-            self.program = self._kept(bpf.load("screendoor", forwarder(table, self._low)))
+            self.program = self._keep_open(bpf.load("screendoor", forwarder(table, self._low)))
             self._attach()
-            self.doubt = self._host.doubt()
+            self.obstacle = self._host.obstacle()
         except (OSError, bpf.KernelRefused) as error:
             self.close()
             if isinstance(error, OSError):
                 raise bpf.KernelRefused(f"the kernel refuses: {error.strerror}") from error
             raise
-        self.way = lru_cache(_WAYS_KEPT)(self._way)
+        self.route = lru_cache(_MAX_ROUTES)(self._look_up)
         self.translates = self._host.translates
 
     def watch(self) -> None:
@@ -108,15 +108,15 @@ class Forwarder:
         """Number of streams the kernel forwards now; a call has two."""
         return len(self._live)
 
-    def lane(self, port: int) -> PortEntry:
+    def entry(self, port: int) -> PortEntry:
         """The kernel's record for this RTP port of ours; it forwards nothing yet."""
         return PortEntry(self, (port - self._low) // 2 * flow.RECORD_BYTES)
 
     def close(self) -> None:
         """Stop all forwarding; calling it again does nothing."""
-        for told in self._changes:
-            asyncio.get_running_loop().remove_reader(told)
-            told.close()
+        for changed in self._changes:
+            asyncio.get_running_loop().remove_reader(changed)
+            changed.close()
         self._changes.clear()
         for descriptor in (*self._links.values(), *self._open):
             os.close(descriptor)
@@ -125,42 +125,42 @@ class Forwarder:
         self._netlink.close()
         self._host.close()
 
-    def went(self, lane: PortEntry, live: bool) -> None:
-        """A lane has started or stopped forwarding in the kernel."""
-        (self._live.add if live else self._live.discard)(lane)
+    def set_live(self, entry: PortEntry, live: bool) -> None:
+        """An entry has started or stopped forwarding."""
+        (self._live.add if live else self._live.discard)(entry)
 
-    def _way(self, to: str, source: str | None) -> IpRoute | None:
-        if self.doubt is not None:
+    def _look_up(self, to: str, source: str | None) -> IpRoute | None:
+        if self.obstacle is not None:
             return None
         try:
-            return self._netlink.way(to, source)
+            return self._netlink.route(to, source)
         except OSError:
             return None
 
-    def _changed(self, told: socket.socket) -> None:
+    def _changed(self, changed: socket.socket) -> None:
         with suppress(OSError):
-            while told.recv(65536):
+            while changed.recv(65536):
                 pass
-        self.way.cache_clear()
-        for lane in tuple(self._live):
-            lane.stop()
+        self.route.cache_clear()
+        for entry in tuple(self._live):
+            entry.stop()
         with suppress(OSError, bpf.KernelRefused):  # if it fails, packets come to userspace
             self._attach()
-        self._look()
+        self._check_obstacle()
 
-    def _look(self) -> None:
-        before = self.doubt
+    def _check_obstacle(self) -> None:
+        before = self.obstacle
         try:
-            self.doubt = self._host.doubt()
+            self.obstacle = self._host.obstacle()
         except OSError:
             return
-        if self.doubt != before:
-            if self.doubt is None:
+        if self.obstacle != before:
+            if self.obstacle is None:
                 log.info("forwarding audio in the kernel again")
             else:
-                log.info("relaying audio here, not in the kernel", why=self.doubt)
+                log.info("relaying audio here, not in the kernel", why=self.obstacle)
 
-    def _kept(self, descriptor: int) -> int:
+    def _keep_open(self, descriptor: int) -> int:
         self._open.append(descriptor)
         return descriptor
 
@@ -192,7 +192,7 @@ class PortEntry:
 
     def forward(self, wanted: Flow, sequence: int, timestamp: int, hearing: ReceptionState) -> None:
         """Forward what matches the flow, from the next packet on; the numbers are those of the peer's last
-        packet. Call `carried` before the next `forward`.
+        packet. Call `forwarded` before the next `forward`.
         """
         self._live = 1 if self._live != 1 else 2  # the other slot: the kernel may be reading this one
         heard_ns = 0 if hearing.at is None else round(hearing.at * 1e9)
@@ -201,14 +201,14 @@ class PortEntry:
         memory, at = self._forwarder.memory, self._at + flow.FLOWS + (self._live - 1) * flow.FLOW_BYTES
         memory[at : at + flow.FLOW_BYTES] = wanted.packed(sequence, timestamp)
         self._say(self._live)
-        self._forwarder.went(self, True)
+        self._forwarder.set_live(self, True)
 
     def stop(self) -> None:
         """Leave everything to userspace, from the next packet on."""
         self._say(0)
-        self._forwarder.went(self, False)
+        self._forwarder.set_live(self, False)
 
-    def carried(self) -> ForwardedCount:
+    def forwarded(self) -> ForwardedCount:
         """What was forwarded since the last call, or since `forward`."""
         memory, at = self._forwarder.memory, self._at
         packets, octets, at_ns, jitter, longest_ns = _COUNTERS.unpack_from(memory, at + flow.PACKETS)

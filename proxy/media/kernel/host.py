@@ -39,7 +39,7 @@ class Host:
         self._routes = routes
         self._ipsec, self._tracking = _family(_NETLINK_XFRM), _family(_NETLINK_NETFILTER)
 
-    def doubt(self) -> str | None:
+    def obstacle(self) -> str | None:
         """Why nothing may be forwarded in the kernel, in words for people; None: no reason."""
         for family in (socket.AF_INET, socket.AF_INET6):
             for body in self._routes.ask(_GETRULE, REQUEST | DUMP, _RULE.pack(family, *[0] * 8)):
@@ -71,7 +71,7 @@ class Host:
         return tracking.refused != errno.ENOENT and _tracks()
 
     def changes(self) -> socket.socket | None:
-        """A socket that becomes readable when `doubt` may have changed. None: without IPsec, only routing
+        """A socket that becomes readable when `obstacle` may have changed. None: without IPsec, only routing
         rules matter, and `netlink.changes` covers them.
         """
         return None if self._ipsec is None else changes(_NETLINK_XFRM, _POLICY_CHANGES)

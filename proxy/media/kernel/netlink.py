@@ -56,7 +56,7 @@ class Netlink:
         self.refused = 0
         """Error number of the last query's answer; 0: none."""
 
-    def way(self, to: str, source: str | None = None) -> IpRoute | None:
+    def route(self, to: str, source: str | None = None) -> IpRoute | None:
         """The route to an address, from `source` if that is fixed; None if there is none, or no unambiguous
         one.
 
@@ -66,8 +66,8 @@ class Netlink:
         found = self._route(to, source)
         if found is None:
             return None
-        way = found[0]
-        return way if way.local or self._route(to, way.source, way.interface) == found else None
+        route = found[0]
+        return route if route.local or self._route(to, route.source, route.interface) == found else None
 
     def _route(self, to: str, source: str | None, interface: int = 0) -> tuple[IpRoute, bytes | None] | None:
         """The route, and its gateway if it has one."""
@@ -86,8 +86,8 @@ class Netlink:
             ours = source or (str(ip_address(told[_RTA_PREFSRC])) if _RTA_PREFSRC in told else None)
             if kind not in (_UNICAST, _LOCAL) or ours is None or _RTA_OIF not in told:
                 return None
-            way = IpRoute(int.from_bytes(told[_RTA_OIF], sys.byteorder), ours, kind == _LOCAL)
-            return way, told.get(_RTA_GATEWAY, told.get(_RTA_VIA))
+            route = IpRoute(int.from_bytes(told[_RTA_OIF], sys.byteorder), ours, kind == _LOCAL)
+            return route, told.get(_RTA_GATEWAY, told.get(_RTA_VIA))
         return None
 
     def interfaces(self) -> dict[int, bool]:

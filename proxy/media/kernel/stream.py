@@ -20,15 +20,15 @@ from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.stream import Stream
 from proxy.media.udp import MAX_PACKET_BYTES, Address, MediaNetwork, SocketPair
 
-_FIRST_TRY = 5
+_FIRST_TRY_PACKETS = 5
 """Packets handled in userspace first, until both sides are latched and the outgoing stream has begun."""
-_TRY_AGAIN = 50
+_RETRY_PACKETS = 50
 """Packets until the next try after a stream could not be handed over: a second of speech."""
 _GIVE_UP = 5
 """So many packets in a row that the kernel left to us: it cannot help with this stream for now."""
-_REST = 250
+_REST_PACKETS = 250
 """Packets until the next try after giving up."""
-_UNSEEN = 2
+_MAX_UNSEEN_REPORTS = 2
 """After so many reports, five seconds apart, one packet passes through userspace. So the host's firewall
 keeps seeing each stream: it may block it, and its connection tracking does not forget it (UDP expires after
 30 s).
@@ -38,7 +38,7 @@ _LONGEST_QUEUE = 500
 
 
 @lru_cache(maxsize=8)
-def _settled(host: str) -> str | None:
+def _fixed_source(host: str) -> str | None:
     """The fixed source address of sockets bound to `host`; None for a wildcard, where it depends on the
     route.
     """
@@ -60,14 +60,14 @@ class KernelStream(Stream):
     """
 
     __slots__ = (
+        "_checked_for_nat",
+        "_entry",
         "_forwarder",
-        "_fruitless",
         "_host",
         "_in_kernel",
-        "_lane",
-        "_unseen",
-        "_untranslated",
-        "_untried",
+        "_reports_in_kernel",
+        "_unforwarded",
+        "_until_try",
     )
 
     def __init__(
@@ -84,11 +84,11 @@ class KernelStream(Stream):
         Stream.__init__(self, network, ports, host, ids, clock, rtcp_timer)  # faster than `super()`
         self._forwarder = forwarder
         self._host = host
-        self._lane: PortEntry | None = None
+        self._entry: PortEntry | None = None
         self._in_kernel = False
-        self._untried = _FIRST_TRY
-        self._fruitless = self._unseen = 0
-        self._untranslated: tuple[Address, Address] | None = None
+        self._until_try = _FIRST_TRY_PACKETS
+        self._unforwarded = self._reports_in_kernel = 0
+        self._checked_for_nat: tuple[Address, Address] | None = None
 
     @property
     def in_kernel(self) -> bool:
@@ -98,13 +98,13 @@ class KernelStream(Stream):
     def ring(self, on: bool) -> None:
         """During ringback, userspace must check the joined peer for speech; see `Sender`."""
         self.ringing = on
-        self._have_back_what_it_hears()
+        self._take_back_joined()
 
     def reserve(self, on: bool) -> None:
         """A clip replaces the joined peer's audio; see `Sender`."""
         if on is not self.reserved:
             self.reserved = on
-            self._have_back_what_it_hears()
+            self._take_back_joined()
 
     @property
     def last_sent_at(self) -> float | None:
@@ -125,13 +125,13 @@ class KernelStream(Stream):
 
     def send_frame(self, frame: bytes, key: str, source: object, sequence: int, timestamp: int) -> None:
         """Send audio of our own in place of the joined peer's; see `Stream`."""
-        self._have_back_what_it_hears()
+        self._take_back_joined()
         super().send_frame(frame, key, source, sequence, timestamp)
 
-    def press(self, key: str, seconds: float) -> None:
+    def send_key(self, key: str, seconds: float) -> None:
         """Send a key press in place of the joined peer's audio; see `Stream`."""
-        self._have_back_what_it_hears()
-        super().press(key, seconds)
+        self._take_back_joined()
+        super().send_key(key, seconds)
 
     def record(self, path: Path, *, both: bool = False, disk: Disk = at_once) -> WavRecording:
         """Recording needs what the peer says, and with `both` what it hears; see `Stream`."""
@@ -155,17 +155,17 @@ class KernelStream(Stream):
         """Send an RTCP report that includes the kernel's packets; see `Stream`."""
         self._catch_up_both()
         super().report()
-        if self._in_kernel and self._lane is not None:
-            self._unseen += 1
-            if self._unseen >= _UNSEEN:
-                self._unseen = 0
-                self._lane.stop()
+        if self._in_kernel and self._entry is not None:
+            self._reports_in_kernel += 1
+            if self._reports_in_kernel >= _MAX_UNSEEN_REPORTS:
+                self._reports_in_kernel = 0
+                self._entry.stop()
 
     def recall(self) -> None:
         """Take both directions back to userspace; see `Stream`."""
         joined = self.joined
         if joined is not None and joined._reception is not None:
-            self._have_back_what_it_hears()
+            self._take_back_joined()
         if self._reception is not None:  # else nothing was handed over yet
             self.take_back()
 
@@ -174,24 +174,24 @@ class KernelStream(Stream):
         if self._in_kernel:
             self._pause()
             self._in_kernel = False
-        self._untried = _FIRST_TRY
-        self._fruitless = 0
+        self._until_try = _FIRST_TRY_PACKETS
+        self._unforwarded = 0
 
-    def _have_back_what_it_hears(self) -> None:
+    def _take_back_joined(self) -> None:
         joined = self.joined
         if joined is not None and joined._reception is not None and isinstance(joined, KernelStream):
             joined.take_back()
 
     def _received(self, packet: memoryview, source: Address) -> None:
         if self._in_kernel:
-            self._left_to_us(packet, source)
+            self._received_unforwarded(packet, source)
             return
         super()._received(packet, source)
-        self._untried -= 1
-        if self._untried == 0:
+        self._until_try -= 1
+        if self._until_try == 0:
             self._hand_over()
 
-    def _left_to_us(self, packet: memoryview, source: Address) -> None:
+    def _received_unforwarded(self, packet: memoryview, source: Address) -> None:
         """Handle a packet that the kernel did not forward. A stranger's changes nothing, unless it turns out
         to be the peer at a new address.
         """
@@ -199,61 +199,61 @@ class KernelStream(Stream):
         if source != holder:
             self._catch_up()  # latching may depend on how long the holder has been silent
         else:
-            self._fruitless = 0 if self._pause() else self._fruitless + 1
+            self._unforwarded = 0 if self._pause() else self._unforwarded + 1
         super()._received(packet, source)
         if source == holder or self._latched != holder:
-            self._renew()
+            self._hand_over_again()
 
     def _latch(self, packet: memoryview, source: Address) -> bool:
         """See `Stream`. If the peer's address changes, the joined stream must be forwarded there."""
         to = self._destination
         admitted = super()._latch(packet, source)
         if self._destination != to and isinstance(self.joined, KernelStream):
-            self.joined._renew()
+            self.joined._hand_over_again()
         return admitted
 
-    def _renew(self) -> None:
+    def _hand_over_again(self) -> None:
         """Hand over again under the new circumstances, unless the kernel forwards none of the packets."""
         if not self._in_kernel:
             return
         self._pause()
         self._in_kernel = False
-        if self._fruitless == _GIVE_UP:
-            self._fruitless, self._untried = 0, _REST
+        if self._unforwarded == _GIVE_UP:
+            self._unforwarded, self._until_try = 0, _REST_PACKETS
         else:
             self._hand_over()
 
     def _hand_over(self) -> None:
         """Let the kernel forward what our peer says, if nothing else is to be done with it."""
-        self._untried = _TRY_AGAIN
+        self._until_try = _RETRY_PACKETS
         other = self.joined
-        if not isinstance(other, KernelStream) or self._needed or other._sounds_of_our_own:
+        if not isinstance(other, KernelStream) or self._needs_userspace or other._sends_own_audio:
             return
-        self._hear_what_waits()
+        self._drain_queue()
         flow, timeline, reception = self._flow(other), other._timeline, self._reception
-        if flow is None or timeline is None or reception is None or self._translated(flow):
+        if flow is None or timeline is None or reception is None or self._behind_nat(flow):
             return
         sequence, timestamp = timeline.last_placed
         if (reception.highest - sequence) & 0xFFFF:  # the last packet was not forwarded: wait for the next
             return
-        if self._lane is None:
-            self._lane = self._forwarder.lane(self.port)
+        if self._entry is None:
+            self._entry = self._forwarder.entry(self.port)
         # A key's timestamp is not a time of sending: then the kernel's first packet is compared with nothing.
         at = reception.at if reception.last_timestamp == timestamp else None
         hearing = ReceptionState(at, reception.jitter, reception.longest_gap_s)
-        self._lane.forward(flow, sequence, timestamp, hearing)
+        self._entry.forward(flow, sequence, timestamp, hearing)
         self._in_kernel = True
 
-    def _translated(self, flow: Flow) -> bool:
+    def _behind_nat(self, flow: Flow) -> bool:
         """Whether NAT rewrites what we send there; a negative answer is remembered for this flow."""
-        if self._untranslated == (flow.out, flow.to):
+        if self._checked_for_nat == (flow.out, flow.to):
             return False
         if self._forwarder.translates(flow.out, flow.to):
             return True
-        self._untranslated = flow.out, flow.to
+        self._checked_for_nat = flow.out, flow.to
         return False
 
-    def _hear_what_waits(self) -> None:
+    def _drain_queue(self) -> None:
         """Handle all queued packets first. The kernel takes only the very next packet; if we are late, as
         when all streams come back at once, a queue that never empties would keep each of them here.
         """
@@ -267,15 +267,15 @@ class KernelStream(Stream):
                     super()._received(memoryview(bytearray(packet)), source[:2])
 
     @property
-    def _needed(self) -> bool:
+    def _needs_userspace(self) -> bool:
         """What our peer says must pass through userspace, for decryption or recording."""
-        return self._srtp is not None or (self.recordings is not None and self.recordings.on)
+        return self._srtp is not None or (self.recordings is not None and self.recordings.active)
 
     @property
-    def _sounds_of_our_own(self) -> bool:
+    def _sends_own_audio(self) -> bool:
         """What our peer hears is not just the joined stream, or must be encrypted or recorded here."""
-        tapped = self.recordings is not None and self.recordings.on_both
-        dials = self._dtmf is not None and self._dtmf.at_work
+        tapped = self.recordings is not None and self.recordings.active_both
+        dials = self._dtmf is not None and self._dtmf.busy_or_queued
         return self.reserved or self.ringing or dials or self._srtp is not None or tapped
 
     def _flow(self, other: KernelStream) -> Flow | None:
@@ -291,8 +291,8 @@ class KernelStream(Stream):
         ):
             return None
         types = self._types(agreement, other, self._reception.rate)
-        came = self._forwarder.way(peer[0], _settled(self._host))
-        goes = self._forwarder.way(to[0], _settled(other._host))
+        came = self._forwarder.route(peer[0], _fixed_source(self._host))
+        goes = self._forwarder.route(to[0], _fixed_source(other._host))
         if not types or came is None or goes is None:
             return None
         if came.local != goes.local or (":" in peer[0]) != (":" in to[0]):  # the program cannot mix these
@@ -327,8 +327,8 @@ class KernelStream(Stream):
 
     def _pause(self) -> bool:
         """Stop the kernel; whether it had forwarded anything."""
-        if self._lane is not None:
-            self._lane.stop()
+        if self._entry is not None:
+            self._entry.stop()
         return self._catch_up()
 
     def _catch_up_both(self) -> None:
@@ -338,12 +338,12 @@ class KernelStream(Stream):
 
     def _catch_up(self) -> bool:
         """Update the counters with what the kernel forwarded; whether that was anything."""
-        if not self._in_kernel or self._lane is None or self._reception is None:
+        if not self._in_kernel or self._entry is None or self._reception is None:
             return False
-        packets, octets, timestamp, hearing = self._lane.carried()
+        packets, octets, timestamp, hearing = self._entry.forwarded()
         if packets == 0 or hearing.at is None:
             return False
-        self._fruitless = 0
+        self._unforwarded = 0
         self._reception.add_forwarded(packets, timestamp, hearing.at, hearing.jitter, hearing.longest_gap_s)
         other = self.joined
         if isinstance(other, KernelStream) and other._timeline is not None:

@@ -42,7 +42,7 @@ import time
 from proxy.media.kernel.forwarder import Forwarder
 from tests.media.kernel.test_forwarder import FLOW, UNHEARD
 forwarder = Forwarder(20000, 20099, ["127.0.0.1"])
-forwarder.lane(20000).forward(FLOW, 10, 8, UNHEARD)
+forwarder.entry(20000).forward(FLOW, 10, 8, UNHEARD)
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -85,19 +85,19 @@ def _bound(address: tuple[str, int]) -> socket.socket:
 def test_a_lane_forwards_from_being_told_to_being_stopped_and_says_what_it_carried(houses):
     with houses.inside("edge"):
         forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
-        lane = forwarder.lane(20000)
+        entry = forwarder.entry(20000)
         assert sockets.say() == ("ours", PACKET)
-        lane.forward(FLOW, 10, 8, UNHEARD)
+        entry.forward(FLOW, 10, 8, UNHEARD)
         assert sockets.say() == ("to", SENT_ON)
-        carried = lane.carried()
+        carried = entry.forwarded()
         assert carried[:3] == (1, 6, 16)
         assert carried.hearing.at == pytest.approx(time.monotonic(), abs=1)
-        assert lane.carried()[:2] == (0, 0)
-        lane.stop()
+        assert entry.forwarded()[:2] == (0, 0)
+        entry.stop()
         assert sockets.say() == ("ours", PACKET)
-        lane.forward(FLOW, 10, 8, UNHEARD)
+        entry.forward(FLOW, 10, 8, UNHEARD)
         assert sockets.say() == ("to", SENT_ON)
-        assert lane.carried()[:3] == (1, 6, 16)
+        assert entry.forwarded()[:3] == (1, 6, 16)
         forwarder.close()
         forwarder.close()
         assert sockets.say() == ("ours", PACKET)
@@ -107,11 +107,11 @@ def test_a_lane_forwards_from_being_told_to_being_stopped_and_says_what_it_carri
 def test_a_port_lent_again_begins_with_nothing(houses):
     with houses.inside("edge"):
         forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
-        forwarder.lane(20000).forward(FLOW, 10, 8, UNHEARD)
+        forwarder.entry(20000).forward(FLOW, 10, 8, UNHEARD)
         assert sockets.say() == ("to", SENT_ON)
-        again = forwarder.lane(20000)
+        again = forwarder.entry(20000)
         assert sockets.say() == ("ours", PACKET)
-        assert again.carried().packets == 0
+        assert again.forwarded().packets == 0
         sockets.close()
         forwarder.close()
 
@@ -157,22 +157,22 @@ def test_an_interface_that_goes_while_we_start_keeps_the_program_from_no_other(h
 def test_the_way_to_a_peer_is_asked_once(houses):
     with houses.inside("edge"):
         forwarder = Forwarder(20000, 20099, ["127.0.0.1"])
-        way = forwarder.way("127.0.0.1", None)
-        assert forwarder.way("127.0.0.1", None) is way
+        way = forwarder.route("127.0.0.1", None)
+        assert forwarder.route("127.0.0.1", None) is way
         forwarder.close()
-        assert forwarder.way("127.0.0.2", None) is None
+        assert forwarder.route("127.0.0.2", None) is None
 
 
 async def test_a_change_of_routes_forgets_the_ways_and_stops_every_lane(houses):
     with houses.inside("edge"):
         forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
         forwarder.watch()
-    lane = forwarder.lane(20000)
-    way = forwarder.way("127.0.0.1", None)
-    lane.forward(FLOW, 10, 8, UNHEARD)
+    entry = forwarder.entry(20000)
+    way = forwarder.route("127.0.0.1", None)
+    entry.forward(FLOW, 10, 8, UNHEARD)
     houses.ip("edge", "route", "add", "blackhole", "203.0.115.0/24")
     async with asyncio.timeout(5):
-        while forwarder.way("127.0.0.1", None) is way:
+        while forwarder.route("127.0.0.1", None) is way:
             await asyncio.sleep(0)
     assert sockets.say() == ("ours", PACKET)
     sockets.close()

@@ -51,12 +51,12 @@ def say(houses: Houses, port: int = PORT, *, six: bool = False) -> None:
 
 
 def test_a_plain_machine_gives_no_reason_for_doubt(host):
-    assert host.doubt() is None
+    assert host.obstacle() is None
 
 
 def test_a_table_for_a_source_is_plain_too_for_we_can_ask_for_it(host, houses):
     houses.ip("edge", "rule", "add", "from", EDGE["phone"], "lookup", "100")
-    assert host.doubt() is None
+    assert host.obstacle() is None
 
 
 @pytest.mark.parametrize(
@@ -67,35 +67,35 @@ def test_a_table_for_a_source_is_plain_too_for_we_can_ask_for_it(host, houses):
 @pytest.mark.parametrize("version", ["-4", "-6"])
 def test_a_rule_that_goes_by_what_we_cannot_ask_for_is_one(host, houses, rule, version):
     houses.ip("edge", version, "rule", "add", *rule.split(), "lookup", "100")
-    told = host.doubt()
+    told = host.obstacle()
     assert told is not None
     assert told.startswith("a rule of routing goes by ")
     houses.ip("edge", version, "rule", "del", *rule.split(), "lookup", "100")
-    assert host.doubt() is None
+    assert host.obstacle() is None
 
 
 def test_ipsec_is_one(host, houses):
     houses.ip("edge", "xfrm", "policy", "add", *POLICY)
-    assert host.doubt() == IPSEC
+    assert host.obstacle() == IPSEC
     houses.ip("edge", "xfrm", "policy", "flush")
-    assert host.doubt() is None
+    assert host.obstacle() is None
 
 
 async def test_a_doubt_that_comes_and_goes_is_seen_while_calls_go_on(houses):
     with houses.inside("edge"):
         forwarder = Forwarder(PORT, PORT + 99, ["0.0.0.0"])
         forwarder.watch()
-    assert forwarder.way(PEERS["caller"], None) is not None
+    assert forwarder.route(PEERS["caller"], None) is not None
     async with asyncio.timeout(5):
         houses.ip("edge", "xfrm", "policy", "add", *POLICY)
-        while forwarder.doubt is None:
+        while forwarder.obstacle is None:
             await asyncio.sleep(0.01)
-        assert forwarder.way(PEERS["caller"], None) is None
+        assert forwarder.route(PEERS["caller"], None) is None
         houses.ip("edge", "xfrm", "policy", "flush")
-        while forwarder.doubt is not None:
+        while forwarder.obstacle is not None:
             await asyncio.sleep(0.01)
         houses.ip("edge", "rule", "add", "fwmark", "5", "lookup", "100")
-        while forwarder.doubt is None:
+        while forwarder.obstacle is None:
             await asyncio.sleep(0.01)
     forwarder.close()
 
@@ -138,7 +138,7 @@ def test_a_kernel_without_ipsec_and_tracking_has_neither(houses, monkeypatch: py
         routes = Netlink()
         host = Host(routes)
     houses.ip("edge", "xfrm", "policy", "add", *POLICY)
-    assert host.doubt() is None
+    assert host.obstacle() is None
     assert host.changes() is None
     assert not host.translates((EDGE["caller"], PORT), (PEERS["caller"], 5000))
     host.close()

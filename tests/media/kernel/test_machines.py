@@ -114,7 +114,7 @@ async def test_a_doubt_about_this_machine_leaves_every_stream_to_userspace(rig):
     _, heard = await rig.talk()
     rig.houses.ip("edge", "rule", "add", "fwmark", "5", "lookup", "100")
     async with asyncio.timeout(5):
-        while rig.forwarder.doubt is None:
+        while rig.forwarder.obstacle is None:
             await asyncio.sleep(0.01)
     before = rig.forwarded("caller")
     _, more = await rig.talk(60)
@@ -122,7 +122,7 @@ async def test_a_doubt_about_this_machine_leaves_every_stream_to_userspace(rig):
     assert rig.in_kernel() == (False, False)
     rig.houses.ip("edge", "rule", "del", "fwmark", "5", "lookup", "100")
     async with asyncio.timeout(5):
-        while rig.forwarder.doubt is not None:
+        while rig.forwarder.obstacle is not None:
             await asyncio.sleep(0.01)
     _, most = await rig.talk(60)
     assert rig.in_kernel() == (True, True)

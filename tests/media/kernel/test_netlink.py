@@ -26,26 +26,26 @@ def edge(houses) -> Iterator[Netlink]:
 def test_the_way_to_a_peer_names_interface_and_our_address_on_it(edge):
     for peers, ours in ((PEERS, EDGE), (PEERS6, EDGE6)):
         for who in ("caller", "phone"):
-            way = edge.way(peers[who])
+            way = edge.route(peers[who])
             assert way is not None
             assert (way.source, way.local) == (ours[who], False)
             assert edge.interfaces_of(ours[who]) == {way.interface}
 
 
 def test_an_address_of_ours_is_reached_by_the_loopback_interface(edge):
-    assert edge.way("127.0.0.1") == IpRoute(1, "127.0.0.1", True)
-    assert edge.way(EDGE["caller"], "127.0.0.1") == IpRoute(1, "127.0.0.1", True)
-    assert edge.way("::1") == IpRoute(1, "::1", True)
+    assert edge.route("127.0.0.1") == IpRoute(1, "127.0.0.1", True)
+    assert edge.route(EDGE["caller"], "127.0.0.1") == IpRoute(1, "127.0.0.1", True)
+    assert edge.route("::1") == IpRoute(1, "::1", True)
 
 
 def test_there_is_no_way_without_a_route_nor_where_packets_are_thrown_away(edge, houses):
-    assert edge.way("203.0.113.77") is None
+    assert edge.route("203.0.113.77") is None
     houses.ip("edge", "route", "add", "blackhole", "203.0.113.0/24")
-    assert edge.way("203.0.113.77") is None
+    assert edge.route("203.0.113.77") is None
 
 
 def test_a_source_that_is_settled_stays(edge):
-    assert edge.way(PEERS["caller"], EDGE["phone"]).source == EDGE["phone"]
+    assert edge.route(PEERS["caller"], EDGE["phone"]).source == EDGE["phone"]
 
 
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
@@ -54,13 +54,13 @@ def test_where_the_table_of_our_address_knows_another_neighbour_there_is_no_plai
     version, far = ("-6", "2001:db8:9::7") if six else ("-4", "203.0.116.7")
     other = "2001:db8:2::66" if six else "198.51.100.66"
     houses.ip("edge", version, "route", "add", far, "via", peer)
-    assert edge.way(far).source == ours
+    assert edge.route(far).source == ours
     houses.ip("edge", version, "rule", "add", "from", ours, "lookup", "100")
     houses.ip("edge", version, "route", "add", "default", "via", other, "dev", "phone", "table", "100")
-    assert edge.way(far) is None  # a socket goes by `peer`, and what is sent from our address by `other`
-    assert edge.way(far, ours).source == ours  # here both go by `other`
+    assert edge.route(far) is None  # a socket goes by `peer`, and what is sent from our address by `other`
+    assert edge.route(far, ours).source == ours  # here both go by `other`
     houses.ip("edge", version, "route", "replace", "default", "via", peer, "dev", "phone", "table", "100")
-    assert edge.way(far).source == ours
+    assert edge.route(far).source == ours
     houses.ip("edge", version, "rule", "del", "from", ours, "lookup", "100")
 
 
