@@ -31,7 +31,7 @@ async def call_agent(
         async with limit(agent.core.timer_queue, ask.patience_s, EndReason.NO_ANSWER):
             verdict = await first_of(*waits)
     except NOT_TAKEN as failure:
-        journal.not_taken("agent", failure)
+        journal.leg_failed("agent", failure)
         why = f"the agent did not take the call: {failure}"
     else:
         if verdict is None:

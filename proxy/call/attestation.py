@@ -76,7 +76,7 @@ def _signed(invite: Request, number: str | None) -> IdentityHeaders | None:
     values = [each[:LONGEST_IDENTITY] for each in _split(lines)][:MAX_IDENTITIES]
     origs = (number, _party(invite.sender.uri))
     dests = (_party(invite.to.uri), _uri(invite.uri))
-    return IdentityHeaders(tuple(values), _once(origs), _once(dests), _date(invite.headers.get("Date")))
+    return IdentityHeaders(tuple(values), _unique(origs), _unique(dests), _date(invite.headers.get("Date")))
 
 
 def _split(lines: list[str]) -> list[str]:
@@ -98,7 +98,7 @@ def _uri(text: str) -> str | None:
         return None
 
 
-def _once(parties: tuple[str | None, ...]) -> tuple[str, ...]:
+def _unique(parties: tuple[str | None, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for each in parties if each))
 
 

@@ -24,17 +24,17 @@ MAX_FORWARDS = 70
 _KEYPAD = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
 
 
-def _also_dialled(*words: str) -> set[str]:
+def _with_keypad_spelling(*words: str) -> set[str]:
     """The words, and each spelled in keypad digits, as carriers pass it on whose fields hold only digits."""
     return {*words, *(f"+{word.translate(_KEYPAD)}" for word in words)}
 
 
-ANONYMOUS = _also_dialled("anonymous", "restricted", "blocked")
+ANONYMOUS = _with_keypad_spelling("anonymous", "restricted", "blocked")
 """User parts of a From whose caller withholds the number (RFC 3323 §4.1.1.3)."""
-NAMELESS = ANONYMOUS | _also_dialled("unavailable", "unknown")
+NAMELESS = ANONYMOUS | _with_keypad_spelling("unavailable", "unknown")
 """User parts of a From that hold no number: withheld, or not known to the network."""
-NOWHERE = "sip:anonymous@anonymous.invalid"
-NOBODY = f'"Anonymous" <{NOWHERE}>'
+ANONYMOUS_URI = "sip:anonymous@anonymous.invalid"
+ANONYMOUS_FROM = f'"Anonymous" <{ANONYMOUS_URI}>'
 """The anonymous From (RFC 3323 §4.1.1.3)."""
 
 Lines = tuple[tuple[str, str], ...]
@@ -60,7 +60,7 @@ class Identity:
     """Whether a trusted carrier asserts the number (RFC 3325), rather than the caller's own From."""
     diverted_from: str | None = None
     """The number that forwarded the call to the one that was dialled; None if none did."""
-    uri: str = field(default=NOWHERE, compare=False)
+    uri: str = field(default=ANONYMOUS_URI, compare=False)
     """The URI of the caller's From, for the record."""
     attested: Attestation = NO_ATTESTATION
     """What else the caller's trunk says; for the screening only."""
@@ -77,11 +77,11 @@ class Identity:
         left = invite.max_forwards
         hops = MAX_FORWARDS if left is None else max(left - 1, 0)
         diverted_from = _diverted_from(invite) if trusted else None
-        if _hidden(sender) if plain else _withheld(invite, sender, trusted):
+        if _is_anonymous(sender) if plain else _withheld(invite, sender, trusted):
             attested = Attestation.of(invite, trust, None, withheld=True)
             return cls(None, None, hops, withheld=True, diverted_from=diverted_from, attested=attested)
         number, name = None, ""
-        for each in _vouched(invite) if trusted else ():
+        for each in _asserted_parties(invite) if trusted else ():
             number, name = number or _number(each) or None, name or _name(each)
         known, name = number or _number(sender), name or _name(sender)
         attested = Attestation.of(invite, trust, known, withheld=False)
@@ -89,7 +89,7 @@ class Identity:
         return cls(known, name or None, hops, withheld, vouched, diverted_from, sender.raw_uri, attested)
 
 
-def _vouched(invite: Request) -> tuple[NameAddr, ...]:
+def _asserted_parties(invite: Request) -> tuple[NameAddr, ...]:
     """The caller as the carrier asserts: P-Asserted-Identity, else a screened Remote-Party-ID."""
     if found := asserted(invite.headers):
         return found
@@ -103,10 +103,10 @@ def _withheld(invite: Request, sender: NameAddr, trusted: bool) -> bool:
     if privacy.withholds or (remote is not None and remote.private):
         return True
     # A From without a user is anonymous too, unless the caller is asserted with `Privacy: none`.
-    return _hidden(sender) and not (trusted and privacy.declined)
+    return _is_anonymous(sender) and not (trusted and privacy.declined)
 
 
-def _hidden(sender: NameAddr) -> bool:
+def _is_anonymous(sender: NameAddr) -> bool:
     """Whether From itself is anonymous."""
     return (sender.uri.user or "anonymous").lower() in ANONYMOUS
 
@@ -121,11 +121,11 @@ def _name(party: NameAddr) -> str:
     if not shown or (party.uri.user or "").lower() in NAMELESS:
         return ""
     if not shown.isprintable() or '"' in shown or "\\" in shown:
-        shown = _fit(shown)
+        shown = _printable(shown)
     return shown[:64].strip()
 
 
-def _fit(shown: str) -> str:
+def _printable(shown: str) -> str:
     """Without the characters that do not belong in a display name."""
     return "".join(c for c in shown if c.isprintable() and c not in '"\\')
 
@@ -145,7 +145,7 @@ def _diverted_from(invite: Request) -> str | None:
 def towards_agent(caller: Identity, agent: Agent, headers: Mapping[str, str], host: str) -> Outgoing:
     """The INVITE to the agent: the caller's number at our own host, and the screening's headers."""
     user = caller.number or "anonymous"
-    identity = _written(caller.name, user, host)
+    identity = _name_addr(caller.name, user, host)
     return Outgoing(
         agent.uri, identity, tuple(headers.items()), profile=agent.profile, max_forwards=caller.hops
     )
@@ -202,10 +202,10 @@ def _through_trunk(profile: IdentityProfile, caller: Identity, ours: _Sender, ho
     """From, and the other headers that say who calls. `host`: our own host name."""
     match profile:
         case IdentityProfile.TRUNK_DID:
-            return _written(_shown(caller), ours.shown, ours.host), ()
+            return _name_addr(_display_name(caller), ours.shown, ours.host), ()
         case IdentityProfile.PPI_ACCOUNT:
-            preferred = _asserting("P-Preferred-Identity", None, ours.number, ours.host)
-            return _written(_shown(caller), ours.account, ours.host), preferred
+            preferred = _assertion("P-Preferred-Identity", None, ours.number, ours.host)
+            return _name_addr(_display_name(caller), ours.account, ours.host), preferred
         case IdentityProfile.INTERNAL:
             return _internal(caller, host)
         case IdentityProfile.PAI_ORIGINAL | IdentityProfile.ORIGINAL_WITH_DIVERSION:
@@ -220,35 +220,35 @@ def _original(profile: IdentityProfile, caller: Identity, ours: _Sender) -> tupl
     A withheld number is shown to nobody, not even to the carrier: our own is asserted, with `Privacy: id` to
     keep it from the phone. If the caller's number is unknown, the call comes from our own.
     """
-    own = _written(_shown(caller), ours.shown, ours.host)
+    own = _name_addr(_display_name(caller), ours.shown, ours.host)
     with_diversion = profile is IdentityProfile.ORIGINAL_WITH_DIVERSION
     diversion = _diversion(ours)
     if caller.withheld:
         number = ours.number or ours.diverting
-        asserting = _asserting("P-Asserted-Identity", None, number, ours.host)
-        return NOBODY if with_diversion else own, (*asserting, *WITHHELD, *diversion)
+        asserting = _assertion("P-Asserted-Identity", None, number, ours.host)
+        return ANONYMOUS_FROM if with_diversion else own, (*asserting, *WITHHELD, *diversion)
     if caller.number is None:
         return own, ()
-    asserting = _asserting("P-Asserted-Identity", caller.name, caller.number, ours.host)
-    original = _written(caller.name, caller.number, ours.host)
+    asserting = _assertion("P-Asserted-Identity", caller.name, caller.number, ours.host)
+    original = _name_addr(caller.name, caller.number, ours.host)
     return original if with_diversion else own, (*asserting, *diversion)
 
 
 def _internal(caller: Identity, host: str) -> tuple[str, Lines]:
     if caller.withheld:
-        return NOBODY, WITHHELD
-    identity = _written(_shown(caller), caller.number or "unavailable", host)
+        return ANONYMOUS_FROM, WITHHELD
+    identity = _name_addr(_display_name(caller), caller.number or "unavailable", host)
     vouched = caller.number if caller.vouched else None
-    return identity, _asserting("P-Asserted-Identity", caller.name, vouched, host)
+    return identity, _assertion("P-Asserted-Identity", caller.name, vouched, host)
 
 
-def _shown(caller: Identity) -> str:
+def _display_name(caller: Identity) -> str:
     """The display name that stands beside one of our own numbers."""
     return caller.name or caller.number or ("Anonymous" if caller.withheld else "Unknown")
 
 
-def _asserting(header: str, name: str | None, number: str | None, host: str) -> Lines:
-    return ((header, _written(name, number, host)),) if number is not None else ()
+def _assertion(header: str, name: str | None, number: str | None, host: str) -> Lines:
+    return ((header, _name_addr(name, number, host)),) if number is not None else ()
 
 
 def _diversion(ours: _Sender) -> Lines:
@@ -258,12 +258,12 @@ def _diversion(ours: _Sender) -> Lines:
     return (("Diversion", str(Diversion(number, "unconditional"))),)
 
 
-def _written(display: str | None, user: str, host: str) -> str:
+def _name_addr(display: str | None, user: str, host: str) -> str:
     text = f'"{display}" <sip:{user}@{host}>' if display else f"<sip:{user}@{host}>"
-    return _normal(text) if len(text) <= MAX_CACHED_CHARS else str(NameAddr.parse(text))
+    return _normalised(text) if len(text) <= MAX_CACHED_CHARS else str(NameAddr.parse(text))
 
 
 @lru_cache(maxsize=1024)
-def _normal(text: str) -> str:
+def _normalised(text: str) -> str:
     """The same, normalised; cached, since people call more than once."""
     return str(NameAddr.parse(text))

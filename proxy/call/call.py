@@ -226,7 +226,7 @@ class Call:
                     if decision.message is None:
                         await self._fallback().take_message(decision.reason)
                     else:
-                        self._journal.noted(decision.message)
+                        self._journal.message_taken(decision.message)
                     return None
                 case Undecided(reason):
                     return reason
@@ -272,9 +272,9 @@ class Call:
             self._number, destinations, down=context.down, backoff=context.backoff, clock=clock
         )
         ringing = Ringing(context, self._number, self._legs, self._invite_builder(), queue, whisper)
-        while group := queue.together():
+        while group := queue.next_group():
             caller.sounds.phone_rings(answered=caller.answered, alone=agent is None and len(group) == 1)
-            answered = ringing.answered(group)
+            answered = ringing.ring(group)
             try:
                 phone = await (answered if agent is None else self._accepting_refers(agent, answered))
                 await caller.answer(phone.name)

@@ -51,7 +51,7 @@ class CallRecorder:
                 return self._journal.failed("not recorded", worse)
         await self._media.play("caller", clip)
         self._told = True
-        self._journal.announced()
+        self._journal.recording_announced()
 
     def close(self) -> None:
         """Finish the file at the end of the call."""

@@ -7,7 +7,7 @@ from proxy.call.context import CallContext
 from proxy.call.direct_signalling import DirectSignalling
 from proxy.call.legs import Legs
 from proxy.call.media_watch import MediaWatch
-from proxy.call.outcome import REFUSED_BY, Result
+from proxy.call.outcome import END_REASON_BY_STATUS, Result
 from proxy.call.routing import Number
 from proxy.call.sound import CallerSounds
 from proxy.ua.errors import LegEnded, OfferRefused
@@ -88,7 +88,7 @@ class CallerSide:
         else:
             self.sounds.ringback_until_heard()
         if self.answered:
-            return await self.direct_signalling.settled() if self.direct_signalling is not None else None
+            return await self.direct_signalling.renegotiate() if self.direct_signalling is not None else None
         self.answered = True
         self._media_watch = MediaWatch(self.legs, self.context.media_watch)
         try:
@@ -113,7 +113,7 @@ class CallerSide:
         self.legs.journal.settle(settled, plan.reason or plan.why.value)
         card = self.number.reject_card if plan.status == 608 else None
         headers = (("Call-Info", f"<{card}>;purpose=jwscard"),) if card else ()
-        self.leg.end(REFUSED_BY[plan.status], headers)
+        self.leg.end(END_REASON_BY_STATUS[plan.status], headers)
 
     def close(self) -> None:
         """Release the call's media, and finish its recording."""

@@ -117,7 +117,7 @@ class Capacity:
         for quota in quotas:
             quota.live -= 1
 
-    def later(self) -> int:
+    def retry_after_s(self) -> int:
         """A Retry-After for when there is no room."""
         return round(self._draw(*LATER_S))
 

@@ -57,7 +57,7 @@ class Challenge:
         clock, key = asyncio.get_running_loop().time, ""
         began = clock()
         for number in range(self._terms.tries):
-            key = self._another(than=key)
+            key = self._next_key(than=key)
             try:
                 texts = [phrases_for(of).challenge(key, again=number > 0) for of in (self._language, "en")]
                 clip = await self._clip(*texts)
@@ -81,7 +81,7 @@ class Challenge:
             return self._journal.step("goodbye not spoken", str(failure))
         await self._media.play("caller", clip)
 
-    def _another(self, *, than: str) -> str:
+    def _next_key(self, *, than: str) -> str:
         left = KEYS.replace(than, "") if than else KEYS
         return left[self._bits(16) % len(left)]
 
@@ -97,11 +97,11 @@ class Challenge:
         """The first key that counts, or None if none comes in time."""
         try:
             async with asyncio.timeout(self._terms.limit_s):
-                return await first_of(self._answer(), self._said(clip))
+                return await first_of(self._first_valid_key(), self._repeat(clip))
         except TimeoutError:
             return None
 
-    async def _answer(self) -> str:
+    async def _first_valid_key(self) -> str:
         """The first key that counts: keys from before the sentence, or queued by a wrong try, do not."""
         clock = asyncio.get_running_loop().time
         earliest = clock() + TOO_SOON_S
@@ -110,7 +110,7 @@ class Challenge:
             if clock() >= earliest:
                 return key
 
-    async def _said(self, clip: Clip) -> str:
+    async def _repeat(self, clip: Clip) -> str:
         while True:
             await self._media.play("caller", clip)
             await asyncio.sleep(PAUSE_S)

@@ -51,7 +51,7 @@ class DestinationQueue:
     def __init__(
         self,
         number: Number,
-        wanted: Sequence[Destination],
+        destinations: Sequence[Destination],
         *,
         down: Callable[[str], bool],
         backoff: Backoff,
@@ -59,13 +59,15 @@ class DestinationQueue:
     ) -> None:
         """`down`: whether a trunk fails its probes; its destinations are skipped if there are others."""
         self._number, self._backoff, self._clock = number, backoff, clock
-        self._waiting = list(wanted) if len(wanted) == 1 else self._in_order(wanted, down)
-        self._given: list[Destination] = []
+        self._waiting = list(destinations) if len(destinations) == 1 else self._in_order(destinations, down)
+        self._handed_out: list[Destination] = []
         self._redirects = 0
 
-    def _in_order(self, wanted: Sequence[Destination], down: Callable[[str], bool]) -> list[Destination]:
+    def _in_order(
+        self, destinations: Sequence[Destination], down: Callable[[str], bool]
+    ) -> list[Destination]:
         once: dict[str, Destination] = {}
-        for destination in wanted:
+        for destination in destinations:
             once.setdefault(destination.uri, destination)  # the same URI may be listed under several names
         named = list(once.values())
         standing = [
@@ -79,14 +81,14 @@ class DestinationQueue:
     def __iter__(self) -> Iterator[Destination]:
         """Hand out destinations one by one; a redirection may add more meanwhile."""
         while self._waiting:
-            self._given.append(self._waiting.pop(0))
-            yield self._given[-1]
+            self._handed_out.append(self._waiting.pop(0))
+            yield self._handed_out[-1]
 
-    def together(self) -> list[Destination]:
+    def next_group(self) -> list[Destination]:
         """Hand out the next destinations that ring together; empty if none is left."""
         count = len(self._waiting) if self._number.at_once else 1
         group, self._waiting = self._waiting[:count], self._waiting[count:]
-        self._given += group
+        self._handed_out += group
         return group
 
     def refused(self, destination: Destination, failure: SipError) -> Note | None:
@@ -106,7 +108,7 @@ class DestinationQueue:
         known = [destination for destination in dict.fromkeys(named) if destination is not None]
         if not known:
             return "redirection not followed", "it leads to no configured destination"
-        untried = [destination for destination in known if destination not in self._given]
+        untried = [destination for destination in known if destination not in self._handed_out]
         if not untried:
             return "redirection not followed", "it leads back to where the call has been"
         self._redirects += 1

@@ -41,7 +41,7 @@ class DirectSignalling:
         """For these legs; None if their audio is relayed by us."""
         return cls(legs.media, legs) if isinstance(legs.media, DirectSession) else None
 
-    async def settled(self) -> None:
+    async def renegotiate(self) -> None:
         """Return when all offers are answered; if a leg refuses, raises that, and media are as before."""
         self._failure = None
         self.changed()
@@ -78,7 +78,7 @@ class DirectSignalling:
     # One move after another.
 
     def _standing(self, name: str) -> Leg | None:
-        leg = self._legs.named(name)
+        leg = self._legs.find(name)
         if leg is None or leg.dialog is None or not leg.dialog.confirmed or leg.ended.done():
             return None
         return leg
@@ -96,7 +96,7 @@ class DirectSignalling:
                 working.set_result(None)
 
     async def _make_move(self, move: Move) -> None:
-        leg = self._legs.named(move.leg)
+        leg = self._legs.find(move.leg)
         assert leg is not None, "next_move names legs that stand"
         match move:
             case Offer(patient=patient):
@@ -140,5 +140,5 @@ class DirectSignalling:
             leg.offered.reply(sdp)
 
     def _keep_failure(self, refusal: SipError) -> None:
-        """Keep the failure for `settled` to raise."""
+        """Keep the failure for `renegotiate` to raise."""
         self._failure = without_traceback(refusal)

@@ -39,9 +39,15 @@ LOG: Log = structlog.get_logger("screendoor")
 
 HUNDREDTH = timedelta(milliseconds=10)
 """Of a second. Durations are cut to it by integer division, which takes a third of the time of `round`."""
-REFUSED = (EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED)
+REFUSED_REASONS = (EndReason.MEDIA_REFUSED, EndReason.INTERVAL_TOO_SMALL, EndReason.REJECTED)
 """End reasons of a caller's leg whose INVITE we refused for what it asks."""
-BY_US = (EndReason.DRAINING, EndReason.MEDIA_INACTIVE, EndReason.TOO_LONG, EndReason.BY_USER, *REFUSED)
+ENDED_BY_US = (
+    EndReason.DRAINING,
+    EndReason.MEDIA_INACTIVE,
+    EndReason.TOO_LONG,
+    EndReason.BY_USER,
+    *REFUSED_REASONS,
+)
 """End reasons by which we end a leg in the middle of its call."""
 
 _PLANNED = {
@@ -133,7 +139,7 @@ class Journal:
             self._publish("leg", leg=leg, state="answered")
         self.log.info("answered", leg=leg, after_s=(now - entry.began) // HUNDREDTH / 100)
 
-    def not_taken(self, leg: str, failure: SipError) -> None:
+    def leg_failed(self, leg: str, failure: SipError) -> None:
         entry = self._latest(leg)
         entry.ended, entry.end = self._wall_clock(), str(failure)
         if isinstance(failure, Rejected):
@@ -173,9 +179,9 @@ class Journal:
             **{name: value for name, value in optional.items() if value is not None},
         )
         if entry.answered is not None and quality.silent is not None:
-            self.silent(entry, quality.silent)
+            self.leg_silent(entry, quality.silent)
 
-    def silent(self, entry: LegRecord, why: str) -> None:
+    def leg_silent(self, entry: LegRecord, why: str) -> None:
         """Warn, once, that no audio comes from a leg that should send some."""
         if entry.silent is None:
             entry.silent = why
@@ -187,7 +193,7 @@ class Journal:
         """The present time, by the record's clock."""
         return self._wall_clock()
 
-    def standing(self) -> list[LegRecord]:
+    def answered_legs(self) -> list[LegRecord]:
         """The entries of the legs that are answered and not over."""
         return [each for each in self._record.legs if each.answered is not None and each.ended is None]
 
@@ -232,11 +238,11 @@ class Journal:
             self._publish("settled", result=text)
         self.log.info("settled", result=text)
 
-    def recorded(self, path: Path, seconds: float) -> None:
+    def voicemail_recorded(self, path: Path, seconds: float) -> None:
         self._record.voicemail, self._record.voicemail_s = str(path), round(seconds, 2)
         self.log.info("recorded", seconds=round(seconds, 2))
 
-    def noted(self, message: Message) -> None:
+    def message_taken(self, message: Message) -> None:
         """The agent has taken a message itself, and said goodbye; its text stays out of the log."""
         self._record.message = message
         self.log.info("message taken", characters=len(message.text))
@@ -246,13 +252,13 @@ class Journal:
         self._record.recording, self._record.recording_s = str(path), round(seconds, 2)
         self.log.info("call recorded", seconds=round(seconds, 2))
 
-    def announced(self) -> None:
+    def recording_announced(self) -> None:
         self._record.announced = self._wall_clock()
         self.log.info("recording announced")
 
     def ended_by(self, end: LegEnded) -> None:
         """The end of a leg ended the call: its peer hung up or was lost, or we ended it."""
-        if end.reason not in BY_US:
+        if end.reason not in ENDED_BY_US:
             self._record.ended_by = end.leg.name
         if self._record.outcome is None:
             self._record.outcome = Outcome(self._result_of(end), end.reason.text)
@@ -264,7 +270,7 @@ class Journal:
             return Result.DECLINED
         if end.reason is EndReason.DRAINING:
             return Result.CUT
-        if end.reason in REFUSED:
+        if end.reason in REFUSED_REASONS:
             return Result.REFUSED
         return Result.CALLER_LEFT if end.leg.name == "caller" else Result.UNANSWERED
 

@@ -29,11 +29,11 @@ class Legs:
     It is itself the callback for the end of each leg: a bound method per leg would double what a leg costs.
     """
 
-    __slots__ = ("_standing", "core", "journal", "media")
+    __slots__ = ("_by_end", "core", "journal", "media")
 
     def __init__(self, core: UserAgentCore, media: MediaSession, journal: Journal) -> None:
         self.core, self.media, self.journal = core, media, journal
-        self._standing: dict[Latch[EndReason], tuple[Leg, LegRecord | None]] = {}
+        self._by_end: dict[Latch[EndReason], tuple[Leg, LegRecord | None]] = {}
         """The legs of the call in the order they were begun, by the latch of their end.
 
         Beside each stands its entry in the record, replaced by None once the end has been noted there.
@@ -50,13 +50,13 @@ class Legs:
         journal = self.journal
         media = LegMedia(self.media, name, srtp, journal)
         leg = Leg(name, self.core, media, takes_refer=takes_refer, log=journal.log)
-        self._standing[leg.ended] = leg, journal.began(name, peer)
+        self._by_end[leg.ended] = leg, journal.began(name, peer)
         leg.ended.add_done_callback(self)
         return leg
 
-    def named(self, name: str) -> Leg | None:
+    def find(self, name: str) -> Leg | None:
         """The leg of that name; None if there is none."""
-        for leg, _ in self._standing.values():
+        for leg, _ in self._by_end.values():
             if leg.name == name:
                 return leg
         return None
@@ -67,28 +67,28 @@ class Legs:
 
     def end(self, name: str, reason: EndReason) -> None:
         """End the leg of that name."""
-        if (leg := self.named(name)) is not None:
+        if (leg := self.find(name)) is not None:
             leg.end(reason)
 
-    def end_after(self, first: Leg, why: EndReason = EndReason.COMPLETED) -> None:
+    def end_after(self, first: Leg, reason: EndReason = EndReason.COMPLETED) -> None:
         """End the legs that were begun after `first`, the last of them first."""
-        if next(reversed(self._standing)) is not first.ended:
+        if next(reversed(self._by_end)) is not first.ended:
             try:
-                self.end_last(why)
+                self.end_last(reason)
             finally:
-                self.end_after(first, why)
+                self.end_after(first, reason)
 
-    def end_last(self, why: EndReason) -> None:
+    def end_last(self, reason: EndReason) -> None:
         """End the leg that was begun last, and note that in the record unless it is noted already."""
-        ended, (leg, entry) = next(reversed(self._standing.items()))
+        ended, (leg, entry) = next(reversed(self._by_end.items()))
         try:
-            leg.end(why)
+            leg.end(reason)
             if entry is not None:
                 self(ended)
         finally:
-            del self._standing[ended]
+            del self._by_end[ended]
 
-    def why(self, error: BaseException | None) -> EndReason:
+    def end_reason(self, error: BaseException | None) -> EndReason:
         """The reason for ending the legs that are left when a block is left with this error, or with none.
 
         It follows from how the caller's leg ended. A CANCEL by which the caller's carrier says that the call
@@ -96,7 +96,7 @@ class Legs:
         """
         if isinstance(error, Exception) and not isinstance(error, LegEnded):
             return EndReason.FAILED
-        ended, (caller, _) = next(iter(self._standing.items()))
+        ended, (caller, _) = next(iter(self._by_end.items()))
         if not ended.done():
             return EndReason.COMPLETED
         if ended.result() is EndReason.CANCELLED and ANSWERED_ELSEWHERE in (caller.peer_reason or "").lower():
@@ -105,10 +105,10 @@ class Legs:
 
     def __call__(self, ended: Latch[EndReason]) -> None:
         """A leg has ended: note how, once, and release its media ports."""
-        leg, entry = self._standing.get(ended, (None, None))
+        leg, entry = self._by_end.get(ended, (None, None))
         if leg is None or entry is None:  # noted, or ended for good
             return
-        self._standing[ended] = leg, None
+        self._by_end[ended] = leg, None
         entry.call_ids = leg.call_ids
         self.journal.leg_ended(entry, ended.result(), leg.peer_reason)
         if (quality := self.media.quality(leg.name)) is not NO_AUDIO:
@@ -130,8 +130,8 @@ class LegScope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        why = self._legs.why(error)
+        reason = self._legs.end_reason(error)
         try:
-            self._legs.end_after(self._leg, why)
+            self._legs.end_after(self._leg, reason)
         finally:
-            self._legs.end_last(why)
+            self._legs.end_last(reason)

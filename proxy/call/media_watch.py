@@ -15,9 +15,11 @@ from proxy.ua.reason import EndReason
 if TYPE_CHECKING:
     from proxy.call.legs import Legs
 
-WARNED_S = 10.0
+WARN_AFTER_S = 10.0
 """After so long without audio a leg that should send some is warned about, if others send to it."""
-STOPPED = "its packets came and then stopped: its network, a NAT that forgot it, or a peer that has died"
+STOPPED_SENDING = (
+    "its packets came and then stopped: its network, a NAT that forgot it, or a peer that has died"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +52,24 @@ class MediaWatch:
         now = journal.now()
         if self._too_long(now):
             return self._legs.end_caller(EndReason.TOO_LONG)
-        standing = [(entry, media.quiet_s(entry.name)) for entry in journal.standing()]
-        somebody_speaks = any(quiet_s is not None and quiet_s < WARNED_S for _, quiet_s in standing)
-        for entry, quiet_s in standing:
+        legs = [(entry, media.quiet_s(entry.name)) for entry in journal.answered_legs()]
+        somebody_speaks = any(quiet_s is not None and quiet_s < WARN_AFTER_S for _, quiet_s in legs)
+        for entry, quiet_s in legs:
             if quiet_s is None:
                 continue
             waited_s = min(quiet_s, _since(entry.answered, now))
             if limit_s and waited_s >= limit_s:
                 self._legs.end(entry.name, EndReason.MEDIA_INACTIVE)
-            elif waited_s >= WARNED_S and somebody_speaks:
+            elif waited_s >= WARN_AFTER_S and somebody_speaks:
                 quality = media.quality(entry.name)
                 if quality.spoken_to:
-                    journal.silent(entry, quality.silent or STOPPED)
+                    journal.leg_silent(entry, quality.silent or STOPPED_SENDING)
 
     def _too_long(self, now: datetime) -> bool:
         limit_s = self._settings.call_limit_s
         return limit_s > 0 and any(
             entry.name == "caller" and _since(entry.answered, now) >= limit_s
-            for entry in self._legs.journal.standing()
+            for entry in self._legs.journal.answered_legs()
         )
 
 

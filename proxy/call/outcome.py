@@ -91,7 +91,7 @@ class OnFailure(enum.Enum):
     REJECT = "reject"
 
 
-REFUSED_BY = {
+END_REASON_BY_STATUS = {
     603: EndReason.DECLINED,
     607: EndReason.UNWANTED,
     608: EndReason.SCREENED_OUT,

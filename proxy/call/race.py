@@ -21,7 +21,7 @@ Attempt = asyncio.Task[None]
 class Race:
     """Concurrent attempts to reach phones, each with its own leg. More may enter while it is open."""
 
-    __slots__ = ("_attempts", "_dismiss", "_note", "_over", "_waiting", "open")
+    __slots__ = ("_attempts", "_dismiss", "_finished_queue", "_note", "_pending", "open")
 
     def __init__(
         self, note: Callable[[Leg, SipError], None], dismiss: Callable[[Leg, EndReason], None]
@@ -29,8 +29,8 @@ class Race:
         """`note` is called for a leg that failed, `dismiss` to end a leg that is not needed any more."""
         self._note, self._dismiss = note, dismiss
         self._attempts: dict[Attempt, Leg] = {}
-        self._waiting: set[Attempt] = set()
-        self._over: asyncio.Queue[Attempt] = asyncio.Queue()
+        self._pending: set[Attempt] = set()
+        self._finished_queue: asyncio.Queue[Attempt] = asyncio.Queue()
         self.open = True
         """Whether attempts may still enter."""
 
@@ -38,13 +38,13 @@ class Race:
         """Start one more attempt: `work` returns once its leg has taken the call."""
         attempt = asyncio.ensure_future(work)
         self._attempts[attempt] = leg
-        self._waiting.add(attempt)
-        attempt.add_done_callback(self._over.put_nowait)
+        self._pending.add(attempt)
+        attempt.add_done_callback(self._finished_queue.put_nowait)
 
-    async def won(self) -> Leg:
+    async def winner(self) -> Leg:
         """Wait for the leg that takes the call and end the others; raises the best failure if none does."""
         try:
-            winner = await self._first()
+            winner = await self._first_success()
             for leg in self._attempts.values():
                 if leg is not winner:
                     self._dismiss(leg, EndReason.ELSEWHERE)
@@ -55,10 +55,10 @@ class Race:
                 attempt.cancel()
             await asyncio.gather(*self._attempts, return_exceptions=True)
 
-    async def _first(self) -> Leg:
+    async def _first_success(self) -> Leg:
         failures: list[SipError] = []
-        while self._waiting:
-            for attempt in await self._done():
+        while self._pending:
+            for attempt in await self._finished():
                 try:
                     attempt.result()
                     return self._attempts[attempt]
@@ -66,19 +66,19 @@ class Race:
                     self._note(self._attempts[attempt], failure)
                     failures.append(failure)
                     if status_of(failure) >= GLOBAL_FAILURE:
-                        self._spare(failure)
+                        self._stop_ringing(failure)
         raise best(failures)
 
-    async def _done(self) -> list[Attempt]:
+    async def _finished(self) -> list[Attempt]:
         """Wait for attempts to finish; those of one tick are returned in the order in which they began."""
-        over = {await self._over.get()}
-        while not self._over.empty():
-            over.add(self._over.get_nowait())
-        found = [each for each in self._attempts if each in over and each in self._waiting]
-        self._waiting -= over
+        over = {await self._finished_queue.get()}
+        while not self._finished_queue.empty():
+            over.add(self._finished_queue.get_nowait())
+        found = [each for each in self._attempts if each in over and each in self._pending]
+        self._pending -= over
         return found
 
-    def _spare(self, refusal: SipError) -> None:
+    def _stop_ringing(self, refusal: SipError) -> None:
         """After a global failure, end the attempts that it stops, and keep waiting for the rest.
 
         A 6xx response ends what still rings, but hangs up on nobody who has picked up already and is hearing
@@ -86,10 +86,10 @@ class Race:
         """
         self.open = False
         by_phone = isinstance(refusal, Rejected)
-        spared = {each for each in self._waiting if by_phone and self._attempts[each].dialog is not None}
-        for attempt in self._waiting - spared:
+        spared = {each for each in self._pending if by_phone and self._attempts[each].dialog is not None}
+        for attempt in self._pending - spared:
             self._dismiss(self._attempts[attempt], EndReason.DECLINED)
-        self._waiting = spared
+        self._pending = spared
 
 
 def best(failures: Sequence[SipError]) -> SipError:

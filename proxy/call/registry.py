@@ -66,7 +66,7 @@ class Registry:
             return invite.reply(404, [("Warning", warning)])
         if self.draining or len(self._calls) >= self._max_calls:
             log.info("turned away", why="draining" if self.draining else "too many calls")
-            invite.reply(503, [("Retry-After", str(self._capacity.later()))])
+            invite.reply(503, [("Retry-After", str(self._capacity.retry_after_s()))])
         elif number is None:
             log.info("turned away", why="the number is not configured here")
             invite.reply(404)

@@ -33,17 +33,8 @@ class Ringing:
     """Rings the destinations of one call. Its phone legs are ``phone``, ``phone 2`` and so on."""
 
     __slots__ = (
-        "_begun",
-        "_charged",
-        "_context",
-        "_destination",
-        "_ends_at",
-        "_invite_builder",
-        "_legs",
-        "_number",
-        "_queue",
-        "_rung",
-        "_whisper",
+        "_context", "_counted", "_destinations", "_ends_at", "_invite_builder", "_leg_count", "_legs",
+        "_number", "_queue", "_trackers", "_whisper",
     )  # fmt: skip
 
     def __init__(
@@ -58,40 +49,40 @@ class Ringing:
         """`queue` learns of refusals; `whisper` talks to whoever picks up, None if nothing is to be said."""
         self._context, self._number, self._legs = context, number, legs
         self._invite_builder, self._queue, self._whisper = invite_builder, queue, whisper
-        self._destination: dict[Leg, Destination] = {}
+        self._destinations: dict[Leg, Destination] = {}
         """The destination that each leg calls; removed once the leg has failed."""
-        self._rung: dict[Leg, ContactTracker] = {}
+        self._trackers: dict[Leg, ContactTracker] = {}
         """The contacts of registered phones that are ringing or have declined."""
-        self._charged: set[Destination] = set()
-        self._begun = 0
+        self._counted: set[Destination] = set()
+        self._leg_count = 0
         """How many legs the present group of destinations has had."""
         self._ends_at: float
         """The time at which the present group stops ringing."""
 
-    async def answered(self, destinations: Sequence[Destination]) -> Leg:
+    async def ring(self, destinations: Sequence[Destination]) -> Leg:
         """Ring these destinations at once; return the leg that took the call. The others are cancelled.
 
         If none does, raises the best failure (see `best`), or LimitReached.
         """
-        self._rung.clear()
-        self._begun = 0
+        self._trackers.clear()
+        self._leg_count = 0
         self._ends_at = self._context.core.timer_queue.now() + self._number.ring_limit_s
         phones = {destination.phone: destination for destination in destinations if destination.phone}
-        invites = self._invited(destinations)
+        invites = self._begin_legs(destinations)
         try:
             if len(invites) == 1 and not phones:  # the usual case; it needs no task
                 winner, outgoing = invites[0]
                 await self._attempt(winner, outgoing)
             else:
-                winner = await self._first(invites, phones)
+                winner = await self._race(invites, phones)
         except NOT_TAKEN as failure:
-            for leg in list(self._destination):
-                self._note(leg, failure)
+            for leg in list(self._destinations):
+                self._leg_failed(leg, failure)
             raise
         self._legs.journal.answered(winner.name)
         return winner
 
-    def _invited(self, destinations: Iterable[Destination]) -> list[Invite]:
+    def _begin_legs(self, destinations: Iterable[Destination]) -> list[Invite]:
         """Begin a leg to every destination that can be called; raises the best failure if there is none."""
         invites: list[Invite] = []
         failures: list[SipError] = []
@@ -111,58 +102,65 @@ class Ringing:
         contacts = self._context.phones(destination.phone) if destination.phone else ()
         if destination.phone and not contacts:
             raise NotRegistered(f"{destination.phone} is not registered")
-        self._charge(destination)
+        self._count_call(destination)
         outgoing = self._invite_builder.to_phone(destination)
         if not contacts:
             return (outgoing,)
-        return tuple(self._at(each, contacts, destination, outgoing) for each in newest_per_device(contacts))
+        return tuple(
+            self._invite_contact(each, contacts, destination, outgoing)
+            for each in newest_per_device(contacts)
+        )
 
-    def _at(
+    def _invite_contact(
         self, contact: Binding, contacts: Sequence[Binding], destination: Destination, outgoing: Outgoing
     ) -> Outgoing:
         """The INVITE to one of the contacts that a phone has at present."""
         tracker = ContactTracker(self._context.phones, destination.phone or "", contact, contacts)
         return outgoing._replace(uri=contact.uri, flow=contact.flow, current_flow=tracker)
 
-    def _charge(self, destination: Destination) -> None:
+    def _count_call(self, destination: Destination) -> None:
         """Count one call to the destination, however many contacts it has; TransportFailed over its cap."""
-        if (most := self._number.calls_per_destination_per_hour) and destination not in self._charged:
-            self._context.destination_caps.charge(destination.uri, most)
-            self._charged.add(destination)
+        if (max_calls := self._number.calls_per_destination_per_hour) and destination not in self._counted:
+            self._context.destination_caps.charge(destination.uri, max_calls)
+            self._counted.add(destination)
 
     def _leg(self, destination: Destination, outgoing: Outgoing) -> Leg:
-        self._begun += 1
-        name = f"phone {self._begun}" if self._begun > 1 else "phone"
+        self._leg_count += 1
+        name = f"phone {self._leg_count}" if self._leg_count > 1 else "phone"
         leg = self._legs.begin(name, outgoing.uri, destination.srtp_policy)
-        self._destination[leg] = destination
+        self._destinations[leg] = destination
         if isinstance(outgoing.current_flow, ContactTracker):
-            self._rung[leg] = outgoing.current_flow
+            self._trackers[leg] = outgoing.current_flow
         return leg
 
-    async def _first(self, invites: Iterable[Invite], phones: Mapping[str, Destination]) -> Leg:
+    async def _race(self, invites: Iterable[Invite], phones: Mapping[str, Destination]) -> Leg:
         """The first leg that takes the call; contacts of `phones` that register meanwhile join the race."""
-        race = Race(self._note, self._dismiss)
+        race = Race(self._leg_failed, self._dismiss)
         for leg, outgoing in invites:
             race.enter(leg, self._attempt(leg, outgoing))
-        with self._context.new_contacts.watching(phones, partial(self._arrived, race, phones, self._begun)):
-            return await race.won()
+        with self._context.new_contacts.watching(
+            phones, partial(self._phone_registered, race, phones, self._leg_count)
+        ):
+            return await race.winner()
 
-    def _arrived(self, race: Race, phones: Mapping[str, Destination], first: int, name: str) -> None:
+    def _phone_registered(
+        self, race: Race, phones: Mapping[str, Destination], legs_before: int, name: str
+    ) -> None:
         """Ring the new contacts of a phone that has just registered, for as long as the others still ring.
 
         A device that rings already, or has declined, is not called again, wherever it registers from.
         """
-        called = {leg: where for leg, where in self._rung.items() if where.name == name}
-        flows = [leg.follow_phone() for leg in called]  # legs whose device has moved follow it
+        trackers = {leg: where for leg, where in self._trackers.items() if where.name == name}
+        flows = [leg.follow_phone() for leg in trackers]  # legs whose device has moved follow it
         destination, contacts = phones[name], self._context.phones(name)
         for contact in newest_per_device(contacts):
-            known = contact.flow in flows or any(each.matches(contact) for each in called.values())
-            if not known and race.open and self._left_s > 0 and self._begun - first < MAX_CONTACTS:
+            known = contact.flow in flows or any(each.matches(contact) for each in trackers.values())
+            if not known and race.open and self._left_s > 0 and self._leg_count - legs_before < MAX_CONTACTS:
                 try:
-                    self._charge(destination)
+                    self._count_call(destination)
                 except TransportFailed:
                     return
-                outgoing = self._at(
+                outgoing = self._invite_contact(
                     contact, contacts, destination, self._invite_builder.to_phone(destination)
                 )
                 leg = self._leg(destination, outgoing)
@@ -175,25 +173,25 @@ class Ringing:
         return self._ends_at - self._context.core.timer_queue.now()
 
     async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
-        whisper, wanted = self._whisper, self._destination[leg].confirm
+        whisper, confirmation = self._whisper, self._destinations[leg].confirm
         if whisper is not None:
-            whisper.prepare(wanted)
+            whisper.prepare(confirmation)
         async with limit(leg.core.timer_queue, self._left_s, EndReason.NO_ANSWER):
             await leg.invite(outgoing)
         if whisper is not None:
-            await whisper.confirmed(leg, wanted)
+            await whisper.confirm(leg, confirmation)
 
-    def _note(self, leg: Leg, failure: SipError) -> None:
+    def _leg_failed(self, leg: Leg, failure: SipError) -> None:
         """Record that a leg did not take the call, and end it."""
         if isinstance(failure, TransportFailed | TransactionTimeout):
-            self._rung.pop(leg, None)  # the INVITE may never have reached its phone
-        if (destination := self._destination.pop(leg, None)) is not None:
-            self._legs.journal.not_taken(leg.name, failure)
+            self._trackers.pop(leg, None)  # the INVITE may never have reached its phone
+        if (destination := self._destinations.pop(leg, None)) is not None:
+            self._legs.journal.leg_failed(leg.name, failure)
             leg.end(EndReason.NO_ANSWER)
             if (note := self._queue.refused(destination, failure)) is not None:
                 self._legs.journal.step(*note)
 
     def _dismiss(self, leg: Leg, reason: EndReason) -> None:
         """End a leg that is not needed any more."""
-        self._destination.pop(leg, None)
+        self._destinations.pop(leg, None)
         leg.end(reason)

@@ -70,7 +70,7 @@ class VoicemailMessage:
         finally:
             heard_s = (recording.voiced_at or began) - began
             if heard_s >= self._terms.least_s:
-                self._journal.recorded(recording.path, recording.close())
+                self._journal.voicemail_recorded(recording.path, recording.close())
             else:
                 recording.close(keep=False)
                 self._journal.step("no message", "nothing was said, or next to nothing")

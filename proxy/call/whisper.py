@@ -58,7 +58,7 @@ class Whisper:
             work = speak_within(SPEECH_LIMIT_S, self._speech, text, language)
             self._spoken[confirmation] = asyncio.ensure_future(work)
 
-    async def confirmed(self, phone: Leg, confirmation: Confirmation) -> None:
+    async def confirm(self, phone: Leg, confirmation: Confirmation) -> None:
         """Play the announcement; return when whoever picked up has accepted the call.
 
         Raises NotConfirmed if they hang up, LimitReached if they press nothing, MessageWanted if they send

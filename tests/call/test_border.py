@@ -12,10 +12,10 @@ from hypothesis import strategies as some
 from proxy.call.border import (
     NAMELESS,
     Identity,
+    _asserted_parties,
     _diverted_from,
-    _fit,
     _name,
-    _vouched,
+    _printable,
     _withheld,
     towards_agent,
     towards_phone,
@@ -63,7 +63,7 @@ def origin(sdp: bytes) -> tuple[str, str, str]:
 @example("\x7f")
 def test_a_name_that_is_fit_at_a_glance_is_what_is_left_of_it_otherwise(shown: str) -> None:
     party = NameAddr(shown, Uri.parse("sip:+13475550148@carrier.example.com"))
-    assert _name(party) == _fit(shown)[:64].strip()
+    assert _name(party) == _printable(shown)[:64].strip()
 
 
 @given(
@@ -95,7 +95,7 @@ def test_of_whom_nothing_is_said_but_in_from_no_other_header_tells_more(user: st
     sender = request.from_
     assert sender.display == "Ann"
     assert has_only_from(request.headers)
-    assert (_vouched(request), _diverted_from(request)) == ((), None)
+    assert (_asserted_parties(request), _diverted_from(request)) == ((), None)
     assert Identity.of(request, trusted=trusted).withheld is _withheld(request, sender, trusted)
     assert Identity.of(request, trusted=True) == Identity.of(request)
 

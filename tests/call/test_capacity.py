@@ -92,7 +92,7 @@ def test_a_strained_machine_takes_no_call_and_says_why_once_a_second() -> None:
 def test_those_turned_away_come_back_at_different_times_rfc3261_20_33() -> None:
     drawn = []
     capacity = Capacity(Clock(), lambda low, high: drawn.append((low, high)) or high)
-    assert capacity.later() == 45
+    assert capacity.retry_after_s() == 45
     assert drawn == [(15.0, 45.0)]
 
 

@@ -45,14 +45,14 @@ def test_destinations_are_rung_as_they_are_configured() -> None:
 
 def test_those_that_ring_together_are_given_out_together_and_once() -> None:
     queue = places()
-    assert [queue.together(), queue.together()] == [[DESK], [CELL]]
+    assert [queue.next_group(), queue.next_group()] == [[DESK], [CELL]]
     queue.refused(CELL, answer(302, "<sip:home@192.0.2.40:5070>"))
-    assert [queue.together(), queue.together(), queue.together()] == [[HOME], [], []]
+    assert [queue.next_group(), queue.next_group(), queue.next_group()] == [[HOME], [], []]
     number = replace(NUMBER, at_once=True)
     queue = DestinationQueue(
         number, EVERYWHERE, down=lambda name: False, backoff=Backoff(), clock=lambda: 0.0
     )
-    assert [queue.together(), queue.together()] == [[DESK, CELL, HOME], []]
+    assert [queue.next_group(), queue.next_group()] == [[DESK, CELL, HOME], []]
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -63,7 +63,7 @@ def test_one_phone_under_two_names_is_rung_once(at_once: bool) -> None:
     queue = DestinationQueue(
         number, number.destinations, down=lambda name: False, backoff=Backoff(), clock=lambda: 0.0
     )
-    groups = [group for _ in range(3) if (group := queue.together())]
+    groups = [group for _ in range(3) if (group := queue.next_group())]
     assert groups == ([[sales, HOME]] if at_once else [[sales], [HOME]])
 
 

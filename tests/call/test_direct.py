@@ -563,7 +563,7 @@ async def test_nothing_of_a_call_is_left_to_the_garbage_collector(edge: Edge) ->
             for each in (
                 call,
                 call._caller.direct_signalling,
-                *(leg for leg, _ in call._legs._standing.values()),
+                *(leg for leg, _ in call._legs._by_end.values()),
             )
         ]
         del call

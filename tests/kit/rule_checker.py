@@ -1,8 +1,8 @@
 """Checks the edge's SIP behaviour by the rules of RFC 3261 that hold whatever the order of events.
 
-conduct = Conduct(edge.core)
+checker = RuleChecker(edge.core)
 ...
-assert conduct.wrongs() == []
+assert checker.violations() == []
 """
 
 from __future__ import annotations
