@@ -176,7 +176,7 @@ class App:
         self._stack.callback(self._sockets.close)
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
-        self.core.terms = network_setup.terms_of(self._settings, self._trunk_of)
+        self.core.tls_profile_of = network_setup.terms_of(self._settings, self._trunk_of)
         self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
@@ -190,7 +190,7 @@ class App:
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(self.probes.run()))
         for uri, profile in network_setup.kept(self._settings):
             standing = PersistentConnection(self.network, uri, profile, dns.entropy.between)
-            self.core.needed.append(standing.needs)
+            self.core.also_needed.append(standing.needs)
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(standing.keep()))
         self._stack.push_async_callback(self._unregister)
         self._registering = [asyncio.ensure_future(each.run()) for each in self.registrations]
@@ -288,7 +288,7 @@ class App:
                 each.account.trunk: "registered" if each.registered else each.why
                 for each in self.registrations
             }
-        if phones := self.registrar.told():
+        if phones := self.registrar.contact_counts():
             told["phones"] = phones
         return told
 

@@ -105,7 +105,7 @@ class CallerSide:
         self.legs.journal.step("turned away", str(refusal))
         self.legs.journal.settle(Result.REFUSED, str(refusal))
         ends = EndReason.OVERLOADED if refusal.status == 503 else EndReason.MEDIA_REFUSED
-        self.leg.end(ends, refusal.told(self.context.host))
+        self.leg.end(ends, refusal.warning_headers(self.context.host))
 
     def reject(self, plan: Refuse) -> None:
         """Reject the caller as planned; a 608 says where to complain (RFC 8688 §3.2)."""

@@ -131,7 +131,7 @@ class DirectSignalling:
 
     def _answer(self, leg: Leg) -> None:
         try:
-            sdp = leg.media.again()
+            sdp = leg.media.repeat_sdp()
         except OfferRefused as refusal:
             self._keep_failure(refusal)
             self._media.refused(leg.name)

@@ -30,7 +30,7 @@ class LegMedia:
         if policy is not _ACCEPT:
             session.set_srtp_policy(leg, policy)
 
-    def over(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
+    def use_ip_version(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
         self._session.use_ip_version(self._leg, ip_version, near)
 
     def offer(self) -> bytes:
@@ -39,7 +39,7 @@ class LegMedia:
         except UNABLE as problem:
             raise _owed(problem) from problem
 
-    def again(self) -> bytes:
+    def repeat_sdp(self) -> bytes:
         try:
             told = self._session.repeat_sdp(self._leg)
         except UNABLE as problem:
@@ -58,7 +58,7 @@ class LegMedia:
         if (suite := self._session.srtp_suite(self._leg)) != self._told:
             self._tell(suite)
 
-    def early(self, sdp: bytes) -> None:
+    def take_early_media(self, sdp: bytes) -> None:
         self._session.take_early_media(self._leg, sdp)
 
     def accept(self, sdp: bytes) -> bytes:
@@ -71,7 +71,7 @@ class LegMedia:
             self._tell(suite)
         return answer
 
-    def concede(self) -> bool:
+    def fall_back(self) -> bool:
         if not self._session.fall_back(self._leg):
             return False
         self._journal.step("offer refused", f"{self._leg} is called again with another")
@@ -85,10 +85,10 @@ class LegMedia:
         else:
             self._journal.log.info("audio protected", leg=self._leg, suite=suite)
 
-    def pressed(self, digit: str, seconds: float) -> None:
+    def key_pressed(self, digit: str, seconds: float) -> None:
         self._session.key_pressed(self._leg, digit, seconds)
 
-    def nothing_of(self, sdp: bytes) -> bytes:
+    def refuse_all(self, sdp: bytes) -> bytes:
         return refuse_all(sdp)
 
 

@@ -25,7 +25,7 @@ class Acknowledgement:
     If the 2xx has an offer, the ACK carries our answer (§13.2.2.4) and is `held` until that is known.
     """
 
-    __slots__ = ("_ack", "_core", "_flow", "_kept", "_next_hop", "_profile", "_reaching", "_told", "held")
+    __slots__ = ("_ack", "_core", "_flow", "_kept", "_next_hop", "_on_sent", "_profile", "_reaching", "held")
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Acknowledgement:
     ) -> None:
         """`sent` is called once, with the flow to the dialog's next hop; see `leads_to_next_hop`."""
         self._core, self._flow, self._profile = core, flow, profile
-        self._told: Callable[[Flow], None] | None = sent
+        self._on_sent: Callable[[Flow], None] | None = sent
         self._kept = kept
         self._next_hop = dialog.next_hop
         self._ack: Request | bytes = dialog.ack(invite)
@@ -87,6 +87,6 @@ class Acknowledgement:
             self._ack = self._core.send_ack(self._ack, self._flow)
         else:
             self._core.emit_again(self._flow, self._ack)
-        if self._told is not None:
-            told, self._told = self._told, None
-            told(self._flow)
+        if self._on_sent is not None:
+            on_sent, self._on_sent = self._on_sent, None
+            on_sent(self._flow)

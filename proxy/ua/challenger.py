@@ -32,7 +32,7 @@ FORGIVEN_S = 600.0
 MAX_WAITING = 100
 """Delayed responses pending at a time; beyond that, a stranger's wrong credentials get no response."""
 
-UNHEEDED = 2
+MD5_FIRST_AFTER = 2
 """After this many requests in a row without credentials, a source is offered MD5 first."""
 
 _SHORT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i"}
@@ -41,14 +41,14 @@ _SHORT = {"Via": "v", "From": "f", "To": "t", "Call-ID": "i"}
 class _Source:
     """Recent activity of one source."""
 
-    __slots__ = ("at", "failures", "left", "question", "spent_at", "unheeded")
+    __slots__ = ("failed_at", "failures", "last_asked", "refilled_at", "tokens", "unanswered")
 
     def __init__(self, now: float) -> None:
-        self.left, self.spent_at = float(BURST), now
-        self.failures, self.at = 0, now
-        self.question: tuple[str, int] | None = None
+        self.tokens, self.refilled_at = float(BURST), now
+        self.failures, self.failed_at = 0, now
+        self.last_asked: tuple[str, int] | None = None
         """Call-ID and CSeq number of its last request without credentials."""
-        self.unheeded = 0
+        self.unanswered = 0
         """How many such requests in a row ignored a challenge."""
 
 
@@ -59,17 +59,17 @@ class Challenger:
         self.digest = digest
         self._core, self._gate = core, gate
         self._sources: dict[tuple[str, bool], _Source] = {}
-        self._lines = LogLimit()
+        self._log_limit = LogLimit()
         self._waiting = 0
 
     def allows(self, flow: Flow) -> bool:
         """Whether this source may send one more request; every call counts as one."""
         source, now = self._source(flow), self._now()
-        source.left = min(float(BURST), source.left + (now - source.spent_at) * PER_SECOND)
-        source.spent_at = now
-        if source.left < 1:
+        source.tokens = min(float(BURST), source.tokens + (now - source.refilled_at) * PER_SECOND)
+        source.refilled_at = now
+        if source.tokens < 1:
             return False
-        source.left -= 1
+        source.tokens -= 1
         return True
 
     def challenge_stranger(
@@ -81,7 +81,7 @@ class Challenger:
         made to fit, none is sent. It is shrunk by compact header names, then by dropping algorithms some
         clients lack.
         """
-        response = self._fitting(request, flow, None if flow.reliable else size_bytes, stale)
+        response = self._fit_challenge(request, flow, None if flow.reliable else size_bytes, stale)
         if response is None:
             return AuthResult.IGNORED
         try:
@@ -94,9 +94,9 @@ class Challenger:
         """Verify a request's credentials as those of this user."""
         if (claimed := self.digest.claimed(request)) is not None:
             source = self._source(flow)
-            if source.unheeded < UNHEEDED or claimed.algorithm.upper() == ALGORITHMS[0]:
-                source.unheeded = 0  # but a source that answers MD5 alone keeps getting MD5 first
-        return self.digest.judge(request, username, password, self._now(), whence=_whence(flow))
+            if source.unanswered < MD5_FIRST_AFTER or claimed.algorithm.upper() == ALGORITHMS[0]:
+                source.unanswered = 0  # but a source that answers MD5 alone keeps getting MD5 first
+        return self.digest.judge(request, username, password, self._now(), whence=_nonce_scope(flow))
 
     def tag(self, request: Request) -> str:
         """The To tag of our challenge to this INVITE, or to the INVITE that this ACK acknowledges.
@@ -121,7 +121,7 @@ class Challenger:
             return self.challenge(transaction)
         self._waiting += 1
         delay_s = min(FIRST_DELAY_S * 2 ** min(failures - 1, 10), LONGEST_DELAY_S)
-        self._core.spawn(self._late(transaction, delay_s, max_bytes))
+        self._core.spawn(self._deny_later(transaction, delay_s, max_bytes))
 
     @property
     def exhausted(self) -> bool:
@@ -133,10 +133,10 @@ class Challenger:
         source = self._source(flow)
         self._gate.failed(flow)
         now = self._now()
-        if now - source.at > FORGIVEN_S:
+        if now - source.failed_at > FORGIVEN_S:
             source.failures = 0
-        source.failures, source.at = source.failures + 1, now
-        if source.failures == 1 and self._may_say(now):
+        source.failures, source.failed_at = source.failures + 1, now
+        if source.failures == 1 and self._may_log(now):
             log.warning("wrong password", user=who, source=flow.remote[0], transport=flow.transport)
         return source.failures
 
@@ -146,22 +146,26 @@ class Challenger:
         So an office of phones behind one NAT is not limited.
         """
         source = self._source(flow)
-        source.failures, source.left = 0, source.left + 2
+        source.failures, source.tokens = 0, source.tokens + 2
         self._gate.proved(flow)
 
-    async def _late(self, transaction: ServerTransaction, delay_s: float, max_bytes: int | None) -> None:
+    async def _deny_later(
+        self, transaction: ServerTransaction, delay_s: float, max_bytes: int | None
+    ) -> None:
         try:
             await asyncio.sleep(delay_s)
-            response = self._fitting(transaction.request, transaction.flow, max_bytes, False)
+            response = self._fit_challenge(transaction.request, transaction.flow, max_bytes, False)
             transaction.respond(response or self._compact(transaction.request.reply(403)))
         finally:
             self._waiting -= 1
 
-    def _may_say(self, now: float) -> bool:
+    def _may_log(self, now: float) -> bool:
         """Whether one more log line about wrong passwords is within the limit for all sources together."""
-        return self._lines.count(now) <= LINES_PER_MINUTE
+        return self._log_limit.count(now) <= LINES_PER_MINUTE
 
-    def _fitting(self, request: Request, flow: Flow, max_bytes: int | None, stale: bool) -> Response | None:
+    def _fit_challenge(
+        self, request: Request, flow: Flow, max_bytes: int | None, stale: bool
+    ) -> Response | None:
         """The most complete challenge of at most `max_bytes`; None if none fits."""
         order = self._order(request, flow)
         for algorithms, compact in ((order, False), (order, True), (ALGORITHMS[-1:], True)):
@@ -175,12 +179,12 @@ class Challenger:
 
         Much equipment that only knows MD5 looks at the first challenge alone.
         """
-        source, question = self._source(flow), (request.call_id, request.cseq.number)
-        if question != source.question and self.digest.claimed(request) is None:
-            source.question, source.unheeded = question, source.unheeded + 1
-            if source.unheeded == UNHEEDED and self._may_say(self._now()):
+        source, last_asked = self._source(flow), (request.call_id, request.cseq.number)
+        if last_asked != source.last_asked and self.digest.claimed(request) is None:
+            source.last_asked, source.unanswered = last_asked, source.unanswered + 1
+            if source.unanswered == MD5_FIRST_AFTER and self._may_log(self._now()):
                 log.info("challenge not answered, MD5 is first from now on", source=flow.remote[0])
-        return ALGORITHMS if source.unheeded < UNHEEDED else ALGORITHMS[::-1]
+        return ALGORITHMS if source.unanswered < MD5_FIRST_AFTER else ALGORITHMS[::-1]
 
     def _response(
         self, request: Request, flow: Flow, algorithms: tuple[str, ...], compact: bool, stale: bool
@@ -194,7 +198,7 @@ class Challenger:
         return response
 
     def _challenge(self, flow: Flow, algorithm: str, stale: bool) -> str:
-        return self.digest.challenge(self._now(), algorithm, stale=stale, whence=_whence(flow))
+        return self.digest.challenge(self._now(), algorithm, stale=stale, whence=_nonce_scope(flow))
 
     @staticmethod
     def _compact(response: Response) -> Response:
@@ -215,7 +219,7 @@ class Challenger:
         return asyncio.get_running_loop().time()
 
 
-def _whence(flow: Flow) -> str:
+def _nonce_scope(flow: Flow) -> str:
     """Binds a nonce to the source over UDP, where that can be forged, even as a trunk's address.
 
     Otherwise whoever has a phone's password could register the forged address, and have us call there at our

@@ -67,9 +67,9 @@ class UserAgentCore:
         self.traces: list[Trace] = []
         self.authenticated_peers = AuthenticatedPeers()
         """Peers that prove who they are, by digest or registration, instead of by their address."""
-        self.terms: Callable[[Flow], str] = lambda flow: ""
+        self.tls_profile_of: Callable[[Flow], str] = lambda flow: ""
         """Name of the TLS profile to use if the connection to this flow's peer must be opened again."""
-        self.needed: list[Callable[[Flow], bool]] = [self.authenticated_peers.knows]
+        self.also_needed: list[Callable[[Flow], bool]] = [self.authenticated_peers.knows]
         """Further reasons to keep a connection open, such as a registration made over it."""
         self._gate, self._invited = gate, invited
         self.clients: TransactionTable[ClientTransaction] = TransactionTable(self.timer_queue)
@@ -80,7 +80,7 @@ class UserAgentCore:
         self._admission = AdmissionControl(self.servers, self.authenticated_peers, overload_wait_s, ids)
         self._dialogs: dict[DialogId, DialogOwner] = {}
         self._ended_dialogs = EndedDialogs()
-        self._proven: set[Flow] = set()
+        self._proven_flows: set[Flow] = set()
         """Connections from unknown addresses whose peer has shown that it knows the tags of a dialog."""
         self._closed = False
         self.draining = False
@@ -91,7 +91,7 @@ class UserAgentCore:
 
     def welcomes(self, flow: Flow) -> bool:
         """Whether the peer is known by its address or by what it has proved; others get no response."""
-        return flow in self._proven or self._gate.admits(flow) or self.authenticated_peers.knows(flow)
+        return flow in self._proven_flows or self._gate.admits(flow) or self.authenticated_peers.knows(flow)
 
     def bars(self, flow: Flow) -> bool:
         """Whether this stranger was refused too often recently; connections that it opens are dropped."""
@@ -100,7 +100,7 @@ class UserAgentCore:
     def needs(self, flow: Flow) -> bool:
         """Whether a dialog, transaction or registration uses this connection; walks over all of them."""
         users = [*self._transactions(), *self._dialogs.values()]
-        return any(user.flow is flow for user in users) or any(needs(flow) for needs in self.needed)
+        return any(user.flow is flow for user in users) or any(needs(flow) for needs in self.also_needed)
 
     def received(self, flow: Flow, data: bytes) -> None:
         """Handle one received message. Errors, the peer's or ours, are contained here."""
@@ -130,7 +130,7 @@ class UserAgentCore:
         except ParseError as error:
             self._gate.malformed(flow, error)
             if ours:
-                self._owe(flow, error)
+                self._reply_to_malformed(flow, error)
             return
         if self.traces:
             self._trace("<", flow, message)
@@ -148,11 +148,11 @@ class UserAgentCore:
         """The stream cannot be parsed any further; a known peer is sent an error before it closes."""
         self._gate.malformed(flow, error)
         if self._gate.admits(flow):
-            self._owe(flow, error)
+            self._reply_to_malformed(flow, error)
 
     def lost(self, flow: Flow, error: TransportFailed) -> None:
         """A connection is gone: fail every transaction that uses it (RFC 3261 §17.1.4, §17.2.4)."""
-        self._proven.discard(flow)
+        self._proven_flows.discard(flow)
         self.authenticated_peers.lost(flow)
         for transaction in self._transactions():
             if transaction.flow is flow:
@@ -278,7 +278,7 @@ class UserAgentCore:
             if leg is not None:
                 self._gate.proved(flow)
                 if flow.reliable:
-                    self._proven.add(flow)
+                    self._proven_flows.add(flow)
             elif dialog not in self._ended_dialogs and not self.authenticated_peers.admit(
                 request, flow, size, self._gate
             ):
@@ -288,13 +288,13 @@ class UserAgentCore:
         if leg is None or request.method in DEFERRABLE:
             wait_s = self._admission.wait_s(request, flow)
             if wait_s is not None:
-                return self._turn_away(request, flow, wait_s)
+                return self._refuse_overloaded(request, flow, wait_s)
         if flow.mutual and request.via.params.has("alias"):
             self.network.alias(flow, request.via.port or DEFAULT_PORTS["tls"])
         transaction = ServerTransaction(self, key, request, flow)
         self.servers.enter(key, transaction)
         try:
-            self._take(transaction, leg)
+            self._dispatch(transaction, leg)
         except ParseError as error:  # in a header that is parsed only where it is used
             transaction.reply(error.status)
         except Exception:
@@ -302,14 +302,14 @@ class UserAgentCore:
             if not transaction.answered:
                 transaction.reply(500)
 
-    def _turn_away(self, request: Request, flow: Flow, wait_s: int) -> None:
+    def _refuse_overloaded(self, request: Request, flow: Flow, wait_s: int) -> None:
         """503 without a transaction (§21.5.4): a retransmission gets the same again, no state is kept."""
         response = request.reply(503, to_tag=self.ids.tag())
         response.headers.add("Retry-After", str(wait_s))
         with suppress(TransportFailed):
             self.emit(flow, response)
 
-    def _take(self, transaction: ServerTransaction, leg: DialogOwner | None) -> None:
+    def _dispatch(self, transaction: ServerTransaction, leg: DialogOwner | None) -> None:
         request = transaction.request
         if request.method == "CANCEL":
             self._cancel(transaction)
@@ -322,9 +322,9 @@ class UserAgentCore:
         elif request.to_tag or request.method in ("BYE", "UPDATE", "NOTIFY", "PRACK", "INFO"):
             transaction.reply(481)
         else:
-            self._begin(transaction)
+            self._dispatch_initial(transaction)
 
-    def _begin(self, transaction: ServerTransaction) -> None:
+    def _dispatch_initial(self, transaction: ServerTransaction) -> None:
         """Handle a request outside any dialog."""
         request, target = transaction.request, transaction.request.target
         self.advertised.learn(request, transaction.flow)
@@ -359,7 +359,7 @@ class UserAgentCore:
         if not invite.answered:
             invite.cancelled(cancel.request)
 
-    def _owe(self, flow: Flow, error: ParseError) -> None:
+    def _reply_to_malformed(self, flow: Flow, error: ParseError) -> None:
         """Respond to a known peer's malformed request, if enough of it could be read (§8.2, §21.4.1)."""
         request = error.partial
         if request is None or request.method == "ACK":

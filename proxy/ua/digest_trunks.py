@@ -35,8 +35,8 @@ class DigestTrunks:
         self._trunks = {username: trunk for username, (trunk, _) in accounts.items()}
         self._known: dict[Flow, tuple[float, str]] = {}
         """When each flow last authenticated, and as which trunk."""
-        self._denied: dict[str, None] = {}
-        self._passed: Request | None = None
+        self._counted_failures: dict[str, None] = {}
+        self._just_authenticated: Request | None = None
         """The request that has just authenticated."""
 
     def knows(self, flow: Flow) -> bool:
@@ -49,13 +49,13 @@ class DigestTrunks:
     def authenticate(self, request: Request, flow: Flow, size_bytes: int) -> AuthResult:
         if request.method == "ACK" and request.to_tag == self._challenger.tag(request):
             return AuthResult.HANDLED  # §17.1.1.3: the ACK for our 401
-        username = self._named(request) if request.method == "INVITE" else None
+        username = self._claimed_trunk(request) if request.method == "INVITE" else None
         if username is None or not self._challenger.allows(flow):
             return AuthResult.IGNORED
         match self._judge(request, flow, username):
             case Verdict.ACCEPTED:
                 self._accept(flow, username)
-                self._passed = request
+                self._just_authenticated = request
                 return AuthResult.ADMITTED
             case Verdict.REFUSED:
                 self._deny(request, flow)
@@ -71,10 +71,10 @@ class DigestTrunks:
     def handles(self, transaction: ServerTransaction) -> bool:
         """Authenticate again each INVITE on a flow that is known only from an earlier one."""
         request, flow = transaction.request, transaction.flow
-        passed, self._passed = self._passed is request, None
+        passed, self._just_authenticated = self._just_authenticated is request, None
         if request.method != "INVITE" or passed or flow not in self._known or self._gate.admits(flow):
             return False
-        username = self._named(request) or ""
+        username = self._claimed_trunk(request) or ""
         match self._judge(request, flow, username):
             case Verdict.ACCEPTED:
                 self._accept(flow, username)
@@ -88,7 +88,7 @@ class DigestTrunks:
     def lost(self, flow: Flow) -> None:
         self._known.pop(flow, None)
 
-    def _named(self, request: Request) -> str | None:
+    def _claimed_trunk(self, request: Request) -> str | None:
         """The user name of the trunk that an INVITE claims to come from."""
         if (claimed := self._challenger.digest.claimed(request)) is not None:
             return claimed.username if claimed.username in self._passwords else None
@@ -116,11 +116,11 @@ class DigestTrunks:
     def _deny(self, request: Request, flow: Flow) -> None:
         """Count a wrong password, once for all retransmissions."""
         mark = f"{flow.remote[0]} {request.call_id} {request.cseq}"
-        if mark in self._denied:
+        if mark in self._counted_failures:
             return
-        self._denied[mark] = None
-        if len(self._denied) > MAX_KNOWN:
-            del self._denied[next(iter(self._denied))]
+        self._counted_failures[mark] = None
+        if len(self._counted_failures) > MAX_KNOWN:
+            del self._counted_failures[next(iter(self._counted_failures))]
         self._challenger.failed(flow, "trunk")
 
 

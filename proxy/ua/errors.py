@@ -39,7 +39,7 @@ class OfferRefused(SipError):
         super().__init__(message)
         self.status = status
 
-    def told(self, host: str) -> tuple[tuple[str, str], ...]:
+    def warning_headers(self, host: str) -> tuple[tuple[str, str], ...]:
         """The Warning header of a 488 (RFC 3261 §13.3.1.3, §20.43); nothing for any other status."""
         if self.status != 488:
             return ()

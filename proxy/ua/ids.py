@@ -20,9 +20,9 @@ class Ids(Protocol):
     def uniform(self, low: float, high: float) -> float: ...
 
 
-STORE = 256
+BATCH = 256
 """How many values are fetched from the system at a time."""
-PIECE_BYTES = 16
+VALUE_BYTES = 16
 """Random bytes in each: enough for the longest value, a Call-ID."""
 
 
@@ -48,7 +48,7 @@ class RandomIds:
 
     def bits(self, count: int) -> int:
         """A random number of `count` bits; a key may need more than one stored value has."""
-        if count > 8 * PIECE_BYTES:
+        if count > 8 * VALUE_BYTES:
             return secrets.randbits(count)
         digits = (self._store or self._filled()).pop()[: (count + 3) // 4]
         return int(digits, 16) >> (-count % 4)
@@ -58,5 +58,5 @@ class RandomIds:
 
     def _filled(self) -> list[str]:
         """Refill the store with strings of hexadecimal digits, and return it."""
-        self._store = secrets.token_bytes(STORE * PIECE_BYTES).hex(" ", PIECE_BYTES).split()
+        self._store = secrets.token_bytes(BATCH * VALUE_BYTES).hex(" ", VALUE_BYTES).split()
         return self._store

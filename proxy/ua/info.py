@@ -31,12 +31,12 @@ def take_info(leg: Leg, transaction: ServerTransaction) -> None:
     if pressed is None:
         return transaction.reply(400)
     transaction.reply(200)
-    leg.media.pressed(*pressed)
+    leg.media.key_pressed(*pressed)
 
 
 def send_key(leg: Leg, key: str, seconds: float) -> None:
     """Send a key press to the peer; the response is ignored. Raises LegEnded."""
-    dialog = leg.standing()
+    dialog = leg.live_dialog()
     info = dialog.request("INFO")
     info.headers.add("Content-Type", RELAY)
     info.body = f"Signal={key}\r\nDuration={round(1000 * seconds)}\r\n".encode()

@@ -60,7 +60,7 @@ class InitialOffer:
         if not self._offer:
             return b""
         self.prepare_sdp()
-        self._sdp = self._sdp or self._media.again()
+        self._sdp = self._sdp or self._media.repeat_sdp()
         return self._sdp
 
     def in_2xx(self) -> bytes:
@@ -75,7 +75,7 @@ class InitialOffer:
 
     def _describe(self) -> bytes:
         self.prepare_sdp()
-        self._sdp = self._sdp or self._media.again()
+        self._sdp = self._sdp or self._media.repeat_sdp()
         self._complete = bool(self._offer)
         self._awaits_answer = not self._offer
         return self._sdp

@@ -38,9 +38,10 @@ class Leg:
     """One dialog from our side. `name` is ``caller``, ``agent`` or ``phone``."""
 
     __slots__ = (
-        "__weakref__", "_answer", "_calls", "_client_invite", "_contact_user", "_invitation", "_keeper",
-        "_left", "_log", "_reoffers", "call_ids", "core", "credentials", "current_flow", "dialog", "ended",
-        "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "refers", "ringing",
+        "__weakref__", "_answer", "_client_invite", "_contact_user", "_invitation", "_keeper", "_log",
+        "_out_of_dialog", "_owns_call_id", "_reoffers", "call_ids", "core", "credentials", "current_flow",
+        "dialog", "ended", "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "refers",
+        "ringing",
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +72,7 @@ class Leg:
         self.keeps_flow = False
         """Whether the peer is reachable over its flow alone, like a registered phone (RFC 5626 §5.3)."""
         self._contact_user = core.ids.token()
-        self._left, self._calls = False, True
+        self._out_of_dialog, self._owns_call_id = False, True
         self._client_invite: ClientInvite | None = None
         self._invitation: Invitation | None = None
         self._answer: Answer | None = None
@@ -93,9 +94,9 @@ class Leg:
     def invited(self, transaction: ServerTransaction) -> None:
         """Take the INVITE that begins this leg, as UAS, and send 100. An unacceptable one ends the leg."""
         self.flow = transaction.flow
-        self.profile = self.core.terms(self.flow)
-        self.media.over(ip_version(self.flow), self.core.advertised.private_peer(self.flow))
-        self._invitation, self._calls = Invitation(self, transaction), False
+        self.profile = self.core.tls_profile_of(self.flow)
+        self.media.use_ip_version(ip_version(self.flow), self.core.advertised.private_peer(self.flow))
+        self._invitation, self._owns_call_id = Invitation(self, transaction), False
         self._invitation.watch()
         request = transaction.request
         self.call_ids = (request.call_id,)
@@ -108,11 +109,11 @@ class Leg:
             timer = None if ignored else SessionTimer.answering(request, wanted=INTERVAL)
         except ParseError as error:
             self._invitation.refuse(error.status)
-            return self.gone(EndReason.REJECTED)
+            return self.ended_by_peer(EndReason.REJECTED)
         if timer is not None:
             if timer.too_small:
                 self._invitation.refuse(422, timer.headers)
-                return self.gone(EndReason.INTERVAL_TOO_SMALL)
+                return self.ended_by_peer(EndReason.INTERVAL_TOO_SMALL)
             self._keeper = SessionKeeper(self, timer)
         transaction.reply(100)
 
@@ -136,8 +137,8 @@ class Leg:
             invitation.initial_offer.prepare_sdp()
             await invitation.provisionals.heard()
             self._check_up()
-        sdp, timed = invitation.initial_offer.in_2xx(), self._keeper.answering() if self._keeper else ()
-        self._answer = answer = invitation.accept(sdp, timed, self._answered_in_ack)
+        sdp, timer_headers = invitation.initial_offer.in_2xx(), self._keeper.start() if self._keeper else ()
+        self._answer = answer = invitation.accept(sdp, timer_headers, self._answered_in_ack)
         await answer.settled()
         self._check_up()
 
@@ -175,7 +176,7 @@ class Leg:
 
     async def refresh(self) -> None:
         """Send a re-INVITE that repeats our last SDP (RFC 4028 §7.4); raises what `offer` does."""
-        await self.reoffers.offer(self.media.again)
+        await self.reoffers.offer(self.media.repeat_sdp)
 
     async def refer(self) -> Refer:
         """Wait for the peer's next REFER. It stays queued until answered, even if this wait is cancelled."""
@@ -191,7 +192,7 @@ class Leg:
         if self.refers is not None and (refer := self.refers.waiting) is not None:
             refer.refuse(481)  # nobody has answered it, and its dialog is over
         if self.ended.done():
-            return self._let_go()
+            return self._release_parts()
         self.ended.set_result(reason)
         if self._client_invite is not None:
             self._client_invite.reply(b"")  # the 2xx must have its ACK all the same
@@ -200,14 +201,14 @@ class Leg:
             self._answer.then(lambda ack: self._bye(reason))
         elif self._invitation is not None and self._invitation.open:
             self._invitation.refuse(reason.status, [*headers, ("Reason", reason.header)])
-            self._leave()
+            self._leave_dialog()
         elif self.dialog is not None:
             self._bye(reason)
         elif self._client_invite is not None:
             self._client_invite.end(reason)
             self._client_invite = None
-        self._hush(reason)
-        self._let_go()
+        self._stop_offers(reason)
+        self._release_parts()
 
     # Called by the parts of the leg.
 
@@ -224,7 +225,7 @@ class Leg:
         return self._keeper
 
     @property
-    def timed(self) -> bool:
+    def has_session_timer(self) -> bool:
         """Whether a session timer is in use beyond the request for one in our INVITE."""
         return self._keeper is not None
 
@@ -233,7 +234,7 @@ class Leg:
         """Offers after the first, made on first use."""
         if self._reoffers is None:
             initial_offer = self._invitation.initial_offer if self._invitation is not None else None
-            self._reoffers = Reoffers(self, owns_call_id=self._calls, initial_offer=initial_offer)
+            self._reoffers = Reoffers(self, owns_call_id=self._owns_call_id, initial_offer=initial_offer)
         return self._reoffers
 
     def rang(self, status: int) -> None:
@@ -246,7 +247,7 @@ class Leg:
         self.dialog = dialog
         self.core.enter(dialog.id, self)
 
-    def standing(self) -> Dialog:
+    def live_dialog(self) -> Dialog:
         """The dialog of a leg that has not ended; raises LegEnded."""
         self._check_up()
         assert self.dialog is not None
@@ -268,24 +269,24 @@ class Leg:
         answers = (self._answer, self._reoffers.answer if self._reoffers else None)
         return next((answer for answer in answers if answer is not None and answer.waiting), None)
 
-    def gone(self, reason: EndReason) -> None:
+    def ended_by_peer(self, reason: EndReason) -> None:
         """The peer ended the leg."""
         if not self.ended.done():
             self.ended.set_result(reason)
         if self._client_invite is not None:
             self._client_invite.reply(b"")
-        self._leave()
-        self._hush(reason)
+        self._leave_dialog()
+        self._stop_offers(reason)
         if self._answer is not None:
             self._answer.stop()
-        self._let_go()
+        self._release_parts()
 
     lost = end
     """The peer is no longer reachable: end the leg from our side, and latch that for whoever waits."""
 
     def close(self) -> None:
         """The core is closing: stop without sending anything more."""
-        self.gone(EndReason.DRAINING)
+        self.ended_by_peer(EndReason.DRAINING)
         if self._invitation is not None:
             self._invitation.stop()
 
@@ -326,7 +327,7 @@ class Leg:
         if invitation.settled:
             self._invitation = None
             if self._reoffers is not None:
-                self._reoffers.opened()
+                self._reoffers.initial_offer_done()
 
     def receive(self, transaction: ServerTransaction) -> None:
         """Handle one in-dialog request (§12.2.2), whichever flow it came over; raises ParseError."""
@@ -341,7 +342,7 @@ class Leg:
                     self._invitation.refuse(487)  # §15.1.2: a BYE before our final response
                 if not self.ended.done():
                     self.peer_reason = reasons(request)
-                self.gone(EndReason.HUNG_UP)
+                self.ended_by_peer(EndReason.HUNG_UP)
             case "PRACK":
                 take_prack(self._invitation, transaction)
             case _ if self.ended.done():
@@ -358,24 +359,24 @@ class Leg:
             raise LegEnded(self, self.ended.result())
 
     def _bye(self, reason: EndReason) -> None:
-        if self.dialog is None or self._left:
+        if self.dialog is None or self._out_of_dialog:
             return
         bye = self.dialog.request("BYE", ("Reason", reason.header))
         InDialogRequest(self, self.dialog, bye, self._hung_up).start()
 
     def _hung_up(self, final: Final) -> None:
-        self._leave()
-        self._let_go()
+        self._leave_dialog()
+        self._release_parts()
 
-    def _hush(self, reason: EndReason) -> None:
+    def _stop_offers(self, reason: EndReason) -> None:
         """Send no more refreshes and offers; only the first 2xx is still seen through."""
         if self._keeper is not None:
             self._keeper.stop()
         if self._reoffers is not None:
             self._reoffers.stop(reason)
 
-    def _leave(self) -> None:
-        self._left = True
+    def _leave_dialog(self) -> None:
+        self._out_of_dialog = True
         if self.dialog is None:
             return
         leave, id, invitation = self.core.leave, self.dialog.id, self._invitation
@@ -385,9 +386,9 @@ class Leg:
         # RFC 3262 §3: a PRACK still on its way is accepted even after the final response
         provisionals.settled.add_done_callback(lambda settled: leave(id))
 
-    def _let_go(self) -> None:
+    def _release_parts(self) -> None:
         """Drop references to parts that refer back to the leg, so that no cycle is left for the collector."""
-        if not self._left:
+        if not self._out_of_dialog:
             return
         if self._invitation is not None and self._invitation.settled:
             self._invitation = self._answer = None

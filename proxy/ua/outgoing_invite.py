@@ -15,7 +15,7 @@ from proxy.sip.uri import Uri
 from proxy.transport.flow import Flow
 from proxy.ua.capabilities import RELIABLY, SDP, wants_reliability
 from proxy.ua.errors import OfferRefused
-from proxy.ua.session_keeper import ASKED
+from proxy.ua.session_keeper import INVITE_HEADERS
 
 if TYPE_CHECKING:
     from proxy.ua.leg import Leg
@@ -80,7 +80,7 @@ class InviteDraft:
                 "contact": contact,
             },
         )
-        asked = leg.keeper.offering() if leg.timed else ASKED
+        asked = leg.keeper.invite_headers() if leg.has_session_timer else INVITE_HEADERS
         headers.repeat((*leg.capabilities(), *asked, *(SDP if sdp else ())))
         if outgoing.headers:
             headers.extend(outgoing.headers)
@@ -107,7 +107,7 @@ class InviteDraft:
             headers = (*self.outgoing.headers, RELIABLY)
             self.outgoing = self.outgoing._replace(headers=headers)
             return self._once_more(flow)
-        return self._once_more(flow) if status == 422 and leg.keeper.raised(refusal) else None
+        return self._once_more(flow) if status == 422 and leg.keeper.accepts_interval(refusal) else None
 
     def _as_another(self, refusal: Response, flow: Flow) -> Request | None:
         """Call under another identity where that may help, as a new request (§21.4.4).
@@ -139,7 +139,7 @@ class InviteDraft:
 
     def _conceded(self, flow: Flow) -> Request | None:
         """Make another offer; not once the phone has rung."""
-        if self._leg.ringing is not None or not self._leg.media.concede():
+        if self._leg.ringing is not None or not self._leg.media.fall_back():
             return None
         try:
             sdp = self._leg.media.offer()

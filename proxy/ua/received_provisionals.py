@@ -38,7 +38,7 @@ class ReceivedProvisionals:
         if not reliable(response):
             if response.body and len(self._unreliable_sdp) < MAX_KEPT:
                 self._unreliable_sdp.setdefault(response.to_tag, response.body)
-                self._leg.media.early(response.body)
+                self._leg.media.take_early_media(response.body)
             return
         try:
             rack = self._machine.take(response) if dialog is not None else None
@@ -49,7 +49,7 @@ class ReceivedProvisionals:
             return
         if response.body:
             self._reliable_sdp.setdefault(response.to_tag, response.body)
-            self._leg.media.early(response.body)
+            self._leg.media.take_early_media(response.body)
         prack = dialog.request("PRACK")
         prack.headers.add("RAck", str(rack))
         InDialogRequest(self._leg, dialog, prack, self._acknowledged).start()

@@ -28,8 +28,8 @@ class Refer:
         """Where the peer wants the call to go: input to our policy, never dialled as written."""
         self._subscription = ReferSubscription(transaction.request, first=first)
         wish = transaction.request.headers.get("Refer-Sub") or ""
-        self._unsubscribed = wish.partition(";")[0].strip().lower() == "false"
-        self._too_late = False
+        self._no_subscription = wish.partition(";")[0].strip().lower() == "false"
+        self._timed_out = False
         transaction.watch(lambda: None, self._failed)
         transaction.defer()
 
@@ -41,12 +41,12 @@ class Refer:
     @property
     def answered(self) -> bool:
         """True once it is accepted or refused, or its sender has timed out."""
-        return self._transaction.answered or self._too_late
+        return self._transaction.answered or self._timed_out
 
     def accept(self) -> None:
         """Send 202, and the immediate NOTIFY (§2.4.4) unless the sender has suppressed the subscription."""
         headers = [("Contact", self._leg.contact(self._transaction.flow))]
-        if self._unsubscribed:  # RFC 4488 §4
+        if self._no_subscription:  # RFC 4488 §4
             headers.append(("Refer-Sub", "false"))
             self._subscription.ended()
         self._transaction.reply(202, headers)
@@ -65,7 +65,7 @@ class Refer:
     def _failed(self, error: SipError) -> None:
         """It was not answered in time (RFC 4320 §4.2). A lost connection alone does not withdraw it."""
         if isinstance(error, TransactionTimeout):
-            self._too_late = True
+            self._timed_out = True
             self._subscription.ended()
 
     def _notified(self, final: Final) -> None:
@@ -78,17 +78,17 @@ class Refer:
 class Refers:
     """REFERs of one leg's peer, one at a time: a sender's retry is not a second request."""
 
-    __slots__ = ("_came", "_latest")
+    __slots__ = ("_arrived", "_latest")
 
     def __init__(self) -> None:
         self._latest: Refer | None = None
-        self._came = asyncio.Event()
+        self._arrived = asyncio.Event()
 
     async def next(self) -> Refer:
         """Wait for the next REFER. It stays queued until answered, even if this wait is cancelled."""
         while (refer := self.waiting) is None:
-            self._came.clear()
-            await self._came.wait()
+            self._arrived.clear()
+            await self._arrived.wait()
         return refer
 
     @property
@@ -106,4 +106,4 @@ class Refers:
         if self._latest is not None and self._latest.open:
             return transaction.reply(491)
         self._latest = Refer(leg, transaction, first=self._latest is None)
-        self._came.set()
+        self._arrived.set()

@@ -69,14 +69,14 @@ class Registrar:
         """`needs`: whether a connection that no phone is registered over any more is used otherwise."""
         self.new_contacts = NewContacts()
         self._needs = needs
-        self._left: set[Flow] = set()
+        self._unused_flows: set[Flow] = set()
         """Connections without a registered phone any more, to be closed unless used otherwise."""
         self._gate, self._challenger = gate, challenger
         self._phones = {phone.name: phone for phone in phones}
         self._bindings: dict[str, list[Binding]] = {name: [] for name in self._phones}
         self._flows: set[Flow] = set()
         self._ticking: asyncio.TimerHandle | None = None
-        self._judged: tuple[Request, Verdict, int | None] | None = None
+        self._pending_verdict: tuple[Request, Verdict, int | None] | None = None
         """The REGISTER just let in, the verdict on its credentials (valid only once), and the size limit of a
         refusal in bytes.
         """
@@ -89,7 +89,7 @@ class Registrar:
         ]
         return sorted(living, key=lambda each: -each.preference)
 
-    def told(self) -> dict[str, int]:
+    def contact_counts(self) -> dict[str, int]:
         """The number of live contacts of each phone, by name."""
         return {name: len(self.reachable(name)) for name in self._phones}
 
@@ -97,7 +97,7 @@ class Registrar:
         """Remove every binding."""
         for name in self._bindings:
             self._bindings[name] = []
-        self._flows, self._left = set(), set()
+        self._flows, self._unused_flows = set(), set()
         self._changed()
 
     # As an `Authenticator`.
@@ -109,7 +109,7 @@ class Registrar:
         return None  # a phone is not a trunk
 
     def authenticate(self, request: Request, flow: Flow, size_bytes: int) -> AuthResult:
-        phone = self._named(request)
+        phone = self._claimed_phone(request)
         if phone is None or not phone.may_be_at(flow.remote[0]) or not self._challenger.allows(flow):
             return AuthResult.IGNORED
         if request.method != "REGISTER":
@@ -120,7 +120,7 @@ class Registrar:
         if verdict is Verdict.REFUSED and self._challenger.exhausted:
             self._challenger.failed(flow, phone.name)
             return AuthResult.HANDLED
-        self._judged = request, verdict, None if flow.reliable else size_bytes
+        self._pending_verdict = request, verdict, None if flow.reliable else size_bytes
         return AuthResult.ADMITTED
 
     def lacks_credentials(self, request: Request, flow: Flow) -> bool:
@@ -149,7 +149,7 @@ class Registrar:
     def _judge(self, request: Request, flow: Flow, phone: Phone) -> Verdict:
         return self._challenger.judge(request, flow, phone.name, phone.password)
 
-    def _named(self, request: Request) -> Phone | None:
+    def _claimed_phone(self, request: Request) -> Phone | None:
         """The phone that a stranger's request claims to come from.
 
         A phone that has not noticed our restart sends its OPTIONS or SUBSCRIBE, each eleven times while
@@ -157,9 +157,9 @@ class Registrar:
         """
         if request.method in ("INVITE", "ACK"):  # phones may not call out
             return None
-        return self._meant(request) if request.method == "REGISTER" else self._phone(request.sender)
+        return self._addressed_phone(request) if request.method == "REGISTER" else self._phone(request.sender)
 
-    def _meant(self, request: Request) -> Phone | None:
+    def _addressed_phone(self, request: Request) -> Phone | None:
         """The phone whose address-of-record is in To."""
         return self._phone(request.to)
 
@@ -168,10 +168,10 @@ class Registrar:
 
     def _register(self, transaction: ServerTransaction) -> None:
         """RFC 3261 §10.3, steps 3 to 8."""
-        phone, request = self._meant(transaction.request), transaction.request
+        phone, request = self._addressed_phone(transaction.request), transaction.request
         if phone is None or not phone.may_be_at(transaction.flow.remote[0]):
             return transaction.reply(404)  # only a trunk gets here
-        judged, self._judged = self._judged, None
+        judged, self._pending_verdict = self._pending_verdict, None
         if judged is None or judged[0] is not request:  # from a flow that was already known
             judged = request, self._judge(request, transaction.flow, phone), None
         match judged[1]:
@@ -219,9 +219,11 @@ class Registrar:
     def _changed(self) -> None:
         before = self._flows
         self._flows = {each.flow for bound in self._bindings.values() for each in bound}
-        self._left |= {flow for flow in before if flow.reliable}
-        self._left = {flow for flow in self._left if not flow.closed and flow not in self._flows}
-        waiting = bool(self._flows or self._left)
+        self._unused_flows |= {flow for flow in before if flow.reliable}
+        self._unused_flows = {
+            flow for flow in self._unused_flows if not flow.closed and flow not in self._flows
+        }
+        waiting = bool(self._flows or self._unused_flows)
         if not waiting and self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
@@ -240,7 +242,7 @@ class Registrar:
             if not flow.reliable:
                 with suppress(TransportFailed):
                     flow.send(PING)
-        for flow in self._left:
+        for flow in self._unused_flows:
             if not self._gate.admits(flow) and not self._needs(flow):
                 flow.close()
         self._changed()

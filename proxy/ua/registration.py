@@ -31,18 +31,18 @@ log = structlog.get_logger("screendoor")
 
 BASE_S, MAX_S = 30.0, 1800.0
 """RFC 5626 §4.5: the wait after a failure, doubled each time, up to a maximum; 50 to 100 % of it is used."""
-MAX_AWAY_S = 60.0
+MAX_UNREACHABLE_S = 60.0
 """The maximum while nobody can be reached: mostly our own line is down, and calls resume when it is back."""
-SOON_S = 5.0
+RECONNECT_WITHIN_S = 5.0
 """A broken connection is replaced within this time."""
 PING_S = 25.0
 """Interval of keep-alives, for NATs on the path."""
 PING = b"\r\n\r\n"
 MAX_TRIES = 5
 """Requests in one attempt: a challenge, a stale nonce and a longer Min-Expires may each ask for one more."""
-FAREWELL_S = 2.0
+UNREGISTER_TIMEOUT_S = 2.0
 """How long to wait for the response when unregistering."""
-SLEPT_S = 30.0
+SUSPEND_THRESHOLD_S = 30.0
 """If the wall clock gains this much on the loop clock, the machine slept and the registration may be lost."""
 
 _MAX_SECONDS = 2**32 - 1
@@ -82,7 +82,7 @@ class Registration:
         self.registered = False
         self.why = "not tried yet"
         """Why we are not registered."""
-        self._proved = False
+        self._password_accepted = False
         """Whether the password has been accepted at least once."""
         self._user, self._call_id = core.ids.token(), core.ids.call_id()
         self._tag, self._cseq = core.ids.tag(), 0
@@ -98,19 +98,19 @@ class Registration:
         failures = 0
         while True:
             try:
-                granted_s = await self._anywhere(self._expires_s)
+                granted_s = await self._register_anywhere(self._expires_s)
             except SipError as error:
                 wait_s = self._patience_s(failures, error)
                 failures += 1
-                self._down(str(error), retry_in_s=round(wait_s))
-                await self._pause(wait_s)
+                self._set_unregistered(str(error), retry_in_s=round(wait_s))
+                await self._wait_for_retry(wait_s)
                 continue
             failures = 0
-            self._up(granted_s)
-            await self._hold(granted_s * self._core.ids.uniform(0.5, 0.9))
+            self._set_registered(granted_s)
+            await self._wait_for_refresh(granted_s * self._core.ids.uniform(0.5, 0.9))
             if self._lost.is_set():
-                self._down("the connection is gone")
-                await asyncio.sleep(self._core.ids.uniform(0, SOON_S))
+                self._set_unregistered("the connection is gone")
+                await asyncio.sleep(self._core.ids.uniform(0, RECONNECT_WITHIN_S))
 
     async def close(self) -> None:
         """Unregister, so that the trunk sends no more calls. Cancel `run` first."""
@@ -118,7 +118,7 @@ class Registration:
         if self.registered and flow is not None and not flow.closed:
             self.registered = False
             with suppress(SipError, TimeoutError):
-                async with asyncio.timeout(FAREWELL_S):
+                async with asyncio.timeout(UNREGISTER_TIMEOUT_S):
                     await self._register(flow, 0)
             log.info("trunk unregistered", trunk=self.account.trunk)
             self._changed(self.account.trunk, False)
@@ -146,7 +146,7 @@ class Registration:
 
     # Attempts and waits.
 
-    async def _anywhere(self, expires_s: int) -> int:
+    async def _register_anywhere(self, expires_s: int) -> int:
         """Register at the first target that accepts (RFC 3263 §4.3); returns the granted seconds.
 
         Targets that failed recently come last, and only the last one gets a full transaction timeout.
@@ -200,11 +200,11 @@ class Registration:
         raise Rejected(response)
 
     async def _answer(self, request: Request, flow: Flow, patience_s: float | None) -> Response:
-        asked = _Asked()
-        self._core.launch(request, flow, asked)
+        final_response = _FinalResponse()
+        self._core.launch(request, flow, final_response)
         try:
             async with asyncio.timeout(patience_s):
-                return await asked.final
+                return await final_response.final
         except TimeoutError:
             raise TransactionTimeout(f"no answer within {patience_s:g} s") from None
 
@@ -235,9 +235,9 @@ class Registration:
                     return own
         return _seconds(response.headers.get("Expires")) or asked_s
 
-    async def _hold(self, for_s: float) -> None:
+    async def _wait_for_refresh(self, for_s: float) -> None:
         """Wait until the refresh is due or the connection is gone, sending keep-alives."""
-        for left_s in self._awake(for_s):
+        for left_s in self._seconds_left(for_s):
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left_s, PING_S)):
                     await self._lost.wait()
@@ -246,12 +246,12 @@ class Registration:
                 if self._flow is not None:
                     self._flow.send(PING)
 
-    async def _pause(self, for_s: float) -> None:
+    async def _wait_for_retry(self, for_s: float) -> None:
         """Wait until the next attempt is due."""
-        for left_s in self._awake(for_s):
+        for left_s in self._seconds_left(for_s):
             await asyncio.sleep(min(left_s, PING_S))
 
-    def _awake(self, for_s: float) -> Iterator[float]:
+    def _seconds_left(self, for_s: float) -> Iterator[float]:
         """Yield the seconds left of `for_s` until they are over, or until the machine is found to have slept.
 
         The trunk and the NATs on the path have not slept, so the wait is then cut short.
@@ -259,7 +259,7 @@ class Registration:
         loop = asyncio.get_running_loop()
         until, ahead = loop.time() + for_s, self._wall_clock() - loop.time()
         while (left_s := until - loop.time()) > 0:
-            if (slept_s := self._wall_clock() - loop.time() - ahead) > SLEPT_S:
+            if (slept_s := self._wall_clock() - loop.time() - ahead) > SUSPEND_THRESHOLD_S:
                 log.info("trunk asked anew: the clock leapt", trunk=self.account.trunk, by_s=round(slept_s))
                 return
             yield left_s
@@ -267,8 +267,8 @@ class Registration:
     def _patience_s(self, failures: int, error: SipError) -> float:
         """How long to wait after one more failure; longer if Retry-After says so (§20.33)."""
         away = isinstance(error, TransportFailed | TransactionTimeout)
-        upper_s = min(MAX_AWAY_S if away else MAX_S, BASE_S * (1 << min(failures, 10)))
-        if isinstance(error, DigestRefused) and not self._proved:
+        upper_s = min(MAX_UNREACHABLE_S if away else MAX_S, BASE_S * (1 << min(failures, 10)))
+        if isinstance(error, DigestRefused) and not self._password_accepted:
             upper_s = MAX_S  # retrying will not help, and registrars ban clients that insist
         wait_s = upper_s * self._core.ids.uniform(0.5, 1.0)
         if isinstance(error, Rejected):
@@ -276,21 +276,21 @@ class Registration:
             wait_s = max(wait_s, min(told or 0.0, MAX_S))
         return wait_s
 
-    def _up(self, granted_s: int) -> None:
-        self._proved = True
+    def _set_registered(self, granted_s: int) -> None:
+        self._password_accepted = True
         if not self.registered:
             self.registered, self.why = True, ""
             log.info("trunk registered", trunk=self.account.trunk, expires_s=granted_s)
             self._changed(self.account.trunk, True)
 
-    def _down(self, why: str, **more: object) -> None:
+    def _set_unregistered(self, why: str, **more: object) -> None:
         if self.registered or why != self.why:
             log.warning("trunk not registered", trunk=self.account.trunk, why=why, **more)
         self.registered, self.why = False, why
         self._changed(self.account.trunk, False)
 
 
-class _Asked:
+class _FinalResponse:
     """The transaction user of one REGISTER: its final response or its failure."""
 
     def __init__(self) -> None:

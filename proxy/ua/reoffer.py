@@ -36,7 +36,7 @@ class Reoffers:
         """Our last 2xx to a re-INVITE."""
         self._request: InDialogRequest | None = None
         self._outcome: Outcome | None = None
-        self._unanswered: ServerTransaction | None = None
+        self._open_request: ServerTransaction | None = None
         """The request with the peer's offer, until our media can answer it."""
 
     async def offer(self, describe: Callable[[], bytes], *, glare_s: float = inf) -> None:
@@ -48,17 +48,17 @@ class Reoffers:
         """
         until = asyncio.get_running_loop().time() + glare_s
         while True:
-            await self._free()
+            await self._wait_until_allowed()
             try:
                 return await self._offer_once(describe)
             except Rejected as refusal:
-                if refusal.status == 422 and self._leg.keeper.raised(refusal.response):
+                if refusal.status == 422 and self._leg.keeper.accepts_interval(refusal.response):
                     continue  # RFC 4028 §7.3: retry at once with the peer's interval
                 if refusal.status != 491 or asyncio.get_running_loop().time() >= until:
                     raise
             await asyncio.sleep(self.glare_s())
 
-    async def _free(self) -> None:
+    async def _wait_until_allowed(self) -> None:
         """Wait until a re-INVITE is allowed: no 2xx of ours without ACK, no open offer of ours (§14.1)."""
         while True:
             if (answer := self._leg.unacknowledged) is not None:
@@ -84,16 +84,16 @@ class Reoffers:
             self.answer.stop()
         self.withdraw(reason)
         if self._outcome is not None:
-            self._latch(self._outcome, LegEnded(self._leg, reason))
+            self._set_outcome(self._outcome, LegEnded(self._leg, reason))
 
-    def opened(self) -> None:
+    def initial_offer_done(self) -> None:
         """The first offer and answer are complete."""
         self._initial_offer = None
 
     # Our offers.
 
     async def _offer_once(self, describe: Callable[[], bytes]) -> None:
-        dialog = self._leg.standing()
+        dialog = self._leg.live_dialog()
         self._negotiation.offer()
         try:
             sdp = describe()
@@ -121,12 +121,12 @@ class Reoffers:
         """Our re-INVITE has its final response, whether or not anyone still waits for it."""
         self._request = None
         self._negotiation.answered()
-        error = self._taken(final)
-        self._latch(outcome, error)
+        error = self._apply(final)
+        self._set_outcome(outcome, error)
         if isinstance(error, (Rejected, TransactionTimeout)) and error.status in (408, 481):
             self._leg.lost(EndReason.UNREACHABLE)
 
-    def _taken(self, final: Final) -> SipError | None:
+    def _apply(self, final: Final) -> SipError | None:
         if self._leg.ended.done():
             return LegEnded(self._leg, self._leg.ended.result())
         try:
@@ -137,7 +137,7 @@ class Reoffers:
             return without_traceback(error)
         return None
 
-    def _latch(self, outcome: Outcome, end: SipError | None) -> None:
+    def _set_outcome(self, outcome: Outcome, end: SipError | None) -> None:
         """Set the outcome for whoever waits, and forget the offer."""
         self._outcome = None
         if not outcome.done():
@@ -155,17 +155,17 @@ class Reoffers:
             return transaction.reply(422, min_se)
         if request.method == "UPDATE" and not request.body:  # a session refresh alone (RFC 4028 §7.4)
             return transaction.reply(200, self._refreshed(transaction))
-        if (owed := self._owed(request)) is not None:
+        if (owed := self._refusal_status(request)) is not None:
             return self._refuse(transaction, owed)
         try:
             sdp = self._leg.media.accept(request.body) if request.body else self._leg.media.offer()
         except OfferRefused as refusal:
             self._negotiation.refused()
             host = self._leg.core.advertised.host
-            return transaction.reply(refusal.status, list(refusal.told(host)))
+            return transaction.reply(refusal.status, list(refusal.warning_headers(host)))
         if sdp:
             return self._answered(transaction, sdp)
-        self._unanswered = transaction
+        self._open_request = transaction
         if request.method == "INVITE":
             transaction.reply(100)
         else:
@@ -173,14 +173,14 @@ class Reoffers:
 
     def reply(self, sdp: bytes) -> None:
         """Answer the peer's offer that was left open."""
-        if self._unanswered is not None:
-            transaction, self._unanswered = self._unanswered, None
+        if self._open_request is not None:
+            transaction, self._open_request = self._open_request, None
             self._answered(transaction, sdp)
 
     def refuse(self, status: int) -> None:
         """Refuse the peer's offer that was left open."""
-        if self._unanswered is not None:
-            transaction, self._unanswered = self._unanswered, None
+        if self._open_request is not None:
+            transaction, self._open_request = self._open_request, None
             self._negotiation.refused()
             transaction.reply(status)
 
@@ -195,7 +195,7 @@ class Reoffers:
             return transaction.reply(200, headers, sdp)
         self._accept(transaction, headers, sdp)
 
-    def _owed(self, request: Request) -> int | None:
+    def _refusal_status(self, request: Request) -> int | None:
         """The status that refuses this offer for now, or None."""
         if self._leg.early and request.method == "INVITE":  # §14.2: the first INVITE is not answered yet
             return 500

@@ -30,17 +30,17 @@ class SessionKeeper:
 
     # For the INVITE that begins the leg.
 
-    def answering(self) -> Lines:
-        """Headers for our 2xx to the peer's INVITE; starts the timer."""
+    def start(self) -> Lines:
+        """Start the timer; returns headers for our 2xx to the peer's INVITE."""
         self._timer.start(self._now())
         self._arm()
         return self._timer.headers
 
-    def offering(self) -> Lines:
+    def invite_headers(self) -> Lines:
         """Headers for our INVITE (§7.1)."""
-        return _besides(self._timer.headers)
+        return _without_supported(self._timer.headers)
 
-    def raised(self, refusal: Response) -> bool:
+    def accepts_interval(self, refusal: Response) -> bool:
         """Whether a 422 to our INVITE or refresh is worth a retry with a longer interval (§7.3)."""
         try:
             self._timer.raised(refusal)
@@ -106,7 +106,7 @@ class SessionKeeper:
         try:
             return await (self._update() if timer.by_update else self._leg.refresh())
         except Rejected as refusal:
-            if refusal.status == 422 and self.raised(refusal.response):
+            if refusal.status == 422 and self.accepts_interval(refusal.response):
                 again_s = 0.0
             elif refusal.status in (405, 501) and timer.by_update:
                 timer.update_refused()
@@ -123,7 +123,7 @@ class SessionKeeper:
 
     async def _update(self) -> None:
         """UPDATE without an offer: only refreshes the session (§7.4). Raises what a re-INVITE does."""
-        dialog = self._leg.standing()
+        dialog = self._leg.live_dialog()
         request = dialog.request("UPDATE")
         for name, value in [*self._leg.capabilities(), *self.headers()]:
             if name not in request.headers:
@@ -142,13 +142,13 @@ class SessionKeeper:
         return self._leg.core.timer_queue.now()
 
 
-def _besides(headers: Lines) -> Lines:
+def _without_supported(headers: Lines) -> Lines:
     """Without Supported, which our INVITE has anyway."""
     return tuple([header for header in headers if header[0] != "Supported"])
 
 
-ASKED = _besides(SessionTimer.offering().headers)
-"""What our INVITE asks of every peer (§7.1), as long as `SessionKeeper.offering` has no more to say."""
+INVITE_HEADERS = _without_supported(SessionTimer.offering().headers)
+"""What our INVITE asks of every peer (§7.1), as long as `SessionKeeper.invite_headers` has no more to say."""
 
 
 def _retry_after_s(refusal: Response) -> float | None:

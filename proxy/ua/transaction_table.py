@@ -11,7 +11,7 @@ from proxy.sip.transaction_key import TransactionKey
 from proxy.ua.timer_queue import Timer, TimerQueue
 from proxy.ua.tombstones import Tombstone
 
-GRAIN_S = 0.05
+GRANULARITY_S = 0.05
 """Tombstones that expire within this time of each other are removed together."""
 
 T = TypeVar("T")
@@ -47,8 +47,9 @@ class TransactionTable(Generic[T]):
         self._live.add(key)
 
     def linger(self, key: TransactionKey, tombstone: Tombstone, until: float, wait_s: float) -> None:
-        """Replace a transaction by its tombstone for `wait_s`, until loop time `until` (`GRAIN_S` later at
-        most).
+        """Replace a transaction by its tombstone for `wait_s`.
+
+        It is removed at loop time `until`, or `GRANULARITY_S` later at most.
         """
         self._known[key] = tombstone
         self._live.discard(key)
@@ -87,7 +88,7 @@ class TransactionTable(Generic[T]):
                 if on_removed is not None:
                     on_removed(key)
         if queue:
-            due = max(queue[0][0], now + GRAIN_S)
+            due = max(queue[0][0], now + GRANULARITY_S)
             self._timers[wait_s] = self._timer_queue.at(due, partial(self._due, wait_s))
         else:
             del self._queues[wait_s], self._timers[wait_s]

@@ -256,7 +256,7 @@ class ServerTransaction(Driver):
         if self._reconnected or self.answered or not isinstance(self._machine, InviteServer):
             return self.fail(error)
         self._reconnected = True  # only once: the peer may accept connections just to drop them
-        profile = self._core.terms(self.flow)
+        profile = self._core.tls_profile_of(self.flow)
         self.flow = disconnected = DisconnectedFlow(self.flow)
         self._core.spawn(self._reconnect(disconnected, profile, error))
 

@@ -63,7 +63,7 @@ class ClientInvite:
         if self._ending is None:
             leg = self._leg
             self._flow = leg.flow = flow
-            leg.media.over(ip_version(flow), leg.core.advertised.private_peer(flow))
+            leg.media.use_ip_version(ip_version(flow), leg.core.advertised.private_peer(flow))
             invite = self._draft.written(flow, leg.media.offer())
             if self._failover.has_more:  # before sending, which may fail at once and start the next attempt
                 self._failover.start_timer(self._target_timed_out)
@@ -151,7 +151,7 @@ class ClientInvite:
     def _declined(self) -> None:
         if self.answered.done():  # another fork has answered, or the attempt is over
             return
-        self._leg.gone(EndReason.HUNG_UP)
+        self._leg.ended_by_peer(EndReason.HUNG_UP)
         self.end(EndReason.HUNG_UP)
 
     def _fail(self, error: SipError) -> None:
@@ -201,7 +201,7 @@ class ClientInvite:
         leg.flow = flow
         leg.established(dialog)
         waiting = forks.take_over(dialog)
-        if leg.timed or not SessionTimer.ignored_by(response):
+        if leg.has_session_timer or not SessionTimer.ignored_by(response):
             leg.keeper.answered(response)
         try:
             self._apply_answer(response)
@@ -230,7 +230,7 @@ class ClientInvite:
         """Our INVITE had no offer: the dialog is confirmed, and the ACK waits for our answer (§13.2.2.4)."""
         offer = self._answer(response)
         if self.answered.done() or dialog.id.remote_tag in self._forks.hung_up_tags:
-            return ack.answer(self._leg.media.nothing_of(offer))
+            return ack.answer(self._leg.media.refuse_all(offer))
         self._held = ack, offer
         self._established(dialog, response, self._flow)
 
@@ -243,7 +243,7 @@ class ClientInvite:
         """Send the ACK with this answer; an empty one rejects every media line. Later calls do nothing."""
         if self._held is not None:
             (ack, offer), self._held = self._held, None
-            ack.answer(sdp or self._leg.media.nothing_of(offer))
+            ack.answer(sdp or self._leg.media.refuse_all(offer))
 
     def refuse(self, status: int) -> None:
         """Refuse the peer's offer, which in an ACK is possible only by ending the leg."""

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from proxy.ua.leg import Leg
 
 
-EXTEND_S = 60.0
+REPEAT_S = 60.0
 """Seconds until a provisional response is repeated, so that proxies do not give up (RFC 3261 §13.3.1.1)."""
-EXTEND_RELIABLY_S = 150.0
+REPEAT_RELIABLY_S = 150.0
 """The same for a reliable provisional response (RFC 3262 §3)."""
 
 
@@ -49,7 +49,7 @@ class Answer(Driver):
         self._cseq = transaction.request.cseq.number
         self.waiting = True
         """True until the ACK is in."""
-        self._then: list[Callable[[Request | None], None]] = [] if then is None else [then]
+        self._on_ack: list[Callable[[Request | None], None]] = [] if then is None else [then]
         self._machine = Acceptance(response, leg.core.timers)
         self._transaction = transaction
         self._timer_queue = leg.core.timer_queue
@@ -70,13 +70,13 @@ class Answer(Driver):
 
     def then(self, tell: Callable[[Request | None], None]) -> None:
         """Call `tell` with the ACK, or with None if none comes in time or the leg ends before."""
-        self._then.append(tell)
+        self._on_ack.append(tell)
 
     def settled(self) -> Latch[None]:
         """Set once the ACK is in, or will not come."""
         settled: Latch[None] = Latch(self._leg.core.turn)
         if self.waiting:
-            self._then.append(lambda ack: None if settled.done() else settled.set_result(None))
+            self._on_ack.append(lambda ack: None if settled.done() else settled.set_result(None))
         else:
             settled.set_result(None)
         return settled
@@ -91,7 +91,7 @@ class Answer(Driver):
 
     def _settle(self, ack: Request | None) -> None:
         self.waiting = False
-        told, self._then = self._then, []
+        told, self._on_ack = self._on_ack, []
         for tell in told:
             tell(ack)
 
@@ -100,8 +100,7 @@ class Invitation:
     """A peer's INVITE that began a leg, until it has its final response (§13.3)."""
 
     __slots__ = (
-        "_contact", "_dialog", "_extension", "_leg", "_transaction", "initial_offer", "provisionals",
-        "request",
+        "_contact", "_dialog", "_leg", "_repeat", "_transaction", "initial_offer", "provisionals", "request",
     )  # fmt: skip
 
     def __init__(self, leg: Leg, transaction: ServerTransaction) -> None:
@@ -109,9 +108,11 @@ class Invitation:
         self.request = request = transaction.request
         self._dialog: Dialog | None = None
         self.initial_offer = InitialOffer(leg.media, request)
-        self.provisionals = Provisionals(leg, transaction, self.initial_offer) if _required(request) else None
+        self.provisionals = (
+            Provisionals(leg, transaction, self.initial_offer) if _requires_100rel(request) else None
+        )
         """Reliable provisional responses, if the peer requires them (RFC 3262); else None."""
-        self._extension: Timer | None = None
+        self._repeat: Timer | None = None
         self._contact = "Contact", leg.contact(transaction.flow)
 
     @property
@@ -133,17 +134,17 @@ class Invitation:
         `early`: include our SDP, so that the peer hears audio; where no SDP can be included, send 180
         instead.
         """
-        self._extend(status, early)
+        self._schedule_repeat(status, early)
         if self.provisionals is None:
             body = self.initial_offer.in_unreliable_provisional() if early else b""
             response = self._transaction.make(status if body or not early else 180, [self._contact], body)
-            self._stands(response)
+            self._update_dialog(response)
             return self._transaction.respond(response)
         headers = [self._contact, *self._leg.capabilities()]  # RFC 3311 §5.1: Allow announces UPDATE
         response = self._transaction.make(
             status, headers, self.initial_offer.in_reliable_provisional(early=early)
         )
-        self._stands(response)
+        self._update_dialog(response)
         self.provisionals.respond(response)
 
     def accept(
@@ -152,7 +153,7 @@ class Invitation:
         """Send the 200, which confirms the dialog, and await the ACK; `then`: see `Answer.then`."""
         response = self._transaction.make(200, [self._contact], sdp)
         response.headers.repeat((*self._leg.capabilities(), *headers))
-        self._stands(response)
+        self._update_dialog(response)
         answer = Answer(self._leg, self._transaction, response, then)
         answer.start()
         self._final()
@@ -165,11 +166,11 @@ class Invitation:
 
     def stop(self) -> None:
         """Stop without sending anything more."""
-        self._extend(None)
+        self._schedule_repeat(None)
         if self.provisionals is not None:
             self.provisionals.stop()
 
-    def _stands(self, response: Response) -> None:
+    def _update_dialog(self, response: Response) -> None:
         """Create the dialog with our first response above 100; confirm it with our 2xx."""
         if self._dialog is None:
             self._dialog = Dialog.as_uas(self.request, response)
@@ -182,28 +183,28 @@ class Invitation:
         self._final()
         assert self._transaction.cancel is not None
         self._leg.peer_reason = reasons(self._transaction.cancel)
-        self._leg.gone(EndReason.CANCELLED)
+        self._leg.ended_by_peer(EndReason.CANCELLED)
 
     def _failed(self, error: SipError) -> None:
         """The connection the INVITE came on is gone; after the final response that no longer matters."""
         if self.open:
             self.stop()
-            self._leg.gone(EndReason.UNREACHABLE)
+            self._leg.ended_by_peer(EndReason.UNREACHABLE)
 
-    def _extend(self, status: int | None, early: bool = False) -> None:
+    def _schedule_repeat(self, status: int | None, early: bool = False) -> None:
         """Schedule a repeat of this provisional response; None cancels it."""
-        if self._extension is not None:
-            self._extension.cancel()
-            self._extension = None
+        if self._repeat is not None:
+            self._repeat.cancel()
+            self._repeat = None
         if status is not None:
-            after_s = EXTEND_S if self.provisionals is None else EXTEND_RELIABLY_S
+            after_s = REPEAT_S if self.provisionals is None else REPEAT_RELIABLY_S
             timer_queue = self._leg.core.timer_queue
-            self._extension = timer_queue.at(
+            self._repeat = timer_queue.at(
                 timer_queue.now() + after_s, partial(self.progress, status, early=early)
             )
 
     def _final(self) -> None:
-        self._extend(None)
+        self._schedule_repeat(None)
         if self.provisionals is not None:
             self.provisionals.final()
 
@@ -215,5 +216,5 @@ def take_prack(invitation: Invitation | None, prack: ServerTransaction) -> None:
     invitation.provisionals.receive(prack)
 
 
-def _required(invite: Request) -> bool:
+def _requires_100rel(invite: Request) -> bool:
     return "require" in invite.headers.first and "100rel" in map(str.lower, invite.headers.split("Require"))

@@ -47,7 +47,7 @@ async def test_a_leg_offers_and_takes_the_answer() -> None:
     offer = caller.offer()
     answer = agent.accept(elsewhere(offer))
     caller.answered(elsewhere(answer))
-    assert caller.again() == offer
+    assert caller.repeat_sdp() == offer
     assert b"m=audio 20000" in offer
     assert b"m=audio 20002" in answer
     session.close()

@@ -560,7 +560,7 @@ async def test_a_connection_is_needed_while_a_dialog_a_transaction_or_a_registra
     peer.answers(await peer.hears("BYE"), 200)
     await asyncio.sleep(100)
     assert not ua.core.needs(flow)
-    ua.core.needed.append(lambda one: one is flow)
+    ua.core.also_needed.append(lambda one: one is flow)
     assert ua.core.needs(flow)
 
 
@@ -600,7 +600,7 @@ async def test_a_dialog_lately_over_answers_481_to_whoever_knows_it_rfc5407_3_2_
     await ua.peer.says(messages.request("REFER", to_tag="guess", branch="z9hG4bKguess"))
     await ua.peer.hears_nothing(5)
     assert ua.turned_away == [PEER]
-    assert not ua.core._proven
+    assert not ua.core._proven_flows
 
 
 async def test_a_stranger_that_is_barred_loses_the_connection_that_it_has(ua: UserAgent) -> None:

@@ -217,7 +217,7 @@ async def test_what_is_remembered_is_bounded(
                 wrong.headers.add(name, value)
             await peer.says(wrong)
     assert len(trunks._known) == 3
-    assert len(trunks._denied) <= 3
+    assert len(trunks._counted_failures) <= 3
 
 
 async def test_who_came_by_password_is_the_trunk_whose_password_it_is_for_a_while(

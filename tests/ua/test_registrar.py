@@ -477,7 +477,7 @@ async def test_each_change_is_one_line_in_the_log(ua: UserAgent, registrar: Regi
         "phone registered",
         "phone unregistered",
     ]
-    assert registrar.told() == {"alice": 0}
+    assert registrar.contact_counts() == {"alice": 0}
 
 
 async def test_a_connection_that_a_phone_has_left_for_another_is_closed_rfc5626_5_3(

@@ -91,7 +91,7 @@ async def test_we_refresh_at_half_the_interval_when_it_is_ours_to_do_rfc4028_7_4
         assert refresh.headers.get("Min-SE") == "90"
         ua.peer.answers(refresh, 200, headers=[("Session-Expires", "600;refresher=uac")])
         await ua.peer.hears("ACK")
-        assert leg.media.calls[-2:] == [("again", b""), ("answered", SDP)]
+        assert leg.media.calls[-2:] == [("repeat_sdp", b""), ("answered", SDP)]
     leg.end(EndReason.COMPLETED)
     ua.peer.answers(await ua.peer.hears("BYE"), 200)
     await ua.assert_clean()
@@ -166,7 +166,7 @@ async def test_a_leg_that_has_not_begun_has_no_timer(ua: UserAgent) -> None:
     keeper = ua.leg().keeper
     keeper.answered(messages.ok(messages.invite()))
     assert (keeper.headers(), keeper.refreshed(messages.invite())) == ([], [])
-    assert not keeper.raised(messages.response(messages.invite(), 422))
+    assert not keeper.accepts_interval(messages.response(messages.invite(), 422))
 
 
 # Our own INVITE

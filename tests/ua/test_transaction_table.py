@@ -7,7 +7,7 @@ import asyncio
 from proxy.sip.transaction_key import TransactionKey
 from proxy.ua.timer_queue import TimerQueue
 from proxy.ua.tombstones import ABSORBER, Absorber
-from proxy.ua.transaction_table import GRAIN_S, TransactionTable
+from proxy.ua.transaction_table import GRANULARITY_S, TransactionTable
 from tests.ua.user_agent import pending_timers
 
 
@@ -35,7 +35,7 @@ async def test_those_that_wait_equally_long_share_one_timer() -> None:
         table.linger(key(number), Absorber(), asyncio.get_running_loop().time() + 5, 5)
         await asyncio.sleep(0.001)
     assert len(pending_timers()) == 1
-    await asyncio.sleep(5 + 2 * GRAIN_S)
+    await asyncio.sleep(5 + 2 * GRANULARITY_S)
     assert (len(table), pending_timers()) == (0, [])
 
 

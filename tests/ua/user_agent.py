@@ -145,26 +145,26 @@ class Media:
     concedes: bool = False
     """Make another offer, once, when the first is refused."""
 
-    def over(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
+    def use_ip_version(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
         self.ip_version, self.near = ip_version, near
 
     def offer(self) -> bytes:
         self._take("offer", b"")
         return b"" if self.late else SDP
 
-    def again(self) -> bytes:
-        self._take("again", b"")
+    def repeat_sdp(self) -> bytes:
+        self._take("repeat_sdp", b"")
         return SDP
 
-    def early(self, sdp: bytes) -> None:
+    def take_early_media(self, sdp: bytes) -> None:
         self.heard_early.append(sdp)
 
-    def concede(self) -> bool:
+    def fall_back(self) -> bool:
         conceded, self.concedes = self.concedes, False  # once
         self.late = self.late and not conceded
         return conceded
 
-    def nothing_of(self, sdp: bytes) -> bytes:
+    def refuse_all(self, sdp: bytes) -> bytes:
         return NOTHING
 
     def answered(self, sdp: bytes) -> None:
@@ -174,7 +174,7 @@ class Media:
         self._take("accept", sdp)
         return b"" if self.leaves_open else SDP
 
-    def pressed(self, digit: str, seconds: float) -> None:
+    def key_pressed(self, digit: str, seconds: float) -> None:
         self.keys.append((digit, seconds))
 
     def _take(self, what: str, sdp: bytes) -> None:
