@@ -41,7 +41,7 @@ def database(settings: Settings, *, create: bool = False, read_only: bool = Fals
         opened = Database(settings.memory.url)
         if opened.file is not None and not create and not opened.file.exists():
             raise click.ClickException(
-                f"{opened.file}: there is no database yet (memory.url, seen from here)"
+                f"{opened.file}: there is no database yet (memory.url, relative to this folder)"
             )
         with opened.transaction(read_only=read_only) as connection:
             yield connection
@@ -74,7 +74,7 @@ def full_call_id(connection: Connection, name: str) -> str:
     if not found:
         raise click.ClickException(f"there is no call {name}")
     if len(found) > 1:
-        raise click.ClickException(f"several calls begin so: {', '.join(found)}")
+        raise click.ClickException(f"several calls begin with {name}: {', '.join(found)}")
     return str(found[0])
 
 

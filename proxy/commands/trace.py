@@ -39,7 +39,7 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
         messages = [TracedMessage.of(message) for message in sip_trace.load(connection, name)]
     if not messages:
         off = settings.memory.sip == "off"
-        why = 'memory.sip is "off"' if off else "it goes on, is over just now, or was before that was kept"
+        why = 'memory.sip is "off"' if off else "it is still in progress, has just ended, or was made before traces were stored"
         raise click.ClickException(f"no SIP is kept of call {name}: {why}")
     if pcap is None:
         for line in _ladder(messages, zone(settings), whole=whole):

@@ -119,10 +119,10 @@ def _get_voicemail(settings: Settings, call: str) -> dict[str, Any]:
 
 def _audio_file(row: dict[str, Any]) -> Path:
     if not row["file"]:
-        raise click.ClickException("this message has no sound: the agent took it")
+        raise click.ClickException("this message has no audio: the agent took it as text")
     path = Path(row["file"])
     if not path.is_file():
-        raise click.ClickException(f"{path}: the message is not there")
+        raise click.ClickException(f"{path}: the file is missing")
     return path
 
 

@@ -168,12 +168,12 @@ def test_a_trace_that_is_not_there_is_missed_with_the_reason(kept: Path) -> None
     assert run(kept, "trace", "call1").stderr == 'Error: no SIP is kept of call call1: memory.sip is "off"\n'
     settings = kept / "sd.toml"
     settings.write_text(settings.read_text().replace('screendoor.db"', 'screendoor.db", sip = "on"'))
-    assert "it goes on, is over just now, or was before that was kept" in run(kept, "trace", "call1").stderr
+    assert "it is still in progress, has just ended" in run(kept, "trace", "call1").stderr
 
 
 def test_a_name_may_be_abbreviated_where_it_is_clear(kept: Path) -> None:
     result = run(kept, "call", "cal")
-    assert (result.exit_code, "several calls begin so: call0, call1" in result.stderr) == (1, True)
+    assert (result.exit_code, "several calls begin with cal: call0, call1" in result.stderr) == (1, True)
     assert "there is no call x%" in run(kept, "call", "x%").stderr
     assert "there is no call" in run(kept, "call", "").stderr
 
@@ -337,7 +337,7 @@ def test_messages_are_listed_and_saved(kept: Path) -> None:
     assert [Path(line).name for line in saved] == ["20261122T090330Z-call3.wav", "20261122T090130Z-call1.wav"]
     one = told(kept, "voicemail", "export", "call1", "--to", str(kept / "one")).strip()
     assert Path(one).read_bytes().startswith(b"RIFF")
-    assert "the message is not there" in run(kept, "voicemail", "export", "call2").stderr
+    assert "the file is missing" in run(kept, "voicemail", "export", "call2").stderr
     assert "no message of the call call0" in run(kept, "voicemail", "play", "call0").stderr
 
 
@@ -351,7 +351,7 @@ def test_a_message_that_the_agent_took_is_listed_shown_and_has_no_sound(place: P
         assert [row["call"] for row in json.loads(told(place, "voicemail", "list", "--new", "--json"))] == [
             "call3", "call2", "call1",
         ]  # fmt: skip
-        assert "no sound: the agent took it" in run(place, "voicemail", "export", "call5").stderr
+        assert "no audio: the agent took it as text" in run(place, "voicemail", "export", "call5").stderr
         lines = told(place, "call", "call5").splitlines()
         assert f"  message    {text}" in lines
         assert "  number     passed A by header" in lines
@@ -470,7 +470,7 @@ def test_a_caller_is_forgotten_where_there_is_no_database(
         "",
         [
             'memory.url is "off": messages and recordings stay until you delete them',
-            "calls.jsonl: there is no such file (records, seen from here)",
+            "calls.jsonl: no such file (records, relative to this folder)",
         ],
     )
 
