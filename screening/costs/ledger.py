@@ -216,15 +216,15 @@ class Ledger:
 
     def _no_room(self, account: Account, expected: Amount) -> str | None:
         """Why another call does not fit: the cap is reached, or the rest is reserved by calls in progress."""
-        whose = {"day": "", "number": " of this number", "caller": " of this caller"}[account.key]
+        scope = {"day": "", "number": " of this number", "caller": " of this caller"}[account.key]
         for kind, share in account.cap.reached(account.spent):
             if share >= WHOLE:
-                return f"the budget{whose} for today is spent: {self._usage(account, kind)}"
+                return f"the budget{scope} for today is spent: {self._usage(account, kind)}"
         if not account.calls:
             return None
         for kind, share in account.cap.reached(account.spent + account.reserved + expected):
             if share > WHOLE:
-                return f"the budget{whose} for today is taken by calls going on: {self._usage(account, kind)}"
+                return f"the budget{scope} for today is taken by calls going on: {self._usage(account, kind)}"
         return None
 
     def _spend(self, account: Account, amount: Amount) -> None:

@@ -15,8 +15,8 @@ class Unavailable(Exception):
 
 def error_text(error: BaseException) -> str:
     """The first line of a database error's message."""
-    told = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    if isinstance(told, SQLAlchemyError):
-        told = told.__cause__ or told
-    lines = str(told).strip().splitlines()
-    return lines[0].strip() if lines else type(told).__name__
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(cause, SQLAlchemyError):
+        cause = cause.__cause__ or cause
+    lines = str(cause).strip().splitlines()
+    return lines[0].strip() if lines else type(cause).__name__

@@ -31,25 +31,25 @@ _KNOWN = (
 
 
 def notifier(
-    targets: Sequence[Target], now: Callable[[], float], told: Callable[[], None]
+    targets: Sequence[Target], now: Callable[[], float], on_added: Callable[[], None]
 ) -> Callable[[Connection], None]:
-    """Make a chore for the memory's thread; it calls `told` after adding deliveries."""
+    """Make a chore for the memory's thread; it calls `on_added` after adding deliveries."""
 
-    def tell(connection: Connection) -> None:
+    def notify(connection: Connection) -> None:
         since = datetime.fromtimestamp(now(), UTC) - MAX_AGE
-        known = select(notices.c.id).where(notices.c.call == calls.c.id).exists()
-        of_calls = calls.outerjoin(voicemails, voicemails.c.call == calls.c.id)
-        untold = select(calls.c.id, calls.c.reason, *_KNOWN).select_from(of_calls)
-        untold = untold.where(calls.c.state == CUT, ~known)
-        rows = connection.execute(untold.where(calls.c.ended >= since)).mappings().all()
+        notified = select(notices.c.id).where(notices.c.call == calls.c.id).exists()
+        calls_with_voicemail = calls.outerjoin(voicemails, voicemails.c.call == calls.c.id)
+        unnotified = select(calls.c.id, calls.c.reason, *_KNOWN).select_from(calls_with_voicemail)
+        unnotified = unnotified.where(calls.c.state == CUT, ~notified)
+        rows = connection.execute(unnotified.where(calls.c.ended >= since)).mappings().all()
         deliveries = [
             delivery for row in rows for delivery in deliveries_for_call(targets, _record(dict(row)), now())
         ]
         if deliveries:
             insert(connection, deliveries)
-            told()
+            on_added()
 
-    return tell
+    return notify
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:

@@ -166,8 +166,8 @@ def _missed(record: Record) -> bool:
 def _taken_elsewhere(record: Record) -> bool:
     """Whether the carrier rang several endpoints and cancelled ours because another answered."""
     legs = [leg for leg in record.get("legs") or () if leg.get("name") == "caller"]
-    told = any(ANSWERED_ELSEWHERE in (leg.get("peer_reason") or "").lower() for leg in legs)
-    return told and record.get("answered") is None
+    elsewhere = any(ANSWERED_ELSEWHERE in (leg.get("peer_reason") or "").lower() for leg in legs)
+    return elsewhere and record.get("answered") is None
 
 
 def _result(record: Record) -> str | None:

@@ -30,12 +30,12 @@ def key(secret: str) -> bytes:
     return found
 
 
-def signed(keys: Sequence[bytes], webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+def signature_headers(keys: Sequence[bytes], webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The signature headers of a delivery. One signature per key lets receivers rotate keys."""
-    told = f"{webhook_id}.{timestamp}.".encode() + body
-    marks = (base64.b64encode(hmac.digest(each, told, hashlib.sha256)).decode() for each in keys)
+    content = f"{webhook_id}.{timestamp}.".encode() + body
+    signatures = (base64.b64encode(hmac.digest(each, content, hashlib.sha256)).decode() for each in keys)
     return {
         "webhook-id": webhook_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(f"v1,{mark}" for mark in marks),
+        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
     }

@@ -69,13 +69,13 @@ def summary(data: Data, said: Sequence[str]) -> str:
 
 def budget(data: Data) -> str:
     """A budget warning in a sentence or two."""
-    of = [number(data[key]) for key in ("dialed", "caller") if data.get(key)]
-    whose = f" ({', '.join(of)})" if of else ""
+    numbers = [number(data[key]) for key in ("dialed", "caller") if data.get(key)]
+    scope = f" ({', '.join(numbers)})" if numbers else ""
     done = " Callers are no longer asked by the assistant." if data["reached"] else ""
-    return f"{data['percent']} % of {data['cap']}{whose} is spent: {data['spent']}.{done}"
+    return f"{data['percent']} % of {data['cap']}{scope} is spent: {data['spent']}.{done}"
 
 
-def who(data: Data) -> str:
+def caller_label(data: Data) -> str:
     """The caller for people: name and number."""
     name = sanitized(data.get("caller_name"), MAX_NAME_CHARS)
     shown = number(data.get("caller"))
@@ -109,14 +109,14 @@ def _of_call(event: str, data: Data) -> tuple[str, list[str]]:
     said = str(data.get("summary") or "")
     lines = [said, f"Called: {number(data['dialed'])}" if data.get("dialed") not in (None, "*") else ""]
     if event == "call.missed":
-        return f"Missed call: {who(data)}", lines
+        return f"Missed call: {caller_label(data)}", lines
     if event == "voicemail.new":
         if not data.get("voicemail"):
-            return f"Message from {who(data)}", lines
+            return f"Message from {caller_label(data)}", lines
         if heard := sanitized(data.get("voicemail_transcript"), MAX_WHY_CHARS):
             lines.insert(0, f"“{heard}”")
-        return f"Voicemail from {who(data)}{_length(data.get('voicemail_s'))}", lines
-    return f"{_ended(data)}: {who(data)}", lines
+        return f"Voicemail from {caller_label(data)}{_length(data.get('voicemail_s'))}", lines
+    return f"{_ended(data)}: {caller_label(data)}", lines
 
 
 def _ended(data: Data) -> str:

@@ -48,7 +48,7 @@ class WebhookChannel:
         headers = {
             "content-type": "application/json",
             "user-agent": self._agent,
-            **signing.signed(self._keys, delivery.id, int(self._now()), body),
+            **signing.signature_headers(self._keys, delivery.id, int(self._now()), body),
         }
         outcome: Outcome | None = None
         try:

@@ -205,15 +205,15 @@ def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, 
     do(memory, lambda connection: lists.put(connection, lists.Entry("vip", OTHER, "Ada"), AT))
     export = do(memory, lambda connection: export_caller(connection, CALLER))
     assert sorted(export.files) == sorted(files)
-    told = json.loads(json.dumps(export.data))
-    assert told["number"] == CALLER
-    [call] = told["calls"]
+    exported = json.loads(json.dumps(export.data))
+    assert exported["number"] == CALLER
+    [call] = exported["calls"]
     assert (call["id"], call["began"]) == ("c1", "2026-11-22T09:00:00.000+00:00")
     assert [line["text"] for line in call["transcript"]] == ["Who is calling?", "Grace."]
     assert call["voicemail"]["seconds"] == 2.0
     assert call["record"]["steps"] == ["caller answered"]
-    assert [(entry["list"], entry["name"]) for entry in told["entries"]] == [("vip", "Grace")]
-    assert [notice["payload"] for notice in told["notices"]] == [{"call": "c1"}]
+    assert [(entry["list"], entry["name"]) for entry in exported["entries"]] == [("vip", "Grace")]
+    assert [notice["payload"] for notice in exported["notices"]] == [{"call": "c1"}]
 
 
 def test_all_calls_of_a_caller_are_handed_out_however_many(
@@ -283,8 +283,8 @@ def test_the_sip_of_a_call_is_kept_with_it_and_handed_out_and_goes_with_it(memor
         memory.enqueue(
             lambda connection, call=call: sip_trace.store(connection, call, SIP * 2)
         )  # there was more than this
-    told = do(memory, lambda connection: export_caller(connection, CALLER)).data
-    assert [call["sip"] for call in told["calls"]] == [SIP * 2]
+    exported = do(memory, lambda connection: export_caller(connection, CALLER)).data
+    assert [call["sip"] for call in exported["calls"]] == [SIP * 2]
     do(memory, lambda connection: delete_caller(connection, CALLER))
     memory.enqueue(
         lambda connection: sip_trace.store(connection, "c1", SIP)
@@ -294,4 +294,4 @@ def test_the_sip_of_a_call_is_kept_with_it_and_handed_out_and_goes_with_it(memor
         for call in ("c1", "c2", "c3")
     ]
     assert kept == [[], SIP * 2, []]
-    json.dumps(told)
+    json.dumps(exported)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openai import InvalidWebhookSignatureError, OpenAI
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from screening.notices.signing import EXPECTED, key, signed
+from screening.notices.signing import EXPECTED, key, signature_headers
 
 NEW = "whsec_" + base64.b64encode(b"n" * 32).decode()
 OLD = "whsec_" + base64.b64encode(b"o" * 24).decode()
@@ -19,7 +19,7 @@ BODY = '{"type":"call.missed","data":{"caller_name":"Zoë"}}'.encode()
 
 
 def headers(*secrets: str, body: bytes = BODY) -> dict[str, str]:
-    return signed([key(secret) for secret in secrets], "msg-1", int(time.time()), body)
+    return signature_headers([key(secret) for secret in secrets], "msg-1", int(time.time()), body)
 
 
 @pytest.mark.parametrize("secret", [NEW, OLD])
