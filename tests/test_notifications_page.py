@@ -66,11 +66,11 @@ def test_a_receiver_that_checks_as_the_page_says_takes_ours_and_no_others() -> N
     page: dict[str, Any] = {}
     exec(block("python"), page)
     body, now = b'{"type":"test"}', int(time.time())
-    headers = signing.signed([signing.key(SECRET)], "msg", now, body)
+    headers = signing.signature_headers([signing.key(SECRET)], "msg", now, body)
     assert page["verified"](SECRET, headers, body)
     assert not page["verified"](SECRET, headers, body + b" ")
     assert not page["verified"]("whsec_" + base64.b64encode(b"o" * 32).decode(), headers, body)
-    late = signing.signed([signing.key(SECRET)], "msg", now - 600, body)
+    late = signing.signature_headers([signing.key(SECRET)], "msg", now - 600, body)
     assert not page["verified"](SECRET, late, body)
 
 

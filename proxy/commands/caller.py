@@ -40,7 +40,9 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
             f"{deleted.calls} calls, {deleted.files} files and {deleted.entries} entries of lists deleted"
         )
         if deleted.going_on:
-            click.echo(f"{deleted.going_on} calls are still in progress: run this again when they are over", err=True)
+            click.echo(
+                f"{deleted.going_on} calls are in progress: run this again when they are over", err=True
+            )
     else:
         click.echo('memory.url is "off": messages and recordings stay until you delete them', err=True)
     if settings.records is not None and not settings.records.exists():

@@ -165,7 +165,9 @@ def remove(number: str, which: str | None, file: Path) -> None:
             if (written := _normalized_or_none(settings, each, number)) is not None
         )
     if not removed:
-        raise click.ClickException(f"{number} is on no list" if which is None else f"{number} is not on that list")
+        raise click.ClickException(
+            f"{number} is on no list" if which is None else f"{number} is not on {which}"
+        )
     click.echo(f"{removed} removed")
 
 
