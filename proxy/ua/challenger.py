@@ -208,9 +208,9 @@ class Challenger:
 
     def _source(self, flow: Flow) -> _Source:
         """The record of a flow's source; UDP sources, which can be forged, are kept apart."""
-        whence = source_of(flow), flow.reliable
-        source = self._sources.pop(whence, None) or _Source(self._now())
-        self._sources[whence] = source  # most recently seen last
+        source_key = source_of(flow), flow.reliable
+        source = self._sources.pop(source_key, None) or _Source(self._now())
+        self._sources[source_key] = source  # most recently seen last
         if len(self._sources) > MAX_SOURCES:
             del self._sources[next(iter(self._sources))]
         return source

@@ -54,8 +54,8 @@ def key_in(body: bytes, *, relay: bool) -> tuple[str, float] | None:
     key = _NAMED.get(signal, signal)
     if key not in _KEYS:
         return None
-    told = fields.get("duration", "")
-    held = int(told) if told.isascii() and told.isdigit() and len(told) < 6 else USUAL_MS
+    duration = fields.get("duration", "")
+    held = int(duration) if duration.isascii() and duration.isdigit() and len(duration) < 6 else USUAL_MS
     return key, min(held, LONGEST_MS) / 1000
 
 

@@ -272,8 +272,8 @@ class Registration:
             upper_s = MAX_S  # retrying will not help, and registrars ban clients that insist
         wait_s = upper_s * self._core.ids.uniform(0.5, 1.0)
         if isinstance(error, Rejected):
-            told = retry_after(error.response.headers.get("Retry-After"))
-            wait_s = max(wait_s, min(told or 0.0, MAX_S))
+            asked_s = retry_after(error.response.headers.get("Retry-After"))
+            wait_s = max(wait_s, min(asked_s or 0.0, MAX_S))
         return wait_s
 
     def _set_registered(self, granted_s: int) -> None:

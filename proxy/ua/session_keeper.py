@@ -153,5 +153,5 @@ INVITE_HEADERS = _without_supported(SessionTimer.offering().headers)
 
 def _retry_after_s(refusal: Response) -> float | None:
     """The Retry-After of a refusal, at least some seconds: with 0 we would retry without end."""
-    told = retry_after(refusal.headers.get("Retry-After"))
-    return None if told is None else max(told, SHORTEST_WAIT)
+    asked_s = retry_after(refusal.headers.get("Retry-After"))
+    return None if asked_s is None else max(asked_s, SHORTEST_WAIT)

@@ -62,7 +62,7 @@ class ClientTransaction(Driver):
 
     def receive(self, response: Response) -> None:
         if self.current_flow is not None:
-            self._follow_phone()
+            self._update_flow()
         self.perform(self._machine.receive(response, self._timer_queue.now()))
         if self._cancel_reason is not None:
             self._cancel()
@@ -78,13 +78,13 @@ class ClientTransaction(Driver):
         for _ in range(MAX_RECHECKS):
             if self._machine.state is not state.PROCEEDING:
                 return
-            self._follow_phone()
+            self._update_flow()
             if not self.flow.closed:
                 return self._cancel()  # if a CANCEL is due that could not be sent before
             await asyncio.sleep(RECHECK_S)
         self.fail(error)
 
-    def _follow_phone(self) -> None:
+    def _update_flow(self) -> None:
         """Switch to the phone's current flow: it no longer receives anything sent on an old one."""
         if self.current_flow is not None:
             self.flow = self.current_flow(self.flow) or self.flow
@@ -95,7 +95,7 @@ class ClientTransaction(Driver):
         The bytes are identical, so a phone that also receives them over the old flow sees a retransmission.
         """
         before = self.flow
-        self._follow_phone()
+        self._update_flow()
         if self.flow is not before and self._machine.state is state.CALLING:
             self._core.emit_again(self.flow, self._sent)
         return self.flow
@@ -110,7 +110,7 @@ class ClientTransaction(Driver):
 
     def send(self, message: Message) -> None:
         if self.current_flow is not None:
-            self._follow_phone()
+            self._update_flow()
         try:
             self._sent = self._core.emit(self.flow, message)
         except NotSent as error:
@@ -167,7 +167,7 @@ class ClientTransaction(Driver):
         if self._cancel_reason is None or not isinstance(machine, InviteClient):
             return
         if machine.state is state.PROCEEDING:  # §9.1: no CANCEL before a provisional response
-            self._follow_phone()
+            self._update_flow()
             if self.current_flow is not None and self.flow.closed:
                 return
             cancel = cancel_for(self.request)

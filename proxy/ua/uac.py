@@ -112,8 +112,8 @@ class ClientInvite:
         """No response from this target in time: stop resending, and deal with a late 2xx separately."""
         self._failover.failed(f"no answer within {TARGET_TIMEOUT_S:g} s")
         if self._transaction is not None:
-            forsaken = Late2xxUser(self._leg, self._draft.essence(), self._flow, EndReason.NO_ANSWER)
-            self._transaction.abandon(forsaken, EndReason.NO_ANSWER.header)
+            late_user = Late2xxUser(self._leg, self._draft.essence(), self._flow, EndReason.NO_ANSWER)
+            self._transaction.abandon(late_user, EndReason.NO_ANSWER.header)
             self._transaction = None  # no longer to be cancelled from here
         self._try_next_target(TransactionTimeout(f"no answer within {TARGET_TIMEOUT_S:g} s"))
 
@@ -222,8 +222,8 @@ class ClientInvite:
         """Leave repeated 2xx responses to a smaller transaction user, unless other forks exist."""
         if self._transaction is not None and self._forks.is_empty and not self._delayed_offer:
             acks = tuple(self._acks.items())
-            late = Late2xxUser(self._leg, self._draft.essence(), self._flow, EndReason.COMPLETED, acks)
-            self._transaction.hand_over(late)
+            late_user = Late2xxUser(self._leg, self._draft.essence(), self._flow, EndReason.COMPLETED, acks)
+            self._transaction.hand_over(late_user)
         self._transaction = None
 
     def _offered_in_2xx(self, dialog: Dialog, response: Response, ack: Acknowledgement) -> None:

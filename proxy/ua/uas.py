@@ -68,9 +68,9 @@ class Answer(Driver):
         if self.waiting:
             self._settle(None)
 
-    def then(self, tell: Callable[[Request | None], None]) -> None:
-        """Call `tell` with the ACK, or with None if none comes in time or the leg ends before."""
-        self._on_ack.append(tell)
+    def then(self, callback: Callable[[Request | None], None]) -> None:
+        """Call `callback` with the ACK, or with None if none comes in time or the leg ends before."""
+        self._on_ack.append(callback)
 
     def settled(self) -> Latch[None]:
         """Set once the ACK is in, or will not come."""
@@ -91,9 +91,9 @@ class Answer(Driver):
 
     def _settle(self, ack: Request | None) -> None:
         self.waiting = False
-        told, self._on_ack = self._on_ack, []
-        for tell in told:
-            tell(ack)
+        callbacks, self._on_ack = self._on_ack, []
+        for callback in callbacks:
+            callback(ack)
 
 
 class Invitation:
