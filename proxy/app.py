@@ -84,7 +84,7 @@ class App:
             unreadable=self.metrics.message_malformed,
         )
         self._disk = DiskThread()
-        self.voices = Voices(settings, self._disk, assembly.challenges(settings))
+        self.voices = Voices(settings, self._disk, assembly.challenge_prompts(settings))
         self.services = Services(settings, self.ids, self.metrics, self._disk, _utc_now)
         self.metrics.follow_strangers(self.admission.counts, self.admission.banned)
         self.metrics.follow_connections(self.network.connections.refused)
@@ -93,15 +93,15 @@ class App:
         self.capacity = assembly.capacity(settings, self._trunk_of, self.overload, self.ids)
         self.metrics.follow_capacity(self.capacity.counts, lambda: self.overload.lag_s)
         self.core = self._make_core()
-        self.probes = Probes(self.core, assembly.probed(settings), self.advertised.host)
+        self.probes = Probes(self.core, assembly.probe_targets(settings), self.advertised.host)
         self.metrics.follow_targets(self.probes.targets)
         self.registrar = assembly.registrar(settings, self.core, self.admission)
         self.registrations = assembly.registrations(settings, self.core, self.metrics.trunk_registered, _now)
         self._registering: list[asyncio.Future[None]] = []
         self._drained = False
         self.registry = self._make_registry()
-        home, *others = assembly.homes(settings)
-        self._homes = home, others[0] if others else None
+        home, *others = assembly.media_addresses(settings)
+        self._media_addresses = home, others[0] if others else None
         self.listening = ""
         """The addresses on which SIP is received; empty until entered."""
         self.http_port = 0
@@ -165,7 +165,7 @@ class App:
         self._drained = True
 
     async def _start(self) -> None:
-        media_address.check(self._homes[0][0])
+        media_address.check(self._media_addresses[0][0])
         folders.check(self._settings)
         self._stack.push_async_callback(asyncio.to_thread, self._disk.close)
         await self.services.open(self._stack)
@@ -176,19 +176,19 @@ class App:
         self._stack.callback(self._sockets.close)
         self._stack.push_async_callback(self.network.close)
         self._stack.push_async_callback(self.core.close)
-        self.core.tls_profile_of = network_setup.terms_of(self._settings, self._trunk_of)
+        self.core.tls_profile_of = network_setup.profile_of_flow(self._settings, self._trunk_of)
         self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
         watching = self.overload.watch(), certificate_expiry.watch(self._settings, _utc_now)
-        following = media_address.follow(self._settings, self._moved)
+        following = media_address.follow(self._settings, self._public_address_changed)
         for upkeep in (self.admission.keep_fresh(), *watching, following, self.voices.prepare()):
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(upkeep))
         places = [await self._listen(listen) for listen in self._settings.listeners]
         self.listening = " ".join(places)
         if self.probes.peers():
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(self.probes.run()))
-        for uri, profile in network_setup.kept(self._settings):
+        for uri, profile in network_setup.kept_connections(self._settings):
             standing = PersistentConnection(self.network, uri, profile, dns.entropy.between)
             self.core.also_needed.append(standing.needs)
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(standing.keep()))
@@ -199,17 +199,17 @@ class App:
         try:
             self._forwarder = forwarder = kernel_forwarding.forwarder(self._settings)
         except KernelRefused as refused:
-            self._relaying_here(str(refused))
+            self._log_kernel_unused(str(refused))
             return
         self._stack.callback(forwarder.close)
         forwarder.watch()
         self.metrics.follow_kernel(lambda: forwarder.forwarding)
         if forwarder.obstacle is not None:
-            self._relaying_here(forwarder.obstacle)
+            self._log_kernel_unused(forwarder.obstacle)
             return
         log.info("forwarding audio in the kernel", interfaces=len(forwarder.interfaces))
 
-    def _relaying_here(self, why: str) -> None:
+    def _log_kernel_unused(self, why: str) -> None:
         if (wrong := kernel_forwarding.fallback_warning(self._settings, why)) is not None:
             log.warning(wrong)
         else:
@@ -271,7 +271,7 @@ class App:
             trust_of=assembly.trust_of(
                 settings, self.admission, self.registrations, self.core.authenticated_peers.trunk
             ),
-            srtp=assembly.secured_by(settings),
+            srtp=assembly.srtp_policy_of(settings),
             credentials=assembly.credentials(settings),
             feed=self._feed,
         )
@@ -300,22 +300,22 @@ class App:
     def _media(self, number: Number) -> MediaSession:
         relay = RelaySession(self._relays)
         if self._settings.media.mode == "direct" and not number.record:
-            return DirectSession(relay, self._homes[0][1], self.ids.bits)
+            return DirectSession(relay, self._media_addresses[0][1], self.ids.bits)
         return relay
 
     @cached_property
     def _relays(self) -> MediaEngine:
         """What the relay sessions of all calls share."""
         clock = asyncio.get_running_loop().time
-        home, other = self._homes
+        home, other = self._media_addresses
         told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
         make = Stream if self._forwarder is None else partial(KernelStream, self._forwarder)
         return MediaEngine(*told, disk=self._disk, make_stream=make)
 
-    def _moved(self, address: str) -> None:
+    def _public_address_changed(self, address: str) -> None:
         """Switch new calls to a public address that has changed; calls in progress keep the old one."""
-        (local, _), other = self._homes
-        self._homes = (local, address), other
+        (local, _), other = self._media_addresses
+        self._media_addresses = (local, address), other
         self._relays.addresses[6 if ":" in address else 4] = local, address
 
     def _finished(self, record: CallRecord) -> None:

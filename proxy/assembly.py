@@ -19,8 +19,7 @@ from proxy.call.probe import ProbedPeer
 from proxy.call.routing import Agent, Confirmation, Destination, Number, Routing, Trunk
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.call.voicemail import VoicemailSettings
-from proxy.config import Settings
-from proxy.config import model as told
+from proxy.config import Settings, model
 from proxy.config.numbers import country_of, is_emergency, regions_of
 from proxy.config.values import Destination as Place
 from proxy.config.warning import of_this_machine
@@ -44,7 +43,7 @@ from proxy.ua.registrar import Phone, Registrar
 from proxy.ua.registration import Account, Registration
 
 
-def sources(trunk: told.Trunk) -> list[str]:
+def sources(trunk: model.Trunk) -> list[str]:
     """The sources of a trunk's requests, its outbound proxy and registrar included."""
     out = [unbracketed(trunk.outbound.host)] if trunk.outbound is not None else []
     registrar = [unbracketed(trunk.registrar.host)] if trunk.register_ and trunk.registrar is not None else []
@@ -103,7 +102,7 @@ def routing(settings: Settings) -> Routing:
     return Routing(numbers, lambda user: is_emergency(user, regions))
 
 
-def _trunk(trunk: told.Trunk) -> Trunk:
+def _trunk(trunk: model.Trunk) -> Trunk:
     password = trunk.password.get_secret_value() if trunk.password else None
     outbound = str(trunk.outbound) if trunk.outbound is not None else None
     identity = IdentityProfile(trunk.identity)
@@ -111,7 +110,7 @@ def _trunk(trunk: told.Trunk) -> Trunk:
     return Trunk(trunk.name, outbound, trunk.username, password, trunk.caller_id, terms, identity, srtp)
 
 
-def secured_by(settings: Settings) -> Callable[[str], SrtpPolicy]:
+def srtp_policy_of(settings: Settings) -> Callable[[str], SrtpPolicy]:
     """Return a function that gives the SRTP policy for callers from a trunk, by its name."""
     policies = {trunk.name: SrtpPolicy(trunk.srtp) for trunk in settings.trunks}
     return lambda trunk: policies.get(trunk, SrtpPolicy.ACCEPT)
@@ -144,15 +143,15 @@ def trust_of(
         headers = trusted and verification in ("headers", "both")
         return PeerTrust(trunk, trusted, headers, verification in ("identity", "both"))
 
-    def told(flow: Flow) -> PeerTrust:
+    def trust(flow: Flow) -> PeerTrust:
         if (source := admission.source(flow)) is not None:
             return of(source.trunk, source.trunk in believed)
         return of(proved(flow) or "", any(each.knows(flow) for each in registered))
 
-    return told
+    return trust
 
 
-def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]) -> Number:
+def _number(settings: Settings, number: model.Number, trunks: Mapping[str, Trunk]) -> Number:
     agent, screening = settings.agent_of(number), settings.screening_of(number)
     return Number(
         number.dialed,
@@ -183,7 +182,7 @@ def _number(settings: Settings, number: told.Number, trunks: Mapping[str, Trunk]
     )
 
 
-def challenges(settings: Settings) -> set[str]:
+def challenge_prompts(settings: Settings) -> set[str]:
     """All prompts for challenged callers (press a key); empty if no caller is ever challenged."""
     asked = ("gate", "on_failure", "anonymous", "international", "out_of_hours", "untrusted")
     screenings = [settings.screening_of(number) for number in settings.numbers]
@@ -195,10 +194,10 @@ def challenges(settings: Settings) -> set[str]:
     }
 
 
-def sound(settings: Settings, number: told.Number) -> Sound:
+def sound(settings: Settings, number: model.Number) -> Sound:
     """The tones and prompts for callers of a number."""
     prompts, asked = settings.prompts_of(number), number.tones or settings.media.tones
-    tones = tones_of(_country(settings, number) if asked == "auto" else asked)
+    tones = tones_of(_tone_country(settings, number) if asked == "auto" else asked)
     tones.make()
     early = number.early_media or settings.media.early_media
     return Sound(
@@ -206,7 +205,7 @@ def sound(settings: Settings, number: told.Number) -> Sound:
     )
 
 
-def _country(settings: Settings, number: told.Number) -> str:
+def _tone_country(settings: Settings, number: model.Number) -> str:
     """The country of the dialed number; for "*", that of its first destination or trunk with a number."""
     trunks = [trunk.caller_id for trunk in settings.trunks]
     numbers = [number.dialed, *(place.number for place in number.destinations), *trunks]
@@ -214,7 +213,7 @@ def _country(settings: Settings, number: told.Number) -> str:
 
 
 def _destination(
-    settings: Settings, place: Place, trunks: Mapping[str, Trunk], number: told.Number
+    settings: Settings, place: Place, trunks: Mapping[str, Trunk], number: model.Number
 ) -> Destination:
     by = settings.trunk_of(place)
     if by is None:
@@ -241,18 +240,18 @@ def advertised(settings: Settings) -> Advertised:
     public = settings.public
     host, six = bracketed(public.host), bracketed(public.address6) if public.address6 else None
     if host.startswith("[") and ":" not in public.address:
-        return Advertised(public.address, host6=host, private_peers=_nearby(public.address))
+        return Advertised(public.address, host6=host, private_peers=_private_peers(public.address))
     six = six if _is_address(public.host) else None
-    return Advertised(host, host6=six, private_peers=_nearby(public.address))
+    return Advertised(host, host6=six, private_peers=_private_peers(public.address))
 
 
-def _nearby(public: str) -> PrivatePeers | None:
+def _private_peers(public: str) -> PrivatePeers | None:
     """Detects peers in our private network; None if this machine itself has the public address."""
     own = ip_address(public).is_global and of_this_machine(public)
     return None if own or ":" in public else PrivatePeers()
 
 
-def homes(settings: Settings) -> list[tuple[str, str]]:
+def media_addresses(settings: Settings) -> list[tuple[str, str]]:
     """The addresses for audio, local and public, for each IP version that we have."""
     public, media = settings.public, settings.media
     main = (media.bind if (":" in media.bind) == (":" in public.address) else media.bind6, public.address)
@@ -263,7 +262,7 @@ def _is_address(host: str) -> bool:
     return numeric(host) is not None
 
 
-def probed(settings: Settings) -> list[ProbedPeer]:
+def probe_targets(settings: Settings) -> list[ProbedPeer]:
     """The trunks and agents that are probed by OPTIONS."""
     trunks = [
         (f"trunk:{each.name}", each.outbound, each.probe_s, profile_of(each)) for each in settings.trunks

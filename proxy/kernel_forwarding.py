@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.assembly import homes
+from proxy.assembly import media_addresses
 from proxy.config import Settings
 from proxy.media.kernel.bpf import KernelRefused
 from proxy.media.kernel.forwarder import Forwarder
@@ -15,7 +15,7 @@ def wanted(settings: Settings) -> bool:
 
 def forwarder(settings: Settings) -> Forwarder:
     """Set up the kernel's forwarding between our media ports. Raises KernelRefused with a readable reason."""
-    ports, binds = settings.media.ports, [bind for bind, _ in homes(settings)]
+    ports, binds = settings.media.ports, [bind for bind, _ in media_addresses(settings)]
     return Forwarder(ports.low, ports.high, binds)
 
 

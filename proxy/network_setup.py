@@ -6,8 +6,7 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
-from proxy.config import Listen, Settings
-from proxy.config import model as told
+from proxy.config import Listen, Settings, model
 from proxy.config.server import Tls
 from proxy.sip.uri import Uri
 from proxy.transport.connections import ConnectionLimits
@@ -20,31 +19,31 @@ from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
 from proxy.transport.tls_policy import TlsPolicy
 
 
-def terms(settings: Settings) -> TlsProfiles:
+def tls_profiles(settings: Settings) -> TlsProfiles:
     """Build the TLS profiles for outgoing connections; raises TransportFailed for unusable files."""
     also = tuple(agent.ca for agent in settings.agents if agent.ca is not None)
-    tables: list[told.Trunk | told.Agent] = [*settings.trunks, *settings.agents]
+    tables: list[model.Trunk | model.Agent] = [*settings.trunks, *settings.agents]
     return TlsProfiles(
         ClientTls(extra_ca=also),
         {profile_of(one): ClientTls(rules=_rules(one.tls, also)) for one in tables if one.tls is not None},
     )
 
 
-def profile_of(one: told.Trunk | told.Agent) -> str:
+def profile_of(one: model.Trunk | model.Agent) -> str:
     """The name of a trunk's or agent's TLS profile; empty if it has none of its own."""
     if one.tls is None:
         return ""
-    return f"trunk {one.name}" if isinstance(one, told.Trunk) else f"agent {one.name}"
+    return f"trunk {one.name}" if isinstance(one, model.Trunk) else f"agent {one.name}"
 
 
-def profiles(settings: Settings) -> dict[str, str]:
+def trunk_profiles(settings: Settings) -> dict[str, str]:
     """The name of each trunk's TLS profile, by the trunk's name."""
     return {trunk.name: profile_of(trunk) for trunk in settings.trunks}
 
 
-def terms_of(settings: Settings, trunk_of: Callable[[Flow], str | None]) -> Callable[[Flow], str]:
+def profile_of_flow(settings: Settings, trunk_of: Callable[[Flow], str | None]) -> Callable[[Flow], str]:
     """Return a function that maps a connection to the name of the TLS profile of its trunk."""
-    named = profiles(settings)
+    named = trunk_profiles(settings)
     if not any(named.values()):  # the usual case: no need to find out which trunk it is
         return lambda flow: ""
     return lambda flow: named.get(trunk_of(flow) or "", "")
@@ -55,8 +54,8 @@ def network(settings: Settings, resolver: Resolver) -> SocketNetwork:
     return SocketNetwork(
         resolver,
         limits=StreamLimits(handshake_s=settings.connections.handshake_s),
-        profiles=terms(settings),
-        strangers=strangers(settings, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+        profiles=tls_profiles(settings),
+        strangers=connection_limits(settings, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         keep_alive=KeepAliveRules(settings.connections.keep_alive_s, settings.connections.idle_s),
     )
 
@@ -75,21 +74,21 @@ def listen_on(listen: Listen) -> ListenOn:
     return ListenOn(listen.transport, listen.bind, tls)
 
 
-def strangers(settings: Settings, most: int) -> ConnectionLimits:
-    """Limits on connections from strangers: at most a quarter of the `most` descriptors that we may open.
+def connection_limits(settings: Settings, max_descriptors: int) -> ConnectionLimits:
+    """Limits on connections from strangers: at most a quarter of our descriptors.
 
-    `most` is the system's limit; a negative one means unlimited.
+    `max_descriptors` is the system's limit; a negative one means unlimited.
     """
     limits = settings.connections
     return ConnectionLimits(
-        min(limits.strangers, most // 4) if most > 0 else limits.strangers,
+        min(limits.strangers, max_descriptors // 4) if max_descriptors > 0 else limits.strangers,
         limits.strangers_per_source,
         limits.handshakes,
         limits.handshakes_per_source,
     )
 
 
-def kept(settings: Settings) -> list[tuple[Uri, str]]:
+def kept_connections(settings: Settings) -> list[tuple[Uri, str]]:
     """The peers to which a connection is kept open permanently, each with the name of its TLS profile."""
     trunks = [
         (one.outbound, profile_of(one)) for one in settings.trunks if one.outbound and one.keep_connected

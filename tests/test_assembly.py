@@ -91,7 +91,7 @@ def test_a_machine_in_a_private_network_tells_its_neighbours_its_address_there(
     ],
 )
 def test_audio_has_a_home_for_each_ip_version(public: str, media: str, homes: list[tuple[str, str]]) -> None:
-    assert assembly.homes(settings(f'host = "sbc.example.com", {public}', media)) == homes
+    assert assembly.media_addresses(settings(f'host = "sbc.example.com", {public}', media)) == homes
 
 
 def test_trunks_that_call_out_are_probed_and_agents_where_it_is_asked_for() -> None:
@@ -100,9 +100,9 @@ def test_trunks_that_call_out_are_probed_and_agents_where_it_is_asked_for() -> N
         ProbedPeer("trunk:one", "sip:one.example;transport=tcp", 30.0),
         ProbedPeer("trunk:two", "sip:two.example", 60.0),
     ]
-    assert assembly.probed(settings(public)) == trunks
+    assert assembly.probe_targets(settings(public)) == trunks
     agent = ProbedPeer("agent:a", "sip:a@192.0.2.9", 5.0)
-    assert assembly.probed(settings(public, agent="probe_s = 5")) == [*trunks, agent]
+    assert assembly.probe_targets(settings(public, agent="probe_s = 5")) == [*trunks, agent]
 
 
 # Who calls.
@@ -306,7 +306,7 @@ def test_a_caller_is_protected_as_his_trunk_says_and_one_of_no_trunk_as_he_offer
     text = TRUNKS.replace('name = "two",', 'name = "two", srtp = "require",')
     text += f'number = [ {{ dialed = "*", {PLACES} }} ]'
     told = parse(text, {}, file="t.toml", folder=Path())
-    by = assembly.secured_by(told)
+    by = assembly.srtp_policy_of(told)
     assert [by(trunk).value for trunk in ("one", "two", "pbx")] == ["accept", "require", "accept"]
     assert by("").value == "accept"
 
@@ -340,7 +340,7 @@ def test_a_destination_keeps_the_name_that_the_agent_knows_it_by() -> None:
 )
 def test_what_the_challenged_hear_is_spoken_at_the_start(of_number: str, texts: int) -> None:
     text = f'{TRUNKS}number = [ {{ dialed = "*", {PLACES}{of_number} }} ]'
-    said = assembly.challenges(parse(text, {}, file="t.toml", folder=Path()))
+    said = assembly.challenge_prompts(parse(text, {}, file="t.toml", folder=Path()))
     assert len(said) == texts
     if texts:
         assert "This number is protected. To be put through, press 7." in said

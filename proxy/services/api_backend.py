@@ -21,7 +21,7 @@ from proxy.services.dry_run import dry_run
 from proxy.ua.ids import Ids
 from proxy.web.api.access import Access, Token
 from proxy.web.api.app import build_api
-from proxy.web.api.backend import Away, House, NotPossible, Wrong
+from proxy.web.api.backend import Backend, InvalidRequest, NotPossible, Unavailable
 from screening.memory.store import Memory
 
 MAX_LISTENERS = 200
@@ -38,8 +38,8 @@ def api(
     ]
     access = Access(tokens, lambda: asyncio.get_running_loop().time())
     archive = StoredArchive(settings, memory) if memory is not None else None
-    house = House(access, LiveCalls(registry, feed, ids.token()[:12]), Trials(settings), archive)
-    return build_api(house), access.counts
+    backend = Backend(access, LiveCalls(registry, feed, ids.token()[:12]), Trials(settings), archive)
+    return build_api(backend), access.counts
 
 
 class LiveCalls:
@@ -101,7 +101,7 @@ class LiveCalls:
     def listening(self, call: str | None) -> Iterator[EventListener]:
         """Receive the events from now on, of one call or of all."""
         if self._feed.listener_count >= MAX_LISTENERS:
-            raise Away(f"{MAX_LISTENERS} listen already")
+            raise Unavailable(f"{MAX_LISTENERS} listen already")
         with self._feed.listening(call) as listener:
             yield EventListener(listener)
 
@@ -163,9 +163,9 @@ class Trials:
         try:
             found = await asyncio.to_thread(work)
         except ValueError as error:
-            raise Wrong(str(error)) from error
+            raise InvalidRequest(str(error)) from error
         except OSError as error:  # a contact file or the database
-            raise Away(str(error)) from error
+            raise Unavailable(str(error)) from error
         return {
             "caller": found.caller,
             "dialed": found.dialed,

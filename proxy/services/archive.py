@@ -16,7 +16,7 @@ from proxy.observe.pcapng import pcapng
 from proxy.observe.trace import TracedMessage
 from proxy.services import costs, erasure, number_matching, policy_setup
 from proxy.transport.flow import format_address
-from proxy.web.api.backend import Away, Row, Sought, Wrong
+from proxy.web.api.backend import CallFilter, InvalidRequest, Row, Unavailable
 from screening.callers.contacts import Contacts, read
 from screening.memory import errors, history, lists, privacy, sip_trace
 from screening.memory.store import Memory
@@ -35,7 +35,7 @@ class StoredArchive:
         self._folder = settings.screening.voicemail_dir
         self._importing = asyncio.Lock()
 
-    async def calls(self, sought: Sought, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
+    async def calls(self, sought: CallFilter, after: Sequence[Any] | None, limit: int) -> Sequence[Row]:
         """Calls, newest first."""
         wanted = history.CallFilter(
             sought.since,
@@ -81,12 +81,12 @@ class StoredArchive:
         """Insert or replace an entry."""
         which = DATABASE_NAMES.get(name, name)
         if entry["dialed"] is not None and entry["dialed"] not in (n.dialed for n in self._settings.numbers):
-            raise Wrong("dialed: none of the numbers of the settings")
+            raise InvalidRequest("dialed: none of the numbers of the settings")
         if entry["calls"] is not None and which != lists.EXPECTED:
-            raise Wrong("calls: only expected ones are counted")
+            raise InvalidRequest("calls: only expected ones are counted")
         now = datetime.now(UTC)
         if entry["until"] is not None and entry["until"] <= now:
-            raise Wrong("until: it is over")
+            raise InvalidRequest("until: it is over")
         made = lists.Entry(
             which,
             self._written(which, entry["number"], entry["dialed"]),
@@ -114,7 +114,7 @@ class StoredArchive:
         async with self._importing:
             imported_file = await asyncio.to_thread(read, file, self._country(None))
             if not imported_file.rows and not imported_file.without_number:
-                raise Wrong(str(imported_file.bad[0]) if imported_file.bad else "no contacts in it")
+                raise InvalidRequest(str(imported_file.bad[0]) if imported_file.bad else "no contacts in it")
             new, renamed = await self._put_contacts(imported_file.contacts)
         remarks = [str(bad) for bad in imported_file.bad[:MAX_REMARKS]]
         return {
@@ -175,7 +175,7 @@ class StoredArchive:
         try:
             outside = await asyncio.to_thread(erasure.erase_caller, self._settings, number)
         except OSError as error:
-            raise Away(str(error)) from error
+            raise Unavailable(str(error)) from error
         deleted = await self._ask(lambda c: privacy.delete_caller(c, number, same_caller=same_caller))
         kept = {"calls": deleted.calls, "files": deleted.files, "going_on": deleted.going_on}
         return {**kept, "records": outside.records, "spoken": outside.spoken}
@@ -194,7 +194,7 @@ class StoredArchive:
         try:
             return await self._memory.ask(work)
         except errors.Unavailable as away:
-            raise Away(str(away)) from away
+            raise Unavailable(str(away)) from away
 
     def _country(self, dialed: str | None) -> str:
         numbers = self._settings.numbers
@@ -208,7 +208,7 @@ class StoredArchive:
         try:
             return lists.normalized(which, number, self._country(dialed))
         except ValueError as error:
-            raise Wrong(f"number: {error}") from error
+            raise InvalidRequest(f"number: {error}") from error
 
 
 def call_row(row: Row) -> Row:
@@ -253,7 +253,7 @@ def _cursor(after: Sequence[Any] | None) -> history.Cursor | None:
         if time.tzinfo is None or not time.year > 1:
             raise ValueError
     except ValueError:
-        raise Wrong("the cursor is none of ours") from None
+        raise InvalidRequest("the cursor is none of ours") from None
     return time.astimezone(UTC), name
 
 
@@ -262,4 +262,4 @@ def _id_cursor(after: Sequence[Any] | None) -> int | None:
         return None
     if len(after) == 1 and after[0].isdecimal() and len(after[0]) < 19:
         return int(after[0])
-    raise Wrong("the cursor is none of ours")
+    raise InvalidRequest("the cursor is none of ours")

@@ -23,7 +23,7 @@ BODY_LIMIT_S = 10.0
 """Time limit for receiving the body of one webhook."""
 
 
-class Receipt(Protocol):
+class WebhookResult(Protocol):
     """The result of a webhook."""
 
     @property
@@ -37,10 +37,10 @@ class Receipt(Protocol):
         ...
 
 
-class Door(Protocol):
+class WebhookReceiver(Protocol):
     """Receives webhooks."""
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Receipt:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> WebhookResult:
         """Receive one webhook; header names are in lower case, the body is unmodified. Returns at once."""
         ...
 
@@ -50,7 +50,7 @@ class TooLarge(Exception):
 
 
 def build_app(
-    door: Door | None,
+    receiver: WebhookReceiver | None,
     health: Callable[[], Mapping[str, Any]],
     registry: CollectorRegistry,
     *,
@@ -72,8 +72,8 @@ def build_app(
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     routes: list[BaseRoute] = [Route("/healthz", healthz), Route("/metrics", metrics)]
-    if door is not None:
-        routes.append(Route("/openai/webhook", _webhook(door, counted), methods=["POST"]))
+    if receiver is not None:
+        routes.append(Route("/openai/webhook", _webhook(receiver, counted), methods=["POST"]))
     if api is not None:
         mount = Mount("/api/v1", api)
         mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)  # paths with %0A belong to it, too
@@ -82,7 +82,7 @@ def build_app(
 
 
 def _webhook(
-    door: Door, counted: Callable[[str], None]
+    receiver: WebhookReceiver, counted: Callable[[str], None]
 ) -> Callable[[Request], Coroutine[None, None, Response]]:
     """Make the endpoint for webhooks."""
 
@@ -96,7 +96,7 @@ def _webhook(
         except (TimeoutError, ClientDisconnect):
             counted("unread")
             return JSONResponse({"reason": "body did not come"}, 408, {"Connection": "close"})
-        receipt = door.receive(dict(request.headers), body)
+        receipt = receiver.receive(dict(request.headers), body)
         counted({2: "accepted", 4: "refused"}.get(receipt.status // 100, "failed"))
         return JSONResponse({"reason": receipt.reason}, receipt.status)
 

@@ -15,10 +15,10 @@ HANDSHAKE_LIMIT_S = 10.0
 """Time limit for one handshake."""
 MAX_HANDSHAKES = 200
 """The most at a time; one more cancels the oldest."""
-AT_ONCE = 100
+MAX_ACCEPTS = 100
 """The most connections accepted in one go; below `MAX_HANDSHAKES`, so that a cancelled handshake had time to
 run."""
-NO_FILES_S = 1.0
+RETRY_ACCEPT_S = 1.0
 """Pause after accept() fails, which means that file descriptors have run out."""
 
 
@@ -56,14 +56,14 @@ class Handshakes:
         self._loop.add_reader(self._listening, self._accept)
 
     def _accept(self) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(MAX_ACCEPTS):
             try:
                 connection, _ = self._listening.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError:
                 self._loop.remove_reader(self._listening)
-                self._again = self._loop.call_later(NO_FILES_S, self._listen)
+                self._again = self._loop.call_later(RETRY_ACCEPT_S, self._listen)
                 return
             connection.setblocking(False)
             self._begin(connection)

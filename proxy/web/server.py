@@ -35,7 +35,7 @@ UNREAD_LIMIT_S = 60.0
 """How long sent data may stay unacknowledged, where the system supports it (TCP_USER_TIMEOUT)."""
 _USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 
-WARNED_AGAIN_S = 60.0
+WARNING_INTERVAL_S = 60.0
 """Interval in which the same uvicorn warning about a stranger's request is logged only once."""
 
 
@@ -55,10 +55,10 @@ class HttpServer:
         """`websocket` is uvicorn's protocol class for WebSockets; None disables them."""
         self.host, self.port = host, port
         """Where it listens; once entered, the actual port."""
-        self._server = _Uvicorn(
+        self._server = _GuestServer(
             uvicorn.Config(
                 app,
-                http=_Punctual,
+                http=_TimeLimitedHttp,
                 ws=websocket or "none",
                 lifespan="off",
                 log_config=None,
@@ -69,7 +69,7 @@ class HttpServer:
             )
         )
         self._files = (certificate, key) if certificate and key else None
-        logging.getLogger("uvicorn.error").addFilter(_SELDOM)
+        logging.getLogger("uvicorn.error").addFilter(_WARNING_LIMIT)
         self._socket: socket.socket | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -112,7 +112,7 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-class _Uvicorn(uvicorn.Server):
+class _GuestServer(uvicorn.Server):
     """uvicorn's server, with signals left to the host process and TLS handshakes to `Handshakes`."""
 
     secured: Callable[[], ssl.SSLContext] | None = None
@@ -127,14 +127,16 @@ class _Uvicorn(uvicorn.Server):
         return None
 
     def _protocol(self) -> asyncio.Protocol:
-        return _Punctual(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return _TimeLimitedHttp(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-class _Seldom(logging.Filter):
+class _WarningLimit(logging.Filter):
     """Rate-limits warnings about malformed requests, of which there may be a flood; errors always pass."""
 
     def __init__(self) -> None:
@@ -145,16 +147,16 @@ class _Seldom(logging.Filter):
         if record.levelno != logging.WARNING:
             return True
         before = self._said.get(record.msg)
-        if before is not None and abs(record.created - before) < WARNED_AGAIN_S:
+        if before is not None and abs(record.created - before) < WARNING_INTERVAL_S:
             return False
         self._said[record.msg] = record.created
         return True
 
 
-_SELDOM = _Seldom()
+_WARNING_LIMIT = _WarningLimit()
 
 
-class _Punctual(H11Protocol):
+class _TimeLimitedHttp(H11Protocol):
     """uvicorn's HTTP/1.1 protocol with time limits: by itself it waits forever for the head of a request."""
 
     _due: asyncio.TimerHandle | None = None
@@ -173,9 +175,11 @@ class _Punctual(H11Protocol):
             self.connections.discard(hung_up)  # its connection_lost comes later: must not be chosen twice
             hung_up.transport.abort()
 
-    def _longest_waiting(self) -> _Punctual:
+    def _longest_waiting(self) -> _TimeLimitedHttp:
         """The connection that has been idle longest, or else that has owed its body longest."""
-        others = [each for each in self.connections if isinstance(each, _Punctual) and each is not self]
+        others = [
+            each for each in self.connections if isinstance(each, _TimeLimitedHttp) and each is not self
+        ]
         idle = [each for each in others if each.cycle is None or each.cycle.response_complete]
         slow = idle or [each for each in others if each.cycle.more_body]
         return min(slow, key=lambda each: each._since, default=self)

@@ -43,13 +43,13 @@ def test_a_trunk_has_its_own_terms_of_tls_and_everybody_else_those_of_the_house(
     tls = settings.trunks[0].tls
     assert tls is not None
     assert (tls.verify, tls.name, tls.max_version) == ("sip-domain", "sip.carrier.example", "1.2")
-    assert network_setup.profiles(settings) == {"signalwire": "trunk signalwire"}
+    assert network_setup.trunk_profiles(settings) == {"signalwire": "trunk signalwire"}
     number = assembly.routing(settings)._numbers["+14155551234"]
     assert number.agent is not None
     assert number.agent.profile == ""
     assert number.destinations[0].trunk is not None
     assert number.destinations[0].trunk.profile == "trunk signalwire"
-    terms = network_setup.terms(settings)
+    terms = network_setup.tls_profiles(settings)
     assert terms.engine("trunk signalwire", "anyhost").mutual is False  # not before the handshake
     assert terms.engine("trunk signalwire", "anyhost")._check.name == "sip.carrier.example"  # type: ignore[union-attr]
     assert terms.engine("", "anyhost")._check.name == "anyhost"  # type: ignore[union-attr]
@@ -59,7 +59,7 @@ def test_an_agent_has_its_own_terms_too_and_its_ca_is_trusted_by_all(settled: Se
     text = GOOD.replace('srtp = "off"', 'srtp = "off"\nca = "certs/ca.pem"\ntls = { min_version = "1.3" }')
     settings = settled(text)
     assert assembly.routing(settings)._numbers["+14155551234"].agent.profile == "agent openai"  # type: ignore[union-attr]
-    terms = network_setup.terms(settings)
+    terms = network_setup.tls_profiles(settings)
     assert [str(path) for path in terms._named["agent openai"]._rules.extra_ca] == [
         str(settings.agents[0].ca)
     ]
@@ -85,16 +85,16 @@ def test_connections_have_limits_and_strangers_never_take_the_last_file(settled:
         GOOD + "[connections]\nkeep_alive_s = 0\nidle_s = 60\nstrangers = 400\nhandshakes = 7\n"
     )
     assert network_setup.network(settings, Resolver())._keep_alive == KeepAliveRules(0.0, 60.0)
-    assert network_setup.strangers(settings, 1_000_000) == ConnectionLimits(400, 50, 7, 20)
-    assert network_setup.strangers(settings, 1024).strangers == 256
-    assert network_setup.strangers(settings, -1).strangers == 400
+    assert network_setup.connection_limits(settings, 1_000_000) == ConnectionLimits(400, 50, 7, 20)
+    assert network_setup.connection_limits(settings, 1024).strangers == 256
+    assert network_setup.connection_limits(settings, -1).strangers == 400
 
 
 def test_connections_that_are_kept_are_those_of_trunks_and_agents_that_say_so(settled: Settled) -> None:
-    assert network_setup.kept(settled(GOOD)) == []
+    assert network_setup.kept_connections(settled(GOOD)) == []
     text = WITH_TERMS.replace("[trunk.tls]", "keep_connected = true\n[trunk.tls]")
     text = text.replace('srtp = "off"', 'srtp = "off"\nkeep_connected = true')
-    assert [(str(uri), profile) for uri, profile in network_setup.kept(settled(text))] == [
+    assert [(str(uri), profile) for uri, profile in network_setup.kept_connections(settled(text))] == [
         ("sip:example-domain.signalwire.com;transport=tls", "trunk signalwire"),
         ("sip:proj_XXXX@sip.api.openai.com:5061;transport=tls", ""),
     ]
@@ -157,7 +157,7 @@ def test_authorities_of_clients_are_a_file_that_loads(faults: Faults, house: Pat
 async def test_the_terms_of_a_trunk_that_calls_are_those_of_the_trunk_that_it_is(settled: Settled) -> None:
     settings = settled(WITH_TERMS)
     gate = Admission({trunk.name: assembly.sources(trunk) for trunk in settings.trunks}, nowhere)
-    terms_of = network_setup.terms_of(
+    terms_of = network_setup.profile_of_flow(
         settings, lambda flow: found.trunk if (found := gate.source(flow)) else None
     )
     told = [terms_of(SimpleNamespace(remote=(host, 5061))) for host in ("192.0.2.7", "192.0.2.8")]  # type: ignore[arg-type]

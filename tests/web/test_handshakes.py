@@ -51,7 +51,7 @@ def test_those_who_never_shake_hands_take_a_few_files_for_a_short_time(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     monkeypatch.setattr("proxy.web.handshakes.MAX_HANDSHAKES", 20)
-    monkeypatch.setattr("proxy.web.handshakes.AT_ONCE", 10)
+    monkeypatch.setattr("proxy.web.handshakes.MAX_ACCEPTS", 10)
 
     async def story() -> None:
         before = asyncio.all_tasks()
@@ -111,7 +111,7 @@ class _NoFiles(socket.socket):
 
 
 async def test_without_a_file_left_it_takes_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.web.handshakes.NO_FILES_S", 0.01)
+    monkeypatch.setattr("proxy.web.handshakes.RETRY_ACCEPT_S", 0.01)
     with _NoFiles() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()

@@ -44,7 +44,7 @@ async def test_it_serves_on_the_port_it_took_and_leaves_no_task_behind(app: Star
 async def test_strangers_who_send_no_http_fill_no_log(
     app: Starlette, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("proxy.web.server._SELDOM._said", {})
+    monkeypatch.setattr("proxy.web.server._WARNING_LIMIT._said", {})
     async with HttpServer(app, "127.0.0.1", 0) as server:
         for _ in range(3):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

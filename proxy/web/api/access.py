@@ -17,10 +17,10 @@ from proxy.web.api.problem import Problem
 
 log = structlog.get_logger("screendoor")
 
-GUESSES = 10
+FREE_GUESSES = 10
 """Wrong tokens from one address within `WINDOW_S` that are answered at once."""
 WINDOW_S = 60.0
-SLOWED_S = 1.0
+GUESS_DELAY_S = 1.0
 """Delay of the response to each further one."""
 MAX_ADDRESSES = 10_000
 """The most addresses to remember; then all are forgotten."""
@@ -84,13 +84,13 @@ class Access:
         self.counts["wrong token"] += 1
         if number == 0 and self._may_say(now):
             log.warning("api token refused", source=address)
-        if number < GUESSES:
+        if number < FREE_GUESSES:
             told = 'Bearer realm="screendoor", error="invalid_token"'
             raise Problem(401, "the token is none of ours", {"WWW-Authenticate": told})
-        if number == GUESSES and self._may_say(now):
+        if number == FREE_GUESSES and self._may_say(now):
             log.warning("api tokens are guessed", source=address, guesses=number)
         self.counts["slowed"] += 1
-        await asyncio.sleep(SLOWED_S)
+        await asyncio.sleep(GUESS_DELAY_S)
         raise Problem(429, "too many wrong tokens", {"Retry-After": str(int(since + WINDOW_S - now) + 1)})
 
     def _may_say(self, now: float) -> bool:

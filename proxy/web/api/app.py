@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from proxy.version import VERSION
 from proxy.web.api import callers, calls, costs, events, lists, live, problem, voicemails
-from proxy.web.api.backend import Away, House, Wrong
+from proxy.web.api.backend import Backend, InvalidRequest, Unavailable
 from proxy.web.api.limits import Limits
 from proxy.web.api.problem import Problem, ProblemDetails
 
@@ -23,7 +23,7 @@ Every request bears a token: `Authorization: Bearer …`. Every error is `applic
 """
 
 
-class Plain(JSONResponse):
+class AsciiJson(JSONResponse):
     """JSON escaped to ASCII: a name from the wire may hold lone surrogates, which UTF-8 cannot encode."""
 
     def render(self, content: Any) -> bytes:
@@ -31,18 +31,18 @@ class Plain(JSONResponse):
         return json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def build_api(house: House) -> ASGIApp:
+def build_api(backend: Backend) -> ASGIApp:
     """Build the application; its OpenAPI document is served at ``openapi.json`` without a token."""
     app = _application()
-    app.state.house = house
+    app.state.backend = backend
     problem.install(app)
 
-    @app.exception_handler(Away)
-    async def away(request: Request, error: Away) -> Response:
+    @app.exception_handler(Unavailable)
+    async def away(request: Request, error: Unavailable) -> Response:
         return Problem(503, str(error), {"Retry-After": "5"}).response()
 
-    @app.exception_handler(Wrong)
-    async def wrong(request: Request, error: Wrong) -> Response:
+    @app.exception_handler(InvalidRequest)
+    async def wrong(request: Request, error: InvalidRequest) -> Response:
         fault = {"at": "request", "why": str(error)[:200]}
         return Problem(422, "the request is not as it should be", errors=[fault]).response()
 
@@ -63,7 +63,7 @@ def _application() -> FastAPI:
         redoc_url=None,
         servers=[{"url": PREFIX}],
         root_path_in_servers=False,
-        default_response_class=Plain,
+        default_response_class=AsciiJson,
         separate_input_output_schemas=False,
     )
     routers = (live, events, calls, lists, voicemails, callers, costs)

@@ -21,11 +21,11 @@ class NotPossible(Exception):
     """The action is not possible now (409); the message says why."""
 
 
-class Wrong(Exception):
+class InvalidRequest(Exception):
     """The request is invalid (422); the message says why."""
 
 
-class Away(Exception):
+class Unavailable(Exception):
     """The database cannot be reached now (503); the message says why."""
 
 
@@ -81,7 +81,7 @@ class Live(Protocol):
         ...
 
     def listening(self, call: str | None) -> AbstractContextManager[Listener]:
-        """Subscribe to events from now on; Away if there are too many subscribers."""
+        """Subscribe to events from now on; Unavailable if there are too many subscribers."""
         ...
 
     def since(self, number: int, call: str | None) -> Sequence[Event] | None:
@@ -90,7 +90,7 @@ class Live(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class CallFilter:
     """A filter for calls; None: any value."""
 
     since: datetime | None = None
@@ -102,9 +102,9 @@ class Sought:
 
 
 class Archive(Protocol):
-    """What is stored; every method raises Away."""
+    """What is stored; every method raises Unavailable."""
 
-    async def calls(self, sought: Sought, after: Sequence[Any] | None, limit: int) -> Sequence[Row]: ...
+    async def calls(self, wanted: CallFilter, after: Sequence[Any] | None, limit: int) -> Sequence[Row]: ...
 
     async def call(self, name: str) -> Row | None: ...
 
@@ -125,14 +125,14 @@ class Archive(Protocol):
     async def put(self, name: str, entry: Row, number: int | None) -> tuple[Row, bool]:
         """Store an entry, replacing the one with that id (`number`) or an equal one; True if it is new.
 
-        Raises Wrong; LookupError if there is no entry with that id.
+        Raises InvalidRequest; LookupError if there is no entry with that id.
         """
         ...
 
     async def remove(self, name: str, number: int) -> bool: ...
 
     async def imported(self, file: bytes) -> Row:
-        """Import a contact file; raises Wrong if it is not one."""
+        """Import a contact file; raises InvalidRequest if it is not one."""
         ...
 
     async def voicemails(
@@ -158,12 +158,12 @@ class Trials(Protocol):
     """Dry runs of the screening policy."""
 
     async def tried(self, asked: Row) -> Row:
-        """Return what the rules say of the caller in a `models.Trial`; raises Wrong."""
+        """Return what the rules say of the caller in a `models.Trial`; raises InvalidRequest."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Backend:
     """Everything that the endpoints use."""
 
     access: Access
@@ -173,14 +173,14 @@ class House:
     """None if nothing is stored."""
 
 
-def house_of(request: Request) -> House:
+def backend_of(request: Request) -> Backend:
     """Return the backend of the application that serves this request."""
-    found: House = request.app.state.house
+    found: Backend = request.app.state.backend
     return found
 
 
 def archive_of(request: Request) -> Archive:
     """Return the archive; raises Problem 503 if nothing is stored."""
-    if (archive := house_of(request).archive) is None:
+    if (archive := backend_of(request).archive) is None:
         raise Problem(503, 'nothing is kept here: memory.url is "off"')
     return archive

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from proxy.web.api.access import Token
 from proxy.web.api.auth import reader, writer
-from proxy.web.api.backend import archive_of, house_of
+from proxy.web.api.backend import archive_of, backend_of
 from proxy.web.api.models import Forgotten, Number, Trial, Tried
 from proxy.web.api.problem import responses
 
@@ -48,7 +48,7 @@ async def forget(
 )
 async def tried(request: Request, trial: Trial, token: Annotated[Token, Depends(reader)]) -> Tried:
     """A dry run without a call: each rule in the order in which they are applied."""
-    return Tried.model_validate(await house_of(request).trials.tried(trial.model_dump()))
+    return Tried.model_validate(await backend_of(request).trials.tried(trial.model_dump()))
 
 
 def _encoded(told: Mapping[str, Any]) -> bytes:

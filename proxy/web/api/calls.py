@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from proxy.web.api.access import Token
 from proxy.web.api.auth import reader
-from proxy.web.api.backend import Sought, archive_of, house_of
+from proxy.web.api.backend import CallFilter, archive_of, backend_of
 from proxy.web.api.live import CallName, row_or_404
 from proxy.web.api.models import Calls, CallStory, Number, ShortName, Time, Trace
 from proxy.web.api.page import Cursor, Limit, page, position
@@ -37,8 +37,8 @@ async def calls(
     limit: Limit = 50,
 ) -> Calls:
     """Includes calls in progress. `next`, and the `Link` header, lead to the page after this one."""
-    sought = Sought(since, until, caller, dialed, result, decision)
-    rows = await archive_of(request).calls(sought, position(cursor), limit + 1)
+    wanted = CallFilter(since, until, caller, dialed, result, decision)
+    rows = await archive_of(request).calls(wanted, position(cursor), limit + 1)
     return Calls.model_validate(page(request, response, rows, limit, ("began", "id")))
 
 
@@ -47,7 +47,7 @@ async def calls(
 )
 async def call(request: Request, id: CallName, token: Reader) -> CallStory:
     """For a call in progress: the story so far."""
-    row = house_of(request).live.call(id) or await archive_of(request).call(id)
+    row = backend_of(request).live.call(id) or await archive_of(request).call(id)
     return CallStory.model_validate(row_or_404(row, "call"))
 
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from proxy.web.api.access import Token
 from proxy.web.api.auth import reader
-from proxy.web.api.backend import Event, Live, house_of
+from proxy.web.api.backend import Event, Live, backend_of
 from proxy.web.api.problem import responses
 
 HEARTBEAT_S = 15.0
@@ -48,7 +48,7 @@ async def events(
     stream starts with what you missed; the event `missed` says that some of it is lost. The event `end` says
     why the stream ends.
     """
-    return EventStream(house_of(request).live, call, last_event_id)
+    return EventStream(backend_of(request).live, call, last_event_id)
 
 
 class EventStream(Response):

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from proxy.web.api.access import Token
 from proxy.web.api.auth import reader, writer
-from proxy.web.api.backend import NotPossible, house_of
+from proxy.web.api.backend import NotPossible, backend_of
 from proxy.web.api.models import LiveCalls, Question, Wish
 from proxy.web.api.problem import Problem, responses
 
@@ -23,7 +23,7 @@ _PROBLEMS = responses(401, 403, 404, 409, 422, 429)
 @router.get("/calls/live", summary="The calls that go on", responses=responses(401, 422, 429))
 async def live(request: Request, token: Annotated[Token, Depends(reader)]) -> LiveCalls:
     """The oldest first; a single one, with its transcript so far, is at `/calls/{id}`."""
-    return LiveCalls.model_validate({"items": house_of(request).live.calls()})
+    return LiveCalls.model_validate({"items": backend_of(request).live.calls()})
 
 
 @router.post(
@@ -60,7 +60,7 @@ async def hang_up(request: Request, id: CallName, token: Writer) -> Wish:
 
 def _wish(request: Request, name: str, wish: str, token: Token, text: str = "") -> Wish:
     try:
-        house_of(request).live.wish(name, wish, token.name, text)
+        backend_of(request).live.wish(name, wish, token.name, text)
     except LookupError:
         raise Problem(404, "no call of this name goes on") from None
     except NotPossible as reason:
