@@ -88,7 +88,7 @@ class Failover:
         raise error or TransportFailed(f"{Uri.parse(self._uri).host}: no address")
 
     def start_timer(self, on_timeout: Callable[[], None]) -> None:
-        """The INVITE is about to be sent and more targets are left: call `on_timeout` if no response comes."""
+        """The INVITE is about to be sent with more targets left: call `on_timeout` if no response comes."""
         timer_queue = self._core.timer_queue
         self._timer = timer_queue.at(timer_queue.now() + TARGET_TIMEOUT_S, on_timeout)
 

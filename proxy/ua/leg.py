@@ -196,9 +196,9 @@ class Leg:
         self.ended.set_result(reason)
         if self._client_invite is not None:
             self._client_invite.reply(b"")  # the 2xx must have its ACK all the same
-        if self._answer is not None and self._answer.waiting:
+        if self._answer is not None and self._answer.awaiting_ack:
             # §15: the callee must not send BYE before the ACK, or the ACK's timeout
-            self._answer.then(lambda ack: self._bye(reason))
+            self._answer.on_ack(lambda ack: self._bye(reason))
         elif self._invitation is not None and self._invitation.open:
             self._invitation.refuse(reason.status, [*headers, ("Reason", reason.header)])
             self._leave_dialog()
@@ -267,7 +267,7 @@ class Leg:
     def unacknowledged(self) -> Answer | None:
         """Our 2xx to an INVITE or re-INVITE that still waits for its ACK."""
         answers = (self._answer, self._reoffers.answer if self._reoffers else None)
-        return next((answer for answer in answers if answer is not None and answer.waiting), None)
+        return next((answer for answer in answers if answer is not None and answer.awaiting_ack), None)
 
     def ended_by_peer(self, reason: EndReason) -> None:
         """The peer ended the leg."""

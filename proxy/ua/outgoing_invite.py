@@ -63,7 +63,7 @@ class InviteDraft:
         self._credentials: tuple[tuple[str, str], ...]
         """Header lines of the credentials in the current request."""
 
-    def written(self, flow: Flow, sdp: bytes) -> Request:
+    def write(self, flow: Flow, sdp: bytes) -> Request:
         """Write the INVITE with this offer, to be sent over this flow."""
         outgoing, leg = self.outgoing, self._leg
         hops, from_, to = str(outgoing.max_forwards), self._identity, _to(outgoing.uri)
@@ -91,25 +91,25 @@ class InviteDraft:
         """The little that is needed to reconstruct the INVITE."""
         return InviteEssence(self.outgoing.uri, self._identity, self._cseq, self._credentials)
 
-    def again(self, refusal: Response, flow: Flow) -> Request | None:
+    def rewrite(self, refusal: Response, flow: Flow) -> Request | None:
         """Rewrite it as the refusal asks, or else under another identity; None to accept the refusal."""
         asked_for = self._as_asked(refusal, flow)
-        return asked_for if asked_for is not None else self._as_another(refusal, flow)
+        return asked_for if asked_for is not None else self._under_other_identity(refusal, flow)
 
     def _as_asked(self, refusal: Response, flow: Flow) -> Request | None:
         """Add what the refusal asks for: credentials, another offer, an option or a longer interval."""
         status, leg = refusal.status, self._leg
         if status in (401, 407):
-            return self._authorized(refusal, flow)
+            return self._with_credentials(refusal, flow)
         if status in NO_SUCH_MEDIA or (status == 400 and not self.request.body):
-            return self._conceded(flow)
+            return self._with_other_offer(flow)
         if wants_reliability(refusal) and RELIABLY not in self.outgoing.headers:
             headers = (*self.outgoing.headers, RELIABLY)
             self.outgoing = self.outgoing._replace(headers=headers)
-            return self._once_more(flow)
-        return self._once_more(flow) if status == 422 and leg.keeper.accepts_interval(refusal) else None
+            return self._next_cseq(flow)
+        return self._next_cseq(flow) if status == 422 and leg.keeper.accepts_interval(refusal) else None
 
-    def _as_another(self, refusal: Response, flow: Flow) -> Request | None:
+    def _under_other_identity(self, refusal: Response, flow: Flow) -> Request | None:
         """Call under another identity where that may help, as a new request (§21.4.4).
 
         Not once the phone has rung: the refusal is then not about the caller's identity.
@@ -121,9 +121,9 @@ class InviteDraft:
         self.outgoing, self._call_id, self._cseq = outgoing, leg.new_call_id(), 1
         leg.credentials = outgoing.credentials
         self._identity = f"{outgoing.identity};tag={leg.core.ids.tag()}"
-        return self.written(flow, self.request.body)
+        return self.write(flow, self.request.body)
 
-    def _authorized(self, challenge: Response, flow: Flow) -> Request | None:
+    def _with_credentials(self, challenge: Response, flow: Flow) -> Request | None:
         """Answer a challenge (§22.2)."""
         credentials = self.outgoing.credentials
         if credentials is None:
@@ -132,12 +132,12 @@ class InviteDraft:
             answer = credentials.authorize(self.request, challenge, self._leg.core.ids.token())
         except SipError:
             return None
-        request = self._once_more(flow)
+        request = self._next_cseq(flow)
         request.headers.extend(answer)
         self._credentials = tuple(answer)
         return request
 
-    def _conceded(self, flow: Flow) -> Request | None:
+    def _with_other_offer(self, flow: Flow) -> Request | None:
         """Make another offer; not once the phone has rung."""
         if self._leg.ringing is not None or not self._leg.media.fall_back():
             return None
@@ -145,12 +145,12 @@ class InviteDraft:
             sdp = self._leg.media.offer()
         except OfferRefused:
             return None
-        return self._once_more(flow, sdp)
+        return self._next_cseq(flow, sdp)
 
-    def _once_more(self, flow: Flow, sdp: bytes | None = None) -> Request:
+    def _next_cseq(self, flow: Flow, sdp: bytes | None = None) -> Request:
         """The same INVITE again, with another offer if one is given."""
         self._cseq += 1
-        return self.written(flow, self.request.body if sdp is None else sdp)
+        return self.write(flow, self.request.body if sdp is None else sdp)
 
 
 @lru_cache(maxsize=256)

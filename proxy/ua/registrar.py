@@ -142,7 +142,9 @@ class Registrar:
         """RFC 5626 §5.3: bindings made over a connection end with it."""
         if flow in self._flows:
             for name, bound in self._bindings.items():
-                self._keep(name, [each for each in bound if each.flow != flow], "its connection is gone")
+                self._replace_bindings(
+                    name, [each for each in bound if each.flow != flow], "its connection is gone"
+                )
 
     # Handling a REGISTER.
 
@@ -194,7 +196,7 @@ class Registrar:
             return transaction.reply(refusal.status, refusal.headers)
         except ParseError as error:
             return transaction.reply(error.status)
-        self._keep(phone.name, bindings, "as it wished")
+        self._replace_bindings(phone.name, bindings, "as it wished")
         headers = [("Contact", each.contact_value(now)) for each in bindings]
         if any(each.outbound and each.flow == transaction.flow for each in bindings):
             headers += [("Require", "outbound"), ("Flow-Timer", str(FLOW_TIMER_S))]  # RFC 5626 §6
@@ -203,7 +205,7 @@ class Registrar:
 
     # Bindings and their upkeep.
 
-    def _keep(self, name: str, bindings: list[Binding], why: str) -> None:
+    def _replace_bindings(self, name: str, bindings: list[Binding], why: str) -> None:
         """Replace the bindings of a phone, and log the difference."""
         before, self._bindings[name] = self._bindings[name], bindings
         for each in bindings:
@@ -237,7 +239,7 @@ class Registrar:
         for name, bound in self._bindings.items():
             living = [each for each in bound if each.expires_at > now and not each.flow.closed]
             if len(living) < len(bound):
-                self._keep(name, living, "it was not heard of again")
+                self._replace_bindings(name, living, "it was not heard of again")
         for flow in self._flows:
             if not flow.reliable:
                 with suppress(TransportFailed):

@@ -203,7 +203,7 @@ class Reoffers:
             return 500
         if (first := self._initial_offer) is not None and first.refusal_status is not None:
             return first.refusal_status  # RFC 5407 §3.1.5
-        if request.method == "INVITE" and self.answer is not None and self.answer.waiting:
+        if request.method == "INVITE" and self.answer is not None and self.answer.awaiting_ack:
             return 491
         if request.body:
             return self._negotiation.offered()

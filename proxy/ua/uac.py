@@ -64,7 +64,7 @@ class ClientInvite:
             leg = self._leg
             self._flow = leg.flow = flow
             leg.media.use_ip_version(ip_version(flow), leg.core.advertised.private_peer(flow))
-            invite = self._draft.written(flow, leg.media.offer())
+            invite = self._draft.write(flow, leg.media.offer())
             if self._failover.has_more:  # before sending, which may fail at once and start the next attempt
                 self._failover.start_timer(self._target_timed_out)
             self._send(invite)
@@ -133,7 +133,7 @@ class ClientInvite:
         if response.status == 503:
             self._failover.unavailable(response)
             return self._try_next_target(Rejected(response))
-        invite = None if self.answered.done() else self._draft.again(response, self._flow)
+        invite = None if self.answered.done() else self._draft.rewrite(response, self._flow)
         if invite is None:
             return self._fail(Rejected(response))
         self._send(invite)

@@ -44,10 +44,10 @@ class Answer(Driver):
         response: Response,
         then: Callable[[Request | None], None] | None = None,
     ) -> None:
-        """`then`: see `then()`."""
+        """`then`: see `on_ack()`."""
         self._leg = leg
         self._cseq = transaction.request.cseq.number
-        self.waiting = True
+        self.awaiting_ack = True
         """True until the ACK is in."""
         self._on_ack: list[Callable[[Request | None], None]] = [] if then is None else [then]
         self._machine = Acceptance(response, leg.core.timers)
@@ -58,24 +58,24 @@ class Answer(Driver):
         self.perform(self._machine.start(self._timer_queue.now()))
 
     def acknowledged(self, ack: Request) -> None:
-        if ack.cseq.number == self._cseq and self.waiting:
+        if ack.cseq.number == self._cseq and self.awaiting_ack:
             self.perform(self._machine.acknowledged(self._timer_queue.now()))
             self._settle(ack)
 
     def stop(self) -> None:
         """The leg has ended: stop resending."""
         super().stop()
-        if self.waiting:
+        if self.awaiting_ack:
             self._settle(None)
 
-    def then(self, callback: Callable[[Request | None], None]) -> None:
+    def on_ack(self, callback: Callable[[Request | None], None]) -> None:
         """Call `callback` with the ACK, or with None if none comes in time or the leg ends before."""
         self._on_ack.append(callback)
 
     def settled(self) -> Latch[None]:
         """Set once the ACK is in, or will not come."""
         settled: Latch[None] = Latch(self._leg.core.turn)
-        if self.waiting:
+        if self.awaiting_ack:
             self._on_ack.append(lambda ack: None if settled.done() else settled.set_result(None))
         else:
             settled.set_result(None)
@@ -90,7 +90,7 @@ class Answer(Driver):
         self._transaction.respond(message)
 
     def _settle(self, ack: Request | None) -> None:
-        self.waiting = False
+        self.awaiting_ack = False
         callbacks, self._on_ack = self._on_ack, []
         for callback in callbacks:
             callback(ack)
@@ -150,7 +150,7 @@ class Invitation:
     def accept(
         self, sdp: bytes, headers: Iterable[tuple[str, str]], then: Callable[[Request | None], None]
     ) -> Answer:
-        """Send the 200, which confirms the dialog, and await the ACK; `then`: see `Answer.then`."""
+        """Send the 200, which confirms the dialog, and await the ACK; `then`: see `Answer.on_ack`."""
         response = self._transaction.make(200, [self._contact], sdp)
         response.headers.repeat((*self._leg.capabilities(), *headers))
         self._update_dialog(response)
