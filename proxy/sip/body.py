@@ -13,7 +13,7 @@ from proxy.sip.uri import Params
 SDP = "application/sdp"
 
 _MAX_PARTS = 16
-_DEEPEST = 3
+_MAX_DEPTH = 3
 _MAX_BOUNDARY_CHARS = 70
 
 
@@ -28,7 +28,7 @@ def reduce_to_sdp(message: Request | Response) -> None:
     if kind is None or kind == SDP:
         return
     if kind.startswith("multipart/"):
-        session = _session(message.headers, message.body, _DEEPEST)
+        session = _find_sdp(message.headers, message.body, _MAX_DEPTH)
         if session is not None:
             message.headers.set("Content-Type", SDP)
             message.body = session
@@ -59,16 +59,16 @@ def accepts_sdp(headers: Headers) -> bool:
     return not kinds.isdisjoint((SDP, "application/*", "*/*", "*"))
 
 
-def _session(headers: Headers, body: bytes, depth: int) -> bytes | None:
+def _find_sdp(headers: Headers, body: bytes, depth: int) -> bytes | None:
     """The first SDP part of a multipart body; None if there is none, or a required part is unknown."""
     found: bytes | None = None
     for part_headers, part in _parts(headers.get("Content-Type") or "", body):
         kind = "".join((part_headers.get("Content-Type") or "").partition(";")[0].split()).lower()
         session: bytes | None = None
-        if kind == SDP and _plain(part_headers):
+        if kind == SDP and _is_unencoded(part_headers):
             session = part
         elif kind.startswith("multipart/") and depth > 1:
-            session = _session(part_headers, part, depth - 1)
+            session = _find_sdp(part_headers, part, depth - 1)
         if session is None and handling(part_headers) == "required":
             return None
         found = session if found is None else found
@@ -107,7 +107,7 @@ def _part(text: bytes) -> tuple[Headers, bytes]:
     return headers, content
 
 
-def _plain(headers: Headers) -> bool:
+def _is_unencoded(headers: Headers) -> bool:
     encoding = (headers.get("Content-Transfer-Encoding") or "binary").lower()
     return encoding in ("binary", "8bit", "7bit")
 

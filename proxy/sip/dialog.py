@@ -201,7 +201,7 @@ class Dialog:
             headers = Headers([_HOPS, *[("Route", route) for route in routes], *ends])
         else:
             uri = self.target
-            headers = Headers.written(
+            headers = Headers.from_text(
                 f"Max-Forwards: 70\r\nFrom: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq}",
                 {"max-forwards": "70", "from": from_, "to": to, "call-id": call_id, "cseq": cseq},
             )

@@ -60,7 +60,7 @@ class Challenge:
 
 
 @dataclass(slots=True)
-class _Answered:
+class _RealmState:
     """State of one realm: its current challenge and how often its nonce was used."""
 
     challenge: Challenge
@@ -81,7 +81,7 @@ class DigestClient:
     def __init__(self, username: str, password: str) -> None:
         self._username = username
         self._password = password
-        self._realms: dict[tuple[str, str], _Answered] = {}
+        self._realms: dict[tuple[str, str], _RealmState] = {}
 
     def authorize(self, request: Request, response: Response, cnonce: str) -> Headers:
         """All credentials for the repeated request, replacing those in `request`.
@@ -92,10 +92,10 @@ class DigestClient:
         challenges = list(_strongest(response))
         if not challenges:
             raise DigestRefused(f"no usable digest challenge in {response.status}")
-        carried = set(_carried(request))
+        carried = set(_credential_realms(request))
         transaction = (request.call_id, request.cseq.number)
         for header, challenge in challenges:
-            self._take(header, challenge, cnonce, (header, challenge.realm) in carried, transaction)
+            self._note_challenge(header, challenge, cnonce, (header, challenge.realm) in carried, transaction)
         answer = Headers()
         asked = [(header, challenge.realm) for header, challenge in challenges]
         for place in [*asked, *sorted(carried - set(asked))]:
@@ -104,7 +104,7 @@ class DigestClient:
                 answer.add(place[0], self._credentials(request, answered, cnonce))
         return answer
 
-    def _take(
+    def _note_challenge(
         self, header: str, challenge: Challenge, cnonce: str, carried: bool, transaction: tuple[str, int]
     ) -> None:
         """Note a challenge about to be answered; raises DigestRefused if it must not be answered again."""
@@ -114,12 +114,12 @@ class DigestClient:
         if again and (not challenge.stale or (known is not None and known.stale)):
             raise DigestRefused(f"credentials refused for realm {shown(challenge.realm)}")
         if known is None or known.challenge.nonce != challenge.nonce:
-            known = self._realms[place] = _Answered(challenge, cnonce)
+            known = self._realms[place] = _RealmState(challenge, cnonce)
         known.challenge = challenge
         known.transaction = transaction
         known.stale = again
 
-    def _credentials(self, request: Request, answered: _Answered, cnonce: str) -> str:
+    def _credentials(self, request: Request, answered: _RealmState, cnonce: str) -> str:
         """One Authorization value; increments the nonce count (RFC 7616 §3.4)."""
         challenge = answered.challenge
         answered.count += 1
@@ -197,7 +197,7 @@ def _strongest(response: Response) -> Iterator[tuple[str, Challenge]]:
     return ((header, challenge) for (header, _), challenge in best.items())
 
 
-def _carried(request: Request) -> Iterator[tuple[str, str]]:
+def _credential_realms(request: Request) -> Iterator[tuple[str, str]]:
     """Header and realm of each digest credentials in the request."""
     for header in _ANSWERED_IN.values():
         for line in request.headers.get_all(header):

@@ -17,7 +17,7 @@ from proxy.sip.uri import Uri
 ALGORITHMS = ("SHA-256", "MD5")
 """The algorithms offered, in order of preference (RFC 8760 §2.3)."""
 
-_SEAL_BYTES = 8
+_MAC_BYTES = 8
 
 
 class Verdict(enum.Enum):
@@ -62,7 +62,7 @@ class Credentials:
         qop, nc, cnonce = (params.get(name, "") for name in ("qop", "nc", "cnonce"))
         return cls(username, realm, nonce, uri, response, algorithm, qop.lower(), nc, cnonce)
 
-    def prove(self, method: str, password: str) -> bool:
+    def is_valid(self, method: str, password: str) -> bool:
         """Whether they were computed with this password; compares in constant time."""
         digest = hash_function(self.algorithm)
         secret = digest(f"{self.username}:{self.realm}:{password}".encode("utf-8", "surrogateescape"))
@@ -86,30 +86,30 @@ class DigestServer:
     Nonces carry their creation time and a MAC, so a nonce takes no memory until it has been used.
     """
 
-    __slots__ = ("_forgotten", "_lifetime_s", "_made", "_most", "_secret", "_used", "realm")
+    __slots__ = ("_forgotten_until", "_lifetime_s", "_made", "_max_nonces", "_secret", "_used", "realm")
 
     def __init__(
         self, realm: str, secret: bytes, *, lifetime_s: float = 300.0, max_nonces: int = 10_000
     ) -> None:
         """`secret`: random, known to this process alone. `max_nonces`: how many used nonces to remember."""
         self.realm, self._secret = realm, secret
-        self._lifetime_s, self._most = lifetime_s, max_nonces
+        self._lifetime_s, self._max_nonces = lifetime_s, max_nonces
         self._made = 0
         self._used: dict[str, int] = {}
         """The highest nonce count accepted for each nonce."""
-        self._forgotten = -1
+        self._forgotten_until = -1
         """Nonces created up to this time (seconds) count as stale: their use is no longer remembered."""
 
-    def challenge(self, now: float, algorithm: str, *, stale: bool = False, whence: str = "") -> str:
+    def challenge(self, now: float, algorithm: str, *, stale: bool = False, source: str = "") -> str:
         """One WWW-Authenticate value, as short as possible; send one for each of ALGORITHMS, in order.
 
-        `whence`: the source address that alone may answer it, against forged senders; empty for any.
+        `source`: the source address that alone may answer it, against forged senders; empty for any.
         """
         again = ", stale=true" if stale else ""
-        nonce = self._nonce(now, whence)
+        nonce = self._nonce(now, source)
         return f'Digest realm="{self.realm}", qop="auth", nonce="{nonce}"{again}, algorithm={algorithm}'
 
-    def claimed(self, request: Request) -> Credentials | None:
+    def credentials_of(self, request: Request) -> Credentials | None:
         """The credentials for our realm in a request; None if there are no well-formed ones."""
         for line in request.headers.get_all("Authorization"):
             try:
@@ -120,11 +120,11 @@ class DigestServer:
                 return credentials
         return None
 
-    def judge(
-        self, request: Request, username: str, password: str, now: float, *, whence: str = ""
+    def verify(
+        self, request: Request, username: str, password: str, now: float, *, source: str = ""
     ) -> Verdict:
-        """Check the credentials of a request against this user, and its nonce against `whence`."""
-        credentials = self.claimed(request)
+        """Check the credentials of a request against this user, and its nonce against `source`."""
+        credentials = self.credentials_of(request)
         if credentials is None:
             return Verdict.MISSING
         fitting = (
@@ -133,54 +133,56 @@ class DigestServer:
             and credentials.algorithm.upper() in ALGORITHMS
             and len(credentials.nc) == 8
             and credentials.count > 0
-            and _same(credentials.uri, request.uri)
+            and _same_uri(credentials.uri, request.uri)
         )
-        if not credentials.prove(request.method, password) or not fitting:
+        if not credentials.is_valid(request.method, password) or not fitting:
             return Verdict.REFUSED
-        return Verdict.ACCEPTED if self._serves(credentials, now, whence) else Verdict.STALE
+        return Verdict.ACCEPTED if self._use_nonce(credentials, now, source) else Verdict.STALE
 
-    def mark(self, text: str) -> str:
+    def tag_for(self, text: str) -> str:
         """A To tag derived from this text: the same each time, and unforgeable (RFC 3261 §8.2.7)."""
-        return self._seal(text.encode("utf-8", "surrogateescape")).hex()
+        return self._mac(text.encode("utf-8", "surrogateescape")).hex()
 
-    def _nonce(self, now: float, whence: str) -> str:
+    def _nonce(self, now: float, source: str) -> str:
         self._made = (self._made + 1) % (1 << 24)
         body = int(now).to_bytes(4, "big") + self._made.to_bytes(3, "big")
-        return b64encode(body + self._seal(body + whence.encode())).decode()
+        return b64encode(body + self._mac(body + source.encode())).decode()
 
-    def _serves(self, credentials: Credentials, now: float, whence: str) -> bool:
+    def _use_nonce(self, credentials: Credentials, now: float, source: str) -> bool:
         """Whether the nonce is ours, fresh, and its count increased (RFC 7616 §5.5); marks it as used."""
-        made = self._time(credentials.nonce, whence)
-        if made is None or made <= self._forgotten or now - made > self._lifetime_s:
+        made = self._creation_time(credentials.nonce, source)
+        if made is None or made <= self._forgotten_until or now - made > self._lifetime_s:
             return False
         if credentials.count <= self._used.get(credentials.nonce, 0):
             return False
         self._used.pop(credentials.nonce, None)
         self._used[credentials.nonce] = credentials.count
-        if len(self._used) > self._most:
+        if len(self._used) > self._max_nonces:
             self._forget(now)
         return True
 
     def _forget(self, now: float) -> None:
         """Forget the expired nonces, and at least the older half."""
         made = sorted(map(_made, self._used))
-        self._forgotten = max(made[len(made) // 2], int(now - self._lifetime_s) - 1)
-        self._used = {nonce: count for nonce, count in self._used.items() if _made(nonce) > self._forgotten}
+        self._forgotten_until = max(made[len(made) // 2], int(now - self._lifetime_s) - 1)
+        self._used = {
+            nonce: count for nonce, count in self._used.items() if _made(nonce) > self._forgotten_until
+        }
 
-    def _time(self, nonce: str, whence: str) -> int | None:
+    def _creation_time(self, nonce: str, source: str) -> int | None:
         """Creation time of a nonce; None if it is not ours, or was issued to another source."""
         try:
             sealed = b64decode(nonce, validate=True)
         except ValueError:
             return None
-        body = sealed[:-_SEAL_BYTES]
-        seal = self._seal(body + whence.encode())
-        if len(body) != 7 or not hmac.compare_digest(seal, sealed[-_SEAL_BYTES:]):
+        body = sealed[:-_MAC_BYTES]
+        seal = self._mac(body + source.encode())
+        if len(body) != 7 or not hmac.compare_digest(seal, sealed[-_MAC_BYTES:]):
             return None
         return _made(nonce)
 
-    def _seal(self, body: bytes) -> bytes:
-        return hmac.digest(self._secret, body, hashlib.sha256)[:_SEAL_BYTES]
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self._secret, body, hashlib.sha256)[:_MAC_BYTES]
 
 
 def _made(nonce: str) -> int:
@@ -188,7 +190,7 @@ def _made(nonce: str) -> int:
     return int.from_bytes(b64decode(nonce)[:4], "big")
 
 
-def _same(uri: str, target: str) -> bool:
+def _same_uri(uri: str, target: str) -> bool:
     """Whether the URI in the credentials is equivalent to the Request-URI (RFC 7616 §3.4.1)."""
     if uri == target:
         return True

@@ -20,12 +20,12 @@ class StreamFramer:
     """
 
     __slots__ = (
-        "_awaited",
         "_buffer",
-        "_lone",
         "_max_bytes",
+        "_message_size",
+        "_pong_expected",
         "_scanned",
-        "_wanted",
+        "_single_crlf",
         "fault",
         "partial",
         "pings",
@@ -49,9 +49,9 @@ class StreamFramer:
         self._buffer = b""
         self._max_bytes = max_bytes
         self._scanned = 0
-        self._wanted = 0  # size of the current message in bytes; 0 until its head is complete
+        self._message_size = 0  # size of the current message in bytes; 0 until its head is complete
         self.pings = 0
-        self._lone = self._awaited = False
+        self._single_crlf = self._pong_expected = False
         self.pongs = 0
         self.partial = False
         self.fault = None
@@ -69,17 +69,17 @@ class StreamFramer:
         try:
             while start < size:
                 if buffer[start] in b"\r\n" and (run := _EMPTY_LINES(buffer, start)):
-                    self._count(run[0].count(b"\n"))
+                    self._count_pings(run[0].count(b"\n"))
                     start = run.end()
                     continue
-                wanted = self._wanted or self._measured(buffer, start)
+                wanted = self._message_size or self._measure(buffer, start)
                 if not wanted or start + wanted > size:
-                    self._wanted = wanted
+                    self._message_size = wanted
                     break
                 messages.append(buffer[start : start + wanted])
                 start += wanted
-                self._scanned = self._wanted = 0
-                self._lone = False
+                self._scanned = self._message_size = 0
+                self._single_crlf = False
         except ParseError as error:
             self.fault, self._buffer, self.partial = error, b"", False
             if not messages:
@@ -88,16 +88,16 @@ class StreamFramer:
             self._buffer, self.partial = buffer[start:], start < size
         return messages
 
-    def pinged(self) -> None:
+    def note_ping_sent(self) -> None:
         """Note that we have sent a keep-alive: the next single CRLF is its pong."""
-        self._awaited, self._lone = True, False
+        self._pong_expected, self._single_crlf = True, False
 
     def take_pings(self) -> int:
         """The number of `pings` since the last call."""
         pings, self.pings = self.pings, 0
         return pings
 
-    def _measured(self, buffer: bytes, start: int) -> int:
+    def _measure(self, buffer: bytes, start: int) -> int:
         """Size of the message at `start`; 0 until its head is complete. Scans no byte of the head twice."""
         found = END_OF_HEAD.search(buffer, start + self._scanned)
         if found is None:
@@ -110,24 +110,24 @@ class StreamFramer:
         if len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 10:
             size = end - start + int(lengths[0])  # the usual form, and only one
         else:
-            size = end - start + _odd_length(lengths, buffer[start:end])
+            size = end - start + _unusual_length(lengths, buffer[start:end])
         if size > self._max_bytes:
             raise _with_partial(ParseError(f"message of {size} bytes is too large", 513), buffer[start:end])
         return size
 
-    def _count(self, ends: int) -> None:
+    def _count_pings(self, ends: int) -> None:
         """Count the pings and pongs in a run of `ends` line ends between messages."""
         # A single CRLF may be a pong or the first half of a ping, so it counts as either: an extra pong does
         # no harm, while an unanswered ping makes the peer close the connection.
-        pairs, odd = divmod(ends + self._lone, 2)
+        pairs, odd = divmod(ends + self._single_crlf, 2)
         self.pings += pairs
         self.pongs += odd
-        self._lone = odd == 1 and not self._awaited
+        self._single_crlf = odd == 1 and not self._pong_expected
         if odd:
-            self._awaited = False
+            self._pong_expected = False
 
 
-def _odd_length(lengths: list[bytes], head: bytes) -> int:
+def _unusual_length(lengths: list[bytes], head: bytes) -> int:
     values = {value.strip() for value in lengths}
     try:
         if len(values) != 1:

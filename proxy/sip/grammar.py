@@ -19,7 +19,7 @@ HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 """Pattern of a quoted string with its quotes."""
 
-_LONGEST_KEPT = 256
+_MAX_CACHED_CHARS = 256
 """Longest list, in characters, whose split is cached."""
 
 _IS_TOKEN = re.compile(TOKEN).fullmatch
@@ -77,7 +77,7 @@ def split_commas(text: str) -> list[str]:
     """The values of a comma-separated list (§7.3.1), empty ones dropped; quotes and <> protect commas."""
     if "," not in text:
         return [value] if (value := text.strip(WHITESPACE)) else []
-    return list(_split_kept(text) if len(text) <= _LONGEST_KEPT else _split(text))
+    return list(_cached_split(text) if len(text) <= _MAX_CACHED_CHARS else _split(text))
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple([value for piece in pieces if (value := piece.strip(WHITESPACE))])
 
 
-_split_kept = lru_cache(maxsize=256)(_split)  # a peer's Allow and Supported are the same in every call
+_cached_split = lru_cache(maxsize=256)(_split)  # a peer's Allow and Supported are the same in every call
 
 
 def split_semicolons(text: str) -> list[str]:

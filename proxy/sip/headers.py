@@ -32,7 +32,7 @@ class Headers:
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._lines: list[str] = []
         """Lines as sent on the wire: the name as spelled, a colon, one space, the value. One item may hold
-        several lines that were added together, until `_apart` splits it.
+        several lines that were added together, until `_split_lines` splits it.
         """
         self.first: dict[str, str] = {}
         """The first value of each header, by its key (`header_key`); read-only for others."""
@@ -42,7 +42,7 @@ class Headers:
             self.extend(items)
 
     @staticmethod
-    def written(text: str, first: dict[str, str]) -> Headers:
+    def from_text(text: str, first: dict[str, str]) -> Headers:
         """Headers from a text of complete lines and from the same values by key, each key once.
 
         The fast way to build headers known to be well-formed; raises ValueError for an unsafe value.
@@ -92,11 +92,11 @@ class Headers:
             if key not in first:
                 first[key] = value
             else:
-                self._again(key, value)
+                self._add_more(key, value)
 
-    def repeat(self, items: tuple[tuple[str, str], ...]) -> None:
+    def extend_constant(self, items: tuple[tuple[str, str], ...]) -> None:
         """Append these lines; for constant lines of ours, whose text is cached."""
-        text, first = _written(items)
+        text, first = _constant_lines(items)
         if not first or not self.first.keys().isdisjoint(first):
             return self.extend(items)
         self._lines.append(text)
@@ -174,7 +174,7 @@ class Headers:
     def remove(self, name: str) -> None:
         """Remove every line of that name, if there is any."""
         if (wanted := header_key(name)) in self.first:
-            self._lines = [line for line in self._apart() if _key_of(line) != wanted]
+            self._lines = [line for line in self._split_lines() if _key_of(line) != wanted]
             del self.first[wanted]
             self._forget_more(wanted)
 
@@ -206,7 +206,7 @@ class Headers:
         return key_of(name) in self.first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return ((name, value) for name, _, value in [line.partition(": ") for line in self._apart()])
+        return ((name, value) for name, _, value in [line.partition(": ") for line in self._split_lines()])
 
     def __len__(self) -> int:
         return len(self.first) + (sum(map(len, self.more.values())) if self.more is not None else 0)
@@ -244,9 +244,9 @@ class Headers:
         if key not in self.first:
             self.first[key] = value
         else:
-            self._again(key, value)
+            self._add_more(key, value)
 
-    def _again(self, key: str, value: str) -> None:
+    def _add_more(self, key: str, value: str) -> None:
         """Note a further value of a header that is present already."""
         if self.more is None:
             self.more = {}
@@ -257,9 +257,9 @@ class Headers:
             self.more.pop(key, None)
 
     def _index(self, wanted: str) -> int:
-        return next(place for place, line in enumerate(self._apart()) if _key_of(line) == wanted)
+        return next(place for place, line in enumerate(self._split_lines()) if _key_of(line) == wanted)
 
-    def _apart(self) -> list[str]:
+    def _split_lines(self) -> list[str]:
         """The lines, one item each."""
         if len(self._lines) != len(self):
             self._lines[:] = "\r\n".join(self._lines).split("\r\n")
@@ -267,7 +267,7 @@ class Headers:
 
 
 @lru_cache(maxsize=256)
-def _written(items: tuple[tuple[str, str], ...]) -> tuple[str, dict[str, str]]:
+def _constant_lines(items: tuple[tuple[str, str], ...]) -> tuple[str, dict[str, str]]:
     """The wire text of these lines, and their values by key; an empty dict if a name occurs twice."""
     headers = Headers(items)
     return "\r\n".join(headers._lines), headers.first if headers.more is None else {}
@@ -295,7 +295,7 @@ def plain_headers(start: str, lines: list[str], single: Collection[str] = ()) ->
         elif key in single and first[key] != value:
             return None
         else:
-            headers._again(key, value)
+            headers._add_more(key, value)
     said = " ".join([start, *first.values(), ""])
     if headers.more is not None:
         said += " ".join([*chain(*headers.more.values()), ""])
@@ -316,7 +316,7 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
         name, colon, value = line.partition(":")
         name, plain = name.rstrip(WHITESPACE), value.strip(WHITESPACE)
         key = key_of(name)
-        if (wrong := _wrong(line, key, name, colon, value)) is not None:
+        if (wrong := _line_error(line, key, name, colon, value)) is not None:
             fault = fault or wrong
             continue
         if key in single and headers.first.get(key, plain) != plain:
@@ -325,7 +325,7 @@ def read_headers(lines: Iterable[str], single: Collection[str] = ()) -> tuple[He
     return headers, fault
 
 
-def _wrong(line: str, key: str, name: str, colon: str, value: str) -> ParseError | None:
+def _line_error(line: str, key: str, name: str, colon: str, value: str) -> ParseError | None:
     """The error in a header line, if any."""
     if not colon:
         return ParseError(f"header line has no colon: {shown(line)}")

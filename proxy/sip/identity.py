@@ -16,7 +16,7 @@ from proxy.sip.headers import Headers
 from proxy.sip.uri import Params
 from proxy.sip.values import NameAddr
 
-_MORE = frozenset(
+_IDENTITY_HEADERS = frozenset(
     map(header_key, ("P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion", "History-Info"))
 )
 _KNOWN_WISHES = frozenset(("header", "session", "user", "none", "critical", "id", "history"))
@@ -42,7 +42,7 @@ def parse_party(text: str) -> NameAddr | None:
 
 def has_only_from(headers: Headers) -> bool:
     """Whether From is the only header about the identity of the caller, with no diversion or privacy."""
-    return headers.first.keys().isdisjoint(_MORE)
+    return headers.first.keys().isdisjoint(_IDENTITY_HEADERS)
 
 
 def asserted(headers: Headers) -> tuple[NameAddr, ...]:

@@ -31,10 +31,10 @@ MAX_LINES, MAX_HEAD_BYTES = 256, 32 * 1024
 
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER")
 
-_UNREAD = Headers()
+_NO_HEADERS = Headers()
 """Placeholder while only the start line of a message has been parsed."""
 
-_blank = object.__new__
+_new = object.__new__
 """Creates a message without calling `__init__`; assigning its attributes directly is faster."""
 
 _LOOSE_END = WHITESPACE + ";"
@@ -92,7 +92,7 @@ class Request(Message):
         first = self.headers.first
         to = first.get("to")
         if to_tag and to is not None:
-            to = _tagged(to, to_tag)
+            to = _with_tag(to, to_tag)
         makes_dialog = 100 < status < 300 and self.method in _DIALOG_CREATING
         headers = self.headers.echo(to, routes=makes_dialog and "record-route" in first)
         if status == 100 and "timestamp" in first:
@@ -166,7 +166,7 @@ def _plain(data: bytes) -> Request | Response | None:
         status = _read_status(start)
         if status is None:
             return None
-        response = _blank(Response)
+        response = _new(Response)
         response.status, response.reason = status
         response.headers, response.body = headers, body
         return response
@@ -175,14 +175,14 @@ def _plain(data: bytes) -> Request | Response | None:
         return None
     if uri[:4] != "sip:" and _ABSOLUTE_URI(uri) is None:
         return None
-    request = _blank(Request)
+    request = _new(Request)
     request.method, request.uri, request.headers, request.body = method, uri, headers, body
     return request
 
 
 def _whole(data: bytes) -> Request | Response:
     """Parse any message, with folded lines and bare line feeds too."""
-    head, body = _parted(data)
+    head, body = _split_head(data)
     text = head.removesuffix(b"\r").decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     text = _FOLD.sub(" ", text)
     lines = text.split("\n")
@@ -191,10 +191,10 @@ def _whole(data: bytes) -> Request | Response:
         fault = fault or ParseError(f"too many headers: {len(lines)} lines, {len(head)} bytes", 513)
         del lines[MAX_LINES:]
     message.headers, header_fault = read_headers(lines, _SINGLE)
-    return _finished(message, body, fault or _unprintable(text) or header_fault)
+    return _with_body(message, body, fault or _illegal_character(text) or header_fault)
 
 
-def _finished(
+def _with_body(
     message: Request | Response, body: bytes, fault: ParseError | None = None
 ) -> Request | Response:
     """Check the mandatory headers and attach the body; raises `fault`, if given, as the ParseError."""
@@ -207,10 +207,10 @@ def _finished(
                 raise ParseError(f"missing {MANDATORY[key]}")
         method = parse_cseq(first["cseq"]).method
         if isinstance(message, Request) and method != message.method:
-            raise _of_another(message.method, method)
+            raise _method_mismatch(message.method, method)
         length = first.get("content-length")
         # An empty Content-Length counts as none; on a stream the framer has already rejected it.
-        message.body = body if not length or length == str(len(body)) else _cut(body, length)
+        message.body = body if not length or length == str(len(body)) else _truncate(body, length)
     except ParseError as error:
         if isinstance(message, Request):
             error.partial = message
@@ -219,7 +219,7 @@ def _finished(
     return message
 
 
-def _parted(data: bytes) -> tuple[bytes, bytes]:
+def _split_head(data: bytes) -> tuple[bytes, bytes]:
     """Head and body, split at the first empty line; lines may end in a bare LF."""
     crlf = data.find(b"\n\r\n")
     lf = data.find(b"\n\n", 0, crlf + 1 if crlf >= 0 else len(data))
@@ -235,14 +235,14 @@ def _read_start(line: str) -> tuple[Request | Response, ParseError | None]:
     """
     if line[:4].upper() == "SIP/" and (status := _read_status(line)) is not None:
         # NUL is allowed only in a quoted pair, which a reason phrase cannot have.
-        return Response(*status, _UNREAD), ParseError("NUL") if "\0" in line else None
+        return Response(*status, _NO_HEADERS), ParseError("NUL") if "\0" in line else None
     method, _, rest = line.partition(" ")
     uri, _, version = rest.rpartition(" ")
     if (method not in KNOWN_METHODS and not is_token(method)) or (
         version != "SIP/2.0" and "SIP/" not in rest.upper()
     ):
         raise ParseError(f"not a SIP message: {shown(line)}")
-    request = Request(method, uri, _UNREAD)
+    request = Request(method, uri, _NO_HEADERS)
     if version != "SIP/2.0" and version.upper() != "SIP/2.0":
         if _VERSION(version):
             return request, ParseError(f"SIP version not supported: {shown(version)}", 505)
@@ -259,7 +259,7 @@ def _read_status(line: str) -> tuple[int, str] | None:
     return None if parts is None else (int(parts[1]), parts[2] or "")
 
 
-def _unprintable(text: str) -> ParseError | None:
+def _illegal_character(text: str) -> ParseError | None:
     if "\r" in text:
         return ParseError("carriage return inside a line")
     if "\0" in text and _BARE_NUL(text):  # a quoted pair may carry one (RFC 4475 §3.1.1.2)
@@ -267,13 +267,13 @@ def _unprintable(text: str) -> ParseError | None:
     return None
 
 
-def _of_another(method: str, named: str) -> ParseError:
+def _method_mismatch(method: str, named: str) -> ParseError:
     # RFC 4475 §3.1.2.18: an unrecognised method takes precedence over the mismatch
     status = 400 if method in KNOWN_METHODS else 501
     return ParseError(f"CSeq method {shown(named)} in a {shown(method)} request", status)
 
 
-def _cut(body: bytes, length: str) -> bytes:
+def _truncate(body: bytes, length: str) -> bytes:
     size = number(once(length), "Content-Length", 2**31)
     if size > len(body):
         raise ParseError(f"body of {len(body)} bytes is shorter than its Content-Length: {size}")
@@ -289,7 +289,7 @@ def _make_safe(request: Request) -> None:
     request.headers = safe
 
 
-def _tagged(to: str, tag: str) -> str:
+def _with_tag(to: str, tag: str) -> str:
     try:
         has_tag = tag_of(to) is not None
     except ParseError:

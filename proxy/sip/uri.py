@@ -21,7 +21,7 @@ _VISUAL = str.maketrans("", "", "-.()")
 _NEVER_DEFAULTED = ("user", "ttl", "method", "maddr", "transport")
 """Parameters that make two URIs differ if only one of the two has them (§19.1.4)."""
 
-_OF_ONE_WAY = ("transport", "maddr", "ttl", "method", "lr")
+_ROUTING_PARAMS = ("transport", "maddr", "ttl", "method", "lr")
 """Parameters that say how to reach the resource, not which resource it is."""
 
 
@@ -156,7 +156,7 @@ class Uri:
             return cls(kind, rest)
         user, at, place = rest.partition("@")
         # Users are new in every call, hosts recur: parse those from the cache.
-        if at and user.removeprefix("+").isalnum() and (known := _place_kept(place)) is not None:
+        if at and user.removeprefix("+").isalnum() and (known := _cached_host_part(place)) is not None:
             return cls(kind, user, None, *known)
         parts = _SIP(rest)
         if parts is None or parts[1] == "":
@@ -184,7 +184,7 @@ class Uri:
     def logical(self) -> Uri:
         """A copy with only the parts allowed in From and To: no port, headers, routing (§19.1.1, Table 1)."""
         params = self.params
-        for name in _OF_ONE_WAY:
+        for name in _ROUTING_PARAMS:
             params = params.without(name)
         return Uri(self.scheme, self.user, self.password, self.host, None, params)
 
@@ -220,7 +220,7 @@ class Uri:
         return f"{self.scheme}:{before}{self.host}{port}{self.params}{headers}"
 
 
-def _place(text: str) -> tuple[str, int | None, Params, str] | None:
+def _host_part(text: str) -> tuple[str, int | None, Params, str] | None:
     """Host, port, parameters and headers: the part of a URI after its user; None if malformed."""
     parts = _SIP(text)
     if parts is None or parts[1] is not None or _ILLEGAL(text) is not None:
@@ -228,13 +228,13 @@ def _place(text: str) -> tuple[str, int | None, Params, str] | None:
     return parts[3], parse_port(parts[4]), Params.parse(parts[5] or ""), parts[6] or ""
 
 
-_place_kept = cached(_place, 1024)
+_cached_host_part = cached(_host_part, 1024)
 
 
 def check_uri(text: str) -> None:
     """Raise ParseError wherever `Uri.parse` would; usually without building a Uri, which is cheaper."""
     user, at, place = text.partition("@")
-    if not at or user[:4] != "sip:" or not user[4:].isalnum() or _place_kept(place) is None:
+    if not at or user[:4] != "sip:" or not user[4:].isalnum() or _cached_host_part(place) is None:
         parse_uri(text)
 
 

@@ -235,7 +235,7 @@ def via_sender(via: str) -> tuple[str, str, int | None]:
     """Transport, host and port of a Via, as `Via.parse` reads them; raises ParseError."""
     hop = via.partition(";")[0].strip(WHITESPACE)
     # Branches are new in every transaction, senders recur: parse those from the cache.
-    sender = _hop_kept(hop) if len(hop) <= MAX_CACHED_CHARS else _hop(hop)
+    sender = _cached_hop(hop) if len(hop) <= MAX_CACHED_CHARS else _hop(hop)
     if sender is None:
         raise ParseError(f"malformed Via: {shown(via)}")
     return sender
@@ -251,7 +251,7 @@ parse_name_addr = cached(NameAddr._read, 1024)
 """`NameAddr.parse` through the cache whatever the length: for header values, whose length is limited."""
 parse_cseq = lru_cache(maxsize=256)(CSeq._read)
 """`CSeq.parse`, likewise."""
-_hop_kept = lru_cache(maxsize=1024)(_hop)
+_cached_hop = lru_cache(maxsize=1024)(_hop)
 parse_via = cached(Via._read, 1024)
 """`Via.parse`, likewise."""
 

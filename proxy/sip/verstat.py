@@ -36,7 +36,7 @@ _WORD = re.compile(
 _ORIGID = re.compile(r"[A-Za-z0-9._:-]{1,64}").fullmatch
 _TELNYX = re.compile(r"@[a-z0-9.-]*\btelnyx\.com\b", re.IGNORECASE).search
 _PLIVO = {"verified": "passed", "not verified": "unknown", "not applicable": "none"}
-_SAYING = frozenset(
+_ATTESTATION_HEADERS = frozenset(
     (
         "x-twilio-verstat", "p-asserted-identity", "x-plivo-stir-verification", "p-attestation-indicator",
         "priority", "resource-priority", "identity",
@@ -134,7 +134,10 @@ def _origid(text: str | None) -> str | None:
 
 def has_no_attestation(headers: Headers) -> bool:
     """Whether there is no verification result, signature or priority header, as in nearly every INVITE."""
-    return _SAYING.isdisjoint(headers.first) and "erstat" not in headers.first.get("from", "").lower()
+    return (
+        _ATTESTATION_HEADERS.isdisjoint(headers.first)
+        and "erstat" not in headers.first.get("from", "").lower()
+    )
 
 
 def is_emergency_callback(headers: Headers) -> bool:

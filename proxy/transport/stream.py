@@ -140,7 +140,7 @@ class StreamFlow(asyncio.Protocol):
     def ping(self) -> int:
         """Send a CRLF keep-alive (RFC 5626 §4.4.1); returns `pongs` as it is before the answer."""
         if not self.closed:
-            self._framer.pinged()
+            self._framer.note_ping_sent()
             self._write(self._engine.send(PING) if self._engine else PING)
         return self.pongs
 

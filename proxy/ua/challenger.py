@@ -92,18 +92,18 @@ class Challenger:
 
     def judge(self, request: Request, flow: Flow, username: str, password: str) -> Verdict:
         """Verify a request's credentials as those of this user."""
-        if (claimed := self.digest.claimed(request)) is not None:
+        if (claimed := self.digest.credentials_of(request)) is not None:
             source = self._source(flow)
             if source.unanswered < MD5_FIRST_AFTER or claimed.algorithm.upper() == ALGORITHMS[0]:
                 source.unanswered = 0  # but a source that answers MD5 alone keeps getting MD5 first
-        return self.digest.judge(request, username, password, self._now(), whence=_nonce_scope(flow))
+        return self.digest.verify(request, username, password, self._now(), source=_nonce_scope(flow))
 
     def tag(self, request: Request) -> str:
         """The To tag of our challenge to this INVITE, or to the INVITE that this ACK acknowledges.
 
         It is derived from the request, so that retransmissions get the same one (§8.2.7).
         """
-        return self.digest.mark(f"{request.call_id} {request.cseq.number} {request.from_tag}")
+        return self.digest.tag_for(f"{request.call_id} {request.cseq.number} {request.from_tag}")
 
     def challenge(self, transaction: ServerTransaction, *, stale: bool = False) -> None:
         """Challenge in a transaction; `stale`: only the nonce was too old."""
@@ -180,7 +180,7 @@ class Challenger:
         Much equipment that only knows MD5 looks at the first challenge alone.
         """
         source, last_asked = self._source(flow), (request.call_id, request.cseq.number)
-        if last_asked != source.last_asked and self.digest.claimed(request) is None:
+        if last_asked != source.last_asked and self.digest.credentials_of(request) is None:
             source.last_asked, source.unanswered = last_asked, source.unanswered + 1
             if source.unanswered == MD5_FIRST_AFTER and self._may_log(self._now()):
                 log.info("challenge not answered, MD5 is first from now on", source=flow.remote[0])
@@ -198,7 +198,7 @@ class Challenger:
         return response
 
     def _challenge(self, flow: Flow, algorithm: str, stale: bool) -> str:
-        return self.digest.challenge(self._now(), algorithm, stale=stale, whence=_nonce_scope(flow))
+        return self.digest.challenge(self._now(), algorithm, stale=stale, source=_nonce_scope(flow))
 
     @staticmethod
     def _compact(response: Response) -> Response:

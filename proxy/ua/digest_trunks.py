@@ -66,7 +66,7 @@ class DigestTrunks:
 
     def lacks_credentials(self, request: Request, flow: Flow) -> bool:
         known = flow in self._known and not self._gate.admits(flow)
-        return known and self._challenger.digest.claimed(request) is None
+        return known and self._challenger.digest.credentials_of(request) is None
 
     def handles(self, transaction: ServerTransaction) -> bool:
         """Authenticate again each INVITE on a flow that is known only from an earlier one."""
@@ -90,7 +90,7 @@ class DigestTrunks:
 
     def _claimed_trunk(self, request: Request) -> str | None:
         """The user name of the trunk that an INVITE claims to come from."""
-        if (claimed := self._challenger.digest.claimed(request)) is not None:
+        if (claimed := self._challenger.digest.credentials_of(request)) is not None:
             return claimed.username if claimed.username in self._passwords else None
         with suppress(ParseError):
             contact = request.contact

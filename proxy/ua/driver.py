@@ -18,7 +18,7 @@ Message = Request | Response
 class Machine(Protocol):
     """A pure state machine: returns effects, and says in `deadline` when to call `expire`.
 
-    `deadline` is None once it is `terminated`. `lingers`: if not 0, the machine only absorbs retransmissions
+    `deadline` is None once it is `terminated`. `linger_s`: if not 0, the machine only absorbs retransmissions
     for that many seconds.
     """
 
@@ -27,7 +27,7 @@ class Machine(Protocol):
     @property
     def terminated(self) -> bool: ...
     @property
-    def lingers(self) -> float: ...
+    def linger_s(self) -> float: ...
     def expire(self, now: float) -> Sequence[Effect]: ...
     def fail(self, error: Exception, now: float) -> Sequence[Effect]: ...
 
@@ -99,7 +99,7 @@ class Driver:
                 self._timer = None
             self._armed_for = due
             if due is not None:
-                if machine.lingers:
+                if machine.linger_s:
                     return self.linger(due)
                 self._timer = self._timer_queue.at(due, self._expire)
         if due is None and machine.terminated:

@@ -105,7 +105,7 @@ class Leg:
         try:
             if "record-route" in request.headers.first:
                 _ = request.record_routes  # parsed now, since the dialog will need them
-            ignored = SessionTimer.ignored_by(request)
+            ignored = SessionTimer.ruled_out_by(request)
             timer = None if ignored else SessionTimer.answering(request, wanted=INTERVAL)
         except ParseError as error:
             self._invitation.refuse(error.status)

@@ -68,7 +68,7 @@ class InviteDraft:
         outgoing, leg = self.outgoing, self._leg
         hops, from_, to = str(outgoing.max_forwards), self._identity, _to(outgoing.uri)
         call_id, cseq, contact = self._call_id, f"{self._cseq} INVITE", leg.contact(flow)
-        headers = Headers.written(
+        headers = Headers.from_text(
             f"Max-Forwards: {hops}\r\nFrom: {from_}\r\nTo: {to}\r\n"
             f"Call-ID: {call_id}\r\nCSeq: {cseq}\r\nContact: {contact}",
             {
@@ -81,7 +81,7 @@ class InviteDraft:
             },
         )
         asked = leg.keeper.invite_headers() if leg.has_session_timer else INVITE_HEADERS
-        headers.repeat((*leg.capabilities(), *asked, *(SDP if sdp else ())))
+        headers.extend_constant((*leg.capabilities(), *asked, *(SDP if sdp else ())))
         if outgoing.headers:
             headers.extend(outgoing.headers)
         self.request, self._credentials = Request("INVITE", outgoing.uri, headers, sdp), ()

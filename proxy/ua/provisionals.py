@@ -39,7 +39,7 @@ class Provisionals(Driver):
 
     async def heard(self) -> None:
         """Wait until every response of ours with SDP is acknowledged (§3), or the leg has ended."""
-        while self._machine.described and not self._leg.ended.done():
+        while self._machine.has_description and not self._leg.ended.done():
             self._acknowledged.clear()
             await self._acknowledged.wait()
 

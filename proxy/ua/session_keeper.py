@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
 from proxy.sip.session import Expired, Refresh, SessionTimer
-from proxy.sip.session.timer import SHORTEST_WAIT, Lines
+from proxy.sip.session.timer import MIN_RETRY_S, HeaderLines
 from proxy.sip.values import retry_after
 from proxy.ua.errors import Rejected, TransactionTimeout
 from proxy.ua.in_dialog_client import Final, InDialogRequest, accepted
@@ -30,20 +30,20 @@ class SessionKeeper:
 
     # For the INVITE that begins the leg.
 
-    def start(self) -> Lines:
+    def start(self) -> HeaderLines:
         """Start the timer; returns headers for our 2xx to the peer's INVITE."""
         self._timer.start(self._now())
         self._arm()
         return self._timer.headers
 
-    def invite_headers(self) -> Lines:
+    def invite_headers(self) -> HeaderLines:
         """Headers for our INVITE (§7.1)."""
         return _without_supported(self._timer.headers)
 
     def accepts_interval(self, refusal: Response) -> bool:
         """Whether a 422 to our INVITE or refresh is worth a retry with a longer interval (§7.3)."""
         try:
-            self._timer.raised(refusal)
+            self._timer.raise_interval(refusal)
         except ParseError as error:
             self._leg.log.warning("session interval cannot be agreed", reason=str(error))
             return False
@@ -118,7 +118,7 @@ class SessionKeeper:
             self._leg.log.debug("session not refreshed", answer=str(refusal))
         except SipError as error:
             self._leg.log.debug("session not refreshed", answer=str(error))
-        timer.missed(self._now(), again_s)
+        timer.refresh_failed(self._now(), again_s)
         self._arm()
 
     async def _update(self) -> None:
@@ -142,7 +142,7 @@ class SessionKeeper:
         return self._leg.core.timer_queue.now()
 
 
-def _without_supported(headers: Lines) -> Lines:
+def _without_supported(headers: HeaderLines) -> HeaderLines:
     """Without Supported, which our INVITE has anyway."""
     return tuple([header for header in headers if header[0] != "Supported"])
 
@@ -154,4 +154,4 @@ INVITE_HEADERS = _without_supported(SessionTimer.offering().headers)
 def _retry_after_s(refusal: Response) -> float | None:
     """The Retry-After of a refusal, at least some seconds: with 0 we would retry without end."""
     asked_s = retry_after(refusal.headers.get("Retry-After"))
-    return None if asked_s is None else max(asked_s, SHORTEST_WAIT)
+    return None if asked_s is None else max(asked_s, MIN_RETRY_S)

@@ -149,7 +149,7 @@ class ClientTransaction(Driver):
             self._sent = b""
         elif isinstance(machine, InviteClient):
             tombstone = Resender(self._sent, self.flow, self._core)
-        self._core.clients.linger(self.key, tombstone, until, machine.lingers)
+        self._core.clients.linger(self.key, tombstone, until, machine.linger_s)
 
     def hand_over(self, user: TransactionUser) -> None:
         """Deliver everything that follows to `user`."""
@@ -228,7 +228,7 @@ class ServerTransaction(Driver):
     def defer(self) -> None:
         """Tell the machine that a non-INVITE response will take time; see `NonInviteServer.deferred`."""
         assert isinstance(self._machine, NonInviteServer)
-        self.perform(self._machine.deferred(self.make(100), self._timer_queue.now()))
+        self.perform(self._machine.defer(self.make(100), self._timer_queue.now()))
 
     def receive(self, request: Request) -> None:
         self.perform(self._machine.receive(request, self._timer_queue.now()))
@@ -243,7 +243,7 @@ class ServerTransaction(Driver):
         """Build a response. Every status but 100 gets our To tag, if the request has none (§8.2.6.2)."""
         response = self.request.reply(status, to_tag=None if status == 100 else self.tag, body=body)
         if body:
-            response.headers.repeat(SDP)
+            response.headers.extend_constant(SDP)
         if headers:
             response.headers.extend(headers)
         return response
@@ -293,7 +293,7 @@ class ServerTransaction(Driver):
             self._sent = b""
         elif isinstance(machine, NonInviteServer):
             tombstone = Resender(self._sent, self.flow, self._core)
-        self._core.servers.linger(self.key, tombstone, until, machine.lingers)
+        self._core.servers.linger(self.key, tombstone, until, machine.linger_s)
 
 
 def _as_lost(message: Message, error: NotSent) -> bytes:

@@ -201,7 +201,7 @@ class ClientInvite:
         leg.flow = flow
         leg.established(dialog)
         waiting = forks.take_over(dialog)
-        if leg.has_session_timer or not SessionTimer.ignored_by(response):
+        if leg.has_session_timer or not SessionTimer.ruled_out_by(response):
             leg.keeper.answered(response)
         try:
             self._apply_answer(response)

@@ -152,7 +152,7 @@ class Invitation:
     ) -> Answer:
         """Send the 200, which confirms the dialog, and await the ACK; `then`: see `Answer.on_ack`."""
         response = self._transaction.make(200, [self._contact], sdp)
-        response.headers.repeat((*self._leg.capabilities(), *headers))
+        response.headers.extend_constant((*self._leg.capabilities(), *headers))
         self._update_dialog(response)
         answer = Answer(self._leg, self._transaction, response, then)
         answer.start()

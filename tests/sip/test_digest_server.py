@@ -44,19 +44,19 @@ def answered(
 
 
 def judged(server: DigestServer, request: Request, now: float = 1.0) -> Verdict:
-    return server.judge(request, "alice", "pw", now)
+    return server.verify(request, "alice", "pw", now)
 
 
 @pytest.mark.parametrize(("algorithm", "proof"), [("MD5", MD5), ("SHA-256", SHA256)])
 def test_the_published_example_is_proved_rfc7616_3_9_1(algorithm: str, proof: str) -> None:
     credentials = Credentials.parse(RFC7616.format(algorithm, proof))
-    assert credentials.prove("GET", "Circle of Life")
-    assert not credentials.prove("GET", "Circle of Death")
-    assert not credentials.prove("PUT", "Circle of Life")
+    assert credentials.is_valid("GET", "Circle of Life")
+    assert not credentials.is_valid("GET", "Circle of Death")
+    assert not credentials.is_valid("PUT", "Circle of Life")
 
 
 def test_the_proof_may_be_written_in_capitals() -> None:
-    assert Credentials.parse(RFC7616.format("MD5", MD5.upper())).prove("GET", "Circle of Life")
+    assert Credentials.parse(RFC7616.format("MD5", MD5.upper())).is_valid("GET", "Circle of Life")
 
 
 def test_sha_256_is_offered_before_md5_rfc8760_2_3() -> None:
@@ -69,7 +69,7 @@ def test_a_right_answer_is_accepted_rfc3261_22_1(server: DigestServer, algorithm
 
 
 def test_a_proof_of_strange_letters_is_wrong_and_no_more() -> None:
-    assert not Credentials.parse(RFC7616.format("MD5", "ä\udcff")).prove("GET", "Circle of Life")
+    assert not Credentials.parse(RFC7616.format("MD5", "ä\udcff")).is_valid("GET", "Circle of Life")
 
 
 def test_a_wrong_password_is_refused(server: DigestServer) -> None:
@@ -77,7 +77,7 @@ def test_a_wrong_password_is_refused(server: DigestServer) -> None:
 
 
 def test_another_user_with_the_same_password_is_refused(server: DigestServer) -> None:
-    assert server.judge(answered(server), "bob", "pw", 1.0) is Verdict.REFUSED
+    assert server.verify(answered(server), "bob", "pw", 1.0) is Verdict.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def test_a_nonce_is_never_made_twice(server: DigestServer) -> None:
 
 
 def test_a_mark_is_always_the_same_and_not_to_be_guessed(server: DigestServer) -> None:
-    assert server.mark("call1") == server.mark("call1") != server.mark("call2")
-    assert server.mark("call1") != DigestServer("sbc.example.com", b"another").mark("call1")
+    assert server.tag_for("call1") == server.tag_for("call1") != server.tag_for("call2")
+    assert server.tag_for("call1") != DigestServer("sbc.example.com", b"another").tag_for("call1")
 
 
 def test_incomplete_credentials_are_malformed() -> None:
@@ -198,9 +198,9 @@ def test_incomplete_credentials_are_malformed() -> None:
 
 def test_a_challenge_may_be_one_persons_to_answer_rfc7616_5_4(server: DigestServer) -> None:
     challenged = Response(
-        401, "", Headers([("WWW-Authenticate", server.challenge(0.0, "MD5", whence="here"))])
+        401, "", Headers([("WWW-Authenticate", server.challenge(0.0, "MD5", source="here"))])
     )
     credentials = DigestClient("alice", "pw").authorize(register(), challenged, "cnonce")
     request = register(credentials.get("Authorization") or "")
-    verdicts = [server.judge(request, "alice", "pw", 1.0, whence=each) for each in ("", "there", "here")]
+    verdicts = [server.verify(request, "alice", "pw", 1.0, source=each) for each in ("", "there", "here")]
     assert verdicts == [Verdict.STALE, Verdict.STALE, Verdict.ACCEPTED]

@@ -179,7 +179,7 @@ def test_a_message_that_has_begun_is_told_of() -> None:
 def test_a_crlf_after_a_ping_of_ours_is_its_answer_however_many_came_before_rfc5626_4_4_1() -> None:
     framer = StreamFramer()
     for answered in range(1, 6):
-        framer.pinged()
+        framer.note_ping_sent()
         assert framer.feed(b"\r\n") == []
         assert framer.pongs == answered
     assert framer.take_pings() == 0
@@ -187,7 +187,7 @@ def test_a_crlf_after_a_ping_of_ours_is_its_answer_however_many_came_before_rfc5
 
 def test_a_ping_of_the_peer_is_no_answer_to_ours() -> None:
     framer = StreamFramer()
-    framer.pinged()
+    framer.note_ping_sent()
     framer.feed(b"\r\n\r\n")
     assert (framer.take_pings(), framer.pongs) == (1, 0)
     framer.feed(b"\r\n\r\n\r\n")

@@ -186,39 +186,39 @@ def test_what_is_said_in_many_a_message_is_written_as_if_it_were_new() -> None:
     said = (("Allow", "INVITE"), ("k", "timer"))
     for twice in ((), (("Allow", "ACK"),)):
         repeated, extended = Headers([("To", "x"), *twice]), Headers([("To", "x"), *twice])
-        repeated.repeat(said)
+        repeated.extend_constant(said)
         extended.extend(said)
-        repeated.repeat(())
+        repeated.extend_constant(())
         assert (list(repeated), repeated.first) == (list(extended), extended.first)
         assert repeated.get_all("Allow") == extended.get_all("Allow")
-        repeated.repeat((("X", "1"), ("X", "2")))
+        repeated.extend_constant((("X", "1"), ("X", "2")))
         assert repeated.get_all("X") == ["1", "2"]
         repeated.set("Supported", "none")
         assert Headers(said).get("Supported") == "timer"
     with pytest.raises(ValueError, match="break the message"):
-        repeated.repeat((("To", "x\r\nY: z"),))
+        repeated.extend_constant((("To", "x\r\nY: z"),))
 
 
 def test_lines_written_out_are_as_if_they_were_appended() -> None:
-    written = Headers.written("To: x\r\nFrom: y", {"to": "x", "from": "y"})
+    written = Headers.from_text("To: x\r\nFrom: y", {"to": "x", "from": "y"})
     written.add("Via", "a")
     assert (written, written.get("From")) == (Headers([("To", "x"), ("From", "y"), ("Via", "a")]), "y")
     for value in ("a\r\nVia: evil", "a\rb", "a\nb", "a\0b"):
         with pytest.raises(ValueError, match="would break the message: cseq"):
-            Headers.written(f"To: x\r\nCSeq: {value}", {"to": "x", "cseq": value})
+            Headers.from_text(f"To: x\r\nCSeq: {value}", {"to": "x", "cseq": value})
     reason = '"a\\\0b"'  # a quoted pair may carry one
-    assert list(Headers.written(f"Reason: {reason}", {"reason": reason})) == [("Reason", reason)]
+    assert list(Headers.from_text(f"Reason: {reason}", {"reason": reason})) == [("Reason", reason)]
 
 
 def test_of_two_lines_written_together_one_may_go() -> None:
-    headers = Headers.written("From: x\r\nTo: y", {"from": "x", "to": "y"})
+    headers = Headers.from_text("From: x\r\nTo: y", {"from": "x", "to": "y"})
     headers.remove("From")
     assert (list(headers), headers.first) == ([("To", "y")], {"to": "y"})
 
 
 def test_lines_that_were_appended_together_are_found_and_changed_one_by_one() -> None:
     def lines() -> Headers:
-        headers = Headers.written("Via: a\r\nTo: b", {"via": "a", "to": "b"})
+        headers = Headers.from_text("Via: a\r\nTo: b", {"via": "a", "to": "b"})
         headers.extend([("X%s", "%d"), ("v", "c"), ("Via", "d"), ("From", "e")])
         return headers
 

@@ -244,7 +244,7 @@ CHANGES: list[Callable[[Headers], object]] = [
     lambda headers: headers.remove("To"),
     lambda headers: headers.pop_first("Via"),
     lambda headers: headers.extend([("To", "y"), ("Content-Length", "5")]),
-    lambda headers: headers.repeat((("Allow", "ACK"), ("Supported", "timer"))),
+    lambda headers: headers.extend_constant((("Allow", "ACK"), ("Supported", "timer"))),
     lambda headers: headers.take(Headers([("Via", "m"), ("Via", "n")]), "Via"),
     lambda headers: headers.encode("X", b"x"),
     list,
@@ -256,7 +256,7 @@ CHANGES: list[Callable[[Headers], object]] = [
 def test_lines_written_as_one_text_change_as_any_do(
     changes: list[Callable[[Headers], object]], more: bool
 ) -> None:
-    together = Headers.written("Via: a, b\r\nFrom: c\r\nTo: d", {"via": "a, b", "from": "c", "to": "d"})
+    together = Headers.from_text("Via: a, b\r\nFrom: c\r\nTo: d", {"via": "a, b", "from": "c", "to": "d"})
     single = Headers()
     for name, value in [("Via", "a, b"), ("From", "c"), ("To", "d")]:
         single.add(name, value)

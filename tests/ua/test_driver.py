@@ -23,7 +23,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.deadline: float | None = None
-        self.terminated = self.lingers = False
+        self.terminated = self.linger_s = False
         self.expired: list[float] = []
         self.on_expire: Sequence[Effect] = ()
 

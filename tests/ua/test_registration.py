@@ -37,11 +37,11 @@ class Carrier(Peer):
         """Challenge the next REGISTER and take it when it comes again; returns that."""
         first = await self.hears("REGISTER", within_s=within_s)
         now = asyncio.get_running_loop().time()
-        assert self.digest.judge(first, "screendoor", "pw", now) is Verdict.MISSING
+        assert self.digest.verify(first, "screendoor", "pw", now) is Verdict.MISSING
         challenges = [("WWW-Authenticate", self.digest.challenge(now, each)) for each in ("SHA-256", "MD5")]
         self.answers(first, 401, headers=challenges)
         again: Request = await self.hears("REGISTER")
-        assert self.digest.judge(again, "screendoor", "pw", now) is Verdict.ACCEPTED
+        assert self.digest.verify(again, "screendoor", "pw", now) is Verdict.ACCEPTED
         self.takes(again, expires)
         return again
 

@@ -20,7 +20,7 @@ class Acceptance:
     Each `Send` goes through the INVITE server transaction, which forwards a 2xx (RFC 6026 §7.1).
     """
 
-    lingers = 0.0
+    linger_s = 0.0
 
     def __init__(self, response: Response, timers: Timers) -> None:
         self.response = response

@@ -49,7 +49,7 @@ class ReliableProvisionals:
     Each `Send` goes through the INVITE server transaction.
     """
 
-    lingers = 0.0
+    linger_s = 0.0
 
     def __init__(self, rseq: int, timers: Timers) -> None:
         """`rseq`: number of the first response, chosen at random from 1 to 2**31 - 1 (§3)."""
@@ -73,7 +73,7 @@ class ReliableProvisionals:
         return self._final and self._sent is None
 
     @property
-    def described(self) -> bool:
+    def has_description(self) -> bool:
         """Whether the unacknowledged response has a session description: no 2xx before its PRACK (§3)."""
         return self._sent is not None and bool(self._sent.body)
 

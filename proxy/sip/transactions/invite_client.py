@@ -81,7 +81,7 @@ class InviteClient(Machine):
             case state.CALLING if self._ends_at <= now:  # §17.1.1.2
                 self._enter(state.TERMINATED)
                 return [TimedOut()]
-            case state.CALLING if self._again_at <= now:  # §17.1.1.2: 2*T1, 4*T1, 8*T1 ... without a cap
+            case state.CALLING if self._resend_at <= now:  # §17.1.1.2: 2*T1, 4*T1, 8*T1 ... without a cap
                 self._interval *= 2
                 self._stay(self._ends_at, now + self._interval)
                 return [Send(self.request)]

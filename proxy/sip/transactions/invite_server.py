@@ -79,7 +79,7 @@ class InviteServer(Machine):
             case state.COMPLETED if self._ends_at <= now:  # §17.2.1
                 self._enter(state.TERMINATED)
                 return [TimedOut()]
-            case state.COMPLETED if self._again_at <= now:  # §17.2.1: MIN(2*G, T2)
+            case state.COMPLETED if self._resend_at <= now:  # §17.2.1: MIN(2*G, T2)
                 self._interval = min(2 * self._interval, self._timers.t2)
                 self._stay(self._ends_at, now + self._interval)
                 return self._resend()

@@ -21,10 +21,10 @@ class Machine:
     """When `expire` is next due; None while no timer runs."""
     terminated = False
     """True once the transaction is over."""
-    lingers = 0.0
+    linger_s = 0.0
     """Length of the final waiting state, which ends at `deadline` and only absorbs, repeats or passes on late
     messages; zero before that state."""
-    _ends_at = _again_at = inf
+    _ends_at = _resend_at = inf
 
     def __init__(self, request: Request, timers: Timers, reliable: bool) -> None:
         """`reliable`: the transport is, so nothing is retransmitted (§17)."""
@@ -34,17 +34,17 @@ class Machine:
         """Enter a state that lasts until `ends_at` at most, without retransmissions."""
         self.state = state
         self.terminated = state is TERMINATED
-        self._ends_at, self._again_at = ends_at, inf
+        self._ends_at, self._resend_at = ends_at, inf
         self.deadline = ends_at if ends_at < inf else None
 
     def _linger(self, state: State, now: float, wait_s: float) -> None:
-        """Enter a final waiting state (see `lingers`) for `wait_s`."""
+        """Enter a final waiting state (see `linger_s`) for `wait_s`."""
         self.state = state
-        self.lingers = wait_s
+        self.linger_s = wait_s
         self.deadline = self._ends_at = now + wait_s
-        self._again_at = inf
+        self._resend_at = inf
 
-    def _stay(self, ends_at: float, again_at: float = inf) -> None:
-        """Stay in the state until `ends_at` at most, and retransmit at `again_at`."""
-        self._ends_at, self._again_at = ends_at, again_at
-        self.deadline = again_at if again_at < ends_at else ends_at
+    def _stay(self, ends_at: float, resend_at: float = inf) -> None:
+        """Stay in the state until `ends_at` at most, and retransmit at `resend_at`."""
+        self._ends_at, self._resend_at = ends_at, resend_at
+        self.deadline = resend_at if resend_at < ends_at else ends_at

@@ -55,9 +55,9 @@ class NonInviteClient(Machine):
             case state.TRYING | state.PROCEEDING if self._ends_at <= now:  # §17.1.2.2
                 self._enter(state.TERMINATED)
                 return [TimedOut()]
-            case state.TRYING if self._again_at <= now:  # §17.1.2.2: MIN(2*E, T2)
+            case state.TRYING if self._resend_at <= now:  # §17.1.2.2: MIN(2*E, T2)
                 return self._resend(min(2 * self._interval, self._timers.t2), now)
-            case state.PROCEEDING if self._again_at <= now:  # §17.1.2.2: T2
+            case state.PROCEEDING if self._resend_at <= now:  # §17.1.2.2: T2
                 return self._resend(self._timers.t2, now)
             case state.COMPLETED if self._ends_at <= now:  # §17.1.2.2
                 self._enter(state.TERMINATED)

@@ -32,7 +32,7 @@ class NonInviteServer(Machine):
     _last: Response | None = None
     _trying: Response | None = None
 
-    def deferred(self, trying: Response, now: float) -> list[Effect]:
+    def defer(self, trying: Response, now: float) -> list[Effect]:
         """The TU cannot answer yet (RFC 4320 §4.1, §4.2); calling this again changes nothing.
 
         Sends `trying`, a 100, when the client's timer E reaches T2. Gives up after the client's timer F: any
@@ -82,7 +82,7 @@ class NonInviteServer(Machine):
             case state.TRYING | state.PROCEEDING if self._ends_at <= now:  # RFC 4320 §4.2
                 self._enter(state.TERMINATED)
                 return [TimedOut()]
-            case state.TRYING if self._trying is not None and self._again_at <= now:  # RFC 4320 §4.1
+            case state.TRYING if self._trying is not None and self._resend_at <= now:  # RFC 4320 §4.1
                 return self.respond(self._trying, now)
             case _:
                 return []

@@ -103,12 +103,12 @@ def test_the_final_response_ends_it_at_once_where_no_prack_is_awaited() -> None:
 def test_one_with_a_description_holds_back_the_2xx_rfc3262_3() -> None:
     provisionals = machine()
     provisionals.respond(ringing(), 0.0)
-    assert not provisionals.described
+    assert not provisionals.has_description
     provisionals.acknowledged(0.1)
     provisionals.respond(ringing(183, SDP), 0.2)
-    assert provisionals.described
+    assert provisionals.has_description
     provisionals.acknowledged(0.3)
-    assert not provisionals.described
+    assert not provisionals.has_description
 
 
 def test_an_early_wake_up_does_nothing() -> None:

@@ -249,18 +249,18 @@ def test_a_2xx_cannot_make_us_refresh_without_end_rfc4028_5() -> None:
 
 def test_after_a_422_the_offer_is_raised_to_the_peers_minimum_rfc4028_7_3() -> None:
     timer = SessionTimer.offering()
-    timer.raised(too_brief("3600"))
+    timer.raise_interval(too_brief("3600"))
     assert list(timer.headers) == [("Supported", "timer"), ("Session-Expires", "3600"), ("Min-SE", "3600")]
     with pytest.raises(ParseError, match="wants 3600 s"):
-        timer.raised(too_brief("3600"))
-    timer.raised(too_brief("7200"))
+        timer.raise_interval(too_brief("3600"))
+    timer.raise_interval(too_brief("7200"))
     assert dict(timer.headers)["Min-SE"] == "7200"
 
 
 def test_after_a_422_our_refresh_asks_for_more_too_rfc4028_7_4() -> None:
     timer = SessionTimer.offering()
     timer.refreshed(0.0, agreeing("600;refresher=uac"))
-    timer.raised(too_brief("900"))
+    timer.raise_interval(too_brief("900"))
     assert list(timer.refresh_headers) == [
         ("Supported", "timer"), ("Session-Expires", "900;refresher=uac"), ("Min-SE", "900"),
     ]  # fmt: skip
@@ -269,7 +269,7 @@ def test_after_a_422_our_refresh_asks_for_more_too_rfc4028_7_4() -> None:
 @pytest.mark.parametrize("least", [None, "60", "soon", "4294967295"])
 def test_a_422_that_makes_no_sense_is_malformed_rfc4028_6(least: str | None) -> None:
     with pytest.raises(ParseError):
-        SessionTimer.offering().raised(too_brief(least))
+        SessionTimer.offering().raise_interval(too_brief(least))
 
 
 # A refresh that fails, and a peer without timer support
@@ -286,7 +286,7 @@ def test_a_refresh_that_is_refused_is_tried_again_while_there_is_time_rfc4028_10
     seen: list[tuple[float, Refresh | Expired]] = []
     while (due := timer.deadline) is not None:
         seen += [(round(due, 1), effect) for effect in timer.expire(due)]
-        timer.missed(due)
+        timer.refresh_failed(due)
     refreshes = [at for at, effect in seen if effect == Refresh()]
     assert refreshes == [300.0, 389.3, 448.9, 488.6, 515.1, 532.7, 544.5, 552.3, 557.5, 562.5, 567.5]
     assert seen[-1] == (568.0, Expired())
@@ -295,17 +295,17 @@ def test_a_refresh_that_is_refused_is_tried_again_while_there_is_time_rfc4028_10
 def test_the_next_try_comes_when_the_peer_asks_for_it_rfc3261_21_5_4() -> None:
     timer = refreshing()
     assert timer.expire(300.0) == [Refresh()]
-    timer.missed(300.1, 40.0)
+    timer.refresh_failed(300.1, 40.0)
     assert timer.deadline == pytest.approx(340.1)
     assert timer.expire(340.1) == [Refresh()]
-    timer.missed(340.2, 4000.0)
+    timer.refresh_failed(340.2, 4000.0)
     assert timeline(timer) == [(568.0, Expired())]
 
 
 def test_a_refresh_that_is_not_ours_is_not_missed() -> None:
     for timer in (SessionTimer.offering(), refreshing("600;refresher=uas")):
         before = timer.deadline
-        timer.missed(10.0)
+        timer.refresh_failed(10.0)
         assert timer.deadline == before
 
 
@@ -315,16 +315,16 @@ def test_a_peer_without_timer_is_refreshed_alone_where_it_takes_update_rfc4028_9
     calling = SessionTimer.offering()
     calling.refreshed(0.0, ok(invite(), headers=[ALLOWS]))
     for timer in (called, calling):
-        assert (timer.alone, timer.by_update, timer.deadline) == (True, True, 900.0)
+        assert (timer.one_sided, timer.by_update, timer.deadline) == (True, True, 900.0)
         assert timer.expire(900.0) == [Refresh()]
-        timer.missed(900.1)  # any response shows that the peer is alive
+        timer.refresh_failed(900.1)  # any response shows that the peer is alive
         assert timer.deadline == pytest.approx(1800.1)
         assert timer.expire(1800.1) == [Refresh()]
         timer.refreshed(1800.2, ok(invite()))
-        assert (timer.alone, timer.deadline) == (True, pytest.approx(2700.2))
+        assert (timer.one_sided, timer.deadline) == (True, pytest.approx(2700.2))
         assert timer.expire(2700.2) == [Refresh()]
         timer.update_refused()
-        assert (timer.alone, timer.deadline) == (False, None)
+        assert (timer.one_sided, timer.deadline) == (False, None)
 
 
 def test_a_peer_with_a_timer_that_takes_no_update_after_all_is_refreshed_by_reinvite() -> None:
@@ -353,7 +353,7 @@ def test_the_interval_changes_with_every_refresh_rfc4028_7_2() -> None:
 def test_a_proxy_that_wants_a_timer_gets_it_from_us_rfc4028_9() -> None:
     timer = SessionTimer.answering(asking("600"), wanted=1800)
     timer.start(0.0)
-    assert (timer.alone, timer.by_update) == (True, False)
+    assert (timer.one_sided, timer.by_update) == (True, False)
     timer.refreshed(300.0, update())
     assert dict(timer.headers)["Session-Expires"] == "600;refresher=uas"
 
@@ -366,26 +366,26 @@ def test_an_empty_header_asks_for_nothing() -> None:
 def test_a_peer_that_wants_ever_more_is_not_asked_for_ever_rfc4028_7_3() -> None:
     timer = SessionTimer.offering()
     for least in range(1801, 1801 + MAX_RAISES):
-        timer.raised(too_brief(str(least)))
+        timer.raise_interval(too_brief(str(least)))
     with pytest.raises(ParseError, match="wants 1900 s"):
-        timer.raised(too_brief("1900"))
+        timer.raise_interval(too_brief("1900"))
 
 
 def test_a_2xx_that_says_nothing_of_timers_or_methods_leaves_all_as_it_was_before() -> None:
     silent = response(invite(), 200)
     asked, told = SessionTimer.offering(), SessionTimer.offering()
     told.refreshed(0.0, silent)
-    assert SessionTimer.ignored_by(silent)
+    assert SessionTimer.ruled_out_by(silent)
     assert all(getattr(told, name) == getattr(asked, name) for name in SessionTimer.__slots__)
-    assert not SessionTimer.ignored_by(response(invite(), 200, headers=[("Allow", "INVITE, UPDATE")]))
-    assert not SessionTimer.ignored_by(response(invite(), 200, headers=[("Session-Expires", "600")]))
+    assert not SessionTimer.ruled_out_by(response(invite(), 200, headers=[("Allow", "INVITE, UPDATE")]))
+    assert not SessionTimer.ruled_out_by(response(invite(), 200, headers=[("Session-Expires", "600")]))
 
 
 def test_methods_without_update_leave_it_as_it_was_before_too() -> None:
     without = response(invite(), 200, headers=[("Allow", "INVITE, ACK"), ("Allow", "BYE")])
     asked, told = SessionTimer.offering(), SessionTimer.offering()
     told.refreshed(0.0, without)
-    assert SessionTimer.ignored_by(without)
+    assert SessionTimer.ruled_out_by(without)
     assert all(getattr(told, name) == getattr(asked, name) for name in SessionTimer.__slots__)
 
 
@@ -401,7 +401,7 @@ def test_methods_without_update_leave_it_as_it_was_before_too() -> None:
 )
 def test_an_invite_that_says_nothing_of_timers_needs_none(name: str, value: str, ignored: bool) -> None:
     asked = invite(headers=[(name, value)])
-    assert SessionTimer.ignored_by(asked) is ignored
+    assert SessionTimer.ruled_out_by(asked) is ignored
     if ignored:
         timer = SessionTimer.answering(asked, wanted=INTERVAL)
         timer.start(0.0)

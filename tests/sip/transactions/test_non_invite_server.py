@@ -92,8 +92,8 @@ def test_a_transport_failure_ends_the_transaction_rfc3261_17_2_4() -> None:
 def test_a_request_that_takes_time_gets_100_when_timer_e_is_t2_rfc4320_4_1(reliable: bool) -> None:
     machine = server(reliable)
     hundred, final = trying(machine.request), ok(machine.request)
-    assert machine.deferred(hundred, 10.0) == []
-    assert machine.deferred(hundred, 11.0) == []
+    assert machine.defer(hundred, 10.0) == []
+    assert machine.defer(hundred, 11.0) == []
     assert machine.deadline == 13.5
     assert machine.expire(13.4) == []
     assert machine.expire(13.5) == [Send(hundred)]
@@ -105,17 +105,17 @@ def test_a_request_that_takes_time_gets_100_when_timer_e_is_t2_rfc4320_4_1(relia
 def test_an_answer_in_time_needs_no_100_rfc4320_4_1() -> None:
     machine = server(UDP)
     final = ok(machine.request)
-    machine.deferred(trying(machine.request), 10.0)
+    machine.defer(trying(machine.request), 10.0)
     assert machine.respond(final, 13.0) == [Send(final)]
     assert machine.expire(13.5) == []
-    assert machine.deferred(trying(machine.request), 14.0) == []
+    assert machine.defer(trying(machine.request), 14.0) == []
     assert machine.deadline == 45.0
 
 
 @pytest.mark.parametrize("tried", [False, True])
 def test_an_answer_later_than_timer_f_is_none_rfc4320_4_2(tried: bool) -> None:
     machine = server(UDP)
-    machine.deferred(trying(machine.request), 10.0)
+    machine.defer(trying(machine.request), 10.0)
     if tried:
         machine.respond(trying(machine.request), 11.0)
         assert machine.deadline == 42.0
