@@ -77,7 +77,7 @@ def read(data: bytes, country: str) -> Import:
     """
     text, remarks = _decoded(data)
     if "\0" in text:
-        return Import(bad=(BadRow(1, "this is no text: neither CSV nor vCard"),))
+        return Import(bad=(BadRow(1, "not a text file: neither CSV nor vCard"),))
     reader: Callable[[str], Iterator[Row]] = _cards if _is_vcard(text) else _table
     names: dict[str, str] = {}
     rows = without = 0
@@ -90,9 +90,7 @@ def read(data: bytes, country: str) -> Import:
         else:
             found = [e164(number, country) for number in row.numbers]
             if None in found:
-                bad.append(
-                    BadRow(row.line_number, f"no telephone number that there can be ({country.upper()})")
-                )
+                bad.append(BadRow(row.line_number, f"not a possible telephone number ({country.upper()})"))
             for number in found:
                 if number is not None:
                     names.setdefault(number, row.name[:LONGEST_NAME])
@@ -117,16 +115,14 @@ def _decoded(data: bytes) -> tuple[str, Iterable[BadRow]]:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", "replace")
         lost = "\ufffd" in text
-        return text, [
-            BadRow(1, "not all of it is UTF-16, as it says: some characters are lost")
-        ] if lost else []
+        return text, [BadRow(1, "not valid UTF-16 throughout: some characters are lost")] if lost else []
     try:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError as error:
         line_number = data.count(b"\n", 0, error.start) + 1
         lines = data.removeprefix(codecs.BOM_UTF8).split(b"\n")
         return "\n".join(map(_line, lines)), [
-            BadRow(line_number, "not UTF-8: read as Windows-1252, as others like it")
+            BadRow(line_number, "not UTF-8: such lines are read as Windows-1252")
         ]
 
 

@@ -68,7 +68,7 @@ def parse_window(text: str) -> Window:
         return Window(text, days)
     begins, ends = _minutes(said[2], said[3]), _minutes(said[4], said[5])
     if begins == ends or begins == 24 * 60:
-        raise ValueError("a time from which and one until which, not the same")
+        raise ValueError("a start time and a different end time")
     return Window(text, days, begins, ends)
 
 
@@ -106,7 +106,7 @@ def _day(text: str) -> tuple[int, ...]:
     try:
         date(*day) if len(day) == 3 else date(_LEAP, *day)
     except ValueError:
-        raise ValueError("a day that there is") from None
+        raise ValueError("a day that exists") from None
     return day
 
 

@@ -50,7 +50,7 @@ def _read(line_number: int, card: Sequence[str]) -> RawContact:
         said = _PROPERTY.fullmatch(line)
         if said is None:
             if line.strip() and not numbers and not names:
-                return line_number, "", (), "a card with a line that is no property"
+                return line_number, "", (), "a card with a line that is not a property"
             continue
         name, parameters, value = said[1].upper(), said[2], said[3]
         if name == "TEL" and not _NO_VOICE.search(parameters):

@@ -164,7 +164,7 @@ class CertificateCache:
         if not addresses:
             raise PassportRefused("the certificate's server is not known", "unknown")
         if not all(self._permitted(ip_address(each.partition("%")[0])) for each in addresses):
-            raise PassportRefused("the certificate's server is not on the Internet")
+            raise PassportRefused("the certificate's server has no public address")
         # Connect to the address that was checked: a second look-up might return another (DNS rebinding).
         where = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
         headers = {"Host": host if port == 443 else f"{host}:{port}", "Accept-Encoding": "identity"}
@@ -176,7 +176,7 @@ class CertificateCache:
             extensions={"sni_hostname": host},
         ) as answer:
             if "Content-Encoding" in answer.headers:
-                raise PassportRefused("the certificate's server sent it packed", "unknown")
+                raise PassportRefused("the certificate's server sent it compressed", "unknown")
             if answer.status_code != 200:
                 raise PassportRefused(f"the certificate's server answered {answer.status_code}", "unknown")
             file = bytearray()

@@ -96,7 +96,7 @@ def _verify_chain(
     try:
         crypto.X509StoreContext(store, crypto.X509.from_cryptography(leaf), chain).verify_certificate()
     except crypto.X509StoreContextError as error:
-        raise CredentialRefused(f"the certificate's chain is not believed: {error}") from None
+        raise CredentialRefused(f"the certificate's chain is not trusted: {error}") from None
     except crypto.Error:
         raise CredentialRefused("the certificate's chain cannot be read") from None
 

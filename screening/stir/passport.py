@@ -78,7 +78,7 @@ class Passport:
         if len(value) >= MAX_CHARS:
             raise PassportRefused("the token is too long")
         if not value.isascii():
-            raise PassportRefused("not a token of plain characters")
+            raise PassportRefused("the token is not ASCII")
         digest, params = _params(value)
         if params.get("alg", "ES256") != "ES256":
             raise PassportRefused("the algorithm is not ES256")
@@ -103,7 +103,7 @@ class Passport:
             raise PassportRefused("not a token for calls")
         ppt = header.get("ppt")
         if ppt not in SUPPORTED_PPT:
-            raise PassportRefused("a type of token that is not known here", "unknown")
+            raise PassportRefused("an unsupported type of token", "unknown")
         x5u = header.get("x5u")
         if not isinstance(x5u, str):
             raise PassportRefused("no certificate is named")
@@ -157,7 +157,7 @@ def find_originator(
             why = (
                 "how the call came to us is not signed"
                 if diverted
-                else "it was signed for another called one"
+                else "it was signed for another called party"
             )
             raise PassportRefused(why)
         ours.remove(link)
@@ -284,7 +284,7 @@ def _party(value: object) -> str:
 
 def _parties(value: object) -> frozenset[str]:
     if not isinstance(value, dict):
-        raise PassportRefused("a called one that cannot be read")
+        raise PassportRefused("a called party that cannot be read")
     listed = [(kind, each) for kind in ("tn", "uri") for each in _as_list(value.get(kind))]
     if not listed:
         raise PassportRefused("nobody is called")

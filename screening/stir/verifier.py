@@ -86,9 +86,9 @@ class Verifier:
     def _check(self, passport: Passport) -> None:
         credential = self._certificates.cached(passport.x5u)
         if credential is None:
-            raise PassportRefused("the certificate was not there in time", "unknown")
+            raise PassportRefused("the certificate did not arrive in time", "unknown")
         if not credential.valid(self._wall_clock()):
-            raise PassportRefused("the certificate is not of this time")
+            raise PassportRefused("the certificate is expired or not yet valid")
         if not passport.signed_by(credential.key):
             raise PassportRefused("the signature is not the certificate's")
         if not credential.covers(passport.div or passport.orig):
@@ -112,7 +112,7 @@ def _parse_all(signed: IdentityHeaders, country: str, faults: list[PassportRefus
 def _fresh(passport: Passport, now: datetime, faults: list[PassportRefused]) -> bool:
     if passport.fresh(now):
         return True
-    faults.append(PassportRefused("the token is stale, or of another time"))
+    faults.append(PassportRefused("the token is too old, or dated in the future"))
     return False
 
 

@@ -319,7 +319,7 @@ def test_contact_files_are_taken_in_and_their_bad_rows_listed(place: Path) -> No
     (place / "c.csv").write_text("Name,Phone\nAnna,+14155550100\nNobody,12\n")
     result = run(place, "contacts", "import", str(place / "c.csv"))
     assert result.stdout == f"{place}/c.csv: 1 read, 1 new, 0 renamed, 0 without a number, 1 remarks\n"
-    assert result.stderr == "  line 3: no telephone number that there can be (US)\n"
+    assert result.stderr == "  line 3: not a possible telephone number (US)\n"
     [again] = json.loads(told(place, "contacts", "import", str(place / "c.csv"), "--json"))
     assert (again["new"], again["bad"]) == (0, 1)
 

@@ -57,8 +57,8 @@ def test_a_contact_without_a_country_code_is_one_of_the_country_of_each_number(t
     file = tmp_path / "c.csv"
     assert next(policy_setup.summary(settings)) == f"{file}: 2 read, 0 without a number, 2 remarks"
     assert list(policy_setup.remarks(settings))[:2] == [
-        f"{file}: line 3: no telephone number that there can be (US)",
-        f"{file}: line 4: no telephone number that there can be (US)",
+        f"{file}: line 3: not a possible telephone number (US)",
+        f"{file}: line 4: not a possible telephone number (US)",
     ]
 
 

@@ -144,7 +144,7 @@ async def test_a_name_that_leads_to_a_private_address_is_not_fetched(address: st
     server = Server()
     server.addresses = [*INTERNET, address]
     async with server.certificates() as certificates:
-        assert await refusal(certificates) == "the certificate's server is not on the Internet"
+        assert await refusal(certificates) == "the certificate's server has no public address"
     assert server.requests == []
 
 
@@ -183,10 +183,10 @@ async def endless() -> AsyncIterator[bytes]:
         (lambda: httpx2.Response(200, content=endless()), "too large"),
         (
             lambda: httpx2.Response(200, content=endless(), headers={"Content-Encoding": "gzip"}),
-            "sent it packed",
+            "sent it compressed",
         ),
         (lambda: httpx2.Response(200, content=b"<html>"), "cannot be read"),
-        (lambda: httpx2.Response(200, content=StiPki().carrier.pem), "chain is not believed"),
+        (lambda: httpx2.Response(200, content=StiPki().carrier.pem), "chain is not trusted"),
         (lambda: httpx2.ConnectError("refused"), "not reached"),
         (lambda: httpx2.RemoteProtocolError("junk"), "not reached"),
         (lambda: RuntimeError("a bug of ours"), "cannot be read"),

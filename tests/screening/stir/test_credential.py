@@ -60,12 +60,12 @@ def lone(issued: Issued) -> bytes:
 @pytest.mark.parametrize(
     ("file", "why"),
     [
-        (StiPki().carrier.pem, "chain is not believed"),
-        (lone(HERE.carrier), "chain is not believed"),
-        (issue("self-signed").pem, "chain is not believed"),
-        (issue("by no authority", HERE.carrier).pem, "chain is not believed"),
-        (OLD.pem, "chain is not believed"),
-        (EARLY.pem, "chain is not believed"),
+        (StiPki().carrier.pem, "chain is not trusted"),
+        (lone(HERE.carrier), "chain is not trusted"),
+        (issue("self-signed").pem, "chain is not trusted"),
+        (issue("by no authority", HERE.carrier).pem, "chain is not trusted"),
+        (OLD.pem, "chain is not trusted"),
+        (EARLY.pem, "chain is not trusted"),
         (HERE.authority.pem, "an authority's own"),
         (issue("rsa", HERE.authority, key=RSA).pem, "not one of P-256"),
         (

@@ -78,16 +78,22 @@ async def test_the_second_call_needs_no_fetch() -> None:
     [
         ([token(issue("mallory"))], "the signature is not the certificate's"),
         ([token(CARRIER, shaken(orig={"tn": CAROL}))], "it was signed for another caller"),
-        ([token(CARRIER, shaken(dest={"tn": [CAROL]}))], "it was signed for another called one"),
-        ([token(CARRIER, shaken(iat=int(NOW.timestamp()) - 61))], "the token is stale, or of another time"),
-        ([token(CARRIER, shaken(iat=int(NOW.timestamp()) + 61))], "the token is stale, or of another time"),
+        ([token(CARRIER, shaken(dest={"tn": [CAROL]}))], "it was signed for another called party"),
+        (
+            [token(CARRIER, shaken(iat=int(NOW.timestamp()) - 61))],
+            "the token is too old, or dated in the future",
+        ),
+        (
+            [token(CARRIER, shaken(iat=int(NOW.timestamp()) + 61))],
+            "the token is too old, or dated in the future",
+        ),
         ([token(CARRIER, algorithm="HS256")], "the algorithm is not ES256"),
         (["x" * 1_000_000], "the token is too long"),
         (
             [identity(token(CARRIER, x5u="http://cert.example.org/a"), "http://cert.example.org/a")],
             "the certificate's address is not one that is fetched",
         ),
-        ([diverted()], "it was signed for another called one"),
+        ([diverted()], "it was signed for another called party"),
         (["junk"] * 1000, "not a token of three parts"),
     ],
 )
@@ -120,7 +126,7 @@ async def test_a_few_certificates_are_fetched_for_one_call() -> None:
 async def test_a_certificate_that_is_not_believed_fails() -> None:
     server = Server(httpx2.Response(200, content=StiPki().carrier.pem))
     found = await verdict(identity(token(CARRIER)), server=server)
-    assert (found.result, "chain is not believed" in found.why) == ("failed", True)
+    assert (found.result, "chain is not trusted" in found.why) == ("failed", True)
 
 
 async def test_a_certificate_for_other_numbers_fails() -> None:
@@ -139,7 +145,7 @@ async def test_a_certificate_that_runs_out_while_it_is_kept_is_not_believed_any_
         server.now += timedelta(minutes=11)
         late = token(short, shaken(iat=int(server.now.timestamp())))
         found = await verifier.verify(replace(CALL, identities=(late,)), "US")
-    assert found.why == "the certificate is not of this time"
+    assert found.why == "the certificate is expired or not yet valid"
 
 
 async def test_no_call_waits_longer_than_the_patience_and_the_next_has_the_certificate() -> None:
@@ -150,7 +156,7 @@ async def test_no_call_waits_longer_than_the_patience_and_the_next_has_the_certi
         found = await verifier.verify(signed, "US")
         assert clock() - began == pytest.approx(1.0)
         assert found == Verification(
-            "unknown", source="identity", why="the certificate was not there in time"
+            "unknown", source="identity", why="the certificate did not arrive in time"
         )
         await asyncio.sleep(3.0)
         assert await verifier.verify(signed, "US") == PASSED

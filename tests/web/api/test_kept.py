@@ -356,7 +356,7 @@ async def test_a_contact_file_is_taken_in_and_its_bad_rows_are_listed(tmp_path: 
         answer = await served.post("/lists/contacts/import", content="\n".join(rows).encode("utf-16"))
         came = answer.json()
         assert (answer.status_code, came["rows"], came["bad"]) == (200, 99, 1)
-        assert came["remarks"] == ["line 101: no telephone number that there can be (US)"]
+        assert came["remarks"] == ["line 101: not a possible telephone number (US)"]
         again = await served.post("/lists/contacts/import", content="\n".join(rows).encode())
         assert (again.json()["new"], again.json()["renamed"]) == (0, 0)
         listed = (await served.get("/lists/contacts?limit=200")).json()["items"]
