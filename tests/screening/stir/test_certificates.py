@@ -213,7 +213,7 @@ async def test_what_was_bad_by_a_clock_that_was_ahead_is_looked_at_again_when_it
     server.now += ahead
     async with server.certificates() as certificates:
         if ahead.days:
-            assert "not believed" in await refusal(certificates)
+            assert "not trusted" in await refusal(certificates)
         else:
             await certificates.fetch(X5U)
         server.now = NOW

@@ -216,7 +216,7 @@ def test_a_token_is_for_one_caller_and_for_those_called() -> None:
     assert find_originator([good], replace(CALL, origs=("sip:a@b", "4155550100")), "US") == (good, False)
     with pytest.raises(PassportRefused, match="another caller"):
         find_originator([good], replace(CALL, origs=("+" + CAROL,)), "US")
-    with pytest.raises(PassportRefused, match="another called one"):
+    with pytest.raises(PassportRefused, match="another called party"):
         find_originator([good], replace(CALL, dests=("+" + CAROL,)), "US")
 
 
