@@ -215,7 +215,7 @@ class Call:
                 case Connect():
                     self._journal.decided("ALLOW", "verdict", decision)
                     self._transfers.note_rung_without_refer(screening.decided)
-                    if await self._ring(self._number.called(decision.to), "verdict"):
+                    if await self._ring(self._number.destinations_named(decision.to), "verdict"):
                         return None
                 case Decline():
                     self._journal.decided("REJECT", "verdict", decision)
@@ -238,7 +238,7 @@ class Call:
         decided = self._screening.decided if self._screening else None
         self._journal.decided("ALLOW", "refer", decided)
         named = isinstance(decided, Connect) and decided.to is not None and decided.to == destination.name
-        return await self._ring([destination] if named else self._number.rung_for(destination), "refer")
+        return await self._ring([destination] if named else self._number.ringing_with(destination), "refer")
 
     # The phone.
 
@@ -319,7 +319,7 @@ class Call:
         """The announcement to whoever picks up a phone; None if there is nothing to announce."""
         recorder, unscreened = self._caller.recorder, trigger == "failure"
         recorded = recorder is not None and recorder.announced
-        if not (self._number.announces or unscreened or recorded):
+        if not (self._number.always_announces or unscreened or recorded):
             return None
         announcement = Announcement.of(
             self._identity,

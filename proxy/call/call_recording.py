@@ -18,13 +18,13 @@ class CallRecorder:
     def __init__(self, media: MediaSession, journal: Journal, path: Path) -> None:
         self._media, self._journal, self._path = media, journal, path
         self._recording: Recording | None = None
-        self._told = False
+        self._announced = False
         media.prefer_g711()
 
     @property
     def announced(self) -> bool:
         """Whether the caller was told of the recording, so that the phone must be told as well."""
-        return self._recording is not None and self._told
+        return self._recording is not None and self._announced
 
     def begin(self) -> None:
         """Start when the caller is answered. If that is not possible the call goes on without a recording."""
@@ -50,7 +50,7 @@ class CallRecorder:
                 self._recording = None
                 return self._journal.failed("not recorded", worse)
         await self._media.play("caller", clip)
-        self._told = True
+        self._announced = True
         self._journal.recording_announced()
 
     def close(self) -> None:

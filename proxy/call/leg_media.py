@@ -19,11 +19,11 @@ UNABLE = (MediaRefused, NoPortFree)
 class LegMedia:
     """One leg's view of the call's media session; translates its errors to OfferRefused with a status."""
 
-    __slots__ = ("_journal", "_leg", "_session", "_told", "_unanswered")
+    __slots__ = ("_journal", "_leg", "_logged_suite", "_session", "_unanswered")
 
     def __init__(self, session: MediaSession, leg: str, policy: SrtpPolicy, journal: Journal) -> None:
         self._session, self._leg, self._journal = session, leg, journal
-        self._told: str | None = _NOT_YET if policy is _OFFER else None
+        self._logged_suite: str | None = _NOT_YET if policy is _OFFER else None
         """The SRTP suite that was logged last; None if it is plain RTP, and that is expected or logged."""
         self._unanswered = False
         """Whether the peer's offer is still to be answered, by `repeat_sdp`."""
@@ -37,26 +37,26 @@ class LegMedia:
         try:
             return self._session.offer(self._leg)
         except UNABLE as problem:
-            raise _owed(problem) from problem
+            raise _as_offer_refused(problem) from problem
 
     def repeat_sdp(self) -> bytes:
         try:
-            told = self._session.repeat_sdp(self._leg)
+            sdp_again = self._session.repeat_sdp(self._leg)
         except UNABLE as problem:
-            raise _owed(problem) from problem
+            raise _as_offer_refused(problem) from problem
         if self._unanswered:
             self._unanswered = False
-            if (suite := self._session.srtp_suite(self._leg)) != self._told:
-                self._tell(suite)
-        return told
+            if (suite := self._session.srtp_suite(self._leg)) != self._logged_suite:
+                self._log_suite(suite)
+        return sdp_again
 
     def answered(self, sdp: bytes) -> None:
         try:
             self._session.answered(self._leg, sdp)
         except UNABLE as problem:
-            raise _owed(problem) from problem
-        if (suite := self._session.srtp_suite(self._leg)) != self._told:
-            self._tell(suite)
+            raise _as_offer_refused(problem) from problem
+        if (suite := self._session.srtp_suite(self._leg)) != self._logged_suite:
+            self._log_suite(suite)
 
     def take_early_media(self, sdp: bytes) -> None:
         self._session.take_early_media(self._leg, sdp)
@@ -65,10 +65,10 @@ class LegMedia:
         try:
             answer = self._session.accept(self._leg, sdp)
         except UNABLE as problem:
-            raise _owed(problem) from problem
+            raise _as_offer_refused(problem) from problem
         self._unanswered = not answer
-        if answer and (suite := self._session.srtp_suite(self._leg)) != self._told:
-            self._tell(suite)
+        if answer and (suite := self._session.srtp_suite(self._leg)) != self._logged_suite:
+            self._log_suite(suite)
         return answer
 
     def fall_back(self) -> bool:
@@ -77,9 +77,9 @@ class LegMedia:
         self._journal.step("offer refused", f"{self._leg} is called again with another")
         return True
 
-    def _tell(self, suite: str | None) -> None:
+    def _log_suite(self, suite: str | None) -> None:
         """Log how the leg's audio is protected: it has changed, or is not what we asked for."""
-        self._told = suite
+        self._logged_suite = suite
         if suite is None:
             self._journal.step("audio not protected", f"{self._leg} takes no SRTP")
         else:
@@ -92,7 +92,7 @@ class LegMedia:
         return refuse_all(sdp)
 
 
-def _owed(problem: MediaRefused | NoPortFree) -> OfferRefused:
+def _as_offer_refused(problem: MediaRefused | NoPortFree) -> OfferRefused:
     if isinstance(problem, MediaRefused):
         return OfferRefused(problem.reason, 488)
     return OfferRefused("no free media port", 503)

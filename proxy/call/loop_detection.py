@@ -29,7 +29,7 @@ def is_forwarded_back(invite: Request, record: CallRecord, number: Number) -> bo
     If so, its caller is the one that our INVITE showed to that phone. Any other caller, forwarded by a phone
     that is busy, say, is a new call.
     """
-    callers, forwarders = set(_callers(invite)), set(_forwarders(invite))
+    callers, forwarders = set(_caller_numbers(invite)), set(_forwarders(invite))
     for leg in record.legs:
         if not leg.name.startswith("phone") or leg.answered is not None or leg.ended is not None:
             continue
@@ -39,19 +39,21 @@ def is_forwarded_back(invite: Request, record: CallRecord, number: Number) -> bo
         if destination is None:
             continue
         shown = (record.caller, destination.trunk.caller_id if destination.trunk else None, number.dialed)
-        sent_on = number.dialed in callers or any(same(party, destination.number) for party in forwarders)
-        if sent_on and any(same(caller, each) for caller in callers for each in shown):
+        sent_on = number.dialed in callers or any(
+            same_number(party, destination.number) for party in forwarders
+        )
+        if sent_on and any(same_number(caller, each) for caller in callers for each in shown):
             return True
     return False
 
 
-def same(one: str | None, other: str | None) -> bool:
+def same_number(first: str | None, second: str | None) -> bool:
     """Whether two numbers end in the same digits, as carriers write one number in several ways."""
-    short, long = sorted(((one or "").lstrip("+0"), (other or "").lstrip("+0")), key=len)
+    short, long = sorted(((first or "").lstrip("+0"), (second or "").lstrip("+0")), key=len)
     return long.endswith(short) and len(short) >= FEWEST_DIGITS
 
 
-def _callers(invite: Request) -> Iterator[str]:
+def _caller_numbers(invite: Request) -> Iterator[str]:
     for party in (invite.sender, *asserted(invite.headers)):
         if found := dialable(party.uri.user):
             yield found

@@ -141,18 +141,20 @@ class Number:
     """Whether whoever picks up may also block or trust the caller by a key."""
     reject_card: str | None = None
     """URL of the signed jCard that a 608 points to, by which callers can complain (RFC 8688 §3.2)."""
-    announces: bool = field(init=False, repr=False, compare=False)
+    always_announces: bool = field(init=False, repr=False, compare=False)
     """Whether any of its destinations hears an announcement for every caller."""
 
     def __post_init__(self) -> None:
-        announces = any(destination.confirm not in WITHOUT_WHISPER for destination in self.destinations)
-        object.__setattr__(self, "announces", announces)
+        always_announces = any(
+            destination.confirm not in WITHOUT_WHISPER for destination in self.destinations
+        )
+        object.__setattr__(self, "always_announces", always_announces)
 
-    def rung_for(self, destination: Destination) -> Sequence[Destination]:
+    def ringing_with(self, destination: Destination) -> Sequence[Destination]:
         """The destinations that ring when one is selected: all of them if they ring at once."""
         return self.destinations if self.at_once else [destination]
 
-    def called(self, name: str | None) -> Sequence[Destination]:
+    def destinations_named(self, name: str | None) -> Sequence[Destination]:
         """The destination of this name; all of them if no name is given, or none has it."""
         named = [
             destination for destination in self.destinations if name is not None and destination.name == name

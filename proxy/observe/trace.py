@@ -38,9 +38,9 @@ class TracedMessage:
         }
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Self:
+    def of(cls, fields: Mapping[str, Any]) -> Self:
         """The inverse of `as_dict`."""
-        (local, local_port), (remote, remote_port) = told["local"], told["remote"]
-        octets = told["message"].encode("utf-8", "surrogateescape")
+        (local, local_port), (remote, remote_port) = fields["local"], fields["remote"]
+        octets = fields["message"].encode("utf-8", "surrogateescape")
         ends = (local, local_port), (remote, remote_port)
-        return cls(told["at"], told["leg"], told["sent"], told["transport"], *ends, octets)
+        return cls(fields["at"], fields["leg"], fields["sent"], fields["transport"], *ends, octets)

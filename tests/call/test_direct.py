@@ -26,7 +26,7 @@ from screening.contract import Connect, News, Ring, TakeMessage
 from tests.call.test_call_recording import tape, tones
 from tests.call.test_whisper import Voice, asking
 from tests.kit.edge import EDGE, PHONE_NUMBER, Edge, NewEdge, a_number, story
-from tests.kit.races import ours
+from tests.kit.races import our_leg
 
 SECRETS = (b"FreeSWITCH", b"1759790112", b"phone 4711", b"s=OAI", b"1759803327")
 """Who wrote a peer's description, and what it calls its session."""
@@ -395,7 +395,7 @@ async def test_a_refresh_of_ours_changes_nothing_for_a_peer_on_hold_rfc4028_7_4(
     await edge.bridges()
     await edge.carrier.reinvites(hold=True)
     before = len(edge.phone.trace)
-    await ours(edge, "caller").refresh()
+    await our_leg(edge, "caller").refresh()
     await edge.passes(1)
     assert len(edge.phone.trace) == before
     assert (await edge.carrier.reinvites(hold=False)).status == 200

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.call.loop_detection import same
+from proxy.call.loop_detection import same_number
 from proxy.call.outcome import Result
 from screening.contract import News, Ring
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
@@ -129,4 +129,4 @@ async def test_a_phone_that_sends_every_call_back_does_not_ring_in_circles(edge:
     ],
 )
 def test_a_number_is_known_by_its_last_digits(one: str | None, other: str | None, are: bool) -> None:
-    assert same(one, other) is same(other, one) is are
+    assert same_number(one, other) is same_number(other, one) is are

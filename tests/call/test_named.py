@@ -57,7 +57,7 @@ async def test_a_refer_to_a_named_destination_rings_that_one_alone(new_edge: New
 @pytest.mark.parametrize("name", [None, "nobody", "+19005550100", "sip:evil@example.com"])
 def test_what_is_called_by_no_name_is_all_that_is_configured(name: str | None) -> None:
     number = named()
-    assert number.called(name) == number.destinations
+    assert number.destinations_named(name) == number.destinations
     assert [place.uri for place in number.called("workshop")] == [DIALED]
 
 

@@ -2,9 +2,9 @@
 
 async def test_both_hang_up(new_edge, leg, seed):
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)               # from here on messages are slow, and cross
-        ours(edge, leg).end(EndReason.COMPLETED)
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)  # from here on messages are slow, and cross
+        our_leg(edge, leg).end(EndReason.COMPLETED)
         await call.sends("BYE")
         ...
         await settled(edge)
@@ -71,14 +71,14 @@ async def a_race(
         assert not violations, violations
 
 
-def rough(edge: Edge, seed: int) -> None:
+def rough_network(edge: Edge, seed: int) -> None:
     """From here on datagrams cross, and, unless the seed is 0, are lost, duplicated and reordered."""
     edge.wire.delay_s = SLOW_S / (10 if seed else 1)  # a reordered one takes up to twenty times as long
     if seed:
         edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
 
 
-async def talking(edge: Edge, leg: str) -> PeerCall:
+async def established_call(edge: Edge, leg: str) -> PeerCall:
     """Set up a call in which this leg is in use; returns its peer's side."""
     await (edge.connects() if leg == "agent" else edge.bridges())
     return peer(edge, leg).current
@@ -88,7 +88,7 @@ def peer(edge: Edge, leg: str) -> Peer:
     return dict(zip(LEGS, edge.peers, strict=True))[leg]
 
 
-def ours(edge: Edge, leg: str) -> Leg:
+def our_leg(edge: Edge, leg: str) -> Leg:
     """Our side of a leg that has a dialog."""
     legs = (each for each in edge.core._dialogs.values() if isinstance(each, Leg))
     return next(each for each in legs if each.name == leg)
@@ -126,7 +126,7 @@ def heard(call: PeerCall, what: str | int, **conditions: object) -> list[Any]:
     return [each for each in received if is_what(each, what) and meets(each, conditions)]
 
 
-def times(call: PeerCall, what: str | int, **conditions: object) -> list[float]:
+def arrival_times(call: PeerCall, what: str | int, **conditions: object) -> list[float]:
     """The times at which such messages came."""
     received = [each for each in call.trace if each.direction == "<"]
     return [each.at for each in received if is_what(each.message, what) and meets(each.message, conditions)]
@@ -137,7 +137,7 @@ def again(call: PeerCall, message: Message) -> None:
     call._put(call.flow, message)
 
 
-def again_by_another_way(call: PeerCall, request: Request) -> Request:
+def resend_on_new_branch(call: PeerCall, request: Request) -> Request:
     """Send the same request with another branch, as a forking proxy delivers it (§8.2.2.2)."""
     copy = Request(request.method, request.uri, request.headers.copy(), request.body)
     vias = copy.headers.split("Via")
@@ -148,7 +148,7 @@ def again_by_another_way(call: PeerCall, request: Request) -> Request:
     return copy
 
 
-def unacknowledged(call: PeerCall) -> None:
+def withhold_acks(call: PeerCall) -> None:
     """From now on the peer sends no ACK for our 2xx by itself; `call.acks()` sends one."""
     call.peer.auto.discard("ACK")
 

@@ -14,14 +14,14 @@ from tests.kit.races import (
     SDP,
     Losing,
     a_race,
+    arrival_times,
+    established_call,
     heard,
     hears,
-    ours,
-    rough,
+    our_leg,
+    rough_network,
     settled,
-    talking,
-    times,
-    unacknowledged,
+    withhold_acks,
 )
 
 OUR_200 = [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
@@ -37,11 +37,11 @@ async def test_a_200_never_acknowledged_is_resent_and_then_hung_up_rfc3261_13_3_
         edge.carrier.auto.discard("ACK")
         await edge.carrier.invites()
         await hears(edge.carrier.current, 180)
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.agent.answers()
         await hears(edge.carrier.current, "BYE")
-        sent = times(edge.carrier.current, 200, method="INVITE")
-        bye = times(edge.carrier.current, "BYE")[0]
+        sent = arrival_times(edge.carrier.current, 200, method="INVITE")
+        bye = arrival_times(edge.carrier.current, "BYE")[0]
         if not seed:
             assert [round(at - sent[0], 3) for at in sent] == OUR_200
             assert bye - sent[0] == pytest.approx(64 * T1_S)
@@ -54,15 +54,15 @@ async def test_a_reinvite_whose_200_is_never_acknowledged_ends_the_leg_rfc3261_1
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        unacknowledged(call)
-        rough(edge, seed)
+        call = await established_call(edge, leg)
+        withhold_acks(call)
+        rough_network(edge, seed)
         before = edge.now
         assert (await call.reinvites(call.sdp)).status == 200
         bye = await hears(call, "BYE")
         assert bye.headers.get("Reason")
         if not seed:
-            assert times(call, "BYE")[0] - before == pytest.approx(64 * T1_S + 0.2, abs=0.1)
+            assert arrival_times(call, "BYE")[0] - before == pytest.approx(64 * T1_S + 0.2, abs=0.1)
         await edge.assert_clean(faults=False)
 
 
@@ -84,7 +84,7 @@ async def test_our_lost_ack_is_said_again_for_each_200_rfc3261_13_2_2_4(new_edge
     address = {"agent": "192.0.2.112", "phone": TRUNK}[leg]
     async with a_race(new_edge) as edge:
         with Losing(edge, address, "ACK") as losing:
-            call = await talking(edge, leg)
+            call = await established_call(edge, leg)
             await edge.passes(2)
         lost = [data for data in losing.lost if b" INVITE" not in data]
         assert len(lost) >= 2
@@ -98,8 +98,8 @@ async def test_a_reinvite_before_the_ack_is_answered_rfc5407_3_1_4(new_edge: New
     """Offer and answer are done: the re-INVITE is taken although the first ACK never came."""
     async with a_race(new_edge, seed) as edge:
         call = await edge.carrier.invites()
-        unacknowledged(call)
-        rough(edge, seed)
+        withhold_acks(call)
+        rough_network(edge, seed)
         await edge.agent.answers()
         await hears(call, 200)
         call.peer.auto.add("ACK")
@@ -115,7 +115,7 @@ async def test_a_late_first_ack_after_the_reinvites_is_taken_rfc5407_3_1_4(new_e
     """Its CSeq number is lower than the last one's, and that is no fault."""
     async with a_race(new_edge) as edge:
         call = await edge.carrier.invites()
-        unacknowledged(call)
+        withhold_acks(call)
         await edge.agent.answers()
         await hears(call, 200)
         first = call._asked[next(iter(call._asked))]
@@ -134,8 +134,8 @@ async def test_a_reinvite_while_our_offer_waits_for_the_ack_is_491_rfc5407_3_1_5
 ) -> None:
     async with a_race(new_edge, seed) as edge:
         call = await edge.carrier.invites(body=b"")
-        unacknowledged(call)
-        rough(edge, seed)
+        withhold_acks(call)
+        rough_network(edge, seed)
         await edge.agent.answers()
         await hears(call, 200)
         assert (await call.requests("INVITE", body=SDP)).status == 491
@@ -148,8 +148,8 @@ async def test_a_reinvite_while_our_offer_waits_for_the_ack_is_491_rfc5407_3_1_5
 async def test_a_bye_before_the_ack_ends_the_200_rfc5407_3_1_6(new_edge: NewEdge, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
         call = await edge.carrier.invites()
-        unacknowledged(call)
-        rough(edge, seed)
+        withhold_acks(call)
+        rough_network(edge, seed)
         await edge.agent.answers()
         await hears(call, 200)
         await call.hangs_up()
@@ -166,13 +166,13 @@ async def test_an_ack_finds_us_waiting_to_hang_up_rfc5407_3_2_4(new_edge: NewEdg
     """§15: the callee says no BYE before it has the ACK."""
     async with a_race(new_edge, seed) as edge:
         call = await edge.carrier.invites()
-        unacknowledged(call)
-        rough(edge, seed)
+        withhold_acks(call)
+        rough_network(edge, seed)
         await edge.agent.answers()
         await hears(call, 200)
         await edge.agent.current.sends("BYE")
         edge.agent.current.finish()
-        ours(edge, "caller").end(EndReason.COMPLETED)
+        our_leg(edge, "caller").end(EndReason.COMPLETED)
         await edge.passes(3)
         assert not heard(call, "BYE")
         call.acks()
@@ -195,7 +195,7 @@ async def test_a_refer_before_the_callers_ack_hears_100_and_is_taken_then_rfc432
     """The story waits for the ACK; the REFER is not forgotten, and its sender is told to be patient."""
     async with a_race(new_edge) as edge:
         call = await edge.carrier.invites()
-        unacknowledged(call)
+        withhold_acks(call)
         await edge.agent.answers()
         await hears(call, 200)
         agent = edge.agent.current
@@ -204,7 +204,7 @@ async def test_a_refer_before_the_callers_ack_hears_100_and_is_taken_then_rfc432
         assert not heard(agent, 100)
         began = edge.now - 3.4
         await edge.passes(5)
-        assert times(agent, 100)[0] - began == pytest.approx(3.5, abs=0.01)
+        assert arrival_times(agent, 100)[0] - began == pytest.approx(3.5, abs=0.01)
         call.acks()
         assert (await asked).status == 202
         await edge.phone.answers()

@@ -10,16 +10,16 @@ from proxy.call.outcome import Result
 from proxy.ua.errors import LegEnded
 from proxy.ua.reason import EndReason
 from tests.kit.edge import PHONE_NUMBER, NewEdge
-from tests.kit.races import a_race, again, heard, hears, ours, rough, settled, talking
+from tests.kit.races import a_race, again, established_call, heard, hears, our_leg, rough_network, settled
 
 REFER_TO = [("Refer-To", f"<tel:{PHONE_NUMBER}>")]
 
 
 async def test_bye_crosses_bye_rfc5407_3_2_1(new_edge: NewEdge, leg: str, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)
-        ours(edge, leg).end(EndReason.COMPLETED)
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)
+        our_leg(edge, leg).end(EndReason.COMPLETED)
         await call.sends("BYE")
         call.finish()
         await hears(call, "BYE")
@@ -35,9 +35,9 @@ async def test_a_request_that_crosses_our_bye_gets_481_rfc5407_3_2_2_and_3_3_3(
     new_edge: NewEdge, leg: str, method: str
 ) -> None:
     async with a_race(new_edge) as edge:
-        call = await talking(edge, leg)
-        rough(edge, 0)
-        ours(edge, leg).end(EndReason.COMPLETED)
+        call = await established_call(edge, leg)
+        rough_network(edge, 0)
+        our_leg(edge, leg).end(EndReason.COMPLETED)
         headers = REFER_TO if method == "REFER" else []
         await call.sends(method, body=call.sdp if method == "INVITE" else b"", headers=headers)
         await hears(call, 481)
@@ -50,9 +50,9 @@ async def test_any_request_after_bye_in_bad_weather_ends_clean(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)
-        ours(edge, leg).end(EndReason.COMPLETED)
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)
+        our_leg(edge, leg).end(EndReason.COMPLETED)
         for method in ("UPDATE", "REFER", "INVITE"):
             headers = REFER_TO if method == "REFER" else []
             await call.sends(method, body=call.sdp if method == "INVITE" else b"", headers=headers)
@@ -66,9 +66,9 @@ async def test_any_request_after_bye_in_bad_weather_ends_clean(
 async def test_our_reinvite_crosses_their_bye_rfc5407_3_2_2(new_edge: NewEdge, leg: str, seed: int) -> None:
     """The peer owes 481 to the re-INVITE; its BYE gets 200, and the 481 its ACK."""
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)
-        side = ours(edge, leg)
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)
+        side = our_leg(edge, leg)
         offering = asyncio.ensure_future(side.offer())
         await edge.passes(0)
         await call.sends("BYE")
@@ -87,10 +87,10 @@ async def test_a_200_to_our_reinvite_finds_us_hanging_up_rfc5407_3_2_3(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
+        call = await established_call(edge, leg)
         call.peer.auto.add("INVITE")
-        rough(edge, seed)
-        side = ours(edge, leg)
+        rough_network(edge, seed)
+        side = our_leg(edge, leg)
         before = len(heard(call, "ACK"))
         offering = asyncio.ensure_future(side.offer())
         await edge.passes(1.5 * edge.wire.delay_s)
@@ -112,7 +112,7 @@ async def test_a_notify_of_ours_crosses_the_agents_bye(new_edge: NewEdge, seed: 
         agent = edge.agent.current
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         phone = await edge.phone.rings()
-        rough(edge, seed)
+        rough_network(edge, seed)
         assert phone.invite is not None
         await edge.phone.answers()
         await edge.passes(1.05 * edge.wire.delay_s)  # our NOTIFY of the 200 is on its way
@@ -131,7 +131,7 @@ async def test_the_agents_refer_crosses_our_bye_rfc5407_3_3_3(new_edge: NewEdge,
     async with a_race(new_edge, seed) as edge:
         await edge.connects()
         agent = edge.agent.current
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.carrier.current.sends("BYE")
         edge.carrier.current.finish()
         await edge.passes(1.1 * edge.wire.delay_s)
@@ -145,8 +145,8 @@ async def test_the_agents_refer_crosses_our_bye_rfc5407_3_3_3(new_edge: NewEdge,
 async def test_the_callers_bye_crosses_our_200_to_the_phones_reinvite(new_edge: NewEdge, seed: int) -> None:
     """The phone gets its BYE at once; our 200 is not said again after it."""
     async with a_race(new_edge, seed) as edge:
-        phone = await talking(edge, "phone")
-        rough(edge, seed)
+        phone = await established_call(edge, "phone")
+        rough_network(edge, seed)
         await phone.sends("INVITE", body=phone.sdp)
         await edge.passes(0.5 * edge.wire.delay_s)
         await edge.carrier.current.sends("BYE")
@@ -163,7 +163,7 @@ async def test_both_sides_of_a_bridge_and_the_agent_hang_up_at_once(new_edge: Ne
         await edge.connects()
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.phone.answers()
-        rough(edge, seed)
+        rough_network(edge, seed)
         for each in edge.peers:
             await each.current.sends("BYE")
             each.current.finish()
@@ -175,8 +175,8 @@ async def test_a_retransmitted_bye_gets_its_200_again_rfc3261_17_2_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)
         bye = await call.sends("BYE")
         call.finish()
         await hears(call, 200, method="BYE")

@@ -16,10 +16,10 @@ from tests.kit.races import (
     heard,
     hears,
     methods,
-    ours,
+    our_leg,
     peer,
     phone_rings,
-    rough,
+    rough_network,
     settled,
 )
 
@@ -53,7 +53,7 @@ async def test_the_callers_cancel_crosses_our_200_rfc5407_3_1_2(new_edge: NewEdg
         caller = await edge.carrier.invites()
         await hears(caller, 180)
         await edge.agent.invited()
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.agent.answers()
         await edge.passes(1.5 * edge.wire.delay_s)
         answer = await caller.cancels()
@@ -70,7 +70,7 @@ async def test_a_cancel_after_our_200_changes_nothing_rfc3261_9_2(
 ) -> None:
     async with a_race(new_edge, seed) as edge:
         await edge.connects()
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.passes(after_s)
         assert (await edge.carrier.cancels()).status == 200
         await edge.passes(5)
@@ -82,7 +82,7 @@ async def test_a_cancel_after_our_200_changes_nothing_rfc3261_9_2(
 async def test_a_cancel_of_nothing_is_481_rfc3261_9_2(new_edge: NewEdge, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
         await edge.connects()
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.passes(33)  # L has passed
         assert (await edge.carrier.cancels()).status == 481
         await settled(edge)
@@ -92,7 +92,7 @@ async def test_a_cancel_resent_is_answered_again_and_once_is_enough(new_edge: Ne
     async with a_race(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
         await edge.agent.invited()
-        rough(edge, seed)
+        rough_network(edge, seed)
         await caller.cancels()
         said = next(each.message for each in caller.trace if each.message.cseq.method == "CANCEL")
         again(caller, said)
@@ -113,7 +113,7 @@ async def test_our_cancel_waits_for_the_first_provisional_rfc3261_9_1(
         with Losing(edge, OPENAI, "SIP/2.0 100", to_edge=True):
             await rings_at(edge, leg)
             call = peer(edge, leg).current
-            rough(edge, seed)
+            rough_network(edge, seed)
             await hangs_up(edge, leg)
             await edge.passes(5)
             assert not heard(call, "CANCEL")
@@ -134,7 +134,7 @@ async def test_our_cancel_crosses_their_200_rfc5407_3_1_2(new_edge: NewEdge, leg
         assert call.invite is not None
         call.responds(call.invite, 180)
         await edge.passes(0.1)
-        rough(edge, seed)
+        rough_network(edge, seed)
         leaving = asyncio.ensure_future(hangs_up(edge, leg))
         await edge.passes(1.5 * edge.wire.delay_s)  # our CANCEL is on its way
         if not call.answered:
@@ -159,7 +159,7 @@ async def test_our_cancel_crosses_their_refusal_rfc5407_appendix_c(
         assert call.invite is not None
         call.responds(call.invite, 180)
         await edge.passes(0.1)
-        rough(edge, seed)
+        rough_network(edge, seed)
         leaving = asyncio.ensure_future(hangs_up(edge, leg))
         await edge.passes(1.5 * edge.wire.delay_s)
         if not call.answered:
@@ -181,7 +181,7 @@ async def test_a_cancel_that_nobody_heeds_is_given_up_after_64_t1_rfc3261_9_1(
         assert call.invite is not None
         call.responds(call.invite, 180)
         await edge.passes(0.1)
-        rough(edge, seed)
+        rough_network(edge, seed)
         await hangs_up(edge, leg)
         cancel = await hears(call, "CANCEL")
         call.responds(cancel, 200)
@@ -210,7 +210,7 @@ async def test_an_answer_after_a_cancel_given_up_is_nobodys_rfc3261_9_1(new_edge
 async def test_the_phones_200_crosses_the_callers_hang_up(new_edge: NewEdge, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.phone.answers()
         await hangs_up(edge, "phone")
         await hears(phone, "BYE")
@@ -224,7 +224,7 @@ async def test_the_phones_200_crosses_a_cancel_of_an_unanswered_caller(new_edge:
         caller = await edge.carrier.invites()
         await edge.agent.rejects(486)
         phone = await edge.phone.rings()
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.phone.answers()
         await edge.passes(0.5 * edge.wire.delay_s)
         await caller.cancels()
@@ -236,7 +236,7 @@ async def test_the_phones_200_crosses_a_cancel_of_an_unanswered_caller(new_edge:
 async def test_the_ring_limit_crosses_the_phones_200(new_edge: NewEdge, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.passes(25 - 1.5 * edge.wire.delay_s)
         await edge.phone.answers()
         await edge.passes(10)
@@ -251,8 +251,8 @@ async def test_our_side_cancels_its_reinvite_when_the_leg_ends_rfc3261_9_1(
     async with a_race(new_edge, seed) as edge:
         await (edge.connects() if leg == "agent" else edge.bridges())
         call = peer(edge, leg).current
-        rough(edge, seed)
-        side = ours(edge, leg)
+        rough_network(edge, seed)
+        side = our_leg(edge, leg)
         offering = asyncio.ensure_future(side.offer())
         while not (found := [each for each in heard(call, "INVITE") if each.to_tag]):
             await edge.passes(0.05)

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.call.outcome import Result
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, story
-from tests.kit.races import SDP, Losing, a_race, heard, hears, peer, phone_rings, rough, settled
+from tests.kit.races import SDP, Losing, a_race, heard, hears, peer, phone_rings, rough_network, settled
 
 CALLED = pytest.mark.parametrize("leg", ["agent", "phone"])
 
@@ -28,7 +28,7 @@ async def test_a_caller_says_bye_before_our_answer_rfc3261_15_1_2(new_edge: NewE
         caller = await edge.carrier.invites()
         await hears(caller, 180)
         agent = await edge.agent.invited()
-        rough(edge, seed)
+        rough_network(edge, seed)
         assert (await caller.hangs_up()).status == 200
         await hears(caller, 487)
         await hears(agent, "CANCEL")
@@ -41,7 +41,7 @@ async def test_a_callers_early_bye_crosses_our_200_rfc5407_3_1_3(new_edge: NewEd
         caller = await edge.carrier.invites()
         await hears(caller, 180)
         agent = await edge.agent.invited()
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.agent.answers()
         await edge.passes(1.5 * edge.wire.delay_s)
         assert (await caller.hangs_up()).status == 200
@@ -60,7 +60,7 @@ async def test_a_peer_says_bye_before_its_answer_rfc5407_appendix_a(
     """No peer may, yet one that does has declined: it hears no more, and the call goes its other way."""
     async with a_race(new_edge, seed) as edge:
         call = await rings(edge, leg)
-        rough(edge, seed)
+        rough_network(edge, seed)
         assert (await call.hangs_up()).status == 200
         await hears(call, "CANCEL")
         if leg == "agent":
@@ -80,7 +80,7 @@ async def test_a_peers_early_bye_is_followed_by_its_200_rfc5407_3_1_3(
 ) -> None:
     async with a_race(new_edge, seed) as edge:
         call = await rings(edge, leg)
-        rough(edge, seed)
+        rough_network(edge, seed)
         assert (await call.hangs_up()).status == 200
         if not call.answered:
             await answered_late(edge, leg, call)
@@ -110,7 +110,7 @@ async def test_what_a_peer_asks_before_its_answer_is_answered_rfc3311_5_2(
     async with a_race(new_edge, seed) as edge:
         call = await rings(edge, leg)
         invite = call.invite
-        rough(edge, seed)
+        rough_network(edge, seed)
         assert (await call.requests(method, body=body)).status == status
         call.invite = invite
         await (edge.agent.answers() if leg == "agent" else edge.phone.answers())
@@ -125,7 +125,7 @@ async def test_a_caller_updates_before_our_answer_rfc3311_5_2(new_edge: NewEdge,
         caller = await edge.carrier.invites()
         await hears(caller, 180)
         await edge.agent.invited()
-        rough(edge, seed)
+        rough_network(edge, seed)
         assert (await caller.requests("UPDATE")).status == 200
         refused = await caller.requests("UPDATE", body=SDP)
         assert refused.status == 500
@@ -139,7 +139,7 @@ async def test_the_agents_refer_overtakes_its_own_200(new_edge: NewEdge, seed: i
     """It waits for the 200, and then connects the caller."""
     async with a_race(new_edge, seed) as edge:
         agent = await rings(edge, "agent")
-        rough(edge, seed)
+        rough_network(edge, seed)
         await agent.sends("REFER", headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")])
         await edge.passes(2)
         assert not heard(agent, 202)
@@ -154,7 +154,7 @@ async def test_the_agents_refer_overtakes_its_own_200(new_edge: NewEdge, seed: i
 async def test_the_phones_refer_before_its_answer_is_refused(new_edge: NewEdge, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
-        rough(edge, seed)
+        rough_network(edge, seed)
         answer = await phone.requests("REFER", headers=[("Refer-To", "<tel:+19005550100>")])
         assert answer.status == 603
         await edge.phone.answers()
@@ -168,7 +168,7 @@ async def test_a_bye_overtakes_the_200_before_it(new_edge: NewEdge, leg: str, se
     """The peer answers and hangs up at once; the 200 is lost, and found again after the BYE."""
     async with a_race(new_edge, seed) as edge:
         call = await rings(edge, leg)
-        rough(edge, seed)
+        rough_network(edge, seed)
         address = edge.agent.address[0] if leg == "agent" else edge.phone.address[0]
         with Losing(edge, address, "SIP/2.0 200", to_edge=True):
             await (edge.agent.answers() if leg == "agent" else edge.phone.answers())

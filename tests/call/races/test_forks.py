@@ -6,14 +6,14 @@ import pytest
 
 from proxy.call.outcome import Result
 from tests.kit.edge import NewEdge, ends, story
-from tests.kit.races import SDP, Branch, a_race, heard, hears, phone_rings, rough, settled
+from tests.kit.races import SDP, Branch, a_race, heard, hears, phone_rings, rough_network, settled
 
 
 async def test_several_ring_and_one_answers_rfc5407_appendix_e(new_edge: NewEdge, seed: int) -> None:
     """The others stay early for 64*T1 after it, and are then forgotten."""
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
-        rough(edge, seed)
+        rough_network(edge, seed)
         others = [Branch(phone, f"fork{number}") for number in range(3)]
         for branch in others:
             branch.rings()
@@ -34,7 +34,7 @@ async def test_a_fork_answers_and_the_first_that_rang_is_let_go(new_edge: NewEdg
     """The winner is whoever answers first, not whoever rang first; the other is forgotten."""
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
-        rough(edge, seed)
+        rough_network(edge, seed)
         winner = Branch(phone, "winner")
         winner.rings()
         await edge.passes(1)
@@ -52,7 +52,7 @@ async def test_two_answer_and_the_loser_gets_ack_and_bye_rfc3261_13_2_2_4(
 ) -> None:
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
-        rough(edge, seed)
+        rough_network(edge, seed)
         first, second = Branch(phone, "one"), Branch(phone, "two")
         for branch in (first, second):
             branch.rings()
@@ -93,7 +93,7 @@ async def test_a_loser_that_speaks_while_it_is_hung_up_is_answered(
         first, second = Branch(phone, "one"), Branch(phone, "two")
         first.answers()
         await edge.passes(0.2)
-        rough(edge, seed)
+        rough_network(edge, seed)
         second.answers()
         await edge.passes(0.5 * edge.wire.delay_s)
         asked = second.requests(method)
@@ -116,7 +116,7 @@ async def test_a_cancel_meets_two_200s_rfc5407_3_1_2(new_edge: NewEdge, seed: in
         phone = await phone_rings(edge)
         first, second = Branch(phone, "one"), Branch(phone, "two")
         first.rings()
-        rough(edge, seed)
+        rough_network(edge, seed)
         await edge.carrier.current.sends("BYE")
         edge.carrier.current.finish()
         await edge.passes(1.5 * edge.wire.delay_s)
@@ -136,7 +136,7 @@ async def test_one_fork_refuses_and_all_early_dialogs_are_over_rfc3261_12_3(
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
         fork = Branch(phone, "fork")
-        rough(edge, seed)
+        rough_network(edge, seed)
         fork.rings()
         await edge.passes(1)
         await edge.phone.rejects(486)
@@ -153,7 +153,7 @@ async def test_the_agent_answers_twice_and_one_is_hung_up(new_edge: NewEdge, see
         await edge.carrier.invites()
         agent = await edge.agent.invited()
         fork = Branch(agent, "fork")
-        rough(edge, seed)
+        rough_network(edge, seed)
         fork.rings()
         await edge.agent.answers()
         await hears(agent, "ACK")

@@ -11,14 +11,14 @@ from tests.kit.races import (
     Losing,
     a_race,
     again,
-    again_by_another_way,
+    established_call,
     heard,
     hears,
     peer,
     phone_rings,
-    rough,
+    resend_on_new_branch,
+    rough_network,
     settled,
-    talking,
 )
 
 
@@ -56,7 +56,7 @@ async def test_an_invite_resent_crosses_our_200_and_is_absorbed_rfc5407_3_1_1_rf
 
 async def test_an_invite_in_bad_weather_is_one_call_rfc5407_3_1_1(new_edge: NewEdge, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
-        rough(edge, seed)
+        rough_network(edge, seed)
         call = await edge.carrier.invites()
         for _ in range(10):
             again(call, call.invite)
@@ -95,8 +95,8 @@ async def test_an_invite_that_came_by_two_ways_is_482_the_second_time_rfc3261_8_
         if when == "talking":
             await edge.agent.answers()
             await hears(call, 200)
-        rough(edge, seed)
-        copy = again_by_another_way(call, call.invite)
+        rough_network(edge, seed)
+        copy = resend_on_new_branch(call, call.invite)
         for _ in range(10):
             if heard(call, 482):
                 break
@@ -132,7 +132,7 @@ async def test_provisionals_doubled_and_late_change_nothing_rfc3261_17_1_1_2(
             await edge.agent.invited()
         else:
             await phone_rings(edge)
-        rough(edge, seed)
+        rough_network(edge, seed)
         call = peer(edge, leg).current
         assert call.invite is not None
         ringing = call.responds(call.invite, 180)
@@ -159,7 +159,7 @@ async def test_a_provisional_after_a_refusal_changes_nothing_rfc3261_17_1_1_2(
             call = await edge.agent.invited()
         else:
             call = await phone_rings(edge)
-        rough(edge, seed)
+        rough_network(edge, seed)
         assert call.invite is not None
         response = call.invite.reply(180, to_tag=call.local_tag)
         response.headers.add("Contact", call.contact)
@@ -178,7 +178,7 @@ async def test_a_provisional_after_a_refusal_changes_nothing_rfc3261_17_1_1_2(
 async def test_a_stray_response_goes_nowhere_rfc6026_8_8(new_edge: NewEdge, leg: str) -> None:
     """Nothing that matches no transaction of ours reaches another leg, nor is answered."""
     async with a_race(new_edge) as edge:
-        call = await talking(edge, leg)
+        call = await established_call(edge, leg)
         assert call.invite is not None
         await edge.passes(40)  # M has passed
         before = {each.name: len(each.trace) for each in edge.peers}
@@ -201,7 +201,7 @@ async def test_a_second_invite_while_the_first_is_open_is_500_rfc3261_14_2(
         call = await edge.carrier.invites()
         await hears(call, 180)
         first = call.invite
-        rough(edge, seed)
+        rough_network(edge, seed)
         refused = await call.requests("INVITE", body=call.sdp)
         assert refused.status == 500
         assert 0 <= int(refused.headers.get("Retry-After") or "-1") <= 10
@@ -218,8 +218,8 @@ async def test_a_refusal_after_a_200_changes_nothing_rfc6026_7_2(
 ) -> None:
     """Another fork's refusal comes late, as a proxy should never let it."""
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)
         assert call.invite is not None
         acks = len(heard(call, "ACK"))
         for status in (486, 302, 603, 407):

@@ -10,15 +10,15 @@ from tests.kit.edge import CARRIER, OPENAI, PHONE_NUMBER, TRUNK, NewEdge, story
 from tests.kit.races import (
     Losing,
     a_race,
+    arrival_times,
+    established_call,
     heard,
     hears,
-    ours,
+    our_leg,
     peer,
-    rough,
+    rough_network,
     settled,
-    talking,
-    times,
-    unacknowledged,
+    withhold_acks,
 )
 
 ADDRESS = {"caller": CARRIER, "agent": OPENAI, "phone": TRUNK}
@@ -30,20 +30,20 @@ async def test_our_bye_that_nobody_answers_is_given_up_after_timer_f_rfc3261_17_
     new_edge: NewEdge, leg: str
 ) -> None:
     async with a_race(new_edge) as edge:
-        call = await talking(edge, leg)
+        call = await established_call(edge, leg)
         with Losing(edge, ADDRESS[leg], "SIP/2.0 200", to_edge=True):
-            ours(edge, leg).end(EndReason.COMPLETED)
+            our_leg(edge, leg).end(EndReason.COMPLETED)
             await edge.passes(50)
-        sent = times(call, "BYE")
+        sent = arrival_times(call, "BYE")
         assert [round(at - sent[0], 3) for at in sent] == BYES
         await settled(edge)
 
 
 async def test_an_answer_to_our_bye_after_timer_f_is_nobodys_rfc4320_4_2(new_edge: NewEdge, leg: str) -> None:
     async with a_race(new_edge) as edge:
-        call = await talking(edge, leg)
+        call = await established_call(edge, leg)
         with Losing(edge, ADDRESS[leg], "SIP/2.0 200", to_edge=True):
-            ours(edge, leg).end(EndReason.COMPLETED)
+            our_leg(edge, leg).end(EndReason.COMPLETED)
             await edge.passes(40)
         call.responds(heard(call, "BYE")[0], 200)
         call.responds(heard(call, "BYE")[0], 408)
@@ -54,10 +54,10 @@ async def test_an_answer_to_our_bye_after_timer_f_is_nobodys_rfc4320_4_2(new_edg
 
 async def test_a_408_to_our_bye_ends_it_as_any_answer_does(new_edge: NewEdge, leg: str, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
+        call = await established_call(edge, leg)
         call.peer.auto.discard("BYE")
-        rough(edge, seed)
-        ours(edge, leg).end(EndReason.COMPLETED)
+        rough_network(edge, seed)
+        our_leg(edge, leg).end(EndReason.COMPLETED)
         call.responds(await hears(call, "BYE"), 408)
         call.finish()
         call.peer.auto.add("BYE")
@@ -69,8 +69,8 @@ async def test_no_request_of_theirs_gets_408_or_a_provisional_rfc4320_4_1(
     new_edge: NewEdge, leg: str, seed: int, method: str
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)
         await call.requests(method)
         await edge.passes(5)
         answers = [each.message for each in call.trace if each.direction == "<"]
@@ -86,7 +86,7 @@ async def test_a_refer_that_is_never_served_is_never_answered_after_timer_f_rfc4
     """The caller never acknowledges, so that the story never comes to the REFER."""
     async with a_race(new_edge) as edge:
         caller = await edge.carrier.invites()
-        unacknowledged(caller)
+        withhold_acks(caller)
         await edge.agent.answers()
         await hears(caller, 200)
         agent = edge.agent.current
@@ -109,7 +109,7 @@ async def test_a_notify_or_bye_lost_and_found_changes_nothing(new_edge: NewEdge,
             await edge.agent.refers(f"tel:{PHONE_NUMBER}")
             await edge.phone.answers()
             await edge.passes(1)
-        rough(edge, seed)
+        rough_network(edge, seed)
         await hears(peer(edge, "agent").current, "BYE")
         await hears(edge.agent.current, "NOTIFY", sipfrag=200)
         await edge.passes(10)

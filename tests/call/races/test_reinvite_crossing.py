@@ -10,7 +10,20 @@ from proxy.call.outcome import Result
 from proxy.lab.peer_call import PeerCall
 from proxy.ua.errors import SipError
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge
-from tests.kit.races import LEGS, SDP, a_race, again, heard, hears, ours, peer, rough, settled, talking, times
+from tests.kit.races import (
+    LEGS,
+    SDP,
+    a_race,
+    again,
+    arrival_times,
+    established_call,
+    heard,
+    hears,
+    our_leg,
+    peer,
+    rough_network,
+    settled,
+)
 
 BACK_OFF_S = {"caller": (0.0, 2.0), "agent": (2.1, 4.0), "phone": (2.1, 4.0)}
 """How long we wait after a 491: longer where the Call-ID is ours (§14.1)."""
@@ -34,9 +47,9 @@ async def test_two_reinvites_cross_and_both_are_tried_again_rfc5407_3_3_1(
     """Each gets 491; ours comes again after the time that is right for who made the Call-ID."""
     async with a_race(new_edge) as edge:
         edge.ids.uniform = lambda low, high: low + chance * (high - low)  # type: ignore[method-assign]
-        call = await talking(edge, leg)
-        rough(edge, 0)
-        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        call = await established_call(edge, leg)
+        rough_network(edge, 0)
+        offering = asyncio.ensure_future(our_leg(edge, leg).offer())
         await asyncio.sleep(0)
         await call.sends("INVITE", body=call.sdp)
         first = await hears(call, "INVITE", to=call.local)
@@ -45,7 +58,7 @@ async def test_two_reinvites_cross_and_both_are_tried_again_rfc5407_3_3_1(
         call.peer.auto.add("INVITE")
         began = edge.now
         await offering
-        again = times(call, "INVITE", to=call.local)
+        again = arrival_times(call, "INVITE", to=call.local)
         low, high = BACK_OFF_S[leg]
         assert again[1] - began == pytest.approx(low + chance * (high - low) + 0.2, abs=0.11)
         await until_answered(call)
@@ -57,10 +70,10 @@ async def test_reinvites_that_cross_in_bad_weather_both_get_through(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
+        call = await established_call(edge, leg)
         call.peer.auto.add("INVITE")
-        rough(edge, seed)
-        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        rough_network(edge, seed)
+        offering = asyncio.ensure_future(our_leg(edge, leg).offer())
         await asyncio.sleep(0)
         await until_answered(call)
         await offering
@@ -73,10 +86,10 @@ async def test_an_update_crosses_our_reinvite_rfc5407_3_3_2(
 ) -> None:
     """With an offer it is refused and comes again; without one it is a refresh, and refuses nothing."""
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
+        call = await established_call(edge, leg)
         call.peer.auto.add("INVITE")
-        rough(edge, seed)
-        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        rough_network(edge, seed)
+        offering = asyncio.ensure_future(our_leg(edge, leg).offer())
         await asyncio.sleep(0)
         if offers:
             await until_answered(call, "UPDATE")
@@ -91,8 +104,8 @@ async def test_a_second_reinvite_before_the_ack_of_the_first_is_491_rfc5407_3_1_
     new_edge: NewEdge, leg: str
 ) -> None:
     async with a_race(new_edge) as edge:
-        call = await talking(edge, leg)
-        rough(edge, 0)
+        call = await established_call(edge, leg)
+        rough_network(edge, 0)
         call.peer.auto.discard("ACK")
         assert (await call.reinvites(call.sdp)).status == 200
         assert (await call.reinvites(call.sdp)).status == 491
@@ -111,11 +124,11 @@ async def test_our_offer_waits_for_the_ack_of_our_200_rfc3261_14_1(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
+        call = await established_call(edge, leg)
         call.peer.auto.discard("ACK")
-        rough(edge, seed)
+        rough_network(edge, seed)
         assert (await call.reinvites(call.sdp)).status == 200
-        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        offering = asyncio.ensure_future(our_leg(edge, leg).offer())
         await edge.passes(2)
         assert not heard(call, "INVITE", to=call.local) or leg != "caller"
         before = len(heard(call, "INVITE"))
@@ -133,13 +146,13 @@ async def test_a_reinvite_of_ours_that_is_refused_leaves_the_call_as_it_was_rfc3
     new_edge: NewEdge, leg: str, seed: int, status: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)
-        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)
+        offering = asyncio.ensure_future(our_leg(edge, leg).offer())
         call.responds(await reinvited(edge, call), status)
         with pytest.raises(SipError):
             await offering
-        assert not ours(edge, leg).ended.done()
+        assert not our_leg(edge, leg).ended.done()
         assert (await call.reinvites(call.sdp)).status == 200
         await settled(edge)
 
@@ -149,9 +162,9 @@ async def test_a_reinvite_of_ours_to_a_peer_that_knows_no_call_ends_the_leg_rfc3
     new_edge: NewEdge, leg: str, seed: int, status: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)
-        offering = asyncio.ensure_future(ours(edge, leg).offer())
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)
+        offering = asyncio.ensure_future(our_leg(edge, leg).offer())
         call.responds(await reinvited(edge, call), status)
         with pytest.raises(SipError):
             await offering
@@ -163,11 +176,11 @@ async def test_every_leg_is_offered_to_at_once(new_edge: NewEdge, seed: int) -> 
     """Caller and phone refresh while both are refreshed: no leg's glare is another's."""
     async with a_race(new_edge, seed) as edge:
         await edge.bridges()
-        rough(edge, seed)
+        rough_network(edge, seed)
         calls = [peer(edge, leg).current for leg in LEGS if leg != "agent"]
         for call in calls:
             call.peer.auto.add("INVITE")
-        offers = [asyncio.ensure_future(ours(edge, leg).offer()) for leg in LEGS if leg != "agent"]
+        offers = [asyncio.ensure_future(our_leg(edge, leg).offer()) for leg in LEGS if leg != "agent"]
         await asyncio.sleep(0)
         await asyncio.gather(*(until_answered(call) for call in calls), *offers)
         await settled(edge)
@@ -184,7 +197,7 @@ async def reinvited(edge: Edge, call: PeerCall):
 
 async def test_a_reinvite_resent_after_its_200_is_absorbed_rfc6026_7_1(new_edge: NewEdge, leg: str) -> None:
     async with a_race(new_edge) as edge:
-        call = await talking(edge, leg)
+        call = await established_call(edge, leg)
         assert (await call.reinvites(call.sdp)).status == 200
         said = len(heard(call, 200, method="INVITE"))
         assert call.invite is not None
@@ -199,8 +212,8 @@ async def test_a_cancel_of_a_reinvite_that_we_answered_changes_nothing_rfc3261_9
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
-        call = await talking(edge, leg)
-        rough(edge, seed)
+        call = await established_call(edge, leg)
+        rough_network(edge, seed)
         await call.sends("INVITE", body=call.sdp)
         await edge.passes(1.5 * edge.wire.delay_s)
         assert (await call.cancels()).status in ((200,) if not seed else (200, 481))
@@ -216,7 +229,7 @@ async def test_a_refresh_that_is_under_way_costs_no_call_that_is_put_through(new
     async with a_race(new_edge, mode="direct") as edge:
         await edge.connects()
         edge.carrier.auto.discard("INVITE")
-        refreshing = asyncio.ensure_future(ours(edge, "caller").refresh())
+        refreshing = asyncio.ensure_future(our_leg(edge, "caller").refresh())
         refresh = await hears(edge.carrier.current, "INVITE")
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.phone.answers()
