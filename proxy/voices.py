@@ -37,19 +37,19 @@ class Voices:
         self._remembered = [*map(CachedSpeech, voices)]
         self._voices = FallbackSpeech([*self._remembered, RecordedPrompts()])
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         """Synthesize with the first voice that works."""
         self.latest = text
-        return await self._voices.spoken(text, language)
+        return await self._voices.speak(text, language)
 
     async def prepare(self) -> None:
         """Synthesize what callers may hear before there is a call."""
         language = self._settings.speech.language
         for text in sorted(_texts(self._settings) | self._also):
             for voice in self._remembered:
-                voice.hold(text, language)
+                voice.pin(text, language)
             try:
-                await self._voices.spoken(text, language)
+                await self._voices.speak(text, language)
             except SpeechFailed as failure:
                 log.warning("not spoken", why=str(failure))
 

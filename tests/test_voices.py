@@ -9,7 +9,7 @@ import pytest
 from proxy.config import parse
 from proxy.lab.openai_api import OpenAiLab
 from proxy.media.disk_writer import DiskThread
-from proxy.media.openai_speech import forget_spoken
+from proxy.media.openai_speech import clear_cache
 from proxy.media.speech import LEAVE_MESSAGE, MAX_CACHED, RECORDED, SpeechFailed
 from proxy.voices import Voices
 
@@ -38,7 +38,7 @@ async def test_the_first_agent_with_a_key_pays_and_what_callers_hear_is_spoken_o
         for _ in range(2):
             speaking = voices(tmp_path, disk, 'voice = "coral"', agent)
             await speaking.prepare()
-            await speaking.spoken(RECORDED, "en")
+            await speaking.speak(RECORDED, "en")
             await speaking.close()
             assert disk.close()
         assert lab.spoken == sorted([LEAVE_MESSAGE, RECORDED])
@@ -49,9 +49,9 @@ async def test_what_callers_hear_is_not_forgotten_for_what_phones_are_told(tmp_p
         speaking = voices(tmp_path, DiskThread(), f'api_key = "env:KEY", api_base = "{lab.base_url}"')
         await speaking.prepare()
         for n in range(MAX_CACHED + 1):
-            await speaking.spoken(f"Call from {n}", "en")
-        forget_spoken(tmp_path / "speech")
-        await speaking.spoken(LEAVE_MESSAGE, "en")
+            await speaking.speak(f"Call from {n}", "en")
+        clear_cache(tmp_path / "speech")
+        await speaking.speak(LEAVE_MESSAGE, "en")
         await speaking.close()
         assert lab.spoken.count(LEAVE_MESSAGE) == 1
 
@@ -59,7 +59,7 @@ async def test_what_callers_hear_is_not_forgotten_for_what_phones_are_told(tmp_p
 async def test_an_account_of_its_own_may_pay(tmp_path: Path) -> None:
     async with OpenAiLab("sk-lab", "whsec_", "") as lab:
         speaking = voices(tmp_path, DiskThread(), f'api_key = "env:KEY", api_base = "{lab.base_url}"')
-        await speaking.spoken("Hello", "en")
+        await speaking.speak("Hello", "en")
         await speaking.close()
         assert lab.spoken == ["Hello"]
 
@@ -68,16 +68,16 @@ async def test_without_a_key_this_machine_speaks_and_with_prompts_alone_only_wha
     tmp_path: Path,
 ) -> None:
     espeak = voices(tmp_path, DiskThread(), 'language = "en"')
-    assert (await espeak.spoken("Hello, Grace", "en")).seconds > 0.3
+    assert (await espeak.speak("Hello, Grace", "en")).seconds > 0.3
     await espeak.close()
     prompts = voices(tmp_path, DiskThread(), 'provider = "prompts"')
-    assert (await prompts.spoken(RECORDED, "en")).seconds > 1
+    assert (await prompts.speak(RECORDED, "en")).seconds > 1
     with pytest.raises(SpeechFailed):
-        await prompts.spoken("Hello, Grace", "en")
+        await prompts.speak("Hello, Grace", "en")
 
 
 async def test_where_openai_fails_the_next_voice_speaks(tmp_path: Path) -> None:
     base = 'api_key = "env:KEY", api_base = "http://127.0.0.1:9/v1"'
     speaking = voices(tmp_path, DiskThread(), base)
-    assert (await speaking.spoken("Hello, Grace", "en")).seconds > 0.3
+    assert (await speaking.speak("Hello, Grace", "en")).seconds > 0.3
     await speaking.close()

@@ -44,7 +44,7 @@ class CallRecorder:
         except SpeechFailed as failure:
             self._journal.step("announcement not spoken", str(failure))
             try:
-                clip = await RecordedPrompts().spoken(RECORDED, language)
+                clip = await RecordedPrompts().speak(RECORDED, language)
             except SpeechFailed as worse:
                 self._recording.close(keep=False)
                 self._recording = None

@@ -91,7 +91,7 @@ class Challenge:
             return await speak_within(PATIENCE_S, self._speech, text, self._language)
         except SpeechFailed as failure:
             self._journal.step("challenge not spoken", str(failure))
-            return await RecordedPrompts().spoken(recorded, self._language)
+            return await RecordedPrompts().speak(recorded, self._language)
 
     async def _pressed(self, clip: Clip) -> str | None:
         """The first key that counts, or None if none comes in time."""

@@ -62,7 +62,7 @@ class MediaWatch:
                 self._legs.end(entry.name, EndReason.MEDIA_INACTIVE)
             elif waited_s >= WARN_AFTER_S and somebody_speaks:
                 quality = media.quality(entry.name)
-                if quality.spoken_to:
+                if quality.enough_sent:
                     journal.leg_silent(entry, quality.silent or STOPPED_SENDING)
 
     def _too_long(self, now: datetime) -> bool:

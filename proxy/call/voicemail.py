@@ -90,7 +90,7 @@ class VoicemailMessage:
         except SpeechFailed as failure:
             self._journal.step("greeting not spoken", str(failure))
             try:
-                clip = await RecordedPrompts().spoken(LEAVE_MESSAGE, self._language)
+                clip = await RecordedPrompts().speak(LEAVE_MESSAGE, self._language)
             except SpeechFailed as worse:
                 return self._journal.failed("no greeting", worse)  # the beep has to do
         await self._media.play("caller", clip)

@@ -103,7 +103,7 @@ class Whisper:
         if spoken.done() and not spoken.cancelled() and spoken.exception() is None:
             return spoken.result()
         try:
-            return await RecordedPrompts().spoken(
+            return await RecordedPrompts().speak(
                 self._announcement.generic(confirmation), self._number.language
             )
         except SpeechFailed as failure:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from proxy.config.numbers import DIALABLE, E164, is_emergency
 from proxy.config.problem import fault, shown
-from proxy.media.tones import ALIKE, COUNTRIES
+from proxy.media.tones import COUNTRIES, SAME_AS
 from proxy.sip.errors import ParseError
 from proxy.sip.uri import Uri
 from proxy.transport import tls_policy
@@ -388,7 +388,7 @@ def _is_local(text: str) -> bool:
 def tones(value: object) -> str:
     """Validate an ISO 3166 country code whose tones are known; ``eu``; or ``auto``."""
     code = value.lower() if isinstance(value, str) else ""
-    if code != "auto" and code not in COUNTRIES and code not in ALIKE:
-        known = ", ".join(sorted({*COUNTRIES, *ALIKE}))
+    if code != "auto" and code not in COUNTRIES and code not in SAME_AS:
+        known = ", ".join(sorted({*COUNTRIES, *SAME_AS}))
         raise fault(f"auto, or the code of a country ({known})", shown(value))
     return code

@@ -27,7 +27,7 @@ class Espeak:
         """Whether the program is installed."""
         return shutil.which(program) is not None
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         """Speak the text. Raises SpeechFailed, also for an unsupported language."""
         try:
             async with asyncio.timeout(self._limit_s), self._room:

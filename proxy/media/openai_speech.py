@@ -20,7 +20,7 @@ from proxy.media.wav import RATE, Sound, WavError, at_8_khz, read_wav, write_wav
 
 MAX_BYTES = 8_000_000
 """Limit for a response: a minute at 48 kHz is less."""
-MAX_KEPT = 500
+MAX_FILES = 500
 """Most files in the cache; the oldest are deleted first."""
 _NAME = re.compile(r"[0-9a-f]{32}\.(wav|part)")
 _ADVICE: Mapping[int, str] = {
@@ -55,24 +55,24 @@ class OpenAISpeech:
         self._cache, self._disk = cache, disk
         self._url = f"{voice.api_base.rstrip('/')}/audio/speech"
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         """Speak the text, from the cache or by OpenAI, in whatever language the text is in."""
         text = text[:MAX_TEXT]
         if not text.strip():
             raise SpeechFailed("there is nothing to say")
-        kept = self._kept(text)
-        if kept is not None and (samples := _remembered(kept)):
+        kept = self._cache_file(text)
+        if kept is not None and (samples := _load(kept)):
             return Clip(samples)
         try:
             async with asyncio.timeout(self._voice.limit_s):
-                samples = await _sound(await self._asked(text))
+                samples = await _sound(await self._request(text))
         except TimeoutError:
             raise SpeechFailed(f"no speech from OpenAI within {self._voice.limit_s:g} s") from None
         if kept is not None:
-            self._disk(lambda: _keep(kept, write_wav(samples)))
+            self._disk(lambda: _store(kept, write_wav(samples)))
         return Clip(samples)
 
-    async def _asked(self, text: str) -> bytes:
+    async def _request(self, text: str) -> bytes:
         voice = self._voice
         # Never decompressed: a thousandth of the size limit could expand to fill the memory.
         headers = {"Authorization": f"Bearer {voice.api_key}", "Accept-Encoding": "identity"}
@@ -96,7 +96,7 @@ class OpenAISpeech:
             raise SpeechFailed(f"OpenAI not reached: {str(error) or type(error).__name__}") from error
         return bytes(said)
 
-    def _kept(self, text: str) -> Path | None:
+    def _cache_file(self, text: str) -> Path | None:
         """The cache file for this text and voice; its name reveals nothing."""
         if self._cache is None:
             return None
@@ -104,7 +104,7 @@ class OpenAISpeech:
         return self._cache / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.wav"
 
 
-def forget_spoken(cache: Path) -> int:
+def clear_cache(cache: Path) -> int:
     """Delete every cached text, and no other file; returns how many. Raises OSError."""
     found = [file for file in cache.glob("*") if _NAME.fullmatch(file.name)]
     for file in found:
@@ -120,7 +120,7 @@ async def _sound(answer: bytes) -> array[int]:
     return await at_8_khz(Sound(sound.rate, sound.samples[: round(MAX_S * sound.rate)]))
 
 
-def _remembered(kept: Path) -> array[int] | None:
+def _load(kept: Path) -> array[int] | None:
     try:
         sound = read_wav(kept.read_bytes())
     except (OSError, WavError):
@@ -128,13 +128,13 @@ def _remembered(kept: Path) -> array[int] | None:
     return sound.samples if sound.rate == RATE else None
 
 
-def _keep(kept: Path, wav: bytes) -> None:
+def _store(kept: Path, wav: bytes) -> None:
     """Write the file whole or not at all; without a writable cache nothing is kept."""
     begun = kept.with_suffix(".part")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         others = sorted(kept.parent.glob("*.wav"), key=lambda file: file.stat().st_mtime)
-        for old in others[: max(0, len(others) - MAX_KEPT + 1)]:
+        for old in others[: max(0, len(others) - MAX_FILES + 1)]:
             old.unlink()
         begun.touch(mode=0o600)
         begun.write_bytes(wav)

@@ -9,11 +9,11 @@ from proxy.media.formats import clock_rate
 from proxy.media.stream import QUIET_S, Stream
 from proxy.media.tones import quiet
 
-_CATCH_UP = 5
+_MAX_CATCH_UP = 5
 """Most frames a late event loop sends at once; if it is later than that, frames are skipped."""
 
 
-_LONG_S = 1.5 * FRAME_S
+_GAP_S = 1.5 * FRAME_S
 """After this a packet is missing: silence is sent until a tone starts."""
 
 
@@ -23,14 +23,14 @@ class Player:
     """
 
     __slots__ = (
-        "_clip",
-        "_covering",
+        "_current",
         "_filling",
+        "_filling_gap",
         "_holding",
         "_index",
-        "_playing",
+        "_queue",
         "_ringing",
-        "_sent",
+        "_sequence",
         "_source",
         "_started",
         "_stream",
@@ -43,15 +43,15 @@ class Player:
         self._ringing: Clip | None = None
         self._holding: Clip | None = None
         self._filling: Clip | None = None
-        self._covering = False
+        self._filling_gap = False
         self._until_heard_from: float | None = None
-        self._playing: tuple[tuple[Clip, asyncio.Future[None]], ...] = ()
+        self._queue: tuple[tuple[Clip, asyncio.Future[None]], ...] = ()
         """Clips to play once: the first is playing, the others wait."""
-        self._clip: Clip | None = None
+        self._current: Clip | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._started = 0.0
         self._index = 0  # frame due next, counted from _started
-        self._sent = 0
+        self._sequence = 0
         self._source = object()
 
     def ring(self, clip: Clip | None, *, after_s: float = 0.0, until_heard: bool = False) -> None:
@@ -65,7 +65,7 @@ class Player:
             return
         self._ringing = clip
         self._stream.ring(clip is not None)
-        if not self._playing:
+        if not self._queue:
             self._next(after_s or None)
 
     def hold(self, clip: Clip | None) -> None:
@@ -73,7 +73,7 @@ class Player:
         if clip is self._holding:
             return
         self._holding = clip
-        if not self._playing and self._ringing is None:
+        if not self._queue and self._ringing is None:
             self._next(QUIET_S)
 
     def fill(self, clip: Clip | None) -> None:
@@ -81,16 +81,16 @@ class Player:
         if clip is self._filling:
             return
         self._filling = clip
-        if not self._playing and self._ringing is self._holding is None:
+        if not self._queue and self._ringing is self._holding is None:
             self._next()
 
-    def cover(self) -> None:
+    def fill_gap(self) -> None:
         """The stream has just been joined to another: fill the gap with silence, from when its next packet is
         due until the other's first packet comes.
         """
         if self._stream.last_sent_at is not None:
-            self._covering = True
-            if self._clip is None:
+            self._filling_gap = True
+            if self._current is None:
                 self._next()
 
     async def play(self, clip: Clip) -> None:
@@ -100,23 +100,23 @@ class Player:
         """
         done = asyncio.get_running_loop().create_future()
         turn = (clip, done)
-        self._playing += (turn,)
-        if self._playing[0] is turn:
+        self._queue += (turn,)
+        if self._queue[0] is turn:
             self._next()
         try:
             await done
         finally:
-            if turn in self._playing:
-                heard = self._playing[0] is turn
-                self._playing = tuple(each for each in self._playing if each is not turn)
+            if turn in self._queue:
+                heard = self._queue[0] is turn
+                self._queue = tuple(each for each in self._queue if each is not turn)
                 if heard:
                     self._next()
 
     def stop(self) -> None:
         """The stream is closing: cancel the timer and release whoever waits in `play`."""
         self._ringing = self._holding = self._filling = None
-        self._covering = False
-        playing, self._playing = self._playing, ()
+        self._filling_gap = False
+        playing, self._queue = self._queue, ()
         self._next()
         for _, done in playing:
             if not done.done():
@@ -127,15 +127,15 @@ class Player:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._stream.reserve(bool(self._playing))
+        self._stream.reserve(bool(self._queue))
         loop = asyncio.get_running_loop()
-        self._clip = self._playing[0][0] if self._playing else self._ringing or self._holding or self._filling
-        if self._clip is None and self._covering and self._stream.last_sent_at is not None:
-            self._clip, after_s = quiet(), max(0.0, self._stream.last_sent_at + FRAME_S - loop.time())
-        if self._clip is None:
+        self._current = self._queue[0][0] if self._queue else self._ringing or self._holding or self._filling
+        if self._current is None and self._filling_gap and self._stream.last_sent_at is not None:
+            self._current, after_s = quiet(), max(0.0, self._stream.last_sent_at + FRAME_S - loop.time())
+        if self._current is None:
             return
         self._started = loop.time() + (after_s or 0.0)
-        self._index = self._sent = 0
+        self._index = self._sequence = 0
         self._source = object()
         if after_s is None:
             self._tick()
@@ -143,28 +143,28 @@ class Player:
             self._timer = loop.call_at(self._started, self._tick)
 
     def _tick(self) -> None:
-        clip, loop = self._clip, asyncio.get_running_loop()
+        clip, loop = self._current, asyncio.get_running_loop()
         assert clip is not None
         now = loop.time()
         due = int((now - self._started) / FRAME_S + 0.001)
-        if due - self._index > _CATCH_UP:
+        if due - self._index > _MAX_CATCH_UP:
             self._index = due
-        if self._playing:
+        if self._queue:
             if self._index >= len(clip):
-                return self._played()
-            self._say(clip)
-        elif self._heard_meanwhile():
+                return self._finish_clip()
+            self._send_frame(clip)
+        elif self._became_audible():
             return self.ring(None)
-        elif self._clip is quiet() and self._covered():
+        elif self._current is quiet() and self._gap_filled():
             return self._next()
-        elif not self._something_else_heard(now):
-            self._say(clip)
-        elif self._stream.last_sent_at is not None and now - self._stream.last_sent_at > _LONG_S:
-            self._say(quiet())
+        elif not self._hears_joined(now):
+            self._send_frame(clip)
+        elif self._stream.last_sent_at is not None and now - self._stream.last_sent_at > _GAP_S:
+            self._send_frame(quiet())
         self._index += 1
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
 
-    def _say(self, clip: Clip) -> None:
+    def _send_frame(self, clip: Clip) -> None:
         agreement = self._stream.agreement
         if agreement is None:
             return
@@ -172,28 +172,28 @@ class Player:
         frames = clip.frames(key)
         if frames:
             frame, ticks = frames[self._index % len(frames)], self._index * clock_rate(key) // 50
-            self._stream.send_frame(frame, key, self._source, self._sent & 0xFFFF, ticks & 0xFFFFFFFF)
-            self._sent += 1
+            self._stream.send_frame(frame, key, self._source, self._sequence & 0xFFFF, ticks & 0xFFFFFFFF)
+            self._sequence += 1
 
-    def _played(self) -> None:
-        (_, done), *more = self._playing
-        self._playing = tuple(more)
+    def _finish_clip(self) -> None:
+        (_, done), *more = self._queue
+        self._queue = tuple(more)
         if not done.done():
             done.set_result(None)
         self._next(0.0)  # let whoever awaited this clip queue the next one first
 
-    def _heard_meanwhile(self) -> bool:
+    def _became_audible(self) -> bool:
         since, last_relayed_at = self._until_heard_from, self._stream.last_relayed_at
         return since is not None and last_relayed_at is not None and last_relayed_at >= since
 
-    def _covered(self) -> bool:
-        """Whether the gap that `cover` fills is over: the other is heard, or gone."""
-        if self._covering and (self._stream.last_relayed_at is not None or self._stream.joined is None):
-            self._covering = False
+    def _gap_filled(self) -> bool:
+        """Whether the gap that `fill_gap` fills is over: the other is heard, or gone."""
+        if self._filling_gap and (self._stream.last_relayed_at is not None or self._stream.joined is None):
+            self._filling_gap = False
             return True
         return False
 
-    def _something_else_heard(self, now: float) -> bool:
+    def _hears_joined(self, now: float) -> bool:
         last_relayed_at = self._stream.last_relayed_at
         return (
             self._stream.joined is not None

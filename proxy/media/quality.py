@@ -46,14 +46,14 @@ class Quality:
     rtcp_in: int = 0
 
     @property
-    def spoken_to(self) -> bool:
+    def enough_sent(self) -> bool:
         """We have sent it enough that its silence is worth reporting."""
-        return self.sent.packets >= _SPOKEN_PACKETS
+        return self.sent.packets >= _MIN_SENT_PACKETS
 
     @property
     def silent(self) -> str | None:
         """The likely cause if we sent audio to the peer but received nothing usable; else None."""
-        if not self.spoken_to or self.heard.packets:
+        if not self.enough_sent or self.heard.packets:
             return None
         if self.unauthentic:
             return "its packets are not authentic: the two sides use different SRTP keys"
@@ -66,15 +66,15 @@ class Quality:
         told: dict[str, object] = {}
         for name in self.__slots__:
             value = getattr(self, name)
-            told[name] = _plain(value) if isinstance(value, DirectionQuality) else value
+            told[name] = _as_dict(value) if isinstance(value, DirectionQuality) else value
         return told
 
 
 NO_AUDIO = Quality()
 """For a leg without audio in either direction, as in most calls that fail."""
-_SPOKEN_PACKETS = 100
+_MIN_SENT_PACKETS = 100
 """Two seconds of speech sent before the peer's silence is worth reporting."""
-_JUDGED = 50
+_MIN_SCORED_PACKETS = 50
 """Packets below which a score means nothing."""
 
 
@@ -98,7 +98,7 @@ def delay_ms(round_trip_ms: float | None, jitter_ms: float) -> float:
     return 20.0 + 2 * jitter_ms + (round_trip_ms or 0.0) / 2
 
 
-def measured(
+def quality_of(
     counts: Counts, reception: Reception | None, rtcp: RtcpSession | None, *, g711: bool, rate: int
 ) -> Quality:
     """Quality from the counters. `g711`: the E-model applies to the voice; `rate`: the voice's clock rate."""
@@ -116,16 +116,18 @@ def measured(
             reordered=reception.reordered,
             duplicates=reception.duplicates,
             longest_gap_ms=round(1000 * reception.longest_gap_s, 1),
-            mos=mos(loss, delay_ms(trip_ms, jitter_ms)) if g711 and counts.packets_in >= _JUDGED else None,
+            mos=mos(loss, delay_ms(trip_ms, jitter_ms))
+            if g711 and counts.packets_in >= _MIN_SCORED_PACKETS
+            else None,
         )
     told = None if rtcp is None else rtcp.peer_block
     if told is not None and counts.packets_out:
         jitter_ms, lost = 1000 * told.jitter / rate, max(told.lost, 0)
         mark = mos(lost / max(counts.packets_out, lost), delay_ms(trip_ms, jitter_ms))
-        judged = g711 and counts.packets_out >= _JUDGED
+        judged = g711 and counts.packets_out >= _MIN_SCORED_PACKETS
         sent = DirectionQuality(counts.packets_out, lost, round(jitter_ms, 2), mos=mark if judged else None)
     return Quality(heard, sent, trip_ms, counts.dropped, counts.unauthentic, counts.rtcp_in)
 
 
-def _plain(way: DirectionQuality) -> dict[str, object]:
+def _as_dict(way: DirectionQuality) -> dict[str, object]:
     return {name: getattr(way, name) for name in way.__slots__}

@@ -219,7 +219,7 @@ class RelaySession(PlaybackSession[_Leg]):
                 self._update_hold()
             for each in (one, other):
                 if each.stream.last_sent_at is not None:
-                    each.player.cover()
+                    each.player.fill_gap()
 
     def part(self, leg: str) -> None:
         """Disconnect the leg and the one it is joined to."""

@@ -64,7 +64,7 @@ class SpeechFailed(Exception):
 class Speech(Protocol):
     """A voice: turns text into audio."""
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         """Speak the text; `language` is like ``en`` or ``de-AT``. Raises SpeechFailed."""
         ...
 
@@ -78,46 +78,46 @@ class CachedSpeech:
     def __init__(self, voice: Speech) -> None:
         self._voice = voice
         self._clips: dict[tuple[str, str], Clip] = {}
-        self._making: dict[tuple[str, str], asyncio.Task[Clip]] = {}
-        self._held: set[tuple[str, str]] = set()
+        self._tasks: dict[tuple[str, str], asyncio.Task[Clip]] = {}
+        self._pinned: set[tuple[str, str]] = set()
 
-    def hold(self, text: str, language: str) -> None:
+    def pin(self, text: str, language: str) -> None:
         """Never evict this text once it is spoken, however much else is."""
-        self._held.add((text[:MAX_TEXT], language))
+        self._pinned.add((text[:MAX_TEXT], language))
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         """Speak the text, from the cache if possible."""
-        clip = self.kept(text, language)
-        return clip if clip is not None else await asyncio.shield(self.begin(text, language))
+        clip = self.cached(text, language)
+        return clip if clip is not None else await asyncio.shield(self.start(text, language))
 
-    def kept(self, text: str, language: str) -> Clip | None:
+    def cached(self, text: str, language: str) -> Clip | None:
         """The cached clip; None if there is none."""
         clip = self._clips.pop((text, language), None)
         if clip is not None:
             self._clips[text, language] = clip  # now the most recently used
         return clip
 
-    def begin(self, text: str, language: str) -> asyncio.Task[Clip]:
+    def start(self, text: str, language: str) -> asyncio.Task[Clip]:
         """Start speaking the text, or join the task that does."""
         key = (text, language)
-        making = self._making.get(key)
-        if making is None:
-            making = self._making[key] = asyncio.ensure_future(self._voice.spoken(text, language))
-            making.add_done_callback(lambda made: self._made(key, made))
-        return making
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.ensure_future(self._voice.speak(text, language))
+            task.add_done_callback(lambda made: self._finished(key, made))
+        return task
 
     async def close(self) -> None:
         """Cancel whatever is being spoken."""
-        for making in (left := list(self._making.values())):
-            making.cancel()
+        for task in (left := list(self._tasks.values())):
+            task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    def _made(self, key: tuple[str, str], made: asyncio.Task[Clip]) -> None:
-        del self._making[key]
+    def _finished(self, key: tuple[str, str], made: asyncio.Task[Clip]) -> None:
+        del self._tasks[key]
         if made.cancelled() or made.exception() is not None:
             return
         self._clips[key] = made.result()
-        passing = [each for each in self._clips if each not in self._held]
+        passing = [each for each in self._clips if each not in self._pinned]
         if len(passing) > MAX_CACHED:
             del self._clips[passing[0]]
 
@@ -128,35 +128,35 @@ class FallbackSpeech:
     def __init__(self, voices: Sequence[Speech]) -> None:
         self._voices = voices
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         """Speak the text, from a cache or with the first voice that can; raises the last voice's error."""
         text = text[:MAX_TEXT]
-        if (clip := self._kept(text, language)) is not None:
+        if (clip := self._cached(text, language)) is not None:
             return clip
         failure = SpeechFailed("there is no voice")
         for voice in self._voices:
             try:
-                return await voice.spoken(text, language)
+                return await voice.speak(text, language)
             except SpeechFailed as error:
                 if not isinstance(voice, RecordedPrompts):
                     log.warning("voice failed", why=str(error))
                 failure = error
         raise failure
 
-    def _kept(self, text: str, language: str) -> Clip | None:
+    def _cached(self, text: str, language: str) -> Clip | None:
         """The clip from the first cache that has it. Better voices, which failed before, try again for the
         next time.
         """
         remembering = [voice for voice in self._voices if isinstance(voice, CachedSpeech)]
         for number, voice in enumerate(remembering):
-            if (clip := voice.kept(text, language)) is not None:
+            if (clip := voice.cached(text, language)) is not None:
                 for better in remembering[:number]:
-                    better.begin(text, language).add_done_callback(_tell)
+                    better.start(text, language).add_done_callback(_log_failure)
                 return clip
         return None
 
 
-def _tell(made: asyncio.Task[Clip]) -> None:
+def _log_failure(made: asyncio.Task[Clip]) -> None:
     if not made.cancelled() and isinstance(error := made.exception(), SpeechFailed):
         log.warning("voice failed", why=str(error))
 
@@ -164,7 +164,7 @@ def _tell(made: asyncio.Task[Clip]) -> None:
 class RecordedPrompts:
     """Recorded prompts: a voice that knows only their texts, in English whatever language is asked for."""
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         """Speak a text that consists of recorded phrases and digits only."""
         samples = array("h")
         for name in _phrases(text):
@@ -205,6 +205,6 @@ async def speak_within(limit_s: float, voice: Speech, text: str, language: str) 
     """Speak the text with this voice; SpeechFailed if it takes longer than `limit_s`."""
     try:
         async with asyncio.timeout(limit_s):
-            return await voice.spoken(text, language)
+            return await voice.speak(text, language)
     except TimeoutError:
         raise SpeechFailed(f"nothing was spoken within {limit_s:g} s") from None

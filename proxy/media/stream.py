@@ -19,7 +19,7 @@ from proxy.media.latch import MOVING_S, may_take
 from proxy.media.negotiation import Agreement
 from proxy.media.port_pair import bind_next
 from proxy.media.ports import PortPool
-from proxy.media.quality import NO_AUDIO, Quality, measured
+from proxy.media.quality import NO_AUDIO, Quality, quality_of
 from proxy.media.recorder import Recordings, WavRecording
 from proxy.media.rtcp_session import RtcpSession
 from proxy.media.rtcp_timer import RtcpTimer
@@ -152,7 +152,7 @@ class Stream(Sender):
             return NO_AUDIO
         voice = None if self.agreement is None else self.agreement.voice.key
         g711, rate = voice in G711, 8000 if voice is None else clock_rate(voice)
-        return measured(self.counts(), self._reception, self._rtcp, g711=g711, rate=rate)
+        return quality_of(self.counts(), self._reception, self._rtcp, g711=g711, rate=rate)
 
     def quiet_s(self) -> float | None:
         """Seconds since the peer was last heard; None if nothing is due from it."""

@@ -56,7 +56,7 @@ class Country:
     """Network congestion, also called reorder tone."""
 
 
-def _one(hertz: int, ringback: Cadence, busy: Cadence, congestion: Cadence) -> Country:
+def _single_tone(hertz: int, ringback: Cadence, busy: Cadence, congestion: Cadence) -> Country:
     """A country that uses a single frequency for all tones."""
     return Country(((hertz,), ringback), ((hertz,), busy), ((hertz,), congestion))
 
@@ -65,26 +65,26 @@ _BRITISH = (0.4, 0.2, 0.4, 2.0)
 
 COUNTRIES = {
     "us": Country(((440, 480), (2.0, 4.0)), ((480, 620), (0.5, 0.5)), ((480, 620), (0.25, 0.25))),
-    "eu": _one(425, (1.0, 4.0), (0.5, 0.5), (0.25, 0.25)),
+    "eu": _single_tone(425, (1.0, 4.0), (0.5, 0.5), (0.25, 0.25)),
     "au": Country(((400, 425, 450), _BRITISH), ((425,), (0.375, 0.375)), ((425,), (0.375, 0.375))),
-    "br": _one(425, (1.0, 4.0), (0.25, 0.25), (0.25, 0.25, 0.75, 0.25)),
-    "cn": _one(450, (1.0, 4.0), (0.35, 0.35), (0.7, 0.7)),
-    "de": _one(425, (1.0, 4.0), (0.48, 0.48), (0.24, 0.24)),
-    "es": _one(425, (1.5, 3.0), (0.2, 0.2), (0.2, 0.2, 0.2, 0.2, 0.2, 0.6)),
-    "fr": _one(440, (1.5, 3.5), (0.5, 0.5), (0.25, 0.25)),
+    "br": _single_tone(425, (1.0, 4.0), (0.25, 0.25), (0.25, 0.25, 0.75, 0.25)),
+    "cn": _single_tone(450, (1.0, 4.0), (0.35, 0.35), (0.7, 0.7)),
+    "de": _single_tone(425, (1.0, 4.0), (0.48, 0.48), (0.24, 0.24)),
+    "es": _single_tone(425, (1.5, 3.0), (0.2, 0.2), (0.2, 0.2, 0.2, 0.2, 0.2, 0.6)),
+    "fr": _single_tone(440, (1.5, 3.5), (0.5, 0.5), (0.25, 0.25)),
     "gb": Country(
         ((400, 450), _BRITISH), ((400,), (0.375, 0.375)), ((400,), (0.4, 0.35, 0.225, 0.525))
     ),
     "in": Country(((375, 400, 425), _BRITISH), ((400,), (0.75, 0.75)), ((400,), (0.25, 0.25))),
-    "it": _one(425, (1.0, 4.0), (0.5, 0.5), (0.2, 0.2)),
+    "it": _single_tone(425, (1.0, 4.0), (0.5, 0.5), (0.2, 0.2)),
     "jp": Country(((384, 400, 416), (1.0, 2.0)), ((400,), (0.5, 0.5)), ((400,), (0.5, 0.5))),
-    "mx": _one(425, (1.0, 4.0), (0.25, 0.25), (0.25, 0.25)),
-    "nl": _one(425, (1.0, 4.0), (0.5, 0.5), (0.25, 0.25)),
+    "mx": _single_tone(425, (1.0, 4.0), (0.25, 0.25), (0.25, 0.25)),
+    "nl": _single_tone(425, (1.0, 4.0), (0.5, 0.5), (0.25, 0.25)),
     "nz": Country(((400, 450), _BRITISH), ((400,), (0.5, 0.5)), ((400,), (0.25, 0.25))),
 }  # fmt: skip
 """By ISO 3166 code; ``eu`` is what E.180 recommends and most of Europe uses."""
 
-ALIKE = {"ca": "us", "ie": "gb"} | dict.fromkeys(
+SAME_AS = {"ca": "us", "ie": "gb"} | dict.fromkeys(
     ("at", "be", "bg", "ch", "cy", "cz", "dk", "ee", "fi", "gr", "hr", "hu", "is", "li", "lt", "lu", "lv",
      "mt", "no", "pl", "pt", "ro", "se", "si", "sk", "tr", "ua"), "eu"
 )  # fmt: skip
@@ -97,9 +97,9 @@ class Tones:
     __slots__ = ("_country", "name")
 
     def __init__(self, name: str) -> None:
-        """`name`: a country of COUNTRIES or ALIKE. Raises KeyError."""
+        """`name`: a country of COUNTRIES or SAME_AS. Raises KeyError."""
         self.name = name
-        self._country = COUNTRIES[ALIKE.get(name, name)]
+        self._country = COUNTRIES[SAME_AS.get(name, name)]
 
     def make(self) -> None:
         """Generate and encode them all now, in G.711, rather than during a call."""
@@ -110,33 +110,33 @@ class Tones:
     @property
     def ringback(self) -> Clip:
         """The called phone is ringing."""
-        return _made(*self._country.ringback)
+        return _cached_tone(*self._country.ringback)
 
     @property
     def busy(self) -> Clip:
         """The called party is busy."""
-        return _made(*self._country.busy)
+        return _cached_tone(*self._country.busy)
 
     @property
     def congestion(self) -> Clip:
         """The call cannot be connected."""
-        return _made(*self._country.congestion)
+        return _cached_tone(*self._country.congestion)
 
     @property
     def hold(self) -> Clip:
         """Two soft beeps every two seconds: you are on hold."""
-        return _made(self._country.busy[0][:1], (0.1, 0.1, 0.1, 1.7), _SOFT)
+        return _cached_tone(self._country.busy[0][:1], (0.1, 0.1, 0.1, 1.7), _SOFT)
 
 
 @cache
-def _made(frequencies: Hertz, cadence: Cadence, peak: int = _PEAK) -> Clip:
+def _cached_tone(frequencies: Hertz, cadence: Cadence, peak: int = _PEAK) -> Clip:
     return tone(frequencies, cadence, peak)
 
 
 @cache
 def tones_of(name: str) -> Tones:
     """The tones of a country by its code, in lower case; E.180's recommendation for an unknown one."""
-    return Tones(name if name in COUNTRIES or name in ALIKE else "eu")
+    return Tones(name if name in COUNTRIES or name in SAME_AS else "eu")
 
 
 @cache

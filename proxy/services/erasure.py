@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from proxy.config import Settings
-from proxy.media.openai_speech import forget_spoken
+from proxy.media.openai_speech import clear_cache
 from proxy.record_file import remove_caller
 from proxy.services import number_matching
 
@@ -28,5 +28,5 @@ def erase_caller(settings: Settings, caller: str) -> Erased:
     records = 0
     if settings.records is not None:
         records = remove_caller(settings.records, caller, number_matching.same_caller(settings, caller))
-    spoken = forget_spoken(settings.speech.cache) if settings.speech.cache is not None else 0
+    spoken = clear_cache(settings.speech.cache) if settings.speech.cache is not None else 0
     return Erased(records, spoken)

@@ -161,7 +161,7 @@ async def test_a_disk_that_takes_no_recording_leaves_the_call_as_it_is(new_edge:
 class Hoarse:
     """A voice that has failed."""
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         raise SpeechFailed("the voice is gone")
 
 

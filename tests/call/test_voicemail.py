@@ -159,7 +159,7 @@ async def test_a_greeting_comes_before_the_beep(new_edge: NewEdge) -> None:
 class Mute:
     """A voice that never comes to speak."""
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         await Latch[None](MessageTurn())
         raise AssertionError
 

@@ -27,7 +27,7 @@ class Voice:
         self.after_s, self.failure = after_s, failure
         self.texts: list[tuple[str, str]] = []
 
-    async def spoken(self, text: str, language: str) -> Clip:
+    async def speak(self, text: str, language: str) -> Clip:
         self.texts.append((text, language))
         await asyncio.sleep(self.after_s)
         if self.failure:

@@ -97,7 +97,7 @@ async def test_the_recorded_prompts_can_say_all_but_name_and_reason(
     assert (UNSCREENED in text) == announced.unscreened
     assert (PRESS in text) == (wanted is PRESS_1)
     assert (KEYS in text) == (keys and wanted is PRESS_1)
-    assert (await RecordedPrompts().spoken(text, "de")).seconds > 0.5
+    assert (await RecordedPrompts().speak(text, "de")).seconds > 0.5
 
 
 async def test_a_phone_that_is_asked_nothing_is_told_what_it_has_to_know() -> None:
@@ -105,7 +105,7 @@ async def test_a_phone_that_is_asked_nothing_is_told_what_it_has_to_know() -> No
     told = replace(GRACE, unscreened=True, recorded=True)
     assert told.generic(OFF) == RECORDED
     assert told.generic(WARNED) == f"{UNSCREENED} {RECORDED}"
-    assert (await RecordedPrompts().spoken(told.generic(WARNED), "en")).seconds > 2
+    assert (await RecordedPrompts().speak(told.generic(WARNED), "en")).seconds > 2
 
 
 def test_digits_are_those_of_the_number_alone() -> None:

@@ -26,31 +26,31 @@ pytestmark = pytest.mark.network  # programs run in true time
 async def test_a_text_becomes_speech_of_its_length() -> None:
     assert Espeak.installed()
     voice = Espeak()
-    short, long = [await voice.spoken("Press 1. " * n, "en") for n in (1, 4)]
+    short, long = [await voice.speak("Press 1. " * n, "en") for n in (1, 4)]
     assert 0.5 < short.seconds < 2
     assert long.seconds > 2.5 * short.seconds
 
 
 async def test_it_speaks_other_languages_and_says_so_where_it_cannot() -> None:
-    assert (await Espeak().spoken("Drücken Sie die Eins.", "de")).seconds > 0.5
+    assert (await Espeak().speak("Drücken Sie die Eins.", "de")).seconds > 0.5
     with pytest.raises(SpeechFailed, match=r"espeak-ng (failed with status|gave no speech)"):
-        await Espeak().spoken("Hello", "xx")
+        await Espeak().speak("Hello", "xx")
 
 
 async def test_a_text_that_looks_like_an_option_is_a_text() -> None:
-    assert (await Espeak().spoken("--help; rm -rf /", "en")).seconds > 0.5
+    assert (await Espeak().speak("--help; rm -rf /", "en")).seconds > 0.5
 
 
 async def test_many_at_once_take_turns() -> None:
     voice = Espeak()
-    clips = await asyncio.gather(*(voice.spoken(f"Number {n}", "en") for n in range(12)))
+    clips = await asyncio.gather(*(voice.speak(f"Number {n}", "en") for n in range(12)))
     assert all(clip.seconds > 0.3 for clip in clips)
 
 
 async def test_where_it_is_not_installed_that_is_said() -> None:
     assert not Espeak.installed("espeak-of-nowhere")
     with pytest.raises(SpeechFailed, match="cannot be run: No such file"):
-        await Espeak("espeak-of-nowhere").spoken("Hello", "en")
+        await Espeak("espeak-of-nowhere").speak("Hello", "en")
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ async def test_a_program_that_misbehaves_is_a_failure_in_a_line(
     tmp_path: Path, script: str, why: str
 ) -> None:
     with pytest.raises(SpeechFailed, match=why):
-        await Espeak(program(tmp_path, script)).spoken("Hello", "en")
+        await Espeak(program(tmp_path, script)).speak("Hello", "en")
 
 
 async def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     hanging = program(tmp_path, f"echo $$ >{tmp_path}/pid; exec sleep 60")
     with pytest.raises(SpeechFailed, match=r"took longer than 1 s"):
-        await Espeak(hanging, limit_s=1.0).spoken("Hello", "en")
+        await Espeak(hanging, limit_s=1.0).speak("Hello", "en")
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -54,12 +54,12 @@ def answering(response: Callable[[], Response]) -> Serve:
 async def test_a_text_is_spoken_once_and_then_read_from_the_cache(tmp_path: Path) -> None:
     async with OpenAiLab("sk-lab", "whsec_", "") as lab, httpx2.AsyncClient(trust_env=False) as http:
         voice = replace(VOICE, api_base=lab.base_url + "/")
-        first = await OpenAISpeech(voice, http, tmp_path / "speech").spoken("Call from Grace.", "en")
-        again = await OpenAISpeech(voice, http, tmp_path / "speech").spoken("Call from Grace.", "en")
+        first = await OpenAISpeech(voice, http, tmp_path / "speech").speak("Call from Grace.", "en")
+        again = await OpenAISpeech(voice, http, tmp_path / "speech").speak("Call from Grace.", "en")
         assert lab.spoken == ["Call from Grace."]
         assert first.seconds == again.seconds == pytest.approx(0.06 * 16, abs=0.02)
         other = replace(voice, voice="coral")
-        await OpenAISpeech(other, http, tmp_path / "speech").spoken("Call from Grace.", "en")
+        await OpenAISpeech(other, http, tmp_path / "speech").speak("Call from Grace.", "en")
         assert len(lab.spoken) == 2
     for file in (tmp_path / "speech").iterdir():
         assert "Grace" not in file.name
@@ -68,7 +68,7 @@ async def test_a_text_is_spoken_once_and_then_read_from_the_cache(tmp_path: Path
 
 async def test_what_is_spoken_is_heard_at_8_khz() -> None:
     async with voice_of(answering(lambda: Response(WAV, media_type="audio/wav"))) as voice:
-        clip = await voice.spoken("hello", "en")
+        clip = await voice.speak("hello", "en")
     [frame] = clip.frames("pcmu/8000")[10:11]
     assert frequencies_in([PCMU_SAMPLES[octet] for octet in frame], (440, 1000, SPEECH_HZ)) == (SPEECH_HZ,)
 
@@ -83,7 +83,7 @@ async def test_our_request_is_that_of_the_sdk() -> None:
         return Response(WAV, media_type="audio/wav")
 
     async with voice_of(serve) as voice:
-        await voice.spoken("Hello, Grace", "en")
+        await voice.speak("Hello, Grace", "en")
         async with AsyncOpenAI(api_key="sk-lab", base_url=voice._voice.api_base, max_retries=0) as sdk:
             await sdk.audio.speech.create(
                 model="gpt-4o-mini-tts", voice="alloy", input="Hello, Grace", response_format="wav"
@@ -117,7 +117,7 @@ async def test_an_answer_that_is_no_speech_is_a_failure_in_a_line(
 ) -> None:
     async with voice_of(answering(response), tmp_path) as voice:
         with pytest.raises(SpeechFailed, match=why):
-            await voice.spoken("hello", "en")
+            await voice.speak("hello", "en")
     assert os.listdir(tmp_path) == []
 
 
@@ -131,7 +131,7 @@ async def test_speech_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) ->
 
     async with voice_of(answering(lambda: StreamingResponse(on_and_on()))) as voice:
         with pytest.raises(SpeechFailed, match="does not end"):
-            await voice.spoken("hello", "en")
+            await voice.speak("hello", "en")
 
 
 async def test_who_is_too_slow_has_failed_wherever_it_stops() -> None:
@@ -141,27 +141,27 @@ async def test_who_is_too_slow_has_failed_wherever_it_stops() -> None:
 
     async with voice_of(answering(lambda: StreamingResponse(stops())), limit_s=0.2) as voice:
         with pytest.raises(SpeechFailed, match=r"no speech from OpenAI within 0\.2 s"):
-            await voice.spoken("hello", "en")
+            await voice.speak("hello", "en")
 
 
 async def test_nobody_there_is_a_failure() -> None:
     async with httpx2.AsyncClient(trust_env=False) as http:
         voice = OpenAISpeech(replace(VOICE, api_base="http://127.0.0.1:9/v1"), http)
         with pytest.raises(SpeechFailed, match="OpenAI not reached"):
-            await voice.spoken("hello", "en")
+            await voice.speak("hello", "en")
         with pytest.raises(SpeechFailed, match="nothing to say"):
-            await voice.spoken(" ", "en")
+            await voice.speak(" ", "en")
 
 
 async def test_a_cache_that_cannot_be_used_or_read_does_no_harm(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     async with voice_of(answering(lambda: Response(WAV)), blocked / "speech") as voice:
-        assert (await voice.spoken("hello", "en")).seconds > 1
+        assert (await voice.speak("hello", "en")).seconds > 1
     async with voice_of(answering(lambda: Response(WAV)), tmp_path) as voice:
-        voice._kept("hello").write_bytes(b"garbage")
-        assert (await voice.spoken("hello", "en")).seconds > 1
-        assert voice._kept("hello").read_bytes()[:4] == b"RIFF"
+        voice._cache_file("hello").write_bytes(b"garbage")
+        assert (await voice.speak("hello", "en")).seconds > 1
+        assert voice._cache_file("hello").read_bytes()[:4] == b"RIFF"
 
 
 async def test_a_full_disk_keeps_nothing_of_what_it_cannot_hold(
@@ -174,20 +174,20 @@ async def test_a_full_disk_keeps_nothing_of_what_it_cannot_hold(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     async with voice_of(answering(lambda: Response(WAV)), tmp_path) as voice:
-        assert (await voice.spoken("hello", "en")).seconds > 0
+        assert (await voice.speak("hello", "en")).seconds > 0
     assert os.listdir(tmp_path) == []
 
 
 async def test_the_oldest_of_the_cache_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_speech, "MAX_KEPT", 3)
+    monkeypatch.setattr(openai_speech, "MAX_FILES", 3)
     async with voice_of(answering(lambda: Response(WAV)), tmp_path) as voice:
         for n in range(5):
-            await voice.spoken(f"hello {n}", "en")
-            os.utime(voice._kept(f"hello {n}"), (n, n))
-        assert sorted(os.listdir(tmp_path)) == sorted(voice._kept(f"hello {n}").name for n in (2, 3, 4))
+            await voice.speak(f"hello {n}", "en")
+            os.utime(voice._cache_file(f"hello {n}"), (n, n))
+        assert sorted(os.listdir(tmp_path)) == sorted(voice._cache_file(f"hello {n}").name for n in (2, 3, 4))
 
 
 async def test_speech_is_no_longer_than_a_minute() -> None:
     long = WAV[:44] + bytes(2 * 24000 * 70)
     async with voice_of(answering(lambda: Response(long)), limit_s=60.0) as voice:
-        assert (await voice.spoken("hello", "en")).seconds == MAX_S
+        assert (await voice.speak("hello", "en")).seconds == MAX_S

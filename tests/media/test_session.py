@@ -618,10 +618,10 @@ async def test_the_next_place_that_is_called_is_told_what_is_right_for_it(rig):
 
 
 async def test_audio_that_is_bound_elsewhere_is_not_found_there(rig):
-    house = MediaEngine(
+    engine = MediaEngine(
         rig.network, rig.ports, ELSEWHERE, PUBLIC, counting(), asyncio.get_running_loop().time
     )
-    session = RelaySession(house)
+    session = RelaySession(engine)
     session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
     assert _told(session.offer("phone")) == PUBLIC
     session.close()

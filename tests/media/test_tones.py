@@ -4,7 +4,7 @@ import pytest
 
 from proxy.lab.audio import frequencies_in
 from proxy.media.g711 import PCMU_SAMPLES
-from proxy.media.tones import ALIKE, COUNTRIES, FRAME_SAMPLES, beep, quiet, tone, tones_of
+from proxy.media.tones import COUNTRIES, FRAME_SAMPLES, SAME_AS, beep, quiet, tone, tones_of
 
 KEY = "pcmu/8000"
 SILENCE = b"\xff" * FRAME_SAMPLES
@@ -52,7 +52,7 @@ def test_the_cadences_of_some_countries_e180(country, ringback, busy):
     )
 
 
-@pytest.mark.parametrize("country", [*COUNTRIES, *ALIKE])
+@pytest.mark.parametrize("country", [*COUNTRIES, *SAME_AS])
 def test_every_countrys_tones_are_heard_and_fill_whole_frames(country):
     tones = tones_of(country)
     assert tones.name == country

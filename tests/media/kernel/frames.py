@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from tests.media.kernel.houses import checksum
+from tests.media.kernel.namespaces import checksum
 
 SPEECH = bytes(range(160))
 

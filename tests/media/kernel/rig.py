@@ -1,4 +1,4 @@
-"""A call between the caller's house and the phone's, through an edge that forwards in the kernel."""
+"""A call between a caller's and a phone's network namespace, through an edge that forwards in the kernel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy.media.kernel.stream import KernelStream
 from proxy.media.ports import PortPool
 from proxy.media.session import RelaySession
 from proxy.media.udp import SocketMedia
-from tests.media.kernel.houses import EDGE, EDGE6, PEERS, PEERS6, Far, Heard, Houses
+from tests.media.kernel.namespaces import EDGE, EDGE6, PEERS, PEERS6, Heard, Namespaces, SocketPeer
 
 LOW = 20000
 ENOUGH = 6
@@ -24,11 +24,13 @@ ENOUGH = 6
 
 
 class Rig:
-    def __init__(self, houses: Houses, stack: ExitStack, *, six: bool = False, low: int = LOW) -> None:
-        self.houses, self.stack, self.low = houses, stack, low
+    def __init__(
+        self, namespaces: Namespaces, stack: ExitStack, *, six: bool = False, low: int = LOW
+    ) -> None:
+        self.namespaces, self.stack, self.low = namespaces, stack, low
         self.edge, self.hosts = (EDGE6, PEERS6) if six else (EDGE, PEERS)
         wildcard = "::" if six else "0.0.0.0"
-        with houses.inside("edge"):
+        with namespaces.inside("edge"):
             self.forwarder = Forwarder(low, low + 99, [wildcard])
             self.forwarder.watch()
         stack.callback(self.forwarder.close)
@@ -50,15 +52,15 @@ class Rig:
         stack.callback(self.session.close)
         self.caller, self.phone = self.far("caller", 0xAAAA), self.far("phone", 0xBBBB)
 
-    def far(self, who: str, ssrc: int, port: int = 0) -> Far:
-        with self.houses.inside(who):
-            far = Far(self.hosts[who], ssrc, port)
+    def far(self, who: str, ssrc: int, port: int = 0) -> SocketPeer:
+        with self.namespaces.inside(who):
+            far = SocketPeer(self.hosts[who], ssrc, port)
         self.stack.callback(far.close)
         return far
 
     def agree(self, caller: str = "0 101", phone: str = "0 101") -> None:
         """Both legs have their offers and answers, and are joined."""
-        with self.houses.inside("edge"):
+        with self.namespaces.inside("edge"):
             self.session.accept("caller", self.caller.sdp(formats=caller))
             self.session.offer("phone")
         self.session.answered("phone", self.phone.sdp(formats=phone))
@@ -97,10 +99,10 @@ class Rig:
 
 
 @contextmanager
-def rig(houses: Houses, *, six: bool = False, low: int = LOW) -> Iterator[Rig]:
+def rig(namespaces: Namespaces, *, six: bool = False, low: int = LOW) -> Iterator[Rig]:
     """A rig that gives everything back."""
     with ExitStack() as stack:
-        made = Rig(houses, stack, six=six, low=low)
+        made = Rig(namespaces, stack, six=six, low=low)
         yield made
         made.session.close()
         assert made.ports.lent == 0

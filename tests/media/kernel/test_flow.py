@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from proxy.media.kernel import flow
 from proxy.media.kernel.flow import Flow, difference
-from tests.media.kernel.houses import checksum
+from tests.media.kernel.namespaces import checksum
 
 FLOW = Flow(
     peer=("192.0.2.2", 5000),

@@ -14,7 +14,7 @@ from proxy.media.kernel import bpf, netlink
 from proxy.media.kernel.flow import Flow
 from proxy.media.kernel.forwarder import Forwarder, ReceptionState
 from tests.media.kernel.able import needs_kernel
-from tests.media.kernel.houses import EDGE, Houses
+from tests.media.kernel.namespaces import EDGE, Namespaces
 
 pytestmark = [pytest.mark.network, needs_kernel]
 
@@ -49,9 +49,9 @@ time.sleep(60)
 
 
 @pytest.fixture(scope="module")
-def houses() -> Iterator[Houses]:
-    with Houses("sdkf") as houses:
-        yield houses
+def namespaces() -> Iterator[Namespaces]:
+    with Namespaces("sdkf") as namespaces:
+        yield namespaces
 
 
 class Sockets:
@@ -82,8 +82,8 @@ def _bound(address: tuple[str, int]) -> socket.socket:
     return made
 
 
-def test_a_lane_forwards_from_being_told_to_being_stopped_and_says_what_it_carried(houses):
-    with houses.inside("edge"):
+def test_a_lane_forwards_from_being_told_to_being_stopped_and_says_what_it_carried(namespaces):
+    with namespaces.inside("edge"):
         forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
         entry = forwarder.entry(20000)
         assert sockets.say() == ("ours", PACKET)
@@ -104,8 +104,8 @@ def test_a_lane_forwards_from_being_told_to_being_stopped_and_says_what_it_carri
         sockets.close()
 
 
-def test_a_port_lent_again_begins_with_nothing(houses):
-    with houses.inside("edge"):
+def test_a_port_lent_again_begins_with_nothing(namespaces):
+    with namespaces.inside("edge"):
         forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
         forwarder.entry(20000).forward(FLOW, 10, 8, UNHEARD)
         assert sockets.say() == ("to", SENT_ON)
@@ -116,14 +116,14 @@ def test_a_port_lent_again_begins_with_nothing(houses):
         forwarder.close()
 
 
-def test_a_process_that_is_killed_leaves_nothing_behind_and_a_restart_works(houses):
-    command = houses.command("edge", sys.executable, "-c", EDGE_THAT_WAITS)
+def test_a_process_that_is_killed_leaves_nothing_behind_and_a_restart_works(namespaces):
+    command = namespaces.command("edge", sys.executable, "-c", EDGE_THAT_WAITS)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for _ in range(2):
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=environment) as edge:
             assert edge.stdout is not None
             assert edge.stdout.readline() == b"ready\n"
-            with houses.inside("edge"):
+            with namespaces.inside("edge"):
                 sockets = Sockets()
             assert sockets.say() == ("to", SENT_ON)
             edge.send_signal(signal.SIGKILL)
@@ -132,8 +132,8 @@ def test_a_process_that_is_killed_leaves_nothing_behind_and_a_restart_works(hous
         sockets.close()
 
 
-def test_the_program_stands_where_the_media_address_is(houses):
-    with houses.inside("edge"):
+def test_the_program_stands_where_the_media_address_is(namespaces):
+    with namespaces.inside("edge"):
         everywhere = Forwarder(20000, 20099, ["0.0.0.0"])
         one = Forwarder(20000, 20099, [EDGE["caller"]])
         assert len(everywhere.interfaces) == 3
@@ -145,17 +145,17 @@ def test_the_program_stands_where_the_media_address_is(houses):
         one.close()
 
 
-def test_an_interface_that_goes_while_we_start_keeps_the_program_from_no_other(houses, monkeypatch):
+def test_an_interface_that_goes_while_we_start_keeps_the_program_from_no_other(namespaces, monkeypatch):
     there = netlink.Netlink.interfaces
     monkeypatch.setattr(netlink.Netlink, "interfaces", lambda asked: {**there(asked), 999999: False})
-    with houses.inside("edge"):
+    with namespaces.inside("edge"):
         forwarder = Forwarder(20000, 20099, ["0.0.0.0"])
         assert len(forwarder.interfaces) == 3
         forwarder.close()
 
 
-def test_the_way_to_a_peer_is_asked_once(houses):
-    with houses.inside("edge"):
+def test_the_way_to_a_peer_is_asked_once(namespaces):
+    with namespaces.inside("edge"):
         forwarder = Forwarder(20000, 20099, ["127.0.0.1"])
         way = forwarder.route("127.0.0.1", None)
         assert forwarder.route("127.0.0.1", None) is way
@@ -163,14 +163,14 @@ def test_the_way_to_a_peer_is_asked_once(houses):
         assert forwarder.route("127.0.0.2", None) is None
 
 
-async def test_a_change_of_routes_forgets_the_ways_and_stops_every_lane(houses):
-    with houses.inside("edge"):
+async def test_a_change_of_routes_forgets_the_ways_and_stops_every_lane(namespaces):
+    with namespaces.inside("edge"):
         forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
         forwarder.watch()
     entry = forwarder.entry(20000)
     way = forwarder.route("127.0.0.1", None)
     entry.forward(FLOW, 10, 8, UNHEARD)
-    houses.ip("edge", "route", "add", "blackhole", "203.0.115.0/24")
+    namespaces.ip("edge", "route", "add", "blackhole", "203.0.115.0/24")
     async with asyncio.timeout(5):
         while forwarder.route("127.0.0.1", None) is way:
             await asyncio.sleep(0)
@@ -179,16 +179,16 @@ async def test_a_change_of_routes_forgets_the_ways_and_stops_every_lane(houses):
     forwarder.close()
 
 
-async def test_the_program_goes_to_an_interface_that_comes_and_forgets_one_that_goes(houses):
-    with houses.inside("edge"):
+async def test_the_program_goes_to_an_interface_that_comes_and_forgets_one_that_goes(namespaces):
+    with namespaces.inside("edge"):
         forwarder = Forwarder(20000, 20099, ["0.0.0.0"])
         forwarder.watch()
         before = forwarder.interfaces
         async with asyncio.timeout(5):
-            houses.ip("edge", "link", "add", "new0", "type", "veth", "peer", "name", "new1")
+            namespaces.ip("edge", "link", "add", "new0", "type", "veth", "peer", "name", "new1")
             while len(forwarder.interfaces) < len(before) + 2:
                 await asyncio.sleep(0.01)
-            houses.ip("edge", "link", "del", "new0")
+            namespaces.ip("edge", "link", "del", "new0")
             while forwarder.interfaces != before:
                 await asyncio.sleep(0.01)
         forwarder.close()

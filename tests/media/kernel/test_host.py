@@ -12,7 +12,7 @@ from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.host import Host
 from proxy.media.kernel.netlink import Netlink
 from tests.media.kernel.able import needs_kernel
-from tests.media.kernel.houses import EDGE, EDGE6, PEERS, PEERS6, Houses
+from tests.media.kernel.namespaces import EDGE, EDGE6, PEERS, PEERS6, Namespaces
 
 pytestmark = [pytest.mark.network, needs_kernel]
 
@@ -25,14 +25,14 @@ PORT = 20000
 
 
 @pytest.fixture
-def houses() -> Iterator[Houses]:
-    with Houses("sdkh") as houses:
-        yield houses
+def namespaces() -> Iterator[Namespaces]:
+    with Namespaces("sdkh") as namespaces:
+        yield namespaces
 
 
 @pytest.fixture
-def host(houses) -> Iterator[Host]:
-    with houses.inside("edge"):
+def host(namespaces) -> Iterator[Host]:
+    with namespaces.inside("edge"):
         routes = Netlink()
         host = Host(routes)
     yield host
@@ -40,10 +40,10 @@ def host(houses) -> Iterator[Host]:
     routes.close()
 
 
-def say(houses: Houses, port: int = PORT, *, six: bool = False) -> None:
+def say(namespaces: Namespaces, port: int = PORT, *, six: bool = False) -> None:
     """A packet leaves for the caller."""
     with (
-        houses.inside("edge"),
+        namespaces.inside("edge"),
         socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as one,
     ):
         one.bind(("", port))
@@ -54,8 +54,8 @@ def test_a_plain_machine_gives_no_reason_for_doubt(host):
     assert host.obstacle() is None
 
 
-def test_a_table_for_a_source_is_plain_too_for_we_can_ask_for_it(host, houses):
-    houses.ip("edge", "rule", "add", "from", EDGE["phone"], "lookup", "100")
+def test_a_table_for_a_source_is_plain_too_for_we_can_ask_for_it(host, namespaces):
+    namespaces.ip("edge", "rule", "add", "from", EDGE["phone"], "lookup", "100")
     assert host.obstacle() is None
 
 
@@ -65,54 +65,54 @@ def test_a_table_for_a_source_is_plain_too_for_we_can_ask_for_it(host, houses):
     ids=["mark", "ports", "interface", "user"],
 )
 @pytest.mark.parametrize("version", ["-4", "-6"])
-def test_a_rule_that_goes_by_what_we_cannot_ask_for_is_one(host, houses, rule, version):
-    houses.ip("edge", version, "rule", "add", *rule.split(), "lookup", "100")
+def test_a_rule_that_goes_by_what_we_cannot_ask_for_is_one(host, namespaces, rule, version):
+    namespaces.ip("edge", version, "rule", "add", *rule.split(), "lookup", "100")
     told = host.obstacle()
     assert told is not None
     assert told.startswith("a rule of routing goes by ")
-    houses.ip("edge", version, "rule", "del", *rule.split(), "lookup", "100")
+    namespaces.ip("edge", version, "rule", "del", *rule.split(), "lookup", "100")
     assert host.obstacle() is None
 
 
-def test_ipsec_is_one(host, houses):
-    houses.ip("edge", "xfrm", "policy", "add", *POLICY)
+def test_ipsec_is_one(host, namespaces):
+    namespaces.ip("edge", "xfrm", "policy", "add", *POLICY)
     assert host.obstacle() == IPSEC
-    houses.ip("edge", "xfrm", "policy", "flush")
+    namespaces.ip("edge", "xfrm", "policy", "flush")
     assert host.obstacle() is None
 
 
-async def test_a_doubt_that_comes_and_goes_is_seen_while_calls_go_on(houses):
-    with houses.inside("edge"):
+async def test_a_doubt_that_comes_and_goes_is_seen_while_calls_go_on(namespaces):
+    with namespaces.inside("edge"):
         forwarder = Forwarder(PORT, PORT + 99, ["0.0.0.0"])
         forwarder.watch()
     assert forwarder.route(PEERS["caller"], None) is not None
     async with asyncio.timeout(5):
-        houses.ip("edge", "xfrm", "policy", "add", *POLICY)
+        namespaces.ip("edge", "xfrm", "policy", "add", *POLICY)
         while forwarder.obstacle is None:
             await asyncio.sleep(0.01)
         assert forwarder.route(PEERS["caller"], None) is None
-        houses.ip("edge", "xfrm", "policy", "flush")
+        namespaces.ip("edge", "xfrm", "policy", "flush")
         while forwarder.obstacle is not None:
             await asyncio.sleep(0.01)
-        houses.ip("edge", "rule", "add", "fwmark", "5", "lookup", "100")
+        namespaces.ip("edge", "rule", "add", "fwmark", "5", "lookup", "100")
         while forwarder.obstacle is None:
             await asyncio.sleep(0.01)
     forwarder.close()
 
 
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
-def test_what_leaves_under_another_address_is_known(host, houses, six):
+def test_what_leaves_under_another_address_is_known(host, namespaces, six):
     ours, peer = (EDGE6 if six else EDGE)["caller"], ((PEERS6 if six else PEERS)["caller"], 5000)
-    say(houses, six=six)
+    say(namespaces, six=six)
     assert not host.translates((ours, PORT), peer)  # nothing is tracked yet
     family, there = ("ip6", f"[{ours}]") if six else ("ip", ours)
-    houses.nft(
+    namespaces.nft(
         "edge",
         f"add table {family} t; add chain {family} t out {{ type nat hook postrouting priority 100; }}",
     )
-    houses.nft("edge", f"add rule {family} t out udp sport {PORT + 2} snat to {there}:30000")
-    say(houses, six=six)
-    say(houses, PORT + 2, six=six)
+    namespaces.nft("edge", f"add rule {family} t out udp sport {PORT + 2} snat to {there}:30000")
+    say(namespaces, six=six)
+    say(namespaces, PORT + 2, six=six)
     assert not host.translates((ours, PORT), peer)
     assert host.translates((ours, PORT + 2), peer)
 
@@ -130,14 +130,14 @@ def test_where_connections_are_tracked_and_nobody_tells_of_them_they_may_be_tran
     assert host.translates((EDGE["caller"], PORT), (PEERS["caller"], 5000))
 
 
-def test_a_kernel_without_ipsec_and_tracking_has_neither(houses, monkeypatch: pytest.MonkeyPatch):
+def test_a_kernel_without_ipsec_and_tracking_has_neither(namespaces, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(asked, "_NETLINK_XFRM", 31)
     monkeypatch.setattr(asked, "_NETLINK_NETFILTER", 31)
     monkeypatch.setattr(asked, "_TRACKED", Path("/nowhere"))
-    with houses.inside("edge"):
+    with namespaces.inside("edge"):
         routes = Netlink()
         host = Host(routes)
-    houses.ip("edge", "xfrm", "policy", "add", *POLICY)
+    namespaces.ip("edge", "xfrm", "policy", "add", *POLICY)
     assert host.obstacle() is None
     assert host.changes() is None
     assert not host.translates((EDGE["caller"], PORT), (PEERS["caller"], 5000))

@@ -8,7 +8,7 @@ import pytest
 from proxy.media.tones import beep
 from tests.media.kernel import rig as made
 from tests.media.kernel.able import needs_kernel
-from tests.media.kernel.houses import EDGE, PEERS, Houses
+from tests.media.kernel.namespaces import EDGE, PEERS, Namespaces
 from tests.media.kernel.rig import ENOUGH, Rig, one_line
 
 pytestmark = [pytest.mark.network, needs_kernel]
@@ -18,14 +18,14 @@ INPUT = "type filter hook input priority 0"
 
 
 @pytest.fixture
-def houses() -> Iterator[Houses]:
-    with Houses("sdkm") as houses:
-        yield houses
+def namespaces() -> Iterator[Namespaces]:
+    with Namespaces("sdkm") as namespaces:
+        yield namespaces
 
 
 @pytest.fixture
-async def rig(houses) -> AsyncIterator[Rig]:
-    with made.rig(houses) as each:
+async def rig(namespaces) -> AsyncIterator[Rig]:
+    with made.rig(namespaces) as each:
         yield each
 
 
@@ -58,8 +58,8 @@ async def test_every_ten_seconds_a_packet_is_seen_here_and_the_kernel_goes_on(ri
 async def test_a_firewall_that_forbids_a_peer_is_obeyed_within_ten_seconds(rig):
     rig.agree()
     await rig.talk()
-    rig.houses.nft("edge", "add table ip t; add chain ip t in { type filter hook input priority 0; }")
-    rig.houses.nft("edge", f"add rule ip t in ip saddr {rig.hosts['caller']} drop")
+    rig.namespaces.nft("edge", "add table ip t; add chain ip t in { type filter hook input priority 0; }")
+    rig.namespaces.nft("edge", f"add rule ip t in ip saddr {rig.hosts['caller']} drop")
     await _breath(rig)
     before = rig.forwarded("caller")
     rig.caller.says(20)
@@ -72,9 +72,9 @@ async def test_a_firewall_that_forbids_a_peer_is_obeyed_within_ten_seconds(rig):
 async def test_a_firewall_that_lets_in_whom_we_speak_to_does_not_forget_a_call(rig):
     """It forgets after a second here, and not after 30; ten seconds are four tenths of one."""
     for name in ("udp_timeout", "udp_timeout_stream"):
-        rig.houses.set("edge", f"net.netfilter.nf_conntrack_{name}", "1")
-    rig.houses.nft("edge", f"add table ip t; add chain ip t in {{ {INPUT}; policy drop; }}")
-    rig.houses.nft("edge", "add rule ip t in ct state established accept")
+        rig.namespaces.set("edge", f"net.netfilter.nf_conntrack_{name}", "1")
+    rig.namespaces.nft("edge", f"add table ip t; add chain ip t in {{ {INPUT}; policy drop; }}")
+    rig.namespaces.nft("edge", "add rule ip t in ct state established accept")
     rig.agree()
     await asyncio.gather(rig.session.play("caller", beep()), rig.session.play("phone", beep()))
     rig.phone.has_heard()
@@ -98,9 +98,13 @@ async def test_a_firewall_that_lets_in_whom_we_speak_to_does_not_forget_a_call(r
 
 async def test_who_is_reached_under_another_address_of_ours_is_spoken_to_by_the_socket(rig):
     """Source NAT on this machine, which the kernel's packets do not pass."""
-    rig.houses.nft("edge", "add table ip t; add chain ip t out { type nat hook postrouting priority 100; }")
+    rig.namespaces.nft(
+        "edge", "add table ip t; add chain ip t out { type nat hook postrouting priority 100; }"
+    )
     rig.agree()
-    rig.houses.nft("edge", f"add rule ip t out udp sport {rig.port('phone')} snat to {EDGE['phone']}:30000")
+    rig.namespaces.nft(
+        "edge", f"add rule ip t out udp sport {rig.port('phone')} snat to {EDGE['phone']}:30000"
+    )
     rig.phone.remote = EDGE["phone"], 30000
     at_caller, at_phone = await rig.talk(120)
     assert {each.source for each in at_phone} == {rig.phone.remote}
@@ -112,7 +116,7 @@ async def test_who_is_reached_under_another_address_of_ours_is_spoken_to_by_the_
 async def test_a_doubt_about_this_machine_leaves_every_stream_to_userspace(rig):
     rig.agree()
     _, heard = await rig.talk()
-    rig.houses.ip("edge", "rule", "add", "fwmark", "5", "lookup", "100")
+    rig.namespaces.ip("edge", "rule", "add", "fwmark", "5", "lookup", "100")
     async with asyncio.timeout(5):
         while rig.forwarder.obstacle is None:
             await asyncio.sleep(0.01)
@@ -120,7 +124,7 @@ async def test_a_doubt_about_this_machine_leaves_every_stream_to_userspace(rig):
     _, more = await rig.talk(60)
     assert rig.forwarded("caller") == before
     assert rig.in_kernel() == (False, False)
-    rig.houses.ip("edge", "rule", "del", "fwmark", "5", "lookup", "100")
+    rig.namespaces.ip("edge", "rule", "del", "fwmark", "5", "lookup", "100")
     async with asyncio.timeout(5):
         while rig.forwarder.obstacle is not None:
             await asyncio.sleep(0.01)
@@ -131,15 +135,15 @@ async def test_a_doubt_about_this_machine_leaves_every_stream_to_userspace(rig):
 
 async def test_a_machine_with_a_table_for_each_of_its_addresses_loses_no_packet():
     """That table has its own gateway alone; the phone is behind another one on the same cable."""
-    with Houses("sdkt") as houses:
-        houses.ip("phone", "link", "set", "lo", "up")
-        houses.ip("phone", "addr", "add", "203.0.113.5/32", "dev", "lo")
-        houses.ip("edge", "route", "add", "203.0.113.5", "via", PEERS["phone"])
-        houses.ip("edge", "route", "add", "default", "via", "198.51.100.66", "table", "100")
-        houses.ip("edge", "rule", "add", "from", EDGE["phone"], "lookup", "100")
-        with made.rig(houses) as rig:
-            with houses.inside("phone"):
-                rig.phone = made.Far("203.0.113.5", 0xBBBB)
+    with Namespaces("sdkt") as namespaces:
+        namespaces.ip("phone", "link", "set", "lo", "up")
+        namespaces.ip("phone", "addr", "add", "203.0.113.5/32", "dev", "lo")
+        namespaces.ip("edge", "route", "add", "203.0.113.5", "via", PEERS["phone"])
+        namespaces.ip("edge", "route", "add", "default", "via", "198.51.100.66", "table", "100")
+        namespaces.ip("edge", "rule", "add", "from", EDGE["phone"], "lookup", "100")
+        with made.rig(namespaces) as rig:
+            with namespaces.inside("phone"):
+                rig.phone = made.SocketPeer("203.0.113.5", 0xBBBB)
             rig.stack.callback(rig.phone.close)
             rig.agree()
             at_caller, at_phone = await rig.talk(20)
@@ -149,14 +153,14 @@ async def test_a_machine_with_a_table_for_each_of_its_addresses_loses_no_packet(
 
 
 async def test_who_has_the_peers_address_at_another_cable_is_left_to_rp_filter():
-    with Houses("sdkx") as houses, made.rig(houses) as rig:
+    with Namespaces("sdkx") as namespaces, made.rig(namespaces) as rig:
         rig.agree()
         await rig.talk()
-        houses.ip("phone", "addr", "add", f"{rig.hosts['caller']}/32", "dev", "edge")
-        houses.ip("phone", "route", "add", rig.edge["caller"], "via", rig.edge["phone"])
-        houses.set("edge", "net.ipv4.conf.phone.rp_filter", "1")
-        with houses.inside("phone"):
-            spoofer = made.Far(rig.hosts["caller"], rig.caller.ssrc, rig.caller.address[1])
+        namespaces.ip("phone", "addr", "add", f"{rig.hosts['caller']}/32", "dev", "edge")
+        namespaces.ip("phone", "route", "add", rig.edge["caller"], "via", rig.edge["phone"])
+        namespaces.set("edge", "net.ipv4.conf.phone.rp_filter", "1")
+        with namespaces.inside("phone"):
+            spoofer = made.SocketPeer(rig.hosts["caller"], rig.caller.ssrc, rig.caller.address[1])
         spoofer.remote = rig.caller.remote
         spoofer.sequence, spoofer.timestamp = rig.caller.sequence, rig.caller.timestamp
         before = rig.forwarded("caller")
@@ -168,13 +172,13 @@ async def test_who_has_the_peers_address_at_another_cable_is_left_to_rp_filter()
 
 
 async def test_a_peer_behind_a_bridge_is_forwarded_where_ip_would_have_its_packets():
-    with Houses("sdkb") as houses:
-        houses.ip("edge", "link", "add", "br0", "type", "bridge")
-        houses.ip("edge", "addr", "flush", "dev", "caller")
-        houses.ip("edge", "link", "set", "caller", "master", "br0")
-        houses.ip("edge", "addr", "add", f"{EDGE['caller']}/24", "dev", "br0")
-        houses.ip("edge", "link", "set", "br0", "up")
-        with made.rig(houses) as rig:
+    with Namespaces("sdkb") as namespaces:
+        namespaces.ip("edge", "link", "add", "br0", "type", "bridge")
+        namespaces.ip("edge", "addr", "flush", "dev", "caller")
+        namespaces.ip("edge", "link", "set", "caller", "master", "br0")
+        namespaces.ip("edge", "addr", "add", f"{EDGE['caller']}/24", "dev", "br0")
+        namespaces.ip("edge", "link", "set", "br0", "up")
+        with made.rig(namespaces) as rig:
             rig.agree()
             at_caller, at_phone = await rig.talk(20)
             assert rig.in_kernel() == (True, True)
@@ -188,7 +192,7 @@ async def test_a_neighbour_whose_address_is_forgotten_is_asked_for_and_no_packet
     rig.agree()
     _, heard = await rig.talk()
     for _ in range(5):
-        rig.houses.ip("edge", "neigh", "flush", "dev", "phone")
+        rig.namespaces.ip("edge", "neigh", "flush", "dev", "phone")
         before = rig.forwarded("caller")
         _, more = await rig.talk(2)
         assert rig.forwarded("caller") == before + 2
@@ -197,10 +201,10 @@ async def test_a_neighbour_whose_address_is_forgotten_is_asked_for_and_no_packet
 
 
 async def test_a_packet_that_some_cable_may_not_carry_whole_is_left_to_the_stack():
-    with Houses("sdkm") as houses:
+    with Namespaces("sdkm") as namespaces:
         for who, cable in (("edge", "phone"), ("phone", "edge")):
-            houses.ip(who, "link", "set", cable, "mtu", "1300")
-        with made.rig(houses) as rig:
+            namespaces.ip(who, "link", "set", cable, "mtu", "1300")
+        with made.rig(namespaces) as rig:
             rig.agree()
             _, heard = await rig.talk()
             before = rig.forwarded("caller")
@@ -213,7 +217,11 @@ async def test_a_packet_that_some_cable_may_not_carry_whole_is_left_to_the_stack
 
 
 async def test_two_edges_on_one_machine_forward_each_its_own():
-    with Houses("sdk2") as houses, made.rig(houses) as one, made.rig(houses, low=21000) as other:
+    with (
+        Namespaces("sdk2") as namespaces,
+        made.rig(namespaces) as one,
+        made.rig(namespaces, low=21000) as other,
+    ):
         for rig in (one, other):
             rig.agree()
         at_caller, at_phone = await one.talk(20)

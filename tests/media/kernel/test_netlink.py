@@ -4,20 +4,20 @@ import pytest
 
 from proxy.media.kernel.netlink import IpRoute, Netlink, changes
 from tests.media.kernel.able import needs_kernel
-from tests.media.kernel.houses import EDGE, EDGE6, PEERS, PEERS6, Houses
+from tests.media.kernel.namespaces import EDGE, EDGE6, PEERS, PEERS6, Namespaces
 
 pytestmark = [pytest.mark.network, needs_kernel]
 
 
 @pytest.fixture(scope="module")
-def houses() -> Iterator[Houses]:
-    with Houses("sdnl") as houses:
-        yield houses
+def namespaces() -> Iterator[Namespaces]:
+    with Namespaces("sdnl") as namespaces:
+        yield namespaces
 
 
 @pytest.fixture
-def edge(houses) -> Iterator[Netlink]:
-    with houses.inside("edge"):
+def edge(namespaces) -> Iterator[Netlink]:
+    with namespaces.inside("edge"):
         asked = Netlink()
     yield asked
     asked.close()
@@ -38,9 +38,9 @@ def test_an_address_of_ours_is_reached_by_the_loopback_interface(edge):
     assert edge.route("::1") == IpRoute(1, "::1", True)
 
 
-def test_there_is_no_way_without_a_route_nor_where_packets_are_thrown_away(edge, houses):
+def test_there_is_no_way_without_a_route_nor_where_packets_are_thrown_away(edge, namespaces):
     assert edge.route("203.0.113.77") is None
-    houses.ip("edge", "route", "add", "blackhole", "203.0.113.0/24")
+    namespaces.ip("edge", "route", "add", "blackhole", "203.0.113.0/24")
     assert edge.route("203.0.113.77") is None
 
 
@@ -49,33 +49,33 @@ def test_a_source_that_is_settled_stays(edge):
 
 
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
-def test_where_the_table_of_our_address_knows_another_neighbour_there_is_no_plain_way(edge, houses, six):
+def test_where_the_table_of_our_address_knows_another_neighbour_there_is_no_plain_way(edge, namespaces, six):
     ours, peer = (EDGE6 if six else EDGE)["phone"], (PEERS6 if six else PEERS)["phone"]
     version, far = ("-6", "2001:db8:9::7") if six else ("-4", "203.0.116.7")
     other = "2001:db8:2::66" if six else "198.51.100.66"
-    houses.ip("edge", version, "route", "add", far, "via", peer)
+    namespaces.ip("edge", version, "route", "add", far, "via", peer)
     assert edge.route(far).source == ours
-    houses.ip("edge", version, "rule", "add", "from", ours, "lookup", "100")
-    houses.ip("edge", version, "route", "add", "default", "via", other, "dev", "phone", "table", "100")
+    namespaces.ip("edge", version, "rule", "add", "from", ours, "lookup", "100")
+    namespaces.ip("edge", version, "route", "add", "default", "via", other, "dev", "phone", "table", "100")
     assert edge.route(far) is None  # a socket goes by `peer`, and what is sent from our address by `other`
     assert edge.route(far, ours).source == ours  # here both go by `other`
-    houses.ip("edge", version, "route", "replace", "default", "via", peer, "dev", "phone", "table", "100")
+    namespaces.ip("edge", version, "route", "replace", "default", "via", peer, "dev", "phone", "table", "100")
     assert edge.route(far).source == ours
-    houses.ip("edge", version, "rule", "del", "from", ours, "lookup", "100")
+    namespaces.ip("edge", version, "rule", "del", "from", ours, "lookup", "100")
 
 
-def test_interfaces_without_ethernet_frames_are_not_for_us(edge, houses):
+def test_interfaces_without_ethernet_frames_are_not_for_us(edge, namespaces):
     before = edge.interfaces()
     assert len(before) == 3
     assert [index for index, loopback in before.items() if loopback] == [1]
-    houses.ip("edge", "tuntap", "add", "dev", "tun9", "mode", "tun")
+    namespaces.ip("edge", "tuntap", "add", "dev", "tun9", "mode", "tun")
     assert edge.interfaces() == before
-    houses.ip("edge", "link", "del", "tun9")
+    namespaces.ip("edge", "link", "del", "tun9")
 
 
-def test_a_route_that_changes_is_told(houses):
-    with houses.inside("edge"):
+def test_a_route_that_changes_is_told(namespaces):
+    with namespaces.inside("edge"):
         told = changes()
     with told:
-        houses.ip("edge", "route", "add", "203.0.114.0/24", "via", PEERS["caller"])
+        namespaces.ip("edge", "route", "add", "203.0.114.0/24", "via", PEERS["caller"])
         assert told.recv(65536)

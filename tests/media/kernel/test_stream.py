@@ -15,7 +15,7 @@ from proxy.media.tones import beep
 from tests.media.kernel import rig as made
 from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.frames import decode
-from tests.media.kernel.houses import Houses, frames
+from tests.media.kernel.namespaces import Namespaces, frames
 from tests.media.kernel.rig import ENOUGH, Rig, one_line
 
 pytestmark = [pytest.mark.network, needs_kernel]
@@ -24,20 +24,20 @@ EVENT = b"\x05\x0a\x00\xa0"
 
 
 @pytest.fixture(scope="module")
-def houses() -> Iterator[Houses]:
-    with Houses("sdkr") as houses:
-        yield houses
+def namespaces() -> Iterator[Namespaces]:
+    with Namespaces("sdkr") as namespaces:
+        yield namespaces
 
 
 @pytest.fixture
-async def rig(houses) -> AsyncIterator[Rig]:
-    with made.rig(houses) as each:
+async def rig(namespaces) -> AsyncIterator[Rig]:
+    with made.rig(namespaces) as each:
         yield each
 
 
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
-async def test_once_both_are_latched_the_kernel_forwards_and_nothing_is_to_be_heard_of_it(houses, six):
-    with made.rig(houses, six=six) as rig:
+async def test_once_both_are_latched_the_kernel_forwards_and_nothing_is_to_be_heard_of_it(namespaces, six):
+    with made.rig(namespaces, six=six) as rig:
         rig.agree()
         at_caller, at_phone = await rig.talk(40)
         assert rig.in_kernel() == (True, True)
@@ -56,13 +56,13 @@ async def test_once_both_are_latched_the_kernel_forwards_and_nothing_is_to_be_he
 @pytest.mark.parametrize("where", [("caller", "edge"), ("edge", "phone")], ids=["before us", "behind us"])
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
 async def test_checksums_on_the_cable_are_right_finished_or_half(six, where):
-    with Houses("sdks") as houses, made.rig(houses, six=six) as rig:
-        rig.houses.sum_in_software(*where)
+    with Namespaces("sdks") as namespaces, made.rig(namespaces, six=six) as rig:
+        rig.namespaces.sum_in_software(*where)
         if where[0] == "caller":  # else the half checksum that it came with would be seen
-            rig.houses.sum_in_software("edge", "phone")
+            rig.namespaces.sum_in_software("edge", "phone")
         rig.agree()
         await rig.talk()
-        with rig.houses.inside("phone"):
+        with rig.namespaces.inside("phone"):
             cable = frames("edge")
         before = rig.forwarded("caller")
         rig.caller.says(3)
@@ -367,7 +367,7 @@ async def test_what_is_enciphered_on_one_leg_stays_in_userspace_rfc3711(rig):
     key = Crypto(1, AES_CM_128_80, bytes(range(30)))
     plain = rig.caller.sdp().decode()
     offer = plain.replace("RTP/AVP", "RTP/SAVP") + f"{key.line}\r\n"
-    with rig.houses.inside("edge"):
+    with rig.namespaces.inside("edge"):
         rig.session.accept("caller", offer.encode())
         rig.session.offer("phone")
     rig.session.answered("phone", rig.phone.sdp())
@@ -506,7 +506,7 @@ async def test_a_stream_that_the_kernel_never_takes_is_left_alone_for_a_while(ri
 async def test_a_route_that_changes_brings_every_stream_back_and_it_finds_its_new_way(rig):
     rig.agree()
     _, heard = await rig.talk()
-    rig.houses.ip("edge", "route", "add", "203.0.113.0/24", "via", rig.hosts["phone"])
+    rig.namespaces.ip("edge", "route", "add", "203.0.113.0/24", "via", rig.hosts["phone"])
     await asyncio.sleep(0)
     before = rig.forwarded("caller")
     while rig.forwarder._live:
@@ -522,8 +522,8 @@ async def test_a_route_that_changes_brings_every_stream_back_and_it_finds_its_ne
 async def test_two_peers_on_this_machine_are_forwarded_without_leaving_it(rig):
     rig.hosts = dict.fromkeys(rig.hosts, "127.0.0.1")
     rig.edge = dict.fromkeys(rig.edge, "127.0.0.1")
-    with rig.houses.inside("edge"):
-        rig.caller, rig.phone = (made.Far("127.0.0.1", ssrc) for ssrc in (1, 2))
+    with rig.namespaces.inside("edge"):
+        rig.caller, rig.phone = (made.SocketPeer("127.0.0.1", ssrc) for ssrc in (1, 2))
     rig.agree()
     _, heard = await rig.talk(20)
     assert rig.in_kernel() == (True, True)

@@ -30,7 +30,7 @@ EDGE6 = {"caller": "2001:db8:1::1", "phone": "2001:db8:2::1"}
 PEERS6 = {"caller": "2001:db8:1::2", "phone": "2001:db8:2::2"}
 
 
-class Houses:
+class Namespaces:
     """Three namespaces and two cables; gone with the test."""
 
     def __init__(self, name: str) -> None:
@@ -58,7 +58,7 @@ class Houses:
 
     @contextmanager
     def inside(self, who: str) -> Iterator[None]:
-        """Sockets made in this block, and questions to the kernel, belong to that house."""
+        """Sockets made in this block, and questions to the kernel, belong to that namespace."""
         back = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = os.open(f"/run/netns/{self._names[who]}", os.O_RDONLY)
         try:
@@ -94,8 +94,8 @@ class Houses:
         _ip("netns", "exec", self._names[who], _NFT, rules)
 
 
-class Far:
-    """An RTP peer on a real socket, in the house we are in."""
+class SocketPeer:
+    """An RTP peer on a real socket, in the current namespace."""
 
     def __init__(self, host: str, ssrc: int, port: int = 0) -> None:
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
@@ -175,7 +175,7 @@ class Heard:
 
 
 def frames(interface: str) -> socket.socket:
-    """A socket that sees every frame on an interface of the house we are in, as it came off the cable."""
+    """A socket that sees every frame on an interface of the current namespace, as it came off the cable."""
     seen = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     seen.bind((interface, 0))
     seen.setblocking(False)
