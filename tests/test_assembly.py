@@ -326,7 +326,7 @@ def test_a_destination_keeps_the_name_that_the_agent_knows_it_by() -> None:
     number = assembly.routing(parse(text, {}, file="t.toml", folder=Path())).find(invite())
     assert number is not None
     assert [place.name for place in number.destinations] == ["a", "b", None]
-    assert [place.uri for place in number.called("b")] == ["sip:desk@192.0.2.4"]
+    assert [place.uri for place in number.destinations_named("b")] == ["sip:desk@192.0.2.4"]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ async def test_a_refer_to_a_named_destination_rings_that_one_alone(new_edge: New
 def test_what_is_called_by_no_name_is_all_that_is_configured(name: str | None) -> None:
     number = named()
     assert number.destinations_named(name) == number.destinations
-    assert [place.uri for place in number.called("workshop")] == [DIALED]
+    assert [place.uri for place in number.destinations_named("workshop")] == [DIALED]
 
 
 async def test_when_the_caller_was_informed_stands_in_the_record(edge: Edge) -> None:
