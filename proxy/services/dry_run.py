@@ -67,7 +67,7 @@ def dry_run(
     `VERIFICATIONS`. `calls`: how many calls the caller made a moment before.
     """
     number = number_of(settings, dialed)
-    policy = policy_setup.policies(settings, memory_setup.lists(settings))[number.dialed]
+    policy = policy_setup.policies(settings, memory_setup.load_lists(settings))[number.dialed]
     when = _time(at, policy)
     agent = settings.agent_of(number)
     withheld = caller.lower() in WITHHELD

@@ -42,7 +42,7 @@ class RunningMemory:
     lists: LiveLists
 
 
-def memory(
+def build_memory(
     settings: Settings,
     process: str,
     wall_clock: Callable[[], datetime],
@@ -74,7 +74,7 @@ def memory(
     return RunningMemory(built, lists)
 
 
-def lists(settings: Settings) -> LiveLists | None:
+def load_lists(settings: Settings) -> LiveLists | None:
     """A snapshot of the database's lists for the command line; None if there is no database.
 
     Raises OSError if it cannot be read.
@@ -146,7 +146,7 @@ async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: boo
     return True
 
 
-def capture(settings: Settings, memory: Memory | None) -> Capture | None:
+def sip_capture(settings: Settings, memory: Memory | None) -> Capture | None:
     """A SIP capture that stores its traces in the memory, if enabled."""
     if memory is None or settings.memory.sip == "off":
         return None

@@ -54,8 +54,8 @@ def check(settings: Settings, file: str) -> list[Problem]:
 
 
 def _problems(file: str, at: str, whom: CallerRules, countries: Iterable[str]) -> Iterator[Problem]:
-    where = next(iter(countries), "us")
-    of_numbers = partial(number_list.parse_entry, country=where)
+    default_country = next(iter(countries), "us")
+    of_numbers = partial(number_list.parse_entry, country=default_country)
     checks: list[tuple[str, Callable[[str], object]]] = [(key, of_numbers) for key in _LISTS]
     checks += [(key, timetable.parse_window) for key in _WINDOWS]
     checks += [("holidays", timetable.parse_holiday)]
@@ -67,7 +67,7 @@ def _problems(file: str, at: str, whom: CallerRules, countries: Iterable[str]) -
                 yield Problem(file, f"{at}.{key}[{i}]", str(error), shown(text))
     for i, path in enumerate(whom.contacts):
         try:
-            imported = contacts_of(path, where)
+            imported = contacts_of(path, default_country)
         except OSError as error:
             yield Problem(file, f"{at}.contacts[{i}]", "a file that can be read", str(error.strerror))
         else:
@@ -89,8 +89,8 @@ def remarks(settings: Settings) -> Iterator[str]:
     """
     yield from costs.remarks(settings)
     yield from briefing_setup.remarks(settings)
-    for path, where in _files(settings):
-        bad = contacts_of(path, where).bad
+    for path, default_country in _files(settings):
+        bad = contacts_of(path, default_country).bad
         yield from (f"{path}: {each}" for each in bad[:MAX_ROWS_LISTED])
         if len(bad) > MAX_ROWS_LISTED:
             yield f"{path}: and {len(bad) - MAX_ROWS_LISTED} more such lines"
@@ -98,8 +98,8 @@ def remarks(settings: Settings) -> Iterator[str]:
 
 def summary(settings: Settings) -> Iterator[str]:
     """What was read from the contact files, one line each."""
-    for path, where in _files(settings):
-        found = contacts_of(path, where)
+    for path, default_country in _files(settings):
+        found = contacts_of(path, default_country)
         yield f"{path}: {found.rows} read, {found.without_number} without a number, {len(found.bad)} remarks"
 
 
@@ -114,15 +114,15 @@ def _files(settings: Settings) -> list[tuple[Path, str]]:
     )
 
 
-def contacts_of(path: Path, where: str) -> Import:
+def contacts_of(path: Path, default_country: str) -> Import:
     """Read a contact file, cached until it changes. Raises OSError."""
     found = path.stat()
-    return _read_contacts(path, where, found.st_mtime_ns, found.st_size)
+    return _read_contacts(path, default_country, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(64)
-def _read_contacts(path: Path, where: str, changed: int, size: int) -> Import:
-    return read(path.read_bytes(), where)
+def _read_contacts(path: Path, default_country: str, changed: int, size: int) -> Import:
+    return read(path.read_bytes(), default_country)
 
 
 def country(settings: Settings, number: config.Number) -> str:
@@ -134,27 +134,27 @@ def country(settings: Settings, number: config.Number) -> str:
     return (given or found).upper()
 
 
-def policies(settings: Settings, kept: LiveLists | None = None) -> dict[str, Policy]:
+def policies(settings: Settings, live_lists: LiveLists | None = None) -> dict[str, Policy]:
     """The policy of each number; shared lists are held in memory once. Raises OSError.
 
-    `kept` are the lists of the database, if there is one.
+    `live_lists` are the lists of the database, if there is one.
     """
-    lists = _ListSources(settings, kept)
+    lists = _ListSources(settings, live_lists)
     return {number.dialed: _policy(settings, number, lists) for number in settings.numbers}
 
 
 def _policy(settings: Settings, number: config.Number, lists: _ListSources) -> Policy:
-    where, whom = country(settings, number), settings.screening_of(number)
+    default_country, whom = country(settings, number), settings.screening_of(number)
     return Policy(
         level=Level(number.screen),
-        country=where,
-        home=frozenset((where, *whom.home)),
-        emergency=lists.of("emergency", number, where, tuple(sorted(EMERGENCY))),
-        block=lists.live("block", number, where),
+        country=default_country,
+        home=frozenset((default_country, *whom.home)),
+        emergency=lists.of("emergency", number, default_country, tuple(sorted(EMERGENCY))),
+        block=lists.live("block", number, default_country),
         block_names=lists.names(number),
-        vip=lists.live("vip", number, where),
-        allow=lists.live("allow", number, where),
-        contacts=lists.contacts(number, _contacts(whom, where)),
+        vip=lists.live("vip", number, default_country),
+        allow=lists.live("allow", number, default_country),
+        contacts=lists.contacts(number, _contacts(whom, default_country)),
         anonymous=Action(whom.anonymous) if whom.anonymous else None,
         international=Action(whom.international) if whom.international else None,
         times=_times(whom),
@@ -165,7 +165,7 @@ def _policy(settings: Settings, number: config.Number, lists: _ListSources) -> P
         failed=Action(whom.failed) if whom.failed else None,
         rate=Rate(*whom.rate) if whom.rate else None,
         rate_action=Action(whom.rate_action),
-        expecting=lists.kept.expecting if lists.kept else NONE_EXPECTED,
+        expecting=lists.live_lists.expecting if lists.live_lists else NONE_EXPECTED,
         gate=whom.gate == "challenge",
         reject_with=whom.reject_with,
         block_with=whom.block_with or whom.reject_with,
@@ -175,22 +175,22 @@ def _policy(settings: Settings, number: config.Number, lists: _ListSources) -> P
 class _ListSources:
     """Combines the lists of the settings, global and per number, with those of the database."""
 
-    def __init__(self, settings: Settings, kept: LiveLists | None) -> None:
-        self.kept = kept
+    def __init__(self, settings: Settings, live_lists: LiveLists | None) -> None:
+        self.live_lists = live_lists
         self._global = settings.screening
         self._list_of = lru_cache(None)(NumberList)
         self._names_of = lru_cache(None)(lambda texts: Wildcards(map(normalized_name, texts)))
 
     def of(
-        self, key: str, number: config.Number, where: str, *also: tuple[str, ...]
+        self, key: str, number: config.Number, default_country: str, *also: tuple[str, ...]
     ) -> tuple[NumberList, ...]:
-        """Lists of the settings; `where` is the default country of their numbers."""
-        return tuple(self._list_of(texts, where) for texts in (*self._texts(key, number), *also))
+        """Lists of the settings; `default_country` is for numbers without ``+``."""
+        return tuple(self._list_of(texts, default_country) for texts in (*self._texts(key, number), *also))
 
-    def live(self, key: str, number: config.Number, where: str) -> Sequence[NumberList]:
+    def live(self, key: str, number: config.Number, default_country: str) -> Sequence[NumberList]:
         """Lists of the settings, and the live lists of the database."""
-        own = self.of(key, number, where)
-        return own if self.kept is None else self.kept.numbers(key, number.dialed, own)
+        own = self.of(key, number, default_country)
+        return own if self.live_lists is None else self.live_lists.numbers(key, number.dialed, own)
 
     def names(self, number: config.Number) -> tuple[Wildcards, ...]:
         """Blocked names."""
@@ -198,14 +198,14 @@ class _ListSources:
 
     def contacts(self, number: config.Number, files: tuple[Contacts, ...]) -> Sequence[Contacts]:
         """Contacts of the files, and the live contacts of the database."""
-        return files if self.kept is None else self.kept.contacts(number.dialed, files)
+        return files if self.live_lists is None else self.live_lists.contacts(number.dialed, files)
 
     def _texts(self, key: str, number: config.Number) -> list[tuple[str, ...]]:
         return [texts for whom in (self._global, number) if (texts := getattr(whom, key))]
 
 
-def _contacts(whom: CallerRules, where: str) -> tuple[Contacts, ...]:
-    return tuple(contacts_of(path, where).contacts for path in whom.contacts)
+def _contacts(whom: CallerRules, default_country: str) -> tuple[Contacts, ...]:
+    return tuple(contacts_of(path, default_country).contacts for path in whom.contacts)
 
 
 def _times(whom: CallerRules) -> Timetable:
@@ -220,7 +220,7 @@ def _times(whom: CallerRules) -> Timetable:
 
 
 def screener(
-    settings: Settings, wall_clock: Callable[[], datetime], kept: LiveLists | None = None
+    settings: Settings, wall_clock: Callable[[], datetime], live_lists: LiveLists | None = None
 ) -> Screener:
     """The screener, made from the settings."""
     return Screener(
@@ -239,7 +239,7 @@ def screener(
         ],
         wall_clock=wall_clock,
         token_bytes=secrets.token_bytes,
-        policies=policies(settings, kept),
+        policies=policies(settings, live_lists),
         accounts=costs.accounts(settings, wall_clock),
         verifier=_verifier(settings.stir, wall_clock),
     )

@@ -40,12 +40,12 @@ class Services:
     ) -> None:
         """Raises `Unusable`, an OSError, if the database cannot be used."""
         self._settings, self._metrics, self._now = settings, metrics, now
-        running = memory_setup.memory(settings, ids.token(), now)
+        running = memory_setup.build_memory(settings, ids.token(), now)
         self.memory: Memory | None = running.memory if running else None
         self.screener = policy_setup.screener(settings, now, running.lists if running else None)
         if self.memory is not None:
             self.screener.on_wish = memory_setup.wish_recorder(self.memory, settings, now)
-        self.capture = memory_setup.capture(settings, self.memory)
+        self.capture = memory_setup.sip_capture(settings, self.memory)
         """Captures SIP traces, if they are stored."""
         self.dispatcher = notifications.dispatcher(settings, now, ids.uniform, self.memory, metrics.registry)
         self.transcriber = VoicemailTranscriber(settings, disk)

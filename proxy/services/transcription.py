@@ -34,14 +34,14 @@ class VoicemailTranscriber:
         """
         self._http: httpx2.AsyncClient | None = None
         self._transcription: Transcription | None = None
-        wanted = [
+        enabled_numbers = [
             number.dialed
             for number in settings.numbers
             if settings.screening_of(number).voicemail_transcript == "on"
         ]
-        self._wanted = frozenset(wanted)
+        self._enabled_numbers = frozenset(enabled_numbers)
         paid = account_of(settings)
-        if wanted and paid is not None:
+        if enabled_numbers and paid is not None:
             self._http = httpx2.AsyncClient()
             model = settings.screening.voicemail_transcript_model
             self._transcription = OpenAITranscription(
@@ -55,7 +55,9 @@ class VoicemailTranscriber:
     def wants(self, record: CallRecord) -> bool:
         """Whether the record has a voicemail to transcribe."""
         return (
-            record.voicemail is not None and self._transcription is not None and record.dialed in self._wanted
+            record.voicemail is not None
+            and self._transcription is not None
+            and record.dialed in self._enabled_numbers
         )
 
     def finished(self, record: CallRecord) -> None:

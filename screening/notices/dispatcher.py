@@ -52,7 +52,7 @@ class Dispatcher:
         self.counts: Counter[tuple[str, str]] = Counter()
         """Attempts by event and result, for the metrics."""
         self._wake_events = {target.name: asyncio.Event() for target in targets}
-        self._resting: set[str] = set()
+        self._idle_targets: set[str] = set()
         self._changed = Condition()
         self._delivering: set[asyncio.Task[Outcome]] = set()
         self._serving: list[asyncio.Task[None]] = []
@@ -94,7 +94,7 @@ class Dispatcher:
         """Finish what can be delivered at once; everything else waits for the next start."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._changed.wait_for(lambda: len(self._resting) == len(self._serving))
+                await self._changed.wait_for(lambda: len(self._idle_targets) == len(self._serving))
         tasks = [*self._serving, *self._delivering]
         for task in tasks:
             task.cancel()
@@ -111,7 +111,7 @@ class Dispatcher:
                 "notice given up", notice=delivery.event, to=delivery.target, why="too many wait already"
             )
         for name in {delivery.target for delivery in deliveries}:
-            self._resting.discard(name)
+            self._idle_targets.discard(name)
             self._wake_events[name].set()
 
     def _wake_all(self) -> None:
@@ -125,7 +125,7 @@ class Dispatcher:
                 await self._serve(target)
             except Exception:
                 log.exception("notices stuck", to=target.name)
-                await self._rest(target, None, POLL_S)
+                await self._pause(target, None, POLL_S)
 
     async def _serve(self, target: Target) -> None:
         """Deliver what is due to one target, a few at a time."""
@@ -138,30 +138,30 @@ class Dispatcher:
                 found = await self._outbox.take_due(target.name, now, limit)
             except OutboxUnavailable as away:
                 self._log_unavailable(away)
-                await self._rest(target, None, UNAVAILABLE_POLL_S)
+                await self._pause(target, None, UNAVAILABLE_POLL_S)
                 continue
             self._outage_logged = False
             if not found.deliveries:
                 due = found.next_due
-                await self._rest(target, wake, POLL_S if due is None else min(max(due - now, 0.01), POLL_S))
+                await self._pause(target, wake, POLL_S if due is None else min(max(due - now, 0.01), POLL_S))
                 continue
             outcomes = await self._deliver_all(target, found.deliveries)
             retried = [outcome for outcome in outcomes if isinstance(outcome, Later)]
             failures = failures + 1 if len(retried) == len(outcomes) else 0
             if failures:
                 retry_after_s = max(outcome.retry_after_s or 0.0 for outcome in retried)
-                await self._rest(target, None, pause_s(failures, retry_after_s))
+                await self._pause(target, None, pause_s(failures, retry_after_s))
 
-    async def _rest(self, target: Target, wake: asyncio.Event | None, seconds: float) -> None:
+    async def _pause(self, target: Target, wake: asyncio.Event | None, seconds: float) -> None:
         """Wait for new deliveries or for this long."""
-        self._resting.add(target.name)
+        self._idle_targets.add(target.name)
         self._changed.notify_all()
         try:
             async with asyncio.timeout(seconds):
                 await (wake or asyncio.Event()).wait()
         except TimeoutError:
             pass
-        self._resting.discard(target.name)
+        self._idle_targets.discard(target.name)
 
     async def _deliver_all(self, target: Target, deliveries: Sequence[Delivery]) -> list[Outcome]:
         under_way = [asyncio.create_task(self._deliver(target, delivery)) for delivery in deliveries]
@@ -178,10 +178,10 @@ class Dispatcher:
         except Exception:
             log.exception("notice not told", notice=delivery.event, to=delivery.target)
             outcome = Later("a fault of our own")
-        self._settle(replace(delivery, tries=delivery.tries + 1), outcome)
+        self._record_outcome(replace(delivery, tries=delivery.tries + 1), outcome)
         return outcome
 
-    def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+    def _record_outcome(self, delivery: Delivery, outcome: Outcome) -> None:
         call = delivery.payload["data"].get("call")
         call_log = log.bind(call=call) if call else log
         call_log = call_log.bind(notice=delivery.event, to=delivery.target, tries=delivery.tries)

@@ -29,7 +29,7 @@ async def test_whoever_calls_next_is_let_through_and_the_one_after_is_screened(t
     file = tmp_path / "sd.toml"
     file.write_text(TEXT.replace("FOLDER", str(tmp_path)))
     settings = load(file, {})
-    kept = memory_setup.memory(settings, "p1", lambda: datetime.now(UTC))
+    kept = memory_setup.build_memory(settings, "p1", lambda: datetime.now(UTC))
     assert kept is not None
     screener = policy_setup.screener(settings, lambda: datetime.now(UTC), kept.lists)
     expecting = kept.lists.expecting

@@ -13,7 +13,13 @@ from structlog.testing import capture_logs
 from proxy.call.outcome import Outcome, Result
 from proxy.call.record import CallRecord
 from proxy.config import Settings, parse
-from proxy.services.memory_setup import RunningMemory, memory, restore, transcript_recorder, wish_recorder
+from proxy.services.memory_setup import (
+    RunningMemory,
+    build_memory,
+    restore,
+    transcript_recorder,
+    wish_recorder,
+)
 from screening.callers.recent import RecentCalls
 from screening.contract import Caller, Wish
 from screening.memory.retention import STEADY_S
@@ -38,7 +44,7 @@ AT = datetime(2026, 11, 22, tzinfo=UTC)
 
 def kept_in(folder: Path, days: int = 30, now: datetime = AT) -> tuple[Settings, RunningMemory]:
     settings = parse(TEXT.format(folder=folder, days=days), {}, file="t.toml", folder=folder)
-    running = memory(settings, "p1", lambda: now)
+    running = build_memory(settings, "p1", lambda: now)
     assert running is not None
     return settings, running
 
@@ -111,7 +117,7 @@ async def test_calls_are_forgotten_after_keep_days_and_never_where_that_is_0(
     finish(kept, record.as_dict())
     await asyncio.to_thread(kept.close)
     time = Time(AT + timedelta(days=later))
-    running = memory(kept_in(tmp_path, days)[0], "p1", lambda: time.now, lambda: time.seconds)
+    running = build_memory(kept_in(tmp_path, days)[0], "p1", lambda: time.now, lambda: time.seconds)
     assert running is not None
     kept = running.memory
     await asyncio.to_thread(kept.start)
