@@ -12,10 +12,10 @@ import sys
 import time
 
 from proxy import log
-from proxy.lab.crowd import Crowd, Ended
+from proxy.lab.crowd import Crowd, CrowdResult
 
 
-async def played(calls: int, seed: int) -> Ended:
+async def played(calls: int, seed: int) -> CrowdResult:
     return await Crowd(calls, seed).play()
 
 

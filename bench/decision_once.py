@@ -92,7 +92,7 @@ def mark(marks: Marks, name: str) -> None:
     marks.setdefault(name, time.perf_counter())
 
 
-class Watched:
+class TimestampingApi:
     """The lab's API as ASGI application, with timestamps of requests and of the decision sent."""
 
     def __init__(self, app: ASGIApp, marks: Marks) -> None:
@@ -111,16 +111,16 @@ class Watched:
         await self._app(scope, receive, sends)
 
 
-class WatchedApi(OpenAiLab):
+class TimestampedApi(OpenAiLab):
     """OpenAI's API with timestamps."""
 
     marks: Marks
 
     def _app(self) -> Starlette:
-        return Watched(super()._app(), self.marks)  # type: ignore[return-value]  # it is only called
+        return TimestampingApi(super()._app(), self.marks)  # type: ignore[return-value]  # it is only called
 
 
-class WatchedSip(OpenAiSip):
+class TimestampedSip(OpenAiSip):
     """OpenAI's end of the agent leg, with the timestamp of its REFER."""
 
     marks: Marks
@@ -130,7 +130,7 @@ class WatchedSip(OpenAiSip):
         return await super().refer(call, target_uri, **more)
 
 
-class WatchedPhone(Phone):
+class TimestampedPhone(Phone):
     """The phone, with the timestamp of its INVITE as read from the socket."""
 
     marks: Marks
@@ -156,11 +156,11 @@ class Scene:
         server = ServerTls(folder / "fullchain.pem", folder / "privkey.pem")
         self.key = secrets.token_hex(8)
         self.secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
-        WatchedApi.marks = self.marks
+        TimestampedApi.marks = self.marks
         url = f"http://{HERE}:{self.http}/openai/webhook"
-        self.api = WatchedApi(self.key, self.secret, url, Faults(), conversation=AT_ONCE)
-        self.openai = WatchedSip(SocketNetwork(client_tls=trust), tls=server, on_invite=self._announced)
-        self.phone = WatchedPhone(SocketNetwork(), challenges=False)
+        self.api = TimestampedApi(self.key, self.secret, url, Faults(), conversation=AT_ONCE)
+        self.openai = TimestampedSip(SocketNetwork(client_tls=trust), tls=server, on_invite=self._announced)
+        self.phone = TimestampedPhone(SocketNetwork(), challenges=False)
         self.openai.marks = self.phone.marks = self.marks
         self.carrier = Carrier(SocketNetwork(), edge=f"{HERE}:{self.udp}")
 

@@ -62,7 +62,7 @@ TOKENS = (
 )  # fmt: skip
 
 
-def shapes(number: int, dice: random.Random) -> bytes:
+def valid_invite(number: int, dice: random.Random) -> bytes:
     """Return a valid INVITE to start from; one in eight dials the configured number."""
     dialed = "+14155551234" if dice.random() < 0.125 else f"+1415555{dice.randrange(10000):04d}"
     head, body = TRUNK, SDP.replace("\n", "\r\n")
@@ -75,7 +75,7 @@ def shapes(number: int, dice: random.Random) -> bytes:
 
 def damaged(number: int, dice: random.Random) -> bytes:
     """Return an INVITE with one to four random changes: to bytes, words, lines, numbers, line ends."""
-    data = shapes(number, dice)
+    data = valid_invite(number, dice)
     for _ in range(dice.choice((1, 1, 1, 2, 2, 3, 4))):
         data = dice.choice(DAMAGES)(data, dice)
     return data

@@ -16,7 +16,7 @@ from typing import Final
 
 from bench import sealed
 from bench.accounting import percentile
-from bench.mmsg import roomy
+from bench.mmsg import large_buffered_socket
 from bench.peers.rtpengine import Rtpengine
 from bench.peers.screendoor import Screendoor
 from bench.place import Place
@@ -54,7 +54,7 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class Relayed:
+class RelayResult:
     """Results of one measurement."""
 
     cpu_us: float
@@ -76,7 +76,10 @@ class Relayed:
 def calls(make: MakeBox, count: int, *, secure: bool = False) -> Iterator[Calls]:
     """Establish that many calls. `set_srtp_policy`: the callees use SRTP."""
     with tempfile.TemporaryDirectory(prefix="screendoor-bench-") as name, ExitStack() as stack:
-        near, far = stack.enter_context(roomy(HOST)), stack.enter_context(roomy(HOST))
+        near, far = (
+            stack.enter_context(large_buffered_socket(HOST)),
+            stack.enter_context(large_buffered_socket(HOST)),
+        )
         port = free_port()
         place = Place(Path(name), free_port(), port, probe=port, core=BOX_CORE, srtp=secure)
         box = stack.enter_context(make(place))
@@ -87,29 +90,32 @@ def calls(make: MakeBox, count: int, *, secure: bool = False) -> Iterator[Calls]
         yield Calls(box, place, (near, far), ports)
 
 
-def relayed(make: MakeBox, streams: int, seconds: float, *, secure: bool = False) -> Relayed:
+def relayed(make: MakeBox, streams: int, seconds: float, *, secure: bool = False) -> RelayResult:
     """Measure half as many calls as streams, with both sides of each sending."""
     with calls(make, streams // 2, secure=secure) as stand:
         return _spoken(stand.sockets, stand.ports, seconds, stand.box, secure=secure)
 
 
-def unrelayed(streams: int, seconds: float) -> Relayed:
+def unrelayed(streams: int, seconds: float) -> RelayResult:
     """Measure the same packets without a relay: the share of the generator itself."""
-    with roomy(HOST) as near, roomy(HOST) as far:
+    with large_buffered_socket(HOST) as near, large_buffered_socket(HOST) as far:
         return _spoken((near, far), straight((near, far), streams), seconds, None)
 
 
-def in_turn(
+def alternately(
     makes: Mapping[str, MakeBox], streams: int, slices: int, warm_again_s: float = WARM_AGAIN_S
-) -> dict[str, list[Relayed]]:
+) -> dict[str, list[RelayResult]]:
     """Measure each relay, and no relay (STRAIGHT), for a second in turn, in alternating order.
 
     Disturbances of the machine thus affect all of them alike. Relays that are not being measured are stopped.
     `warm_again_s`: warm-up before each measurement but the first.
     """
-    heard: dict[str, list[Relayed]] = {name: [] for name in (STRAIGHT, *makes)}
+    heard: dict[str, list[RelayResult]] = {name: [] for name in (STRAIGHT, *makes)}
     with ExitStack() as stack:
-        near, far = stack.enter_context(roomy(HOST)), stack.enter_context(roomy(HOST))
+        near, far = (
+            stack.enter_context(large_buffered_socket(HOST)),
+            stack.enter_context(large_buffered_socket(HOST)),
+        )
         ways = {STRAIGHT: ((near, far), straight((near, far), streams))}
         boxes: dict[str, Program] = {}
         for name, make in makes.items():
@@ -172,7 +178,7 @@ def _spoken(
     *,
     secure: bool = False,
     warm_s: float = WARM_S,
-) -> Relayed:
+) -> RelayResult:
     with speaking(sockets, ports, seconds, secure=secure, warm_s=warm_s) as generator:
         warmed(generator)
         before = 0.0 if box is None else box.cpu_s
@@ -181,7 +187,7 @@ def _spoken(
         heard = Heard(**json.loads(_line(generator)))
     assert heard.received, "no packet came back from the relay"
     times = heard.latencies_us or [0.0]
-    return Relayed(
+    return RelayResult(
         1e6 * spent / heard.received,
         1e6 * heard.cpu_s / heard.received,
         heard.lost / max(heard.sent, 1),

@@ -13,7 +13,7 @@ from typing import Final
 
 from bench import media
 from bench.latency import probed
-from bench.media import Relayed
+from bench.media import RelayResult
 from bench.peers.screendoor import Screendoor
 from bench.rig import MakeBox
 from bench.systems import RTPENGINE, SYSTEMS, US
@@ -106,7 +106,7 @@ def _late(
     streams: int,
     warm_again_s: float = media.WARM_AGAIN_S,
 ) -> None:
-    heard = media.in_turn(makes, streams, trials.extent.slices, warm_again_s)
+    heard = media.alternately(makes, streams, trials.extent.slices, warm_again_s)
     direct = heard.pop(media.STRAIGHT)
     for name, runs in heard.items():
         system = US if name == HERE else name
@@ -131,13 +131,13 @@ def _cpu(trials: Trials, measure: str, *, secure: bool = False) -> None:
 
 def _run(
     trials: Trials, measure: str, name: str, make: MakeBox, streams: int, *, secure: bool = False
-) -> Relayed:
+) -> RelayResult:
     run = media.relayed(make, streams, trials.extent.media_s, secure=secure)
     _doubt(trials, measure, name, run)
     return run
 
 
-def _doubt(trials: Trials, measure: str, name: str, *runs: Relayed) -> None:
+def _doubt(trials: Trials, measure: str, name: str, *runs: RelayResult) -> None:
     lost, silent = max(run.lost for run in runs), max(run.silent for run in runs)
     if lost > MAX_LOST:
         trials.book.remark(f"{measure}: {label(name)} lost {lost:.1%} of the packets")

@@ -36,37 +36,37 @@ class Program(Process):
         return self._popen.pid
 
     @property
-    def family(self) -> list[int]:
+    def process_tree(self) -> list[int]:
         """The process and all its living descendants."""
-        begotten: dict[int, list[int]] = defaultdict(list)
+        children: dict[int, list[int]] = defaultdict(list)
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):  # it ended meanwhile
-                begotten[parent(_text(stat))].append(int(stat.parent.name))
+                children[parent(_text(stat))].append(int(stat.parent.name))
         found = [self.pid]
         for pid in found:
-            found += begotten[pid]
+            found += children[pid]
         return found
 
     @property
     def cpu_s(self) -> float:
         """User and system time of the whole tree so far."""
-        return sum(cpu_ticks(_text(Path(f"/proc/{pid}/stat"))) for pid in self.family) / TICKS_PER_S
+        return sum(cpu_ticks(_text(Path(f"/proc/{pid}/stat"))) for pid in self.process_tree) / TICKS_PER_S
 
     @property
     def pss_kib(self) -> int:
         """Memory of the whole tree, with shared pages counted once."""
-        return sum(pss_kib(_text(Path(f"/proc/{pid}/smaps_rollup"))) for pid in self.family)
+        return sum(pss_kib(_text(Path(f"/proc/{pid}/smaps_rollup"))) for pid in self.process_tree)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Suspend the tree inside the block, so that it does not disturb other measurements."""
-        family = self.family
-        for pid in family:
+        process_tree = self.process_tree
+        for pid in process_tree:
             os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            for pid in family:
+            for pid in process_tree:
                 os.kill(pid, signal.SIGCONT)
 
     def kill(self) -> None:

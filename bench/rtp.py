@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from bench.mmsg import CAME, CONTROL, SLOT, Receiver, Sender
+from bench.mmsg import CONTROL, SLOT, TIMESTAMP_MESSAGE, Receiver, Sender
 
 FRAME_NS: Final = 20_000_000
 PACKET: Final = struct.Struct("!BBHIIQI")
@@ -22,7 +22,7 @@ PACKET: Final = struct.Struct("!BBHIIQI")
 STAMP: Final = struct.Struct("!QI")
 HEADER_BYTES: Final = 12
 PACKET_BYTES: Final = 172
-GRAIN_NS: Final = 100_000
+BATCH_WAIT_NS: Final = 100_000
 """How long a packet may wait to be sent together with others: a generator that never sleeps would measure
 itself."""
 LINGER_S: Final = 0.3
@@ -146,7 +146,7 @@ class Generator:
         while (now := time.perf_counter_ns()) < ends:
             due = min([side.due(now) for side in self._sides])
             self._hear()
-            wait_ns = max(due, now + GRAIN_NS) - time.perf_counter_ns()
+            wait_ns = max(due, now + BATCH_WAIT_NS) - time.perf_counter_ns()
             if wait_ns > 0:
                 time.sleep(wait_ns / 1e9)
 
@@ -165,7 +165,7 @@ class Generator:
             stamp, number = unpack(slots, n * SLOT + HEADER_BYTES)
             self._streams.add(number)
             if self._measuring:
-                _, _, _, seconds, nanoseconds = CAME.unpack_from(receiver.controls, n * CONTROL)
+                _, _, _, seconds, nanoseconds = TIMESTAMP_MESSAGE.unpack_from(receiver.controls, n * CONTROL)
                 self.heard.latencies_us.append((seconds * 1_000_000_000 + nanoseconds - stamp) / 1000)
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import cos, pi, sin
 from operator import mul
 
-from proxy.lab.keys import Lock, lock
+from proxy.lab.keys import SrtpContext, srtp_context
 from proxy.lab.ports import any_pair
 from proxy.media.clip import FRAME_S, FRAME_SAMPLES, RATE
 from proxy.media.formats import PCMA, PCMU, TELEPHONE_EVENT, AudioFormat
@@ -46,7 +46,7 @@ _KEPT = 9000
 
 
 @dataclass(frozen=True, slots=True)
-class LineBreaks:
+class StreamBreaks:
     """Discontinuities of an RTP stream, beyond losses in the network; the edge should cause none."""
 
     ssrc_changes: int = 0
@@ -69,14 +69,14 @@ class TonePeer:
         self.frequency_hz = frequency_hz
         self._known = tuple(dict.fromkeys((*known_hz, frequency_hz)))
         self.address, self._pair = any_pair(network, host, self._received)
-        self._ear = _Ear(self._known)
-        self._line = _LineCheck()
+        self._detector = _ToneDetector(self._known)
+        self._line = _StreamChecker()
         self._arrivals: list[float] = []
         self._audible: list[float] = []
         self.packets_sent = 0
         self.packets_unopened = 0
         """SRTP packets that failed authentication."""
-        self._lock: Lock | None = None
+        self._srtp: SrtpContext | None = None
         self._remote: Address | None = None
         self._payload_type = PCMU.pt
         self._tone: tuple[bytes, ...] = ()
@@ -89,14 +89,14 @@ class TonePeer:
 
     def secure(self, ours: bytes, theirs: bytes) -> None:
         """Use SRTP if both SDPs have keys; with unchanged keys, the SRTP context is kept."""
-        agreed = lock(ours, theirs)
-        if agreed is None or self._lock is None or agreed.keys != self._lock.keys:
-            self._lock = agreed
+        agreed = srtp_context(ours, theirs)
+        if agreed is None or self._srtp is None or agreed.keys != self._srtp.keys:
+            self._srtp = agreed
 
     @property
     def suite(self) -> str | None:
         """The crypto suite in use; None: plain RTP."""
-        return None if self._lock is None else self._lock.keys[0]
+        return None if self._srtp is None else self._srtp.keys[0]
 
     def start(self, remote: Address, payload_type: int = PCMU.pt) -> None:
         """Start sending the tone to `remote`; if already sending, only switch the address."""
@@ -145,14 +145,14 @@ class TonePeer:
         return self._audible
 
     @property
-    def line_breaks(self) -> LineBreaks:
+    def line_breaks(self) -> StreamBreaks:
         """SSRC changes, sequence jumps and backward timestamps so far."""
         return self._line.breaks
 
     def heard(self) -> dict[int, float]:
         """Seconds of each known frequency heard so far; frequencies never heard are left out."""
         found: dict[int, float] = {}
-        for _, frequencies in self._ear.listen():
+        for _, frequencies in self._detector.listen():
             for frequency in frequencies:
                 found[frequency] = found.get(frequency, 0.0) + _EVERY * FRAME_S
         return found
@@ -161,7 +161,7 @@ class TonePeer:
         """Whether the frequency was heard in packets that arrived at or after `since` (loop time)."""
         return any(
             frequency_hz in frequencies and (since is None or at >= since)
-            for at, frequencies in reversed(self._ear.listen())
+            for at, frequencies in reversed(self._detector.listen())
         )
 
     def longest_gap_ms(self, start: float, end: float) -> float:
@@ -193,7 +193,7 @@ class TonePeer:
                 second, timestamp, said = self._key(*self._pressed)
             header = HEADER.pack(PLAIN, second, sequence, timestamp, 0x10000 + self.address[1])
             packet = header + said
-            self._pair.send(self._lock.protect(packet) if self._lock else packet, self._remote)
+            self._pair.send(self._srtp.protect(packet) if self._srtp else packet, self._remote)
             self.packets_sent += 1
         self._index += 1
         self._timer = loop.call_at(self._started + self._index * FRAME_S, self._tick)
@@ -211,8 +211,8 @@ class TonePeer:
 
     def _received(self, borrowed: memoryview, source: Address) -> None:
         packet = bytes(borrowed)
-        if self._lock is not None:
-            opened = self._lock.unprotect(packet)
+        if self._srtp is not None:
+            opened = self._srtp.unprotect(packet)
             if opened is None:
                 self.packets_unopened += 1
                 return
@@ -227,12 +227,12 @@ class TonePeer:
         self._line.saw(packet)
         if self._line.packets % _EVERY == 0:
             payload_type, payload = packet[1] & 0x7F, bytes(packet[span[0] : span[1]])
-            self._ear.hear(now, payload_type, payload)
+            self._detector.hear(now, payload_type, payload)
             if audible(PCMU.key if payload_type == PCMU.pt else PCMA.key, payload):
                 self._audible.append(now)
 
 
-class _Ear:
+class _ToneDetector:
     """Collects packets and detects their frequencies on demand; each packet is analysed once."""
 
     def __init__(self, known: tuple[int, ...]) -> None:
@@ -253,12 +253,12 @@ class _Ear:
         return self._judged
 
 
-class _LineCheck:
+class _StreamChecker:
     """Counts discontinuities in the RTP headers of received packets."""
 
     def __init__(self) -> None:
         self.packets = 0
-        self.breaks = LineBreaks()
+        self.breaks = StreamBreaks()
         self._last: tuple[int, int, int] | None = None
 
     def saw(self, packet: bytes) -> None:
@@ -269,7 +269,7 @@ class _LineCheck:
             last_sequence, last_timestamp, last_ssrc = self._last
             backwards = not event and signed32(timestamp - last_timestamp) < 0
             seen = self.breaks
-            self.breaks = LineBreaks(
+            self.breaks = StreamBreaks(
                 seen.ssrc_changes + (ssrc != last_ssrc),
                 seen.sequence_jumps + (signed16(sequence - last_sequence) != 1),
                 seen.timestamps_backwards + backwards,

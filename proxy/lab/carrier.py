@@ -7,7 +7,7 @@ from typing import cast
 from proxy.lab.message_templates import SIGNALWIRE_INVITE, SIGNALWIRE_SDP, filled, sdp
 from proxy.lab.peer import Peer, PeerIds, Watch
 from proxy.lab.peer_call import Pairs, PeerCall
-from proxy.lab.peer_sdp import Audio, at_home, directed, revised
+from proxy.lab.peer_sdp import Audio, directed, moved_to, revised
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, Network
@@ -65,7 +65,7 @@ class Carrier(Peer):
 
         `body=b""`: an INVITE without an offer. `uri`: instead of `sip:DIALED@EDGE`.
         """
-        offer = at_home(sdp(SIGNALWIRE_SDP), self.audio) if body is None else body
+        offer = moved_to(sdp(SIGNALWIRE_SDP), self.audio) if body is None else body
         invite = self._invite(dialed, caller, offer, edge or self.edge)
         for name, value in headers:
             invite.headers.add(name, value)

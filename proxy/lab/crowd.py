@@ -81,7 +81,7 @@ SCRIPTS = (
 )
 
 
-class Mute:
+class SilentAudio:
     """A peer's audio that sends nothing and ignores what it receives."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Mute:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CrowdResult:
     """The result of a crowd."""
 
     calls: int
@@ -122,13 +122,13 @@ class Crowd:
         self._problems: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def play(self) -> Ended:
+    async def play(self) -> CrowdResult:
         """Make all the calls; returns when they are over."""
         before = asyncio.all_tasks()
         scenery = Scenery(
             agent=self._agent, of_number=OF_NUMBER, ring_limit_s=3.0, ready_limit_s=20.0, media_ports=PORTS
         )
-        mute = Mute()
+        mute = SilentAudio()
         async with Stage(scenery) as stage:
             stage.records.append(self._over)
             for peer in stage.peers:
@@ -152,7 +152,7 @@ class Crowd:
         wrong = [self._wrong(n) for n in range(len(self.scripts))]
         self._problems += [each for each in wrong if each]
         good = sum(each is None for each in wrong)
-        return Ended(len(self.scripts), good, tuple(self._problems), tuple(left))
+        return CrowdResult(len(self.scripts), good, tuple(self._problems), tuple(left))
 
     # The roles.
 

@@ -53,16 +53,16 @@ def protected(sdp: bytes) -> bool:
     return _CRYPTO.search(sdp) is not None
 
 
-def lock(ours: bytes, theirs: bytes) -> Lock | None:
+def srtp_context(ours: bytes, theirs: bytes) -> SrtpContext | None:
     """The SRTP context that these two SDPs agree on; None: plain RTP."""
     mine = {tag: (suite, key) for tag, suite, key in _CRYPTO.findall(ours)}
     for tag, suite, key in _CRYPTO.findall(theirs):
         if tag in mine and mine[tag][0] == suite:
-            return Lock(suite.decode(), mine[tag][1].decode(), key.decode())
+            return SrtpContext(suite.decode(), mine[tag][1].decode(), key.decode())
     return None
 
 
-class Lock:
+class SrtpContext:
     """SRTP with one peer, in both directions."""
 
     def __init__(self, suite: str, ours: str, theirs: str) -> None:

@@ -93,9 +93,9 @@ CARRIER_MARKS = ("192.0.2.13", "swrad", "SignalWire", "FreeSWITCH", "ftag=", "r2
 """Strings of the carrier's messages that must not appear on any other leg."""
 
 
-def filled(shape: str, body: bytes = b"", **values: object) -> bytes:
+def filled(template: str, body: bytes = b"", **values: object) -> bytes:
     """Fill in one of the templates above, with CRLF line ends, and append the body."""
-    return shape.format(length=len(body), **values).replace("\n", "\r\n").encode() + body
+    return template.format(length=len(body), **values).replace("\n", "\r\n").encode() + body
 
 
 def sdp(text: str) -> bytes:

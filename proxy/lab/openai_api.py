@@ -26,12 +26,12 @@ from proxy.lab.openai_conversation import Conversation
 from proxy.lab.openai_errors import ApiError, call_not_found
 from proxy.lab.openai_events import Json, as_object
 from proxy.lab.openai_faults import Faults
-from proxy.lab.openai_live_session import LiveTalk
+from proxy.lab.openai_live_session import LiveSession
 from proxy.lab.openai_server import loopback_server
 from proxy.lab.openai_speech import speech
 from proxy.lab.openai_tasks import Tasks
 from proxy.lab.openai_transcription import transcription
-from proxy.lab.openai_webhook import Api, Delivery, Incoming, Postman
+from proxy.lab.openai_webhook import Api, Delivery, Incoming, WebhookSender
 
 WEBHOOK_PATIENCE_S = 5.0
 """How long the edge may take to answer a webhook."""
@@ -80,7 +80,7 @@ class OpenAiLab:
         self._api_key = api_key
         self._tasks = Tasks()
         self._http = httpx2.AsyncClient(timeout=WEBHOOK_PATIENCE_S, trust_env=False, verify=webhook_tls)
-        self._postman = Postman(self._http, webhook_url, webhook_secret, backoff_s=webhook_backoff_s)
+        self._webhooks = WebhookSender(self._http, webhook_url, webhook_secret, backoff_s=webhook_backoff_s)
         self._server = loopback_server(self._app(), port)
         self._stack = AsyncExitStack()
 
@@ -115,16 +115,16 @@ class OpenAiLab:
     @property
     def webhook_url(self) -> str:
         """Where webhooks are sent; may be set once the edge's port is known."""
-        return self._postman.url
+        return self._webhooks.url
 
     @webhook_url.setter
     def webhook_url(self, url: str) -> None:
-        self._postman.url = url
+        self._webhooks.url = url
 
     @property
     def deliveries(self) -> Sequence[Delivery]:
         """Every attempt to deliver a webhook so far."""
-        return self._postman.deliveries
+        return self._webhooks.deliveries
 
     @property
     def live_calls(self) -> list[Call]:
@@ -154,7 +154,7 @@ class OpenAiLab:
             on_speech=on_speech,
         )
         self.calls[call.id] = self._by_session[call.live_id] = call
-        self._tasks.start(self._postman.announce(incoming, self.faults, self.api), "openai webhook")
+        self._tasks.start(self._webhooks.announce(incoming, self.faults, self.api), "openai webhook")
         return call
 
     def _app(self) -> Starlette:
@@ -227,7 +227,7 @@ class OpenAiLab:
             if not isinstance(fields.get("model"), str) or "input" not in fields:
                 raise ApiError(400, "missing_required_parameter", "Missing required parameter.", "input")
             call = self._by_session.get(str(as_object(fields.get("metadata")).get("session_id")))
-            if call is None or not isinstance(call.talk, LiveTalk):
+            if call is None or not isinstance(call.talk, LiveSession):
                 raise call_not_found()
             return JSONResponse(call.talk.think())
         except ApiError as refusal:

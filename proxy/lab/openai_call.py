@@ -18,21 +18,21 @@ from proxy.lab.openai_errors import ApiError, call_not_found
 from proxy.lab.openai_events import Json, new_session
 from proxy.lab.openai_faults import Faults
 from proxy.lab.openai_live_events import live_session, resource
-from proxy.lab.openai_live_session import LiveTalk
-from proxy.lab.openai_realtime_session import Talk
+from proxy.lab.openai_live_session import LiveSession
+from proxy.lab.openai_realtime_session import RealtimeSession
 from proxy.lab.openai_tasks import Tasks
-from proxy.lab.openai_voice import Surroundings
+from proxy.lab.openai_voice import SessionContext
 from proxy.lab.openai_webhook import Incoming
 
 log = structlog.get_logger("screendoor")
 
 SESSION_LIMIT_S = 3600
 """Maximum duration of a session."""
-SENT_AGAIN_S = 3.0
+REPLAY_S = 3.0
 """Events of this long are replayed to a socket that attaches to a Live session."""
-FAREWELL_S = 0.1
+CLOSE_DELAY_S = 0.1
 """How long a Live session's socket stays open for ``session.closed`` to be read."""
-LIVE_NAMES = {"output_audio_buffer.started": "session.output_transcript.delta"}
+LIVE_EVENTS = {"output_audio_buffer.started": "session.output_transcript.delta"}
 """Maps a Realtime event to its counterpart in the Live API."""
 
 
@@ -102,7 +102,7 @@ class Call:
         """Every frame that the client sent over a WebSocket."""
         self.sent: list[Json] = []
         """Every server event, whether or not a socket was attached."""
-        self.talk: Talk | LiveTalk | None = None
+        self.talk: RealtimeSession | LiveSession | None = None
         self.over = False
         self._gone = asyncio.Event()
         self._sip = sip
@@ -136,9 +136,9 @@ class Call:
         self._waiting.cancel()
         if not self._decided.done():
             self._decided.set_result(TimedOut())
-        if isinstance(self.talk, LiveTalk) and self._sockets:
+        if isinstance(self.talk, LiveSession) and self._sockets:
             self.emit(self.talk.closed("close_requested" if self.hung_up else "remote_hangup"))
-            asyncio.get_running_loop().call_later(FAREWELL_S, self.drop_sockets)
+            asyncio.get_running_loop().call_later(CLOSE_DELAY_S, self.drop_sockets)
         else:
             self.drop_sockets()
         if self.talk is not None:
@@ -147,7 +147,7 @@ class Call:
     @property
     def live(self) -> bool:
         """Whether the Live API accepted the call."""
-        return isinstance(self.talk, LiveTalk)
+        return isinstance(self.talk, LiveSession)
 
     async def accept_live(self, fields: Mapping[str, object]) -> None:
         """``/accept`` of the Live API: unknown fields are refused."""
@@ -155,13 +155,13 @@ class Call:
         session = live_session(fields, self.incoming.security)
         self._decide(Accepted(session))
         self.accept_body = fields
-        self.talk = LiveTalk(resource(session, self.live_id, SESSION_LIMIT_S), self._surroundings)
+        self.talk = LiveSession(resource(session, self.live_id, SESSION_LIMIT_S), self._session_context)
         if not self._cancelled:
             self._tasks.start(self._sip.answer(), "openai answer")
 
     @property
-    def _surroundings(self) -> Surroundings:
-        return Surroundings(
+    def _session_context(self) -> SessionContext:
+        return SessionContext(
             self._conversation, self._tasks, self.emit, self._on_speech, self._faults.no_decision
         )
 
@@ -181,7 +181,9 @@ class Call:
             self._tasks.start(self._sip.reject(400), "openai reject")
             self.ended()
             return
-        self.talk = Talk(new_session(body, int(time.time()) + SESSION_LIMIT_S), self._surroundings)
+        self.talk = RealtimeSession(
+            new_session(body, int(time.time()) + SESSION_LIMIT_S), self._session_context
+        )
         if not self._cancelled:
             self._tasks.start(self._sip.answer(), "openai answer")
 
@@ -244,7 +246,7 @@ class Call:
         queue.put_nowait(created)
         if self.live:
             for at, again in self._recent:
-                if at > asyncio.get_running_loop().time() - SENT_AGAIN_S:
+                if at > asyncio.get_running_loop().time() - REPLAY_S:
                     queue.put_nowait(again)
         return queue
 
@@ -268,7 +270,7 @@ class Call:
     def carried(self, message: Json) -> None:
         """Called after an event was written to a socket: ``ws_drop_after`` takes effect here."""
         drops = self._faults.ws_drop_after
-        if not self._dropped and drops is not None and message["type"] in (drops, LIVE_NAMES.get(drops)):
+        if not self._dropped and drops is not None and message["type"] in (drops, LIVE_EVENTS.get(drops)):
             self._dropped = True
             self.drop_sockets()
 
@@ -284,7 +286,7 @@ class Call:
         except Exception as failure:  # the peer may rightly refuse a second REFER
             log.info("second refer undelivered", why=repr(failure))
 
-    def _live(self) -> Talk | LiveTalk:
+    def _live(self) -> RealtimeSession | LiveSession:
         if self.over or self.talk is None:
             raise call_not_found()
         return self.talk

@@ -66,7 +66,7 @@ class Turn:
     """The tool that gets the decision."""
 
 
-class Plot:
+class ConversationState:
     """The state of the conversation, which determines the model's next response."""
 
     def __init__(self, script: Conversation, *, no_decision: bool = False) -> None:

@@ -17,21 +17,21 @@ from proxy.lab.openai_live_events import (
     message,
     response,
 )
-from proxy.lab.openai_realtime_session import MADE_EARLY
-from proxy.lab.openai_voice import Surroundings, Voice
+from proxy.lab.openai_realtime_session import GENERATION_SHARE
+from proxy.lab.openai_voice import SessionContext, SimulatedSession
 
 SPEAK = "speak now"
 """Prefix of an instruction that the simulated voice follows at once; others are only noted."""
 ACTIVE = "conversation_already_has_active_response"
 
 
-class LiveTalk(Voice):
+class LiveSession(SimulatedSession):
     """A Live session. It lives on without a socket; its latest events are replayed to one that attaches."""
 
     KIND = "openai live talk"
 
-    def __init__(self, session: Json, around: Surroundings) -> None:
-        super().__init__(session, around)
+    def __init__(self, session: Json, context: SessionContext) -> None:
+        super().__init__(session, context)
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         delegation = as_object(session["delegation"])
@@ -76,7 +76,7 @@ class LiveTalk(Voice):
         output = message("Ask what it is about.")
         if (turn := self._thought) is not None and turn.decides is not None:
             self._thought = None
-            arguments = self._plot.arguments(turn.decides, turn.tool)
+            arguments = self._conversation.arguments(turn.decides, turn.tool)
             output = function_call(turn.tool, new_id("call"), arguments)
         return response(new_id("resp"), "a delegate", "completed", [output])
 
@@ -109,7 +109,7 @@ class LiveTalk(Voice):
         if kind == "session.instructions.append" and content.lower().startswith(SPEAK):
             self._react(content[len(SPEAK) :].lstrip(". "))
         elif kind == "session.instructions.append":
-            self._plot.told("system")
+            self._conversation.told("system")
         elif kind == "session.commentary.append":
             self._run(self._say(content))
 
@@ -120,7 +120,7 @@ class LiveTalk(Voice):
         request: Json = {"instructions": told}
         if f"call {TOOL} now" in told:
             request["tool_choice"] = {"type": "function", "name": TOOL}
-        self._turn = self._run(self._take_turn(self._plot.next_turn(session, request)))
+        self._turn = self._run(self._take_turn(self._conversation.next_turn(session, request)))
 
     async def _take_turn(self, turn: Turn) -> None:
         await asyncio.sleep(self._script.think_s)
@@ -140,14 +140,14 @@ class LiveTalk(Voice):
             for number, piece in enumerate(parts):
                 span_ms = round(1000 * lasts_s / len(parts))
                 self._piece("output", piece, at_ms + number * span_ms, span_ms)
-                await asyncio.sleep(lasts_s * MADE_EARLY / len(parts))
-            await asyncio.sleep(lasts_s * (1 - MADE_EARLY))
+                await asyncio.sleep(lasts_s * GENERATION_SHARE / len(parts))
+            await asyncio.sleep(lasts_s * (1 - GENERATION_SHARE))
             self._speech(False)
         self._send(event("session.usage.updated", usage=self._usage()))
 
     async def _caller_speaks(self) -> None:
         await asyncio.sleep(self._script.think_s)
-        line = self._plot.caller_line()
+        line = self._conversation.caller_line()
         parts = pieces(line)
         for piece in parts:
             began_ms = self._now_ms()
@@ -170,7 +170,7 @@ class LiveTalk(Voice):
         await asyncio.sleep(self._script.think_s)
         call = new_id("call")
         self._calls.add(call)
-        self._send_all(delegate.calls(turn.tool, call, self._plot.arguments(turn.decides, turn.tool)))
+        self._send_all(delegate.calls(turn.tool, call, self._conversation.arguments(turn.decides, turn.tool)))
         await asyncio.sleep(self._script.think_s / 4)
         self._active = None
         self._send(delegate.ended())

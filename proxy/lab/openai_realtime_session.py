@@ -18,19 +18,19 @@ from proxy.lab.openai_events import (
     pieces,
     updated_session,
 )
-from proxy.lab.openai_voice import Surroundings, Voice
+from proxy.lab.openai_voice import SessionContext, SimulatedSession
 
-MADE_EARLY = 0.3
+GENERATION_SHARE = 0.3
 """A sentence is generated within this part of the time that it takes to speak it."""
 
 
-class Talk(Voice):
+class RealtimeSession(SimulatedSession):
     """A Realtime session. It lives on without a socket, but events sent meanwhile are lost."""
 
     KIND = "openai talk"
 
-    def __init__(self, session: Json, around: Surroundings) -> None:
-        super().__init__(session, around)
+    def __init__(self, session: Json, context: SessionContext) -> None:
+        super().__init__(session, context)
         self._conversation_id = new_id("conv")
         self._active: Reply | None = None
         self._heard_from = False
@@ -93,7 +93,7 @@ class Talk(Voice):
             case "function_call_output":
                 pass
             case "message":
-                self._plot.told(item.get("role"))
+                self._conversation.told(item.get("role"))
             case kind:
                 self._refuse(message, "invalid_event", f"Invalid value: '{kind}'.", "item.type")
                 return
@@ -117,7 +117,7 @@ class Talk(Voice):
         reply = Reply(self.session, self._conversation_id, request.get("metadata"))
         self._active = reply
         self._send(reply.created())
-        self._turn = self._run(self._take_turn(reply, self._plot.next_turn(self.session, request)))
+        self._turn = self._run(self._take_turn(reply, self._conversation.next_turn(self.session, request)))
 
     async def _take_turn(self, reply: Reply, turn: Turn) -> None:
         """Generate a response, play it, and let the caller react."""
@@ -128,7 +128,7 @@ class Talk(Voice):
             async with self._voice:  # one sentence at a time
                 await self._say(reply, turn.says)
                 await self._make(reply, turn)
-                await self._play_out(reply, self._lasts(turn.says) * (1 - MADE_EARLY))
+                await self._play_out(reply, self._lasts(turn.says) * (1 - GENERATION_SHARE))
         if turn.caller_replies and self._turn is asyncio.current_task():
             await self._caller_speaks()
 
@@ -143,13 +143,13 @@ class Talk(Voice):
                 self._heard_from = True
                 self._speech(True)
                 self._send(event("output_audio_buffer.started", response_id=reply.id))
-            await asyncio.sleep(self._lasts(sentence) * MADE_EARLY / len(parts))
+            await asyncio.sleep(self._lasts(sentence) * GENERATION_SHARE / len(parts))
         self._send_all(reply.message_ends(item, sentence))
 
     async def _make(self, reply: Reply, turn: Turn) -> None:
         """Call the tool if there is a decision, and finish the response."""
         if turn.decides is not None:
-            arguments = self._plot.arguments(turn.decides, turn.tool)
+            arguments = self._conversation.arguments(turn.decides, turn.tool)
             item, begun = reply.call_begins(turn.tool)
             self._calls.add(item["call_id"])
             self._send_all(begun)
@@ -174,7 +174,7 @@ class Talk(Voice):
     async def _caller_speaks(self) -> None:
         """The caller says the next line; voice activity detection ends their turn, as configured."""
         await asyncio.sleep(self._script.think_s)
-        line = self._plot.caller_line()
+        line = self._conversation.caller_line()
         heard = as_object(as_object(self.session["audio"])["input"])
         detection = heard["turn_detection"]
         if detection is None:

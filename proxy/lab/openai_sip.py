@@ -9,7 +9,7 @@ from proxy.lab.keys import answering, protected
 from proxy.lab.message_templates import CARRIER_MARKS, OPENAI_OK, OPENAI_SDP, filled, sdp
 from proxy.lab.peer import AUTO, Peer, PeerIds, Watch
 from proxy.lab.peer_call import WITHIN_S, PeerCall
-from proxy.lab.peer_sdp import Audio, at_home
+from proxy.lab.peer_sdp import Audio, moved_to
 from proxy.sip.message import Request, Response, parse_message
 from proxy.sip.uri import Uri
 from proxy.transport.flow import Address, Flow, Network
@@ -128,7 +128,7 @@ class OpenAiSip(Peer):
         """Send the 200, with exactly the headers of the real one."""
         invite = call.invite
         assert invite is not None
-        call.sdp = answering(at_home(sdp(OPENAI_SDP), self.audio), invite.body)
+        call.sdp = answering(moved_to(sdp(OPENAI_SDP), self.audio), invite.body)
         data = filled(
             OPENAI_OK,
             call.sdp,

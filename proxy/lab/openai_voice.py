@@ -7,13 +7,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import ClassVar
 
-from proxy.lab.openai_conversation import Conversation, Plot
+from proxy.lab.openai_conversation import Conversation, ConversationState
 from proxy.lab.openai_events import Json
 from proxy.lab.openai_tasks import Tasks
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SessionContext:
     """What a call passes to its session."""
 
     script: Conversation
@@ -25,20 +25,20 @@ class Surroundings:
     no_decision: bool = False
 
 
-class Voice:
-    """The speaking part of a session; base of `Talk` and `LiveTalk`."""
+class SimulatedSession:
+    """The speaking part of a session; base of `RealtimeSession` and `LiveSession`."""
 
     KIND: ClassVar[str]
     """The name of its tasks."""
 
-    def __init__(self, session: Json, around: Surroundings) -> None:
+    def __init__(self, session: Json, context: SessionContext) -> None:
         self.session = session
         """The effective configuration."""
         self.speaking = False
         """Whether the agent's voice is being sent."""
-        self._script = around.script
-        self._plot = Plot(around.script, no_decision=around.no_decision)
-        self._tasks, self._send, self._on_speech = around.tasks, around.send, around.on_speech
+        self._script = context.script
+        self._conversation = ConversationState(context.script, no_decision=context.no_decision)
+        self._tasks, self._send, self._on_speech = context.tasks, context.send, context.on_speech
         self._running: set[asyncio.Task[None]] = set()
         self._turn: asyncio.Task[None] | None = None
         self._voice = asyncio.Lock()

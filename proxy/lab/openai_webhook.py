@@ -24,7 +24,7 @@ log = structlog.get_logger("screendoor")
 Api = Literal["realtime", "live"]
 USER_AGENT = "OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)"
 TOKEN_HEADER = "x-screendoor-token"
-UNSHOWN = frozenset({"authorization", "proxy-authorization"})
+OMITTED_HEADERS = frozenset({"authorization", "proxy-authorization"})
 """Headers of the INVITE that webhooks omit."""
 
 
@@ -61,7 +61,7 @@ class Incoming:
         """Return the event of that API."""
         return self.live_event(created_at) if api == "live" else self.event(created_at)
 
-    def of_a_stranger(self) -> Incoming:
+    def with_forged_token(self) -> Incoming:
         """Return the same INVITE with a token that we did not issue."""
         headers = (
             (name, secrets.token_urlsafe(32) if name.lower() == TOKEN_HEADER else value)
@@ -71,7 +71,9 @@ class Incoming:
 
     def _event(self, kind: str, created_at: int, identity: Json) -> Json:
         shown: Iterable[Json] = (
-            {"name": name, "value": value} for name, value in self.sip_headers if name.lower() not in UNSHOWN
+            {"name": name, "value": value}
+            for name, value in self.sip_headers
+            if name.lower() not in OMITTED_HEADERS
         )
         data = {**identity, "sip_headers": list(shown), "sip_media_security": self.security}
         made = {"object": "event", "id": f"evt_{secrets.token_hex(16)}", "type": kind}
@@ -88,7 +90,7 @@ class Delivery:
     """The edge's response; None if it could not be reached."""
 
 
-class Postman:
+class WebhookSender:
     """Delivers webhooks to one URL and records every attempt."""
 
     def __init__(
@@ -118,7 +120,7 @@ class Postman:
             other = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
             await self._attempt(incoming.by(api, created_at), _new_webhook_id(), secret=other)
         elif faults.webhook_forged == "token":
-            await self._attempt(incoming.of_a_stranger().by(api, created_at), _new_webhook_id())
+            await self._attempt(incoming.with_forged_token().by(api, created_at), _new_webhook_id())
         mine = told.pop(api, None)
         if faults.live_twin:
             for twin in told.values():

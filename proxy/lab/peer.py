@@ -215,7 +215,7 @@ class Peer:
             self.fault(f"malformed: {error}: {data[:80]!r}")
             return
         call = self.calls.get(message.call_id)
-        if call is not None and isinstance(message, Request) and call.begins_anew(message):
+        if call is not None and isinstance(message, Request) and call.is_new_attempt(message):
             call = None
         self.traced("<", message, call)
         if call is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 
 from proxy.lab.expect import Message, Traced, Unexpected, What, is_what, ladder, meets
 from proxy.lab.peer_sdp import talk
-from proxy.lab.retransmission import Answered, Asked, Resend
+from proxy.lab.retransmission import ReceivedRequest, Retransmission, SentRequest
 from proxy.sip.headers import Headers
 from proxy.sip.message import Request, Response
 from proxy.sip.transaction_key import TransactionKey, client_key, server_key
@@ -55,8 +55,8 @@ class PeerCall:
     """Called once, when the call ends, by either side."""
     trace: list[Traced] = field(default_factory=list)
     inbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
-    _asked: dict[TransactionKey, Asked] = field(default_factory=dict)
-    _answers: dict[TransactionKey, Answered] = field(default_factory=dict)
+    _asked: dict[TransactionKey, SentRequest] = field(default_factory=dict)
+    _answers: dict[TransactionKey, ReceivedRequest] = field(default_factory=dict)
 
     @overload
     async def receives(self, what: str, *, within_s: float = ..., **conditions: object) -> Request: ...
@@ -175,13 +175,13 @@ class PeerCall:
             return
         self.answered = True
         if response.status < 300 or not entry.flow.reliable:
-            entry.resend = Resend(lambda: self._put(entry.flow, response))
+            entry.resend = Retransmission(lambda: self._put(entry.flow, response))
         if response.status < 300:
             self._talk(request.body)
         elif request.to_tag is None:
             self.finish()
 
-    def begins_anew(self, request: Request) -> bool:
+    def is_new_attempt(self, request: Request) -> bool:
         """Whether this is an INVITE sent anew, with what our refusal of the last one asked for."""
         return (
             self.over
@@ -255,7 +255,7 @@ class PeerCall:
         if response.contact is not None and response.status < 300:
             self.target = response.contact.raw_uri
 
-    def _complete(self, asked: Asked, response: Response) -> None:
+    def _complete(self, asked: SentRequest, response: Response) -> None:
         """Acknowledge the INVITE's final response (§17.1.1.3 for a failure)."""
         first = asked.request.to_tag is None
         if response.status < 300:
@@ -283,7 +283,7 @@ class PeerCall:
             return
         if request.method == "INVITE" and not request.to_tag and self.invite is not None:
             return  # a late retransmission of the INVITE that was challenged
-        self._answers[key] = Answered(flow)
+        self._answers[key] = ReceivedRequest(flow)
         if request.to_tag:
             self._check(request)
         self.flow = flow
@@ -360,21 +360,21 @@ class PeerCall:
             lines.append(("Content-Type", "application/sdp"))
         return Request(method, self.target, Headers(lines), body)
 
-    async def _ask(self, request: Request, *, quiet: bool) -> Asked:
+    async def _ask(self, request: Request, *, quiet: bool) -> SentRequest:
         if self.flow.closed:
             self.flow = await self.peer.flow_to(Uri.parse(self.target))
         flow = self.flow
-        asked = Asked(request, flow, quiet, asyncio.get_running_loop().create_future())
+        asked = SentRequest(request, flow, quiet, asyncio.get_running_loop().create_future())
         self._asked[client_key(request)] = asked
         if request.method == "INVITE":
             self.invite = request
         self._put(flow, request)
         if not flow.reliable:
             cap_s = float("inf") if request.method == "INVITE" else 4.0
-            asked.resend = Resend(lambda: self._put(flow, request), cap_s=cap_s)
+            asked.resend = Retransmission(lambda: self._put(flow, request), cap_s=cap_s)
         return asked
 
-    async def _final(self, asked: Asked, within_s: float) -> Response:
+    async def _final(self, asked: SentRequest, within_s: float) -> Response:
         try:
             async with asyncio.timeout(within_s):
                 return await asked.final
@@ -382,8 +382,8 @@ class PeerCall:
             waited = f"waited {within_s:g} s for the answer to {asked.request.start_line}"
             raise self._surprise(waited) from None
 
-    def _resends(self) -> list[Resend]:
-        entries: list[Asked | Answered] = [*self._asked.values(), *self._answers.values()]
+    def _resends(self) -> list[Retransmission]:
+        entries: list[SentRequest | ReceivedRequest] = [*self._asked.values(), *self._answers.values()]
         return [resend for resend in (entry.resend for entry in entries) if resend is not None]
 
     def _put(self, flow: Flow, message: Message) -> None:

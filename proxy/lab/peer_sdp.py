@@ -54,16 +54,16 @@ def talk(audio: Audio, theirs: bytes, ours: bytes) -> None:
     audio.start(*heard)
 
 
-def at_home(shape: bytes, audio: Audio | None) -> bytes:
+def moved_to(template: bytes, audio: Audio | None) -> bytes:
     """Replace address and port in an SDP template by those of `audio`."""
     if audio is None:
-        return shape
+        return template
     own = audio.sdp()
     connection, port = _CONNECTION.search(own), _AUDIO.search(own)
     if connection is None or port is None:
         return own
     network = b"IN IP6 " if b":" in connection[1] else b"IN IP4 "
-    moved = re.sub(rb"IN IP4 \S+", network + connection[1], shape)
+    moved = re.sub(rb"IN IP4 \S+", network + connection[1], template)
     moved = re.sub(rb"^m=audio \d+", b"m=audio " + port[1], moved, flags=re.MULTILINE)
     return re.sub(rb"^a=rtcp:\d+", b"a=rtcp:%d" % (int(port[1]) + 1), moved, flags=re.MULTILINE)
 

@@ -10,7 +10,7 @@ from proxy.lab.keys import answering
 from proxy.lab.message_templates import CARRIER_MARKS, PHONE_SDP, sdp
 from proxy.lab.peer import Peer, PeerIds, Watch
 from proxy.lab.peer_call import WITHIN_S, PeerCall
-from proxy.lab.peer_sdp import Audio, at_home
+from proxy.lab.peer_sdp import Audio, moved_to
 from proxy.sip.message import Request
 from proxy.transport.flow import Address, Flow, Network
 from proxy.transport.tls import ServerTls
@@ -70,7 +70,7 @@ class Phone(Peer):
         """Answer the call that is ringing, or the next one."""
         call = await self._ringing(within_s)
         assert call.invite is not None
-        call.sdp = answering(at_home(sdp(PHONE_SDP), self.audio), call.invite.body)
+        call.sdp = answering(moved_to(sdp(PHONE_SDP), self.audio), call.invite.body)
         self._says(call, 200, call.sdp, headers)
         if self.takes_calls:
             asyncio.get_running_loop().call_later(LISTENS_S, self.presses, "1")

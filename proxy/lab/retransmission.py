@@ -13,7 +13,7 @@ T1_S = 0.5
 T2_S = 4.0
 
 
-class Resend:
+class Retransmission:
     """Calls `send` after 0.5, 1.5, 3.5 … seconds, for at most 32 seconds, until stopped."""
 
     def __init__(self, send: Callable[[], None], *, cap_s: float = T2_S) -> None:
@@ -44,7 +44,7 @@ class Resend:
 
 
 @dataclass(slots=True)
-class Asked:
+class SentRequest:
     """A request that the peer sent."""
 
     request: Request
@@ -52,14 +52,14 @@ class Asked:
     quiet: bool
     """Its responses go to the caller of the method that sent it, not to `receives`."""
     final: asyncio.Future[Response]
-    resend: Resend | None = None
+    resend: Retransmission | None = None
     ack: Request | None = None
 
 
 @dataclass(slots=True)
-class Answered:
+class ReceivedRequest:
     """A request that the peer received."""
 
     flow: Flow
     response: Response | None = None
-    resend: Resend | None = None
+    resend: Retransmission | None = None

@@ -167,10 +167,10 @@ def hangs_up_in_talk(stage: Stage, call: AgentCall) -> None:
 
 
 def hangs_up_after_refer(stage: Stage, call: AgentCall) -> None:
-    stage.announces(call, RefersAndLeaves(stage, call))
+    stage.announces(call, RefersThenHangsUp(stage, call))
 
 
-class RefersAndLeaves:
+class RefersThenHangsUp:
     """A `SipSide` that sends BYE as soon as its REFER is accepted."""
 
     def __init__(self, stage: Stage, call: AgentCall) -> None:

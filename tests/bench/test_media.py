@@ -7,14 +7,18 @@ from pylibsrtp import Policy, Session
 
 from bench import sealed
 from bench.media import straight
-from bench.mmsg import roomy
+from bench.mmsg import large_buffered_socket
 from bench.peers.rtpengine import bdecode, bencode
 from bench.probe import audio_port, sdp
 from bench.rtp import Generator, Heard, Work
 
 
 def _heard(*, deaf: bool = False, encrypted: list[str] | None = None) -> Heard:
-    with roomy("127.0.0.1") as near, roomy("127.0.0.1") as far, roomy("127.0.0.1") as unread:
+    with (
+        large_buffered_socket("127.0.0.1") as near,
+        large_buffered_socket("127.0.0.1") as far,
+        large_buffered_socket("127.0.0.1") as unread,
+    ):
         ports = straight((near, far), 20)
         if deaf:
             ports[0][:5] = [unread.getsockname()[1]] * 5

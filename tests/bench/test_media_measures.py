@@ -8,7 +8,7 @@ import pytest
 
 from bench import media_measures
 from bench.book import Book
-from bench.media import STRAIGHT, Relayed
+from bench.media import STRAIGHT, RelayResult
 from bench.peers.screendoor import Screendoor
 from bench.systems import RTPENGINE, US
 from bench.table import rows
@@ -18,8 +18,8 @@ KERNEL, HERE = 200, 0
 MOMENT = Extent(1, 1, 1, 100, 1, 1, 1)
 
 
-def run(late_us: float, in_kernel: int) -> Relayed:
-    return Relayed(1.0, 1.0, 0.0, 0, late_us, late_us, in_kernel)
+def run(late_us: float, in_kernel: int) -> RelayResult:
+    return RelayResult(1.0, 1.0, 0.0, 0, late_us, late_us, in_kernel)
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trials]:
     return made
 
 
-def measured(trials: Trials, monkeypatch: pytest.MonkeyPatch, shipped: Relayed) -> list[tuple[str, ...]]:
+def measured(trials: Trials, monkeypatch: pytest.MonkeyPatch, shipped: RelayResult) -> list[tuple[str, ...]]:
     """The rows of latency, if what ships does so."""
 
-    def in_turn(makes: dict[str, object], *_: object) -> dict[str, list[Relayed]]:
+    def alternately(makes: dict[str, object], *_: object) -> dict[str, list[RelayResult]]:
         heard = {STRAIGHT: run(10, 0), US: shipped, "relay": run(130, 0), RTPENGINE: run(110, 0)}
         return {name: [heard[name]] for name in (STRAIGHT, *makes)}
 
-    monkeypatch.setattr(media_measures.media, "in_turn", in_turn)
+    monkeypatch.setattr(media_measures.media, "alternately", alternately)
     media_measures.latency(trials)
     return rows(trials.book)
 
@@ -81,7 +81,7 @@ def test_the_process_is_compared_with_a_process(
 ) -> None:
     makes = []
 
-    def relayed(make: object, *_: object, **__: object) -> Relayed:
+    def relayed(make: object, *_: object, **__: object) -> RelayResult:
         makes.append(make)
         return run(0, 0)
 

@@ -17,7 +17,7 @@ from proxy.lab.expect import is_what
 from proxy.lab.message_templates import PHONE_SDP, SIGNALWIRE_SDP, sdp
 from proxy.lab.peer import Peer
 from proxy.lab.peer_call import PeerCall
-from proxy.lab.peer_sdp import at_home, directed, revised
+from proxy.lab.peer_sdp import directed, moved_to, revised
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.tones import beep
 from proxy.sip.message import Request
@@ -131,7 +131,7 @@ async def test_what_a_peer_is_told_has_an_origin_of_ours_alone_rfc8866_5_2(edge:
 
 
 async def test_formats_ptime_and_keys_go_through_and_nothing_else_rfc4568(edge: Edge) -> None:
-    offer = at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP 0", b"RTP/SAVP 96 0")
+    offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP 0", b"RTP/SAVP 96 0")
     offer += f"a=rtpmap:96 opus/48000/2\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 {KEY}\r\n".encode()
     offer += b"a=x-secret:1\r\na=ssrc:1 cname:me@home\r\na=candidate:1 1 UDP 1 192.0.2.13 9 typ host\r\n"
     await edge.carrier.invites(body=offer)
@@ -312,7 +312,7 @@ async def test_a_phone_that_needs_an_offer_gets_ours_and_is_switched_over_rfc326
     second = await edge.phone.invited()
     assert second.invite.cseq.number == call.invite.cseq.number + 1 or second is not call
     assert f"c=IN IP4 {EDGE}".encode() in second.invite.body
-    second.sdp = at_home(sdp(PHONE_SDP), edge.phone_audio)
+    second.sdp = moved_to(sdp(PHONE_SDP), edge.phone_audio)
     edge.phone._says(second, 200, second.sdp)
     await edge.agent.receives("BYE")
     await talk(edge, edge.carrier, edge.phone)
@@ -320,7 +320,7 @@ async def test_a_phone_that_needs_an_offer_gets_ours_and_is_switched_over_rfc326
 
 
 async def test_an_agent_that_refuses_what_the_caller_offers_gets_our_own_offer(edge: Edge) -> None:
-    offer = at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio)
+    offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio)
     await edge.carrier.invites(body=offer)
     call = await edge.agent.invited()
     edge.agent.call = None
@@ -692,7 +692,7 @@ async def test_an_agent_that_takes_no_srtp_though_the_caller_offers_it_is_called
     """It is offered what the caller can do, then what we can: SRTP by policy, then plain RTP."""
     number = a_number()
     async with new_edge(number=replace(number, agent=replace(number.agent, srtp=SrtpPolicy.OFFER))) as edge:
-        offer = at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP", b"RTP/SAVP")
+        offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP", b"RTP/SAVP")
         await edge.carrier.invites(body=offer + f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 {KEY}\r\n".encode())
         await edge.agent.rejects(488)
         await edge.agent.rejects(488)
@@ -710,11 +710,11 @@ async def test_an_agent_that_takes_no_srtp_though_the_caller_offers_it_is_called
 async def test_who_talks_by_srtp_end_to_end_is_told_once_and_without_a_key(
     edge: Edge, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    offer = at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP", b"RTP/SAVP")
+    offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP", b"RTP/SAVP")
     crypto = f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 {KEY}\r\n".encode()
     await edge.carrier.invites(body=offer + crypto)
     agent = await edge.agent.invited()
-    answer = at_home(sdp(PHONE_SDP), edge.agent_audio).replace(b"RTP/AVP", b"RTP/SAVP")
+    answer = moved_to(sdp(PHONE_SDP), edge.agent_audio).replace(b"RTP/AVP", b"RTP/SAVP")
     edge.agent.responds(agent.invite, 200, sdp=answer + crypto)
     await edge.carrier.receives(200)
     await edge.carrier.hangs_up()

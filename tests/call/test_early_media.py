@@ -10,7 +10,7 @@ from proxy.call.outcome import Result
 from proxy.call.sound import EarlyMedia, Sound
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ
 from proxy.lab.message_templates import OPENAI_SDP, PHONE_SDP, sdp
-from proxy.lab.peer_sdp import at_home
+from proxy.lab.peer_sdp import moved_to
 from screening.contract import Ring
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
 from tests.kit.office import an_office
@@ -23,7 +23,7 @@ async def rings_early(edge: Edge) -> None:
     edge.screener.planned = Ring("a known caller")
     await edge.carrier.invites()
     call = await edge.phone.invited()
-    call.sdp = at_home(sdp(PHONE_SDP), edge.phone_audio)
+    call.sdp = moved_to(sdp(PHONE_SDP), edge.phone_audio)
     edge.phone._says(call, 183, call.sdp)
     edge.phone_audio.start_towards(call.invite.body)
     await edge.passes(5)
@@ -117,7 +117,7 @@ async def test_it_rings_again_while_others_do_when_the_one_that_played_early_is_
         await edge.carrier.invites()
         call = await one.invited()
         assert call.invite is not None
-        call.sdp = at_home(sdp(PHONE_SDP), voices[0])
+        call.sdp = moved_to(sdp(PHONE_SDP), voices[0])
         one._says(call, 183, call.sdp)
         voices[0].start_towards(call.invite.body)
         await two.rings()
@@ -145,7 +145,7 @@ async def test_what_the_agent_plays_before_it_answers_is_never_heard(
     async with new_edge(number=a_number(sound=Sound(early_media=early))) as edge:
         await edge.carrier.invites()
         call = await edge.agent.invited()
-        call.responds(call.invite, 183, sdp=at_home(sdp(OPENAI_SDP), edge.agent_audio))
+        call.responds(call.invite, 183, sdp=moved_to(sdp(OPENAI_SDP), edge.agent_audio))
         edge.agent_audio.start_towards(call.invite.body)
         await edge.passes(3)
         assert not edge.caller_audio.hears(AGENT_HZ)

@@ -8,7 +8,7 @@ from proxy.call.outcome import Result
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
 from proxy.lab.message_templates import PHONE_SDP, SIGNALWIRE_SDP, sdp
 from proxy.lab.peer_call import PeerCall
-from proxy.lab.peer_sdp import at_home, directed, revised
+from proxy.lab.peer_sdp import directed, moved_to, revised
 from proxy.sip.message import Response
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
 
@@ -18,7 +18,7 @@ REQUIRED = ("Require", "100rel")
 async def invites_late(edge: Edge, *headers: tuple[str, str]) -> PeerCall:
     """The caller's INVITE has no offer; its answer is ready for later."""
     call = await edge.carrier.invites(body=b"", headers=headers)
-    call.sdp = at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio)
+    call.sdp = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio)
     return call
 
 
@@ -112,7 +112,7 @@ async def test_a_phone_that_describes_itself_while_it_rings_is_heard_when_it_has
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     call = await edge.phone.rings()
-    call.sdp = at_home(sdp(PHONE_SDP), edge.phone_audio)
+    call.sdp = moved_to(sdp(PHONE_SDP), edge.phone_audio)
     early = edge.now
     edge.phone._says(call, 183, call.sdp, (REQUIRED, ("RSeq", "1")) if reliable else ())
     if reliable:

@@ -13,7 +13,7 @@ from proxy.call.routing import Agent, Number
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
 from proxy.lab.keys import offering, protected
 from proxy.lab.message_templates import SIGNALWIRE_SDP, sdp
-from proxy.lab.peer_sdp import at_home, revised
+from proxy.lab.peer_sdp import moved_to, revised
 from proxy.media.sdes import SUITES, SrtpPolicy
 from proxy.sip.message import Request
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
@@ -31,7 +31,7 @@ def a_secure_number(agent: SrtpPolicy = OFFER, phone: SrtpPolicy = ACCEPT) -> Nu
 
 def an_offer(edge: Edge, *suites: str, protocol: str = "RTP/SAVP") -> bytes:
     """The carrier's, with keys."""
-    return offering(at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio), suites or (USUAL,), protocol=protocol)
+    return offering(moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio), suites or (USUAL,), protocol=protocol)
 
 
 async def all_hear(edge: Edge, offer: bytes | None = None) -> None:
@@ -155,7 +155,7 @@ async def test_an_offer_that_cannot_be_protected_is_488_with_its_reason_in_the_r
 ) -> None:
     async with new_edge() as edge:
         edge.caller_srtp = policy
-        body = at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio)
+        body = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio)
         await edge.carrier.invites(body=body.replace(b"RTP/AVP", protocol.encode()))
         await edge.carrier.receives(488)
         record = await edge.over()
@@ -207,7 +207,7 @@ async def test_a_re_invite_that_drops_the_keys_is_refused_where_srtp_is_required
     await edge.agent.answers()
     await edge.carrier.receives(200)
     await edge.passes(1)
-    plain = revised(at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio), 1)
+    plain = revised(moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio), 1)
     assert (await edge.carrier.reinvites(body=plain)).status == 488
     began = edge.now
     await edge.passes(1)
@@ -222,7 +222,7 @@ async def test_a_re_invite_that_drops_the_keys_is_followed_elsewhere_and_told(ed
     await edge.agent.answers()
     await edge.carrier.receives(200)
     await edge.passes(1)
-    plain = revised(at_home(sdp(SIGNALWIRE_SDP), edge.caller_audio), 1)
+    plain = revised(moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio), 1)
     assert (await edge.carrier.reinvites(body=plain)).status == 200
     began = edge.now
     await edge.passes(1)

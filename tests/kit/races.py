@@ -24,8 +24,8 @@ from proxy.lab.expect import Message, Unexpected, is_what, meets
 from proxy.lab.message_templates import PHONE_SDP, sdp
 from proxy.lab.peer import Peer
 from proxy.lab.peer_call import PeerCall
-from proxy.lab.peer_sdp import at_home
-from proxy.lab.retransmission import Resend
+from proxy.lab.peer_sdp import moved_to
+from proxy.lab.retransmission import Retransmission
 from proxy.sip.message import Request, Response
 from proxy.sip.values import Via
 from proxy.transport.flow import Address, Flow
@@ -185,15 +185,15 @@ class Branch:
         self.call, self.tag, self.invite = call, tag, call.invite
         self._flow: Flow = call.flow
         self._cseq = 0
-        self._resend: Resend | None = None
+        self._resend: Retransmission | None = None
 
     def rings(self, status: int = 180) -> None:
         self._says(status, b"")
 
     def answers(self) -> None:
         """Send a 200, retransmitted until its ACK."""
-        response = self._says(200, at_home(SDP, self.call.peer.audio))
-        self._resend = Resend(lambda: self._again(response))
+        response = self._says(200, moved_to(SDP, self.call.peer.audio))
+        self._resend = Retransmission(lambda: self._again(response))
 
     def requests(self, method: str, *, body: bytes = b"") -> Request:
         """Send a request in the dialog of this branch, once."""

@@ -9,9 +9,9 @@ from proxy.lab.openai_call import Call
 from proxy.lab.openai_conversation import TOOL, Conversation
 from proxy.lab.openai_events import Json, as_object, new_session
 from proxy.lab.openai_faults import Faults
-from proxy.lab.openai_realtime_session import Talk
+from proxy.lab.openai_realtime_session import RealtimeSession
 from proxy.lab.openai_tasks import Tasks
-from proxy.lab.openai_voice import Surroundings
+from proxy.lab.openai_voice import SessionContext
 from proxy.lab.openai_webhook import Incoming
 
 KEY = "sk-lab"
@@ -57,7 +57,7 @@ class SipNotes:
 
 
 class TalkNotes:
-    """A `Talk` with everything it sends, and when the agent speaks."""
+    """A `RealtimeSession` with everything it sends, and when the agent speaks."""
 
     def __init__(
         self, script: Conversation, accepted: Mapping[str, object] = ACCEPT, *, no_decision: bool = False
@@ -66,8 +66,8 @@ class TalkNotes:
         self.speech: list[bool] = []
         self.tasks = Tasks()
         self._news = asyncio.Event()
-        around = Surroundings(script, self.tasks, self._sent, self.speech.append, no_decision)
-        self.talk = Talk(new_session(accepted, 0), around)
+        context = SessionContext(script, self.tasks, self._sent, self.speech.append, no_decision)
+        self.talk = RealtimeSession(new_session(accepted, 0), context)
 
     @property
     def types(self) -> list[str]:

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from proxy.lab.audio import AGENT_HZ, CALLER_HZ, KNOWN_HZ, PHONE_HZ, RINGBACK_HZ, LineBreaks, TonePeer
+from proxy.lab.audio import AGENT_HZ, CALLER_HZ, KNOWN_HZ, PHONE_HZ, RINGBACK_HZ, StreamBreaks, TonePeer
 from proxy.media.formats import PCMA
 from proxy.media.rtp import HEADER
 from proxy.media.sdp import Direction
@@ -70,7 +70,7 @@ async def test_a_whole_relayed_call_has_no_break_in_its_line():
     await asyncio.sleep(1)
     assert set(caller.heard()) == {AGENT_HZ, RINGBACK_HZ, PHONE_HZ}
     assert set(phone.heard()) == {CALLER_HZ}
-    assert caller.line_breaks == phone.line_breaks == LineBreaks()
+    assert caller.line_breaks == phone.line_breaks == StreamBreaks()
     assert not caller.line_breaks
     assert caller.longest_gap_ms(at - 1.5, at + 0.5) <= 40
     for peer in (caller, agent, phone):
@@ -111,7 +111,7 @@ async def test_breaks_are_counted():
     mouth.send(b"noise", ear.address)
     mouth.send(bytes((0x80, 200, 0, 6)) + bytes(24), ear.address)  # a report is no speech (RFC 5761 §4)
     await asyncio.sleep(0.01)
-    assert ear.line_breaks == LineBreaks(ssrc_changes=1, sequence_jumps=1, timestamps_backwards=1)
+    assert ear.line_breaks == StreamBreaks(ssrc_changes=1, sequence_jumps=1, timestamps_backwards=1)
     assert ear.line_breaks
 
 

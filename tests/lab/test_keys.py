@@ -1,6 +1,6 @@
 import pytest
 
-from proxy.lab.keys import answering, lock, offering, protected
+from proxy.lab.keys import answering, offering, protected, srtp_context
 from proxy.lab.message_templates import OPENAI_SDP, PHONE_SDP, SIGNALWIRE_SDP, sdp
 from proxy.media.rtp import HEADER
 from proxy.media.sdes import SUITES
@@ -12,7 +12,7 @@ PACKET = HEADER.pack(0x80, 0, 1, 160, 7) + bytes(160)
 def test_two_peers_open_what_the_other_protects_in_each_suite(suite):
     offer = offering(sdp(SIGNALWIRE_SDP), (suite,))
     answer = answering(sdp(OPENAI_SDP), offer)
-    one, other = lock(offer, answer), lock(answer, offer)
+    one, other = srtp_context(offer, answer), srtp_context(answer, offer)
     assert one is not None
     assert other is not None
     assert one.keys[1] != one.keys[2]
@@ -32,6 +32,6 @@ def test_an_answer_takes_the_first_suite_it_knows_and_the_protocol_of_the_offer(
 def test_where_no_key_is_offered_none_is_answered():
     answer = answering(sdp(PHONE_SDP), sdp(SIGNALWIRE_SDP))
     assert answer == sdp(PHONE_SDP)
-    assert lock(answer, sdp(SIGNALWIRE_SDP)) is None
+    assert srtp_context(answer, sdp(SIGNALWIRE_SDP)) is None
     assert not protected(answer)
     assert protected(offering(answer))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from proxy.lab.openai_conversation import GOODBYES, Conversation, Decision, Plot
+from proxy.lab.openai_conversation import GOODBYES, Conversation, ConversationState, Decision
 from proxy.lab.openai_events import Json, Usage, as_object, new_session, pieces, updated_session
 from tests.lab.openai_kit import ACCEPT
 
@@ -14,9 +14,9 @@ SESSION = new_session(ACCEPT, 0)
 SCRIPT = Conversation()
 
 
-def heard_out(script: Conversation, *, no_decision: bool = False) -> Plot:
+def heard_out(script: Conversation, *, no_decision: bool = False) -> ConversationState:
     """A plot in which the caller has been greeted and has said all lines."""
-    plot = Plot(script, no_decision=no_decision)
+    plot = ConversationState(script, no_decision=no_decision)
     plot.next_turn(SESSION, {})
     for _ in script.caller_lines:
         plot.caller_line()
@@ -24,7 +24,7 @@ def heard_out(script: Conversation, *, no_decision: bool = False) -> Plot:
 
 
 def test_the_first_response_is_the_greeting_and_the_caller_replies() -> None:
-    turn = Plot(SCRIPT).next_turn(SESSION, {})
+    turn = ConversationState(SCRIPT).next_turn(SESSION, {})
     assert (turn.says, turn.decides, turn.caller_replies) == (SCRIPT.greeting, None, True)
 
 
@@ -37,7 +37,7 @@ def test_when_the_caller_has_said_all_it_decides_and_then_says_the_goodbye(decis
 
 
 def test_while_lines_remain_it_asks_for_more() -> None:
-    plot = Plot(Conversation(caller_lines=("one", "two")))
+    plot = ConversationState(Conversation(caller_lines=("one", "two")))
     plot.next_turn(SESSION, {})
     assert plot.caller_line() == "one"
     assert plot.next_turn(SESSION, {}).says == SCRIPT.more
@@ -77,18 +77,18 @@ def test_bad_news_after_the_decision_makes_it_apologise_and_decide_again() -> No
 
 
 def test_a_system_message_before_the_decision_is_no_bad_news() -> None:
-    plot = Plot(SCRIPT)
+    plot = ConversationState(SCRIPT)
     plot.told("system")
     assert plot.next_turn(SESSION, {}).says == SCRIPT.greeting
 
 
 def test_the_arguments_are_json_and_leave_out_a_name_nobody_gave() -> None:
-    assert json.loads(Plot(SCRIPT).arguments("ALLOW")) == {
+    assert json.loads(ConversationState(SCRIPT).arguments("ALLOW")) == {
         "decision": "ALLOW",
         "reason": SCRIPT.reason,
         "caller_name": "Grace",
     }
-    assert "caller_name" not in Plot(Conversation(caller_name=None)).arguments("REJECT")
+    assert "caller_name" not in ConversationState(Conversation(caller_name=None)).arguments("REJECT")
 
 
 @pytest.mark.parametrize("sentence", ["", "one", "one two three", "a b c d e f g"])
@@ -119,7 +119,7 @@ def test_a_session_update_changes_only_what_it_names() -> None:
 
 def test_a_greeting_that_it_is_given_is_what_it_says() -> None:
     request = {"instructions": "Say exactly this:\nHello, this is automated.", "tool_choice": "none"}
-    turn = Plot(SCRIPT).next_turn(SESSION, request)
+    turn = ConversationState(SCRIPT).next_turn(SESSION, request)
     assert (turn.says, turn.caller_replies) == ("Hello, this is automated.", True)
 
 
@@ -133,7 +133,7 @@ def test_another_tool_is_called_where_it_is_offered_and_nowhere_else() -> None:
 
 
 def test_a_tool_that_it_is_made_to_call_is_called_at_once() -> None:
-    plot = Plot(Conversation(caller_lines=("one", "two")))
+    plot = ConversationState(Conversation(caller_lines=("one", "two")))
     plot.next_turn(SESSION, {})
     forced = {"tool_choice": {"type": "function", "name": "make_screening_decision"}}
     assert plot.next_turn(SESSION, forced).decides == "ALLOW"

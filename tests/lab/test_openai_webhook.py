@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from proxy.lab.openai_faults import Faults
-from proxy.lab.openai_webhook import USER_AGENT, Incoming, Postman, sign
+from proxy.lab.openai_webhook import USER_AGENT, Incoming, WebhookSender, sign
 from tests.kit.virtual_loop import run_virtual
 from tests.lab.openai_kit import HEADERS, SECRET
 
@@ -47,12 +47,12 @@ def is_well_signed(request: httpx2.Request) -> bool:
     return bool(sent["webhook-signature"] == sign(SECRET, sent["webhook-id"], timestamp, request.content))
 
 
-def announce(door: Door, faults: Faults, *, tries: int = 6) -> Postman:
+def announce(door: Door, faults: Faults, *, tries: int = 6) -> WebhookSender:
     """Announce `INCOMING` to a door in virtual time."""
 
-    async def story() -> Postman:
+    async def story() -> WebhookSender:
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(door)) as client:
-            postman = Postman(client, "https://door.example.com/openai/webhook", SECRET, tries=tries)
+            postman = WebhookSender(client, "https://door.example.com/openai/webhook", SECRET, tries=tries)
             await postman.announce(INCOMING, faults)
             return postman
 
@@ -106,7 +106,7 @@ def test_a_webhook_can_come_late() -> None:
         door = Door()
         began = asyncio.get_running_loop().time()
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(door)) as client:
-            await Postman(client, "https://d/", SECRET).announce(INCOMING, Faults(webhook_delay_s=3.0))
+            await WebhookSender(client, "https://d/", SECRET).announce(INCOMING, Faults(webhook_delay_s=3.0))
         return door.got[0][0] - began
 
     assert run_virtual(story()) == pytest.approx(3.0)

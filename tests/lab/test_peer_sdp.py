@@ -1,5 +1,5 @@
 from proxy.lab.message_templates import OPENAI_SDP, SIGNALWIRE_SDP, sdp
-from proxy.lab.peer_sdp import at_home, directed, place, revised
+from proxy.lab.peer_sdp import directed, moved_to, place, revised
 from tests.kit.user_agents import Voice
 
 
@@ -9,7 +9,7 @@ def test_offers_are_read_moved_and_directed():
     assert place(theirs.replace(b"24586", b"0"), theirs) is None
     assert place(b"v=0\r\n", theirs) is None
     assert place(theirs.replace(b"AVP 0 8", b"AVP 9"), theirs) is None
-    moved = at_home(theirs, Voice())
+    moved = moved_to(theirs, Voice())
     assert b"192.0.2.13" not in moved
     assert b"a=rtcp:7001 IN IP4 192.0.2.200" in moved
     assert directed(directed(theirs, "sendonly"), "sendrecv").count(b"a=send") == 1
