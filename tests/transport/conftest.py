@@ -12,7 +12,7 @@ import uvloop
 from proxy.transport.devcert import Authority, make_authority
 from proxy.transport.network import SocketNetwork
 from proxy.transport.tls import ClientTls
-from tests.transport.recorder import Recorder, trusted
+from tests.transport.recorder import Recorder, ca_file
 
 Edge = tuple[SocketNetwork, Recorder]
 
@@ -34,7 +34,7 @@ def authority() -> Authority:
 @pytest.fixture
 async def edge(authority: Authority, tmp_path: Path) -> AsyncIterator[Callable[[], Edge]]:
     """Makes networks that trust the CA; at teardown each must close without leaving a flow or task."""
-    client = ClientTls(trusted(tmp_path, authority))
+    client = ClientTls(ca_file(tmp_path, authority))
     made: list[SocketNetwork] = []
     before = asyncio.all_tasks()
 

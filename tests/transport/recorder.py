@@ -69,7 +69,7 @@ def server_tls(folder: Path, authority: Authority, *names: str, ips: tuple[str, 
     return tls
 
 
-def trusted(folder: Path, authority: Authority) -> Path:
+def ca_file(folder: Path, authority: Authority) -> Path:
     """Write the CA certificate to a file for clients to trust."""
     path = folder / "ca.pem"
     path.write_bytes(authority.cert_pem)

@@ -21,7 +21,7 @@ LIMITS = ConnectionLimits(strangers=4, strangers_per_source=3, handshakes=3, han
 OURS = "198.51.100.1"
 
 
-class Door(Recorder):
+class KnowingReceiver(Recorder):
     """A receiver that knows one address, and any peer that has sent a message."""
 
     def __init__(self) -> None:
@@ -36,19 +36,19 @@ class Door(Recorder):
         super().received(flow, data)
 
 
-class House:
+class Setup:
     """A table of connections, and peers that connect in memory."""
 
     def __init__(self, context: ServerContext | None = None) -> None:
-        self.door = Door()
-        self.table = Connections(LIMITS, self.door.welcomes)
+        self.receiver = KnowingReceiver()
+        self.table = Connections(LIMITS, self.receiver.welcomes)
         self.context = context
         self.port = 4000
 
     def connects(self, host: str, **more: Any) -> StreamFlow:
         self.port += 1
         engine = self.context.engine() if self.context else None
-        flow = StreamFlow(self.door, StreamLimits(), inbound=True, engine=engine, tracker=self.table)
+        flow = StreamFlow(self.receiver, StreamLimits(), inbound=True, engine=engine, tracker=self.table)
         Wire(flow, peer=(host, self.port), **more)
         return flow
 
@@ -57,51 +57,51 @@ class House:
 
 
 @pytest.fixture
-def house():
-    return House()
+def setup():
+    return Setup()
 
 
 @pytest.fixture
 def tls(tmp_path, authority):
-    return House(ServerContext(server_tls(tmp_path, authority, "edge.example")))
+    return Setup(ServerContext(server_tls(tmp_path, authority, "edge.example")))
 
 
 def states(flows: list[StreamFlow]) -> str:
     return "".join("-" if flow.closed else "+" for flow in flows)
 
 
-async def test_one_stranger_too_many_and_the_oldest_of_them_goes(house):
-    flows = house.several(*(f"192.0.2.{n}" for n in range(6)))
+async def test_one_stranger_too_many_and_the_oldest_of_them_goes(setup):
+    flows = setup.several(*(f"192.0.2.{n}" for n in range(6)))
     assert states(flows) == "--++++"
-    assert house.table.strangers == 4
+    assert setup.table.strangers == 4
     await asyncio.sleep(0)
-    assert len(house.table) == 4
-    assert house.table.refused == {"strangers": 2}
-    assert house.door.losses.empty()  # no `lost` for a connection that was never established
+    assert len(setup.table) == 4
+    assert setup.table.refused == {"strangers": 2}
+    assert setup.receiver.losses.empty()  # no `lost` for a connection that was never established
 
 
-async def test_one_source_has_few_and_is_refused_more_while_others_stay(house):
-    other = house.connects("192.0.2.9")
-    flows = house.several(*["192.0.2.1"] * 5)
+async def test_one_source_has_few_and_is_refused_more_while_others_stay(setup):
+    other = setup.connects("192.0.2.9")
+    flows = setup.several(*["192.0.2.1"] * 5)
     assert states([other, *flows]) == "++++--"
     flows[0].abort()
     await asyncio.sleep(0)
-    assert states([house.connects("192.0.2.1")]) == "+"
+    assert states([setup.connects("192.0.2.1")]) == "+"
 
 
-async def test_one_of_ours_is_never_counted_and_never_refused(house):
-    ours = house.several(*[OURS] * 50)
-    strangers = house.several(*(f"192.0.2.{n}" for n in range(6)))
-    more = house.several(*[OURS] * 50)
+async def test_one_of_ours_is_never_counted_and_never_refused(setup):
+    ours = setup.several(*[OURS] * 50)
+    strangers = setup.several(*(f"192.0.2.{n}" for n in range(6)))
+    more = setup.several(*[OURS] * 50)
     assert states(ours + more) == "+" * 100
     assert states(strangers) == "--++++"
 
 
-async def test_a_stranger_that_shows_that_it_is_ours_is_a_stranger_no_more(house):
-    first = house.connects("192.0.2.1")
+async def test_a_stranger_that_shows_that_it_is_ours_is_a_stranger_no_more(setup):
+    first = setup.connects("192.0.2.1")
     first.data_received(options())
-    assert house.table.strangers == 0
-    rest = house.several(*(f"192.0.2.{n}" for n in range(10, 16)))
+    assert setup.table.strangers == 0
+    rest = setup.several(*(f"192.0.2.{n}" for n in range(10, 16)))
     assert states([first, *rest]) == "+--++++"
 
 
@@ -124,10 +124,10 @@ async def test_trunks_shake_hands_whatever_strangers_do(tls):
     assert states(tls.several(*[OURS] * 20)) == "+" * 20
 
 
-async def test_once_the_house_closes_nobody_is_let_in(house):
-    house.table.closing = True
-    assert states(house.several(OURS)) == "-"
-    await asyncio.wait_for(house.table.empty.wait(), 1)
+async def test_once_the_house_closes_nobody_is_let_in(setup):
+    setup.table.closing = True
+    assert states(setup.several(OURS)) == "-"
+    await asyncio.wait_for(setup.table.empty.wait(), 1)
 
 
 async def test_a_failed_handshake_is_said_once_a_minute_for_each_source_and_counted_by_reason(tls):
@@ -145,14 +145,14 @@ async def test_a_failed_handshake_is_said_once_a_minute_for_each_source_and_coun
     assert logs[2]["why"] == "TLS handshake not finished within 10 s"
 
 
-async def test_a_flood_of_sources_does_not_flood_the_log(house):
+async def test_a_flood_of_sources_does_not_flood_the_log(setup):
     with capture_logs() as logs:
-        house.several(*(f"192.0.2.{n}" for n in range(104)))
+        setup.several(*(f"192.0.2.{n}" for n in range(104)))
         assert len(logs) == 30
         await asyncio.sleep(60)
-        house.several(*(f"192.0.2.{n}" for n in range(200, 205)))
+        setup.several(*(f"192.0.2.{n}" for n in range(200, 205)))
     assert len(logs) == 31
-    assert house.table.refused == {"strangers": 101}
+    assert setup.table.refused == {"strangers": 101}
 
 
 @pytest.mark.parametrize(
@@ -165,5 +165,5 @@ async def test_a_flood_of_sources_does_not_flood_the_log(house):
         ("no:address", "no:address"),
     ],
 )
-async def test_a_source_is_an_address_or_the_64_that_one_ipv6_host_has(house, host, expected):
-    assert source_of(house.connects(host)) == expected
+async def test_a_source_is_an_address_or_the_64_that_one_ipv6_host_has(setup, host, expected):
+    assert source_of(setup.connects(host)) == expected

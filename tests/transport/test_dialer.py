@@ -26,17 +26,17 @@ async def client():
     assert asyncio.all_tasks() <= {asyncio.current_task()}
 
 
-class Far:
+class ConnectStub:
     """Decides the outcome of connection attempts; by default they are refused."""
 
     def __init__(self) -> None:
         self.attempts: list[float] = []
-        self.there = False
+        self.reachable = False
 
     async def create_connection(self, factory, host, port):
         loop = asyncio.get_running_loop()
         self.attempts.append(loop.time())
-        if not self.there:
+        if not self.reachable:
             raise ConnectionRefusedError(111, "Connection refused")
         protocol = factory()
         return Wire(protocol, peer=(host, port)), protocol
@@ -44,7 +44,7 @@ class Far:
 
 @pytest.fixture
 async def far(monkeypatch):
-    place = Far()
+    place = ConnectStub()
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", place.create_connection)
     return place
 
@@ -62,7 +62,7 @@ async def test_a_target_that_refuses_is_asked_ever_less_often_however_many_calls
 async def test_a_target_that_comes_back_is_taken_at_the_next_try_and_its_failures_are_forgotten(client, far):
     with pytest.raises(TransportFailed):
         await client.connect(TARGET)
-    far.there = True
+    far.reachable = True
     with pytest.raises(TransportFailed, match="Connection refused"):
         await client.connect(TARGET)
     await asyncio.sleep(0.5)
@@ -76,7 +76,7 @@ async def test_a_target_that_comes_back_is_taken_at_the_next_try_and_its_failure
 async def test_other_targets_do_not_wait_for_one_that_fails(client, far):
     with pytest.raises(TransportFailed):
         await client.connect(TARGET)
-    far.there = True
+    far.reachable = True
     assert not (await client.connect(Target("tcp", ("192.0.2.8", 5060), "peer.example"))).closed
 
 
@@ -89,7 +89,7 @@ async def test_failures_are_not_remembered_without_end(client, far, monkeypatch)
 
 
 async def test_a_connection_is_shared_on_the_same_terms_alone(client, far):
-    far.there = True
+    far.reachable = True
     one = await client.connect(TARGET)
     other = await client.connect(Target("tcp", TARGET.address, TARGET.name, "trunk carrier"))
     assert one is not other
@@ -97,7 +97,7 @@ async def test_a_connection_is_shared_on_the_same_terms_alone(client, far):
 
 
 async def test_a_connection_to_a_place_that_nobody_needs_does_not_stay(client, far):
-    far.there = True
+    far.reachable = True
     flow = await client.connect(TARGET)
     flow.send(b"ACK")
     await asyncio.sleep(31)

@@ -12,18 +12,18 @@ from proxy.transport.keepalive import KeepAlive, KeepAliveRules
 from proxy.transport.stream import StreamFlow, StreamLimits
 from tests.kit.virtual_loop import stoppable
 from tests.transport.recorder import Recorder, options
-from tests.transport.wire import Count, Wire
+from tests.transport.wire import CountingTracker, Wire
 
 pytestmark = pytest.mark.virtual
 
 
-class Kept:
+class KeptConnection:
     """An outbound connection with its keep-alive; `dice`: the random draw, in thousandths."""
 
     def __init__(self, rules: KeepAliveRules | None = None, *, dice: int = 1000, needed: bool = True) -> None:
         self.needed, self.dice = needed, dice
         self.drawn: list[Address] = []
-        self.recorder, self.count = Recorder(), Count()
+        self.recorder, self.count = Recorder(), CountingTracker()
         self.flow = StreamFlow(self.recorder, StreamLimits(), inbound=False, engine=None, tracker=self.count)
         self.wire = Wire(self.flow)
         self.began = asyncio.get_running_loop().time()
@@ -47,7 +47,7 @@ class Kept:
 
 
 async def test_a_silent_connection_is_pinged_between_80_and_100_percent_of_its_time_rfc5626_4_4():
-    kept = Kept(dice=800)
+    kept = KeptConnection(dice=800)
     kept.flow.data_received(options())  # used in the first 32 s
     await asyncio.sleep(32 + 95)
     assert kept.pings == 0
@@ -60,7 +60,7 @@ async def test_a_silent_connection_is_pinged_between_80_and_100_percent_of_its_t
 
 
 async def test_a_connection_in_use_needs_no_pings():
-    kept = Kept()
+    kept = KeptConnection()
     for _ in range(20):
         kept.flow.data_received(options())
         await asyncio.sleep(60)
@@ -68,14 +68,14 @@ async def test_a_connection_in_use_needs_no_pings():
 
 
 async def test_a_peer_that_never_answers_pings_is_no_worse_for_it():
-    kept = Kept()
+    kept = KeptConnection()
     await asyncio.sleep(3600)
     assert kept.pings == 30
     assert not kept.flow.closed
 
 
 async def test_a_peer_that_answered_before_and_does_not_within_ten_seconds_is_gone_rfc5626_4_4_1():
-    kept = Kept()
+    kept = KeptConnection()
     await asyncio.sleep(33)
     assert kept.pings == 1
     for pings in range(2, 6):
@@ -91,7 +91,7 @@ async def test_a_peer_that_answered_before_and_does_not_within_ten_seconds_is_go
 
 
 async def test_a_pong_that_came_while_we_were_stopped_came_in_time():
-    kept = Kept()
+    kept = KeptConnection()
     await asyncio.sleep(33)
     for _ in range(4):
         kept.flow.data_received(b"\r\n")
@@ -105,7 +105,7 @@ async def test_a_pong_that_came_while_we_were_stopped_came_in_time():
 
 
 async def test_a_message_instead_of_a_pong_is_a_sign_of_life_too():
-    kept = Kept()
+    kept = KeptConnection()
     await asyncio.sleep(33)
     kept.flow.data_received(b"\r\n")
     await asyncio.sleep(120)
@@ -117,14 +117,14 @@ async def test_a_message_instead_of_a_pong_is_a_sign_of_life_too():
 
 async def test_a_connection_that_nobody_needs_and_that_never_spoke_goes_after_32_seconds():
     """Such as one that a hostile Contact made us open."""
-    kept = Kept(needed=False)
+    kept = KeptConnection(needed=False)
     kept.flow.send(options())
     assert await kept.over() == 32
     assert kept.recorder.losses.empty()
 
 
 async def test_a_connection_that_nobody_needs_any_more_goes_when_it_is_idle():
-    kept = Kept(KeepAliveRules(idle_s=300), needed=False)
+    kept = KeptConnection(KeepAliveRules(idle_s=300), needed=False)
     kept.flow.data_received(options())
     at = await kept.over()
     assert 300 <= at <= 300 + 2 * 120
@@ -132,7 +132,7 @@ async def test_a_connection_that_nobody_needs_any_more_goes_when_it_is_idle():
 
 
 async def test_a_connection_that_a_dialog_needs_stays_however_long_it_is_silent():
-    kept = Kept(KeepAliveRules(keep_alive_s=0))
+    kept = KeptConnection(KeepAliveRules(keep_alive_s=0))
     await asyncio.sleep(7200)
     assert not kept.flow.closed
     assert kept.pings == 0
@@ -141,13 +141,13 @@ async def test_a_connection_that_a_dialog_needs_stays_however_long_it_is_silent(
 
 
 async def test_a_short_idle_time_is_kept_though_pings_are_rare():
-    kept = Kept(KeepAliveRules(keep_alive_s=3600, idle_s=40), needed=False)
+    kept = KeptConnection(KeepAliveRules(keep_alive_s=3600, idle_s=40), needed=False)
     kept.flow.data_received(options())
     assert await kept.over() <= 32 + 2 * 40
 
 
 async def test_a_connection_that_closes_is_looked_after_no_more():
-    kept = Kept()
+    kept = KeptConnection()
     kept.flow.close()
     await kept.flow.socket_closed
     written = bytes(kept.wire.written)

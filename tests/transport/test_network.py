@@ -16,7 +16,7 @@ from proxy.transport.network import SocketNetwork
 from proxy.transport.stream import KEEP_ALIVE
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
 from proxy.transport.tls_policy import TlsPolicy
-from tests.transport.recorder import Recorder, options, server_tls, trusted
+from tests.transport.recorder import Recorder, ca_file, options, server_tls
 
 pytestmark = pytest.mark.network
 
@@ -341,7 +341,7 @@ async def test_strangers_take_no_files_that_trunks_need_and_are_sent_away_cheapl
 
 def mutual(tmp_path, authority, name, clients="require"):
     """A listener that requests client certificates, and a network that presents one for `name`."""
-    ca = trusted(tmp_path, authority)
+    ca = ca_file(tmp_path, authority)
     own = server_tls(tmp_path, authority, "edge.example")
     chain, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
     for path, content in zip((chain, key), authority.issue([name]), strict=True):

@@ -12,7 +12,7 @@ from proxy.transport.lookup import SystemLookup
 from proxy.transport.network import SocketNetwork
 from proxy.transport.resolver import Resolver
 from proxy.transport.tls import ClientTls
-from tests.transport.recorder import Recorder, options, trusted
+from tests.transport.recorder import Recorder, ca_file, options
 from tests.transport.wire import Wire
 
 pytestmark = pytest.mark.virtual
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.virtual
 
 @pytest.fixture
 async def client(tmp_path, authority):
-    network = SocketNetwork(client_tls=ClientTls(trusted(tmp_path, authority)))
+    network = SocketNetwork(client_tls=ClientTls(ca_file(tmp_path, authority)))
     network.start(Recorder())
     yield network
     await network.close()

@@ -15,7 +15,7 @@ from proxy.transport.flow import ListenOn, Target, TransportFailed
 from proxy.transport.network import SocketNetwork
 from proxy.transport.tls import ClientRules, ClientTls, ServerTls, TlsProfiles
 from proxy.transport.tls_policy import TlsPolicy
-from tests.transport.recorder import Recorder, options, trusted
+from tests.transport.recorder import Recorder, ca_file, options
 
 pytestmark = pytest.mark.network
 
@@ -28,7 +28,7 @@ class Bench:
 
     def __init__(self, folder: Path, authority: Authority) -> None:
         self.folder, self.authority = folder, authority
-        self.ca = trusted(folder, authority)
+        self.ca = ca_file(folder, authority)
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Bench:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.virtual
 TRUNK = "198.51.100.7"
 
 
-class Place:
+class Setup:
     """Our network, a trunk, and a persistent connection between them."""
 
     def __init__(self, uri: str = "sip:trunk.example;transport=tls") -> None:
@@ -27,7 +27,7 @@ class Place:
         self.trunk = self.wire.host(TRUNK, ["trunk.example"])
         for host in (self.us, self.trunk):
             host.start(Recorder())
-        self.standing = PersistentConnection(self.us, Uri.parse(uri), "trunk one", lambda low, high: high)
+        self.connection = PersistentConnection(self.us, Uri.parse(uri), "trunk one", lambda low, high: high)
         self.attempts: list[float] = []
         self.task: asyncio.Task[None] | None = None
         connect = self.us.connect
@@ -39,9 +39,9 @@ class Place:
 
         self.us.connect = noted  # type: ignore[method-assign]
 
-    async def __aenter__(self) -> Place:
+    async def __aenter__(self) -> Setup:
         self.began = asyncio.get_running_loop().time()
-        self.task = asyncio.ensure_future(self.standing.keep())
+        self.task = asyncio.ensure_future(self.connection.keep())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -52,8 +52,8 @@ class Place:
 
 @pytest.fixture
 async def listening():
-    async def place() -> Place:
-        made = Place()
+    async def place() -> Setup:
+        made = Setup()
         await made.trunk.listen(ListenOn("tls", (TRUNK, 5061)))
         return made
 
@@ -64,7 +64,7 @@ async def test_a_connection_is_there_before_anybody_calls_and_is_not_idle(listen
     async with await listening() as place:
         await asyncio.sleep(1)
         [flow] = place.us.streams
-        assert place.standing.needs(flow)
+        assert place.connection.needs(flow)
         await asyncio.sleep(7200)
         assert place.attempts == [0]
 
@@ -81,7 +81,7 @@ async def test_a_connection_that_breaks_is_made_again(listening):
 
 
 async def test_a_place_that_is_not_there_is_tried_ever_less_often_and_told_of_once():
-    async with Place() as place:
+    async with Setup() as place:
         with capture_logs() as logs:
             await asyncio.sleep(300)
         assert place.attempts == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
@@ -101,14 +101,14 @@ async def test_a_connection_that_breaks_at_once_each_time_is_no_storm(listening)
 
 
 async def test_a_name_that_leads_nowhere_is_tried_again():
-    async with Place("sip:nowhere.example;transport=tls") as place:
+    async with Setup("sip:nowhere.example;transport=tls") as place:
         await asyncio.sleep(30)
         assert place.attempts == []
         assert not place.task.done()
 
 
 async def test_where_datagrams_go_there_is_nothing_to_keep():
-    place = Place("sip:trunk.example;transport=udp")
+    place = Setup("sip:trunk.example;transport=udp")
     await place.us.listen(ListenOn("udp", ("203.0.113.10", 5060)))
     async with place:
         await asyncio.sleep(1)

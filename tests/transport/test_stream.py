@@ -12,8 +12,8 @@ from proxy.transport.flow import TransportFailed
 from proxy.transport.stream import StreamFlow, StreamLimits
 from proxy.transport.tls import ClientTls, ServerContext
 from proxy.transport.tls_engine import TlsEngine
-from tests.transport.recorder import Recorder, options, server_tls, trusted
-from tests.transport.wire import Count, Wire
+from tests.transport.recorder import Recorder, ca_file, options, server_tls
+from tests.transport.wire import CountingTracker, Wire
 
 pytestmark = pytest.mark.virtual
 
@@ -23,7 +23,7 @@ class Bench:
 
     def __init__(self, *, inbound: bool = True, engine: TlsEngine | None = None, **wire: Any) -> None:
         self.recorder = Recorder()
-        self.count = Count()
+        self.count = CountingTracker()
         self.flow = StreamFlow(
             self.recorder, StreamLimits(), inbound=inbound, engine=engine, tracker=self.count
         )
@@ -53,7 +53,7 @@ async def test_a_message_byte_by_byte_is_one_message():
 
 
 async def test_a_connection_of_a_banned_peer_is_cut_at_once_and_nothing_is_said_to_it():
-    recorder, count = Recorder(), Count()
+    recorder, count = Recorder(), CountingTracker()
     recorder.barring = True
     flow = StreamFlow(recorder, StreamLimits(), inbound=True, engine=None, tracker=count)
     wire = Wire(flow)
@@ -220,7 +220,7 @@ async def test_a_tls_handshake_not_finished_in_ten_seconds_is_closed(tmp_path, a
 
 async def test_over_tls_messages_and_pings_are_told_apart_alike(tmp_path, authority):
     bench = Bench(engine=ServerContext(server_tls(tmp_path, authority, "a.example")).engine())
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     to_server = client.start()
     while to_server:
         bench.arrives(to_server)

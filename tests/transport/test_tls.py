@@ -19,7 +19,7 @@ from proxy.transport.identity import SIP_DOMAIN, ClientCheck
 from proxy.transport.tls import ClientTls, ServerContext, ServerTls
 from proxy.transport.tls_engine import TlsEngine
 from proxy.transport.tls_policy import TlsPolicy
-from tests.transport.recorder import server_tls, trusted
+from tests.transport.recorder import ca_file, server_tls
 
 
 def shake(client: TlsEngine, server: TlsEngine) -> None:
@@ -39,7 +39,7 @@ def pair(
     (tmp_path / "c.pem").write_bytes(certificate)
     (tmp_path / "k.pem").write_bytes(key)
     server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem")).engine()
-    client = ClientTls(trusted(tmp_path, authority)).engine(asked)
+    client = ClientTls(ca_file(tmp_path, authority)).engine(asked)
     shake(client, server)
     return client, server
 
@@ -164,7 +164,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path, authority):
     (tmp_path / "c.pem").write_bytes(certificate)
     (tmp_path / "k.pem").write_bytes(key)
     server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem")).engine()
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     shake(client, server)
     assert "comes from an authority that is not trusted here" in str(client.failure)
 
@@ -174,7 +174,7 @@ def test_a_self_signed_certificate_is_refused_unless_it_is_the_one_trusted(tmp_p
     (tmp_path / "c.pem").write_bytes(alone.cert_pem)
     (tmp_path / "k.pem").write_bytes(alone.key_pem)
     server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem"))
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     shake(client, server.engine())
     assert "its certificate is self-signed and not trusted here" in str(client.failure)
 
@@ -185,7 +185,7 @@ def test_the_chain_is_said_to_hang_on_the_certificate_above(tmp_path, authority)
     (tmp_path / "c.pem").write_bytes(certificate + stranger.cert_pem)
     (tmp_path / "k.pem").write_bytes(key)
     server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem"))
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     shake(client, server.engine())
     assert "not trusted here (1 above it)" in str(client.failure)
 
@@ -215,7 +215,7 @@ def test_a_certificate_for_other_purposes_is_refused(tmp_path, authority):
 
 
 def test_the_name_goes_out_as_sni_and_an_address_does_not(tmp_path, authority):
-    client = ClientTls(trusted(tmp_path, authority))
+    client = ClientTls(ca_file(tmp_path, authority))
     assert b"sip.example.com" in client.engine("sip.example.com").start()
     assert b"xn--bcher-kva.example" in client.engine("bücher.example").start()
     assert b"127.0.0.1" not in client.engine("127.0.0.1").start()
@@ -223,7 +223,7 @@ def test_the_name_goes_out_as_sni_and_an_address_does_not(tmp_path, authority):
 
 def test_a_name_that_cannot_be_sent_as_sni_is_refused_at_once(tmp_path, authority):
     with pytest.raises(TransportFailed, match="cannot be sent as SNI"):
-        ClientTls(trusted(tmp_path, authority)).engine(f"{'a' * 64}.example")
+        ClientTls(ca_file(tmp_path, authority)).engine(f"{'a' * 64}.example")
 
 
 def test_a_client_of_tls_1_1_is_refused_with_an_alert(tmp_path, authority):
@@ -237,7 +237,7 @@ def test_a_client_of_tls_1_1_is_refused_with_an_alert(tmp_path, authority):
 
 
 def test_a_server_that_knows_only_tls_1_1_is_refused(tmp_path, authority):
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     client.start()
     body = b"\x03\x02" + bytes(32) + b"\x00" + b"\x00\x2f" + b"\x00"  # a ServerHello of 1.1
     hello = b"\x02" + len(body).to_bytes(3) + body
@@ -251,7 +251,7 @@ def test_tls_1_2_is_spoken_where_the_peer_knows_no_better(tmp_path, authority):
     context.set_max_proto_version(SSL.TLS1_2_VERSION)
     context.use_certificate_chain_file(str(tls.certificate))
     context.use_privatekey_file(str(tls.key))
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     shake(client, TlsEngine(context, ClientCheck()))
     assert client.version == "TLSv1.2"
 
@@ -268,7 +268,7 @@ def test_what_is_no_record_is_left_to_the_library_however_it_comes(tmp_path, aut
     tls = server_tls(tmp_path, authority, "a.example")
     old = ServerTls(tls.certificate, tls.key, TlsPolicy(max_version="1.2"))
     server = ServerContext(old).engine()
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     shake(client, server)
     assert server.feed(client.send(b"whole"))[0] == b"whole"
     for byte in b"\x63\x03\x03\x00\x30" + bytes(48):  # TLS 1.2 waits for all of it before it says no
@@ -299,7 +299,7 @@ def test_a_damaged_record_breaks_the_session_but_not_what_came_before_it(tmp_pat
 
 
 def test_nothing_is_sent_before_the_handshake_is_over(tmp_path, authority):
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     with pytest.raises(TransportFailed, match="not established"):
         client.send(b"early")
     assert client.start()
@@ -316,7 +316,7 @@ def test_sending_after_our_close_fails(tmp_path, authority):
 def test_a_client_that_judged_no_certificate_is_never_established(tmp_path, authority):
     server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)  # a context that forgot to verify
-    client = TlsEngine(context, ClientTls(trusted(tmp_path, authority)).engine("a.example")._check)
+    client = TlsEngine(context, ClientTls(ca_file(tmp_path, authority)).engine("a.example")._check)
     shake(client, server)
     assert not client.established
     assert "was not verified" in str(client.failure)
@@ -330,7 +330,7 @@ def test_without_authorities_of_our_own_those_of_the_system_count(tmp_path, auth
 
 
 def test_the_authorities_of_the_system_are_trusted_where_we_name_none(tmp_path, authority, monkeypatch):
-    monkeypatch.setenv("SSL_CERT_FILE", str(trusted(tmp_path, authority)))
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file(tmp_path, authority)))
     more = make_authority()
     (tmp_path / "more.pem").write_bytes(more.cert_pem)
     for ours in (ClientTls(), ClientTls(extra_ca=[tmp_path / "more.pem"])):
@@ -343,7 +343,7 @@ def test_the_authorities_of_the_system_are_trusted_where_we_name_none(tmp_path, 
 
 
 def test_who_is_asked_for_a_certificate_is_told_of_which_authority_rfc8446_4_2_4(tmp_path, authority):
-    ca = trusted(tmp_path, authority)
+    ca = ca_file(tmp_path, authority)
     tls = server_tls(tmp_path, authority, "a.example")
     client = ClientTls(ca).engine("a.example")
     shake(client, ServerContext(ServerTls(tls.certificate, tls.key, clients="ask", client_ca=ca)).engine())
@@ -358,7 +358,7 @@ def test_a_renewed_certificate_is_taken_by_new_connections(tmp_path, authority):
     certificate, key = authority.issue(["new.example"])
     Path(tls.key).write_bytes(key)
     os.utime(tls.key, ns=(1, 1))
-    client = ClientTls(trusted(tmp_path, authority))
+    client = ClientTls(ca_file(tmp_path, authority))
     with capture_logs() as logs:
         still_old = client.engine("old.example")
         shake(still_old, context.engine())  # the key is new, the certificate is not: the pair does not fit
@@ -376,7 +376,7 @@ def test_a_certificate_that_vanishes_leaves_the_old_one_in_use(tmp_path, authori
     tls = server_tls(tmp_path, authority, "a.example")
     context = ServerContext(tls)
     Path(tls.certificate).unlink()
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     shake(client, context.engine())
     assert client.established
 
@@ -388,7 +388,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path, authority):
     with pytest.raises(TransportFailed, match=r"key .*none\.pem cannot be used: "):
         ServerContext(ServerTls(tls.certificate, tmp_path / "none.pem"))
     with pytest.raises(TransportFailed, match=r"key .*ca\.pem cannot be used: "):
-        ServerContext(ServerTls(tls.certificate, trusted(tmp_path, authority)))
+        ServerContext(ServerTls(tls.certificate, ca_file(tmp_path, authority)))
     (tmp_path / "rsa.pem").write_bytes(authority.issue(["a.example"], rsa_bits=2048)[1])
     with pytest.raises(TransportFailed, match=r"key .*rsa\.pem cannot be used: "):
         ServerContext(ServerTls(tls.certificate, tmp_path / "rsa.pem"))

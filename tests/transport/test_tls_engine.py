@@ -12,7 +12,7 @@ from proxy.transport.identity import SIP_DOMAIN
 from proxy.transport.tls import ClientRules, ClientTls, ServerContext, ServerTls
 from proxy.transport.tls_engine import TlsEngine
 from proxy.transport.tls_policy import TlsPolicy
-from tests.transport.recorder import server_tls, trusted
+from tests.transport.recorder import ca_file, server_tls
 from tests.transport.test_tls import shake
 
 
@@ -28,7 +28,7 @@ def meet(tmp_path, authority):
         shows: bool = True,
         **extra: object,
     ) -> tuple[TlsEngine, TlsEngine]:
-        ca = trusted(tmp_path, authority)
+        ca = ca_file(tmp_path, authority)
         own = server_tls(tmp_path, authority, "edge.example")
         policy = policy or TlsPolicy()
         server = ServerContext(ServerTls(own.certificate, own.key, policy, clients, ca)).engine()
@@ -112,7 +112,7 @@ def test_sip_uris_count_before_dns_names_and_wildcards_never_rfc5922_7_1(meet):
 def test_names_count_only_when_the_handshake_is_over(tmp_path, authority):
     server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
     assert server.peer_names == frozenset()
-    client = ClientTls(trusted(tmp_path, authority)).engine("a.example")
+    client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     assert client.peer_names == frozenset()
     assert not client.mutual
 
@@ -133,7 +133,7 @@ def test_a_server_is_judged_by_the_web_s_rule_or_by_rfc5922_7(
     certificate, key = authority.issue(names, uri_sans=uris)
     (tmp_path / "c.pem").write_bytes(certificate)
     (tmp_path / "k.pem").write_bytes(key)
-    ca = trusted(tmp_path, authority)
+    ca = ca_file(tmp_path, authority)
     for by_the_letter, good in ((False, loose), (True, strict)):
         server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem")).engine()
         client = ClientTls(rules=ClientRules(ca, strict=by_the_letter)).engine(asked)
@@ -143,7 +143,7 @@ def test_a_server_is_judged_by_the_web_s_rule_or_by_rfc5922_7(
 
 def test_another_name_than_the_host_may_be_asked_for(tmp_path, authority):
     server = ServerContext(server_tls(tmp_path, authority, "sip.carrier.example")).engine()
-    client = ClientTls(rules=ClientRules(trusted(tmp_path, authority), name="sip.carrier.example")).engine(
+    client = ClientTls(rules=ClientRules(ca_file(tmp_path, authority), name="sip.carrier.example")).engine(
         "192.0.2.1"
     )
     shake(client, server)
@@ -157,7 +157,7 @@ def test_rsa_key_exchange_with_cbc_at_tls_1_2_is_spoken_where_it_is_asked_for(tm
     (tmp_path / "k.pem").write_bytes(key)
     old = TlsPolicy(max_version="1.2", ciphers="AES128-SHA:AES256-SHA256")
     server = ServerContext(ServerTls(tmp_path / "c.pem", tmp_path / "k.pem", old)).engine()
-    client = ClientTls(rules=ClientRules(trusted(tmp_path, authority), policy=old)).engine("a.example")
+    client = ClientTls(rules=ClientRules(ca_file(tmp_path, authority), policy=old)).engine("a.example")
     shake(client, server)
     assert (client.version, client.cipher) == ("TLSv1.2", "AES128-SHA")
 
@@ -166,7 +166,7 @@ def test_no_common_cipher_is_a_fault_of_the_protocol(tmp_path, authority):
     own = server_tls(tmp_path, authority, "a.example")
     server = ServerContext(ServerTls(own.certificate, own.key, TlsPolicy(max_version="1.2"))).engine()
     client = ClientTls(
-        rules=ClientRules(trusted(tmp_path, authority), policy=TlsPolicy(min_version="1.3"))
+        rules=ClientRules(ca_file(tmp_path, authority), policy=TlsPolicy(min_version="1.3"))
     ).engine("a.example")
     shake(client, server)
     assert server.blame == "protocol"

@@ -51,7 +51,7 @@ class Wire(asyncio.Transport):
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, error)
 
 
-class Count:
+class CountingTracker:
     """A `Keeper` that counts its calls; opened and gone must balance."""
 
     def __init__(self) -> None:

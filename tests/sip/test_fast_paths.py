@@ -139,12 +139,12 @@ def outcome(read: Reader, data: bytes) -> object:
         message.start_line,
         list(message.headers),
         message.body,
-        told(message),
+        values_of(message),
         message.encode(),
     )
 
 
-def told(message: Request | Response) -> list[object]:
+def values_of(message: Request | Response) -> list[object]:
     """The values of all its header properties."""
     names = ("via", "top_via", "vias", "via_count", "from_", "sender", "to", "from_tag", "to_tag", "call_id",
              "cseq", "contact", "routes", "record_routes", "max_forwards", "content_type")  # fmt: skip
@@ -161,7 +161,7 @@ def told(message: Request | Response) -> list[object]:
     return found
 
 
-def spotted(text: str, marks: list[str], data: st.DataObject) -> str:
+def with_fragments(text: str, marks: list[str], data: st.DataObject) -> str:
     """The text with each of these marks inserted at a random place."""
     for mark in marks:
         place = data.draw(st.integers(0, len(text)))
@@ -173,20 +173,20 @@ def spotted(text: str, marks: list[str], data: st.DataObject) -> str:
 @given(nearly_plain())
 @example(b"\r\n\r\n")
 @example(b"")
-def test_a_message_is_read_by_the_short_way_as_by_the_long_one(data: bytes) -> None:
+def test_the_fast_parser_gives_the_same_message_as_the_general_one(data: bytes) -> None:
     assert outcome(parse_message, data) == outcome(lambda data: messages._whole(data.lstrip(b"\r\n")), data)
 
 
 @often
 @given(nearly_plain())
-def test_what_is_written_of_any_message_is_read_as_the_same(data: bytes) -> None:
+def test_an_encoded_message_parses_to_the_same_message(data: bytes) -> None:
     try:
         message = parse_message(data)
     except ParseError:
         return
     written = message.encode()
     again = parse_message(written)
-    told_of_both = [[each for each in told(one)[3:]] for one in (message, again)]
+    told_of_both = [[each for each in values_of(one)[3:]] for one in (message, again)]
     assert told_of_both[0] == told_of_both[1]
     assert (again.start_line, again.body) == (message.start_line, message.body)
     assert again.encode() == written
@@ -196,7 +196,7 @@ def test_what_is_written_of_any_message_is_read_as_the_same(data: bytes) -> None
 
 @often
 @given(st.sampled_from(FIELDS).flatmap(lambda field: st.lists(lines(*field), max_size=4)))
-def test_plain_header_lines_are_what_any_are(texts: list[str]) -> None:
+def test_plain_header_lines_give_the_same_headers_as_the_general_parser(texts: list[str]) -> None:
     plain = plain_headers("X", [*texts], ("from", "cseq", "max-forwards"))
     if plain is None:
         return
@@ -209,7 +209,7 @@ def test_plain_header_lines_are_what_any_are(texts: list[str]) -> None:
 
 @often
 @given(nearly_plain(), st.sampled_from([100, 180, 200, 486]), st.sampled_from([None, "me"]))
-def test_a_reply_has_what_its_request_had(data: bytes, status: int, tag: str | None) -> None:
+def test_a_reply_copies_the_headers_of_its_request(data: bytes, status: int, tag: str | None) -> None:
     try:
         request = parse_message(data)
     except ParseError as error:
@@ -229,9 +229,9 @@ def test_a_reply_has_what_its_request_had(data: bytes, status: int, tag: str | N
     assert list(answer.headers) == lines
     assert as_one_by_one(answer)
     if "To" in had:
-        to, told = had.first["to"], answer.headers.first["to"]
-        assert told in (to, to.rstrip(" \t;") + f";tag={tag}")
-        assert told == to or ways(lambda text: NameAddr.parse(text).tag, to) is None
+        to, values_of = had.first["to"], answer.headers.first["to"]
+        assert values_of in (to, to.rstrip(" \t;") + f";tag={tag}")
+        assert values_of == to or result_of(lambda text: NameAddr.parse(text).tag, to) is None
 
 
 CHANGES: list[Callable[[Headers], object]] = [
@@ -253,7 +253,7 @@ CHANGES: list[Callable[[Headers], object]] = [
 
 @often
 @given(st.lists(st.sampled_from(CHANGES), max_size=5), st.booleans())
-def test_lines_written_as_one_text_change_as_any_do(
+def test_lines_added_as_one_text_change_like_any_others(
     changes: list[Callable[[Headers], object]], more: bool
 ) -> None:
     together = Headers.from_text("Via: a, b\r\nFrom: c\r\nTo: d", {"via": "a, b", "from": "c", "to": "d"})
@@ -284,7 +284,7 @@ def as_one_by_one(message: Request | Response) -> bool:
     return message.headers.first == single.first and len(message.headers) == len(single)
 
 
-def ways(read: Callable[[str], object], text: str) -> object:
+def result_of(read: Callable[[str], object], text: str) -> object:
     try:
         return read(text)
     except ParseError:
@@ -301,22 +301,22 @@ pieces = st.sampled_from(
 @example(";")
 @example(";;")
 @example(";a=")
-def test_plain_params_are_what_any_are(text: str) -> None:
+def test_plain_params_give_the_same_as_the_general_parser(text: str) -> None:
     def general(text: str) -> Params:
         text = text.strip(" \t")
         if text and text[0] != ";":
             raise ParseError("no semicolon")
         return Params._read(text) if text else NO_PARAMS
 
-    assert ways(Params.parse, text) == ways(general, text)
+    assert result_of(Params.parse, text) == result_of(general, text)
 
 
 @often
 @given(st.sampled_from(ADDRESSES), st.sampled_from(TAGS), st.lists(spots, max_size=2), st.data())
-def test_an_end_of_a_dialog_is_written_as_it_is_read(
+def test_an_end_of_a_dialog_is_written_as_it_was_parsed(
     address: str, tag: str, marks: list[str], data: st.DataObject
 ) -> None:
-    end = spotted(address + tag, marks, data).strip(" \t")
+    end = with_fragments(address + tag, marks, data).strip(" \t")
     try:
         read = NameAddr.parse(end)
     except ParseError:
@@ -334,10 +334,10 @@ def test_an_end_of_a_dialog_is_written_as_it_is_read(
 
 @often
 @given(st.sampled_from(ADDRESSES), st.sampled_from(TAGS), st.lists(spots, max_size=2), st.data())
-def test_a_party_is_who_stands_there_whatever_the_tag(
+def test_an_address_is_the_same_with_any_tag_or_none(
     address: str, tag: str, marks: list[str], data: st.DataObject
 ) -> None:
-    text = spotted(address + tag, marks, data)
+    text = with_fragments(address + tag, marks, data)
 
     def without_tag(read: Callable[[str], NameAddr]) -> Callable[[str], object]:
         def party(text: str) -> object:
@@ -346,16 +346,16 @@ def test_a_party_is_who_stands_there_whatever_the_tag(
 
         return party
 
-    assert ways(without_tag(parse_address), text) == ways(without_tag(NameAddr.parse), text)
-    assert ways(tag_of, text) == ways(lambda whole: NameAddr.parse(whole).tag, text)
+    assert result_of(without_tag(parse_address), text) == result_of(without_tag(NameAddr.parse), text)
+    assert result_of(tag_of, text) == result_of(lambda whole: NameAddr.parse(whole).tag, text)
 
 
 @often
 @given(st.sampled_from(VIAS), st.lists(spots, max_size=2), st.data())
-def test_the_sender_of_a_via_is_what_the_whole_of_it_says(
+def test_the_sender_of_a_via_is_that_of_the_whole_via(
     via: str, marks: list[str], data: st.DataObject
 ) -> None:
-    text = spotted(via, marks, data)
+    text = with_fragments(via, marks, data)
     try:
         whole = Via.parse(text)
     except ParseError:
@@ -369,7 +369,7 @@ def test_the_sender_of_a_via_is_what_the_whole_of_it_says(
 
 @often
 @given(nearly_plain())
-def test_the_key_at_the_door_is_that_of_what_the_properties_say(data: bytes) -> None:
+def test_transaction_keys_match_the_parsed_properties(data: bytes) -> None:
     def told_key(message: Request | Response) -> object:
         if isinstance(message, Response):
             if not message.top_via.branch:
@@ -396,28 +396,28 @@ def test_the_key_at_the_door_is_that_of_what_the_properties_say(data: bytes) -> 
 
 @often
 @given(st.sampled_from(ADDRESSES), st.sampled_from(TAGS), st.lists(spots, max_size=2), st.data())
-def test_an_address_that_is_kept_is_read_as_at_first(
+def test_a_cached_address_is_parsed_as_at_first(
     address: str, tag: str, marks: list[str], data: st.DataObject
 ) -> None:
-    text = spotted(address + tag, marks, data)
-    assert ways(NameAddr.parse, text) == ways(lambda whole: NameAddr._read_whole(whole.strip(" \t")), text)
+    text = with_fragments(address + tag, marks, data)
+    assert result_of(NameAddr.parse, text) == result_of(
+        lambda whole: NameAddr._read_whole(whole.strip(" \t")), text
+    )
 
 
 @often
 @given(st.sampled_from(URIS), st.lists(spots, max_size=2), st.data())
-def test_a_uri_that_is_only_checked_is_found_fault_with_as_if_it_were_read(
-    uri: str, marks: list[str], data: st.DataObject
-) -> None:
-    text = spotted(uri, marks, data)
+def test_check_uri_fails_exactly_where_parsing_does(uri: str, marks: list[str], data: st.DataObject) -> None:
+    text = with_fragments(uri, marks, data)
 
     def read(text: str) -> None:
         Uri.parse(text)
 
-    assert ways(check_uri, text) == ways(read, text)
+    assert result_of(check_uri, text) == result_of(read, text)
 
 
 @pytest.mark.parametrize("kind", [NameAddr, Via, CSeq, Uri])
-def test_what_is_too_long_to_be_kept_is_read_the_same(kind: type[NameAddr | Via | CSeq | Uri]) -> None:
+def test_a_text_too_long_for_the_cache_is_parsed_the_same(kind: type[NameAddr | Via | CSeq | Uri]) -> None:
     long = "a" * 300
     text = {
         NameAddr: f"<sip:{long}@h>;tag=1", Via: f"SIP/2.0/UDP h;branch={long}", CSeq: f"1 {long}",
