@@ -333,8 +333,8 @@ class Screening(Protocol):
         """Have the agent ask the caller something for the user; False if it cannot. Returns at once."""
         ...
 
-    def follow(self, heard: Callable[[TranscriptLine], None]) -> None:
-        """Call `heard` with every later line of the transcript."""
+    def follow(self, on_line: Callable[[TranscriptLine], None]) -> None:
+        """Call `on_line` with every later line of the transcript."""
         ...
 
     def over(self, outcome: str) -> None:

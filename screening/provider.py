@@ -183,10 +183,12 @@ class Session(Protocol):
         """Yield events until the session is gone for good."""
         ...
 
-    async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
+    async def speak(
+        self, *, tools: bool = True, say: str | None = None, must_call: str | None = None
+    ) -> None:
         """Have the agent speak now; without `tools` it can only speak.
 
-        `say`, if given, replaces its instructions for this one response; `must` names the tool it has to
+        `say`, if given, replaces its instructions for this one response; `must_call` names the tool it has to
         call.
         """
         ...
@@ -195,7 +197,7 @@ class Session(Protocol):
         """Let the caller interrupt the agent from now on, if its `Briefing` prevented that until now."""
         ...
 
-    async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
+    async def send_tool_result(self, call: ToolCalled, output: Mapping[str, object]) -> None:
         """Give the result of a tool call; this alone does not make the agent speak."""
         ...
 

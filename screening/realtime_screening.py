@@ -150,8 +150,8 @@ class RealtimeScreening:
     def ask(self, text: str) -> bool:
         return self._conversation.ask(text)
 
-    def follow(self, heard: Callable[[TranscriptLine], None]) -> None:
-        self._conversation.on_line = heard
+    def follow(self, on_line: Callable[[TranscriptLine], None]) -> None:
+        self._conversation.on_line = on_line
 
     def over(self, outcome: str) -> None:
         self._finished.set()

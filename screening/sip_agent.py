@@ -104,7 +104,7 @@ class SipScreening:
         """Return False: the agent cannot be told anything."""
         return False
 
-    def follow(self, heard: Callable[[TranscriptLine], None]) -> None:
+    def follow(self, on_line: Callable[[TranscriptLine], None]) -> None:
         """Do nothing: there is no transcript."""
 
     def over(self, outcome: str) -> None:

@@ -34,9 +34,9 @@ ADVICE: Mapping[int, str] = {
 class TranscriptionFailed(Exception):
     """Transcription failed; the message says why, on one line."""
 
-    def __init__(self, why: str, *, again: bool = False) -> None:
+    def __init__(self, why: str, *, retryable: bool = False) -> None:
         super().__init__(why)
-        self.again = again
+        self.retryable = retryable
         """Whether another attempt may succeed."""
 
 
@@ -77,7 +77,7 @@ class OpenAITranscription:
             try:
                 return await self._attempt(sound)
             except TranscriptionFailed as failure:
-                if not failure.again:
+                if not failure.retryable:
                     raise
             await asyncio.sleep(wait_s)
         return await self._attempt(sound)
@@ -87,7 +87,7 @@ class OpenAITranscription:
             async with asyncio.timeout(ATTEMPT_LIMIT_S):
                 return _text(await self._request(sound))
         except TimeoutError:
-            raise TranscriptionFailed(f"no transcript within {ATTEMPT_LIMIT_S:g} s", again=True) from None
+            raise TranscriptionFailed(f"no transcript within {ATTEMPT_LIMIT_S:g} s", retryable=True) from None
 
     async def _request(self, sound: bytes) -> bytes:
         account = self._account
@@ -109,14 +109,14 @@ class OpenAITranscription:
                 if not answer.is_success:
                     status = answer.status_code
                     why = ": ".join([f"OpenAI answered {status}", *filter(None, [ADVICE.get(status)])])
-                    raise TranscriptionFailed(why, again=status in RETRIED_STATUSES)
+                    raise TranscriptionFailed(why, retryable=status in RETRIED_STATUSES)
                 async for chunk in answer.aiter_raw():
                     said += chunk
                     if len(said) > MAX_ANSWER:
                         raise TranscriptionFailed("OpenAI's answer does not end")
         except httpx2.HTTPError as error:
             why = f"OpenAI not reached: {str(error) or type(error).__name__}"
-            raise TranscriptionFailed(why, again=True) from error
+            raise TranscriptionFailed(why, retryable=True) from error
         return bytes(said)
 
 
@@ -124,7 +124,7 @@ def _text(answer: bytes) -> str:
     try:
         told = json.loads(answer)
     except (ValueError, RecursionError):
-        raise TranscriptionFailed("OpenAI's answer is not JSON", again=True) from None
+        raise TranscriptionFailed("OpenAI's answer is not JSON", retryable=True) from None
     text = told.get("text") if isinstance(told, dict) else None
     if not isinstance(text, str):
         raise TranscriptionFailed("there is no text in OpenAI's answer")

@@ -186,7 +186,9 @@ class LiveSession:
 
     # Sending.
 
-    async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
+    async def speak(
+        self, *, tools: bool = True, say: str | None = None, must_call: str | None = None
+    ) -> None:
         """Have the voice say `say`, or react to what it was last told; at first, greet the caller."""
         if not self._started.is_set():
             with suppress(TimeoutError):
@@ -194,8 +196,8 @@ class LiveSession:
                     await self._started.wait()
             self._started.set()  # wait once only
         words, self._next_words = self._next_words, live_prompt.CARRY_ON
-        if must is not None:
-            words = live_prompt.MUST.format(tool=must)
+        if must_call is not None:
+            words = live_prompt.MUST.format(tool=must_call)
         self._speak_requests += 1
         await self._append(
             "instructions",
@@ -206,7 +208,7 @@ class LiveSession:
     async def allow_interruption(self) -> None:
         """Do nothing: a Live voice can always be interrupted."""
 
-    async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
+    async def send_tool_result(self, call: ToolCalled, output: Mapping[str, object]) -> None:
         self._next_words = live_prompt.next_words(output) or self._next_words
         text = json.dumps(output)
         if self._client is not None:

@@ -98,12 +98,14 @@ class OpenAISession:
                     self._tool_calls.add(event.id)
                 yield event
 
-    async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
+    async def speak(
+        self, *, tools: bool = True, say: str | None = None, must_call: str | None = None
+    ) -> None:
         response: dict[str, object] = {}
         if say is not None:
             response["instructions"] = say
-        if must is not None:
-            response["tool_choice"] = {"type": "function", "name": must}
+        if must_call is not None:
+            response["tool_choice"] = {"type": "function", "name": must_call}
         elif not tools:
             response["tool_choice"] = "none"
         self._speak_requests += 1
@@ -121,7 +123,7 @@ class OpenAISession:
         session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
         await self._sideband.send({"type": "session.update", "session": session})
 
-    async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
+    async def send_tool_result(self, call: ToolCalled, output: Mapping[str, object]) -> None:
         item = {"type": "function_call_output", "call_id": call.id, "output": json.dumps(output)}
         await self._sideband.send({"type": "conversation.item.create", "item": item})
 

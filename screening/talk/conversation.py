@@ -325,7 +325,7 @@ class Conversation:
             case Decided():
                 return await self._closing.carry_out(job, speaking, tasks)
             case BadToolCall(call, error, again):
-                await session.answer(call, {"ok": False, "error": error})
+                await session.send_tool_result(call, {"ok": False, "error": error})
                 if not again:
                     return
             case UserQuestion(text):
@@ -353,7 +353,7 @@ class Conversation:
         """Have the agent speak; or force a decision, if it was told to decide or keeps misusing its tools."""
         opening = self._briefing.opening
         if self._clock.told_to_decide or self._bad_calls >= BAD_CALLS_FORCED:
-            await speaking.say(must=DECIDE)
+            await speaking.say(must_call=DECIDE)
         elif isinstance(job, SpeakAgain) and opening is not None and not self._voice.heard_since(0):
             await speaking.say(tools=False, say=opening)
         elif isinstance(job, SpeakAgain):

@@ -20,8 +20,8 @@ MAX_GREETINGS = 3
 """Attempts at a greeting that must be heard but is interrupted."""
 
 SpeechRequest = tuple[bool, str | None, str | None]
-"""The arguments `tools`, `say` and `must` of `Session.speak`."""
-ANYTHING: SpeechRequest = (True, None, None)
+"""The arguments `tools`, `say` and `must_call` of `Session.speak`."""
+ANY_RESPONSE: SpeechRequest = (True, None, None)
 
 
 class Speaking:
@@ -34,15 +34,15 @@ class Speaking:
         """The last request, if it is to be repeated when dropped."""
         self._requested_in = judgement.stage
 
-    async def say(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> int:
+    async def say(self, *, tools: bool = True, say: str | None = None, must_call: str | None = None) -> int:
         """Request speech once the agent is free, as it makes one response at a time. Returns the mark before
         it.
         """
-        return await self._ask((tools, say, must))
+        return await self._ask((tools, say, must_call))
 
     async def answer_caller(self) -> None:
         """Have the agent respond to what it heard; a response it makes by itself will do as well."""
-        await self._ask(ANYTHING, again=False)
+        await self._ask(ANY_RESPONSE, again=False)
 
     async def _ask(self, request: SpeechRequest, *, again: bool = True) -> int:
         with suppress(TimeoutError):
@@ -54,8 +54,8 @@ class Speaking:
         return mark
 
     async def _speak(self, request: SpeechRequest) -> None:
-        tools, say, must = request
-        await self.session.speak(tools=tools, say=say, must=must)
+        tools, say, must_call = request
+        await self.session.speak(tools=tools, say=say, must_call=must_call)
 
     async def repeat_dropped_requests(self) -> None:
         """Repeat, as soon as the agent is free, a request that was dropped because it just spoke by itself.
@@ -86,19 +86,19 @@ class Speaking:
                     await self.until(lambda: not self._voice.agent_generating)
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(SENTENCE_LIMIT_S):
-                await self.session.answer(call, answer())
+                await self.session.send_tool_result(call, answer())
                 if not more:
                     return await self.until(lambda: self._voice.finished(call.response))
             await self._goodbye()
 
-    async def announce_user_decision(self, told: str, *, more: bool) -> None:
+    async def announce_user_decision(self, notice: str, *, more: bool) -> None:
         """Tell the agent what was decided in its place; if `more`, return when it has said so.
 
         A sentence already begun does not count.
         """
         with suppress(TimeoutError, ProviderError):
             async with asyncio.timeout(SENTENCE_LIMIT_S):
-                await self.session.inform(told)
+                await self.session.inform(notice)
             if more:
                 await self._goodbye()
 
@@ -133,7 +133,7 @@ class Speaking:
                     break
         with suppress(ProviderError):
             await self.session.allow_interruption()
-            if heard and self._voice.unanswered(mark):
+            if heard and self._voice.awaits_answer(mark):
                 await self.answer_caller()
         return heard
 

@@ -122,7 +122,7 @@ class VoiceActivity:
             r.number >= mark and self.finished(name) and not r.cut for name, r in self._responses.items()
         )
 
-    def unanswered(self, mark: int) -> bool:
+    def awaits_answer(self, mark: int) -> bool:
         """Whether the caller has spoken since the response after `mark` began, and got no other."""
         return self._caller_paused > mark and self._responses_begun == mark + 1 and not self.caller_speaks
 

@@ -115,9 +115,11 @@ class ScriptedSession:
         while (event := await self._vendor.events.get()) is not None:
             yield event
 
-    async def speak(self, *, tools: bool = True, say: str | None = None, must: str | None = None) -> None:
+    async def speak(
+        self, *, tools: bool = True, say: str | None = None, must_call: str | None = None
+    ) -> None:
         vendor = self._vendor
-        told = f"must call {must}" if must else "speak" if tools else "speak without tools"
+        told = f"must call {must_call}" if must_call else "speak" if tools else "speak without tools"
         vendor.said.append(f"{told}: {say}" if say else told)
         if "speak" in vendor.fails:
             raise vendor.fails["speak"]
@@ -125,7 +127,7 @@ class ScriptedSession:
         if vendor._spoken > 1 and vendor.goodbye_s is not None:
             vendor.speaks(f"said{vendor._spoken}", vendor.goodbye_s)
 
-    async def answer(self, call: ToolCalled, output: Mapping[str, object]) -> None:
+    async def send_tool_result(self, call: ToolCalled, output: Mapping[str, object]) -> None:
         self._vendor.said.append(f"answer {call.id} ok={output['ok']}")
         self._vendor.outputs[call.id] = output
         if "answer" in self._vendor.fails:

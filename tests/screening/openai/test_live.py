@@ -342,7 +342,7 @@ async def test_what_is_to_be_said_comes_before_what_was_told_and_a_tool_that_mus
         await talk.session.speak(tools=False, say='Say "Grace\'s assistant, hello?"')
         await talk.session.allow_interruption()
         await talk.session.speak()
-        await talk.session.speak(must="end_call")
+        await talk.session.speak(must_call="end_call")
         assert spoken(talk.wire) == [
             'Speak now. Say "Grace\'s assistant, hello?"',
             live_prompt.SPEAK + live_prompt.CARRY_ON,
@@ -390,7 +390,7 @@ async def test_a_long_text_is_cut_to_what_the_vendor_takes() -> None:
 async def test_the_delegate_goes_on_when_its_response_is_over_and_the_voice_says_goodbye() -> None:
     async with attached() as talk:
         await talk.hears(STARTED, responded("created"), function_call())
-        await talk.session.answer(CALLED, {"ok": True, "next": "Say goodbye now."})
+        await talk.session.send_tool_result(CALLED, {"ok": True, "next": "Say goodbye now."})
         assert [sent["type"] for sent in talk.wire.sent] == ["response.item.create"]
         assert talk.wire.sent[0]["item"] == {
             "type": "function_call_output",
@@ -406,7 +406,7 @@ async def test_the_delegate_goes_on_when_its_response_is_over_and_the_voice_says
 async def test_a_result_that_is_given_late_lets_the_delegate_go_on_at_once() -> None:
     async with attached() as talk:
         await talk.hears(responded("created"), function_call(), responded("completed"))
-        await talk.session.answer(CALLED, {"ok": False, "error": "reason must be a sentence"})
+        await talk.session.send_tool_result(CALLED, {"ok": False, "error": "reason must be a sentence"})
         assert [sent["type"] for sent in talk.wire.sent] == ["response.item.create", "response.create"]
 
 
@@ -490,7 +490,7 @@ async def test_our_own_delegate_is_asked_with_the_talk_so_far_and_decides() -> N
             "agent: Who is it?",
             "caller: Anna, the boiler ...",
         ]
-        await talk.session.answer(CALLED, {"ok": True, "next": "Say goodbye now."})
+        await talk.session.send_tool_result(CALLED, {"ok": True, "next": "Say goodbye now."})
         assert talk.wire.sent == [
             {
                 "type": "session.thinking.append",

@@ -178,7 +178,7 @@ async def test_what_we_say_is_in_the_vendors_words() -> None:
     async with provider.attach("rtc_1") as session:
         await session.speak()
         await session.speak(tools=False)
-        await session.answer(CALLED, {"ok": True})
+        await session.send_tool_result(CALLED, {"ok": True})
         await session.inform("The phone is busy.")
     assert wire.sent == [
         {"type": "response.create", "event_id": "screendoor-speak-1"},
@@ -301,7 +301,7 @@ async def test_a_greeting_a_forced_tool_and_leave_to_interrupt_in_the_vendors_wo
     provider = OpenAIRealtime(agent(), dial=Dialer(wire))
     async with provider.attach("rtc_1") as session:
         await session.speak(tools=False, say="Say hello.")
-        await session.speak(must="make_screening_decision")
+        await session.speak(must_call="make_screening_decision")
         await session.allow_interruption()
     assert [message.get("response") for message in wire.sent[:2]] == [
         {"instructions": "Say hello.", "tool_choice": "none"},

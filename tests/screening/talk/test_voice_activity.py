@@ -96,13 +96,13 @@ def test_a_sentence_is_heard_to_its_end_unless_it_is_cut() -> None:
 def test_a_caller_who_spoke_into_a_sentence_and_got_no_other_is_unanswered() -> None:
     voice = VoiceActivity()
     voice.process(ResponseBegan("r1"))
-    assert not voice.unanswered(0)
+    assert not voice.awaits_answer(0)
     voice.process(CallerBegan())
-    assert not voice.unanswered(0)
+    assert not voice.awaits_answer(0)
     voice.process(CallerPaused())
-    assert voice.unanswered(0)
+    assert voice.awaits_answer(0)
     voice.process(ResponseBegan("r2"))
-    assert not voice.unanswered(0)
+    assert not voice.awaits_answer(0)
 
 
 def test_what_crossed_a_response_is_to_be_asked_for_again_once_that_has_ended() -> None:
