@@ -60,8 +60,8 @@ class AudioLine:
         return line._with_port(normalised[1]), layout
 
     def _with_port(self, port: int) -> AudioLine:
-        told = self.section
-        section = MediaSection(told.kind, port, told.protocol, told.formats, told.lines)
+        old = self.section
+        section = MediaSection(old.kind, port, old.protocol, old.formats, old.lines)
         return AudioLine(self.address, section, self.direction)
 
     def write(self, origin: tuple[int, int], host: str, layout: Layout) -> bytes:

@@ -126,12 +126,12 @@ class DirectLeg:
         """Whether the open offer repeats what the peer said before: a session refresh (RFC 4028 §7.4)."""
         return self.offer == self.peer_line
 
-    def has_line(self, line: AudioLine, willing: Direction) -> bool:
+    def has_line(self, line: AudioLine, direction: Direction) -> bool:
         """Whether the peer has this line already, from our offer or our answer."""
-        told = self.sent_line
-        if told is None or self.relayed or not told.same_but_direction(line):
+        sent = self.sent_line
+        if sent is None or self.relayed or not sent.same_but_direction(line):
             return False
-        return told.direction in (willing, answer_direction(self.peer_direction, willing))
+        return sent.direction in (direction, answer_direction(self.peer_direction, direction))
 
     def _sdp_for(self, line: AudioLine, host: str) -> bytes:
         """The SDP for this line, with a new `o=` version only if the content changes."""

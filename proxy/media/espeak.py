@@ -50,11 +50,11 @@ class Espeak:
         except OSError as error:
             raise SpeechFailed(f"{self._program} cannot be run: {error.strerror}") from None
         try:
-            said, _ = await process.communicate(text.encode())
+            wav, _ = await process.communicate(text.encode())
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         if process.returncode:
             raise SpeechFailed(f"{self._program} failed with status {process.returncode}")
-        return said
+        return wav

@@ -60,16 +60,16 @@ class OpenAISpeech:
         text = text[:MAX_TEXT]
         if not text.strip():
             raise SpeechFailed("there is nothing to say")
-        kept = self._cache_file(text)
-        if kept is not None and (samples := _load(kept)):
+        file = self._cache_file(text)
+        if file is not None and (samples := _load(file)):
             return Clip(samples)
         try:
             async with asyncio.timeout(self._voice.limit_s):
                 samples = await _sound(await self._request(text))
         except TimeoutError:
             raise SpeechFailed(f"no speech from OpenAI within {self._voice.limit_s:g} s") from None
-        if kept is not None:
-            self._disk(lambda: _store(kept, write_wav(samples)))
+        if file is not None:
+            self._disk(lambda: _store(file, write_wav(samples)))
         return Clip(samples)
 
     async def _request(self, text: str) -> bytes:
@@ -79,7 +79,7 @@ class OpenAISpeech:
         if voice.project:
             headers["OpenAI-Project"] = voice.project
         body = {"model": voice.model, "input": text, "voice": voice.voice, "response_format": "wav"}
-        said = bytearray()
+        audio = bytearray()
         try:
             async with self._http.stream(
                 "POST", self._url, headers=headers, json=body, timeout=None
@@ -89,19 +89,19 @@ class OpenAISpeech:
                     why = f"OpenAI answered {answer.status_code}"
                     raise SpeechFailed(f"{why}: {advice}" if advice else why)
                 async for chunk in answer.aiter_raw():
-                    said += chunk
-                    if len(said) > MAX_BYTES:
+                    audio += chunk
+                    if len(audio) > MAX_BYTES:
                         raise SpeechFailed("OpenAI's speech does not end")
         except httpx2.HTTPError as error:
             raise SpeechFailed(f"OpenAI not reached: {str(error) or type(error).__name__}") from error
-        return bytes(said)
+        return bytes(audio)
 
     def _cache_file(self, text: str) -> Path | None:
         """The cache file for this text and voice; its name reveals nothing."""
         if self._cache is None:
             return None
-        said = "\0".join((self._voice.model, self._voice.voice, text))
-        return self._cache / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.wav"
+        identity = "\0".join((self._voice.model, self._voice.voice, text))
+        return self._cache / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.wav"
 
 
 def clear_cache(cache: Path) -> int:
@@ -120,25 +120,25 @@ async def _sound(answer: bytes) -> array[int]:
     return await at_8_khz(Sound(sound.rate, sound.samples[: round(MAX_S * sound.rate)]))
 
 
-def _load(kept: Path) -> array[int] | None:
+def _load(file: Path) -> array[int] | None:
     try:
-        sound = read_wav(kept.read_bytes())
+        sound = read_wav(file.read_bytes())
     except (OSError, WavError):
         return None
     return sound.samples if sound.rate == RATE else None
 
 
-def _store(kept: Path, wav: bytes) -> None:
+def _store(file: Path, wav: bytes) -> None:
     """Write the file whole or not at all; without a writable cache nothing is kept."""
-    begun = kept.with_suffix(".part")
+    begun = file.with_suffix(".part")
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        others = sorted(kept.parent.glob("*.wav"), key=lambda file: file.stat().st_mtime)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        others = sorted(file.parent.glob("*.wav"), key=lambda file: file.stat().st_mtime)
         for old in others[: max(0, len(others) - MAX_FILES + 1)]:
             old.unlink()
         begun.touch(mode=0o600)
         begun.write_bytes(wav)
-        begun.replace(kept)
+        begun.replace(file)
     except OSError:
         with suppress(OSError):
             begun.unlink(missing_ok=True)

@@ -63,11 +63,11 @@ class Quality:
 
     def as_dict(self) -> dict[str, object]:
         """As plain values, for the call record."""
-        told: dict[str, object] = {}
+        values: dict[str, object] = {}
         for name in self.__slots__:
             value = getattr(self, name)
-            told[name] = _as_dict(value) if isinstance(value, DirectionQuality) else value
-        return told
+            values[name] = _as_dict(value) if isinstance(value, DirectionQuality) else value
+        return values
 
 
 NO_AUDIO = Quality()
@@ -120,14 +120,14 @@ def quality_of(
             if g711 and counts.packets_in >= _MIN_SCORED_PACKETS
             else None,
         )
-    told = None if rtcp is None else rtcp.peer_block
-    if told is not None and counts.packets_out:
-        jitter_ms, lost = 1000 * told.jitter / rate, max(told.lost, 0)
+    block = None if rtcp is None else rtcp.peer_block
+    if block is not None and counts.packets_out:
+        jitter_ms, lost = 1000 * block.jitter / rate, max(block.lost, 0)
         mark = mos(lost / max(counts.packets_out, lost), delay_ms(trip_ms, jitter_ms))
         judged = g711 and counts.packets_out >= _MIN_SCORED_PACKETS
         sent = DirectionQuality(counts.packets_out, lost, round(jitter_ms, 2), mos=mark if judged else None)
     return Quality(heard, sent, trip_ms, counts.dropped, counts.unauthentic, counts.rtcp_in)
 
 
-def _as_dict(way: DirectionQuality) -> dict[str, object]:
-    return {name: getattr(way, name) for name in way.__slots__}
+def _as_dict(direction: DirectionQuality) -> dict[str, object]:
+    return {name: getattr(direction, name) for name in direction.__slots__}

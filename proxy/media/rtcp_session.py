@@ -80,14 +80,14 @@ class RtcpSession:
             return target
         return self.source or (agreement.rtcp_destination if target == agreement.remote else None)
 
-    def report(self, line: RtpTimeline, reception: Reception | None, *, leaves: bool = False) -> bytes:
+    def report(self, timeline: RtpTimeline, reception: Reception | None, *, leaves: bool = False) -> bytes:
         """Our next compound packet; a sender report if we have sent RTP since the last one (§6.4)."""
         now = self._clock()
-        sends = line.packets != self._reported_packets
-        self._reported_packets = line.packets
-        sent = Sent(now, line.timestamp_at(now), line.packets, line.octets) if sends else None
+        sends = timeline.packets != self._reported_packets
+        self._reported_packets = timeline.packets
+        sent = Sent(now, timeline.timestamp_at(now), timeline.packets, timeline.octets) if sends else None
         blocks = () if reception is None or reception.ssrc == -1 else (self._block(reception, now),)
-        return compound(line.ssrc, sent, blocks, self._cname, leaves=leaves)
+        return compound(timeline.ssrc, sent, blocks, self._cname, leaves=leaves)
 
     def _heard(self, report: Report, ours: int) -> None:
         if report.sent is not None:

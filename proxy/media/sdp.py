@@ -117,8 +117,8 @@ class MediaSection:
 
     def rtcp(self, host: str) -> tuple[str, int] | None:
         """Where a=rtcp wants reports (RFC 3605), at `host` if it names no address; None without a=rtcp."""
-        told, _, address = (self.attribute("rtcp") or "").strip().partition(" ")
-        port = number(told, 65535)
+        port_text, _, address = (self.attribute("rtcp") or "").strip().partition(" ")
+        port = number(port_text, 65535)
         if not port:
             return None
         try:

@@ -65,10 +65,10 @@ def normalise_ports(body: bytes) -> tuple[bytes, int] | None:
     found = _RTCP.match(after)
     if found is None or text.count(b"a=rtcp:") != 1:
         return None
-    told = int(found[1])
-    if not port <= told <= min(port + 1, 65535):
+    rtcp_port = int(found[1])
+    if not port <= rtcp_port <= min(port + 1, 65535):
         return None
-    return before + line + (b"9" if told == port else b"10") + after[found.end(1) :], port
+    return before + line + (b"9" if rtcp_port == port else b"10") + after[found.end(1) :], port
 
 
 def rtcp_at(control: tuple[str, int] | None, port: int) -> tuple[str, int] | None:

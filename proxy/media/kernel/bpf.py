@@ -56,12 +56,12 @@ def map_memory(descriptor: int, value_bytes: int, entries: int) -> mmap.mmap:
 def load(name: str, instructions: bytes) -> int:
     """Load a program for packets that arrive at an interface. Returns its descriptor."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
-    said = ctypes.create_string_buffer(_LOG_BYTES)
+    verifier_log = ctypes.create_string_buffer(_LOG_BYTES)
     licence = ctypes.create_string_buffer(b"MIT")
 
     def attributes(log: int) -> bytes:
         where = (ctypes.addressof(code), ctypes.addressof(licence))
-        wanted = (log, _LOG_BYTES if log else 0, ctypes.addressof(said) if log else 0)
+        wanted = (log, _LOG_BYTES if log else 0, ctypes.addressof(verifier_log) if log else 0)
         counted = (_PROG_TYPE_SCHED_CLS, len(instructions) // 8)
         return struct.pack("=IIQQIIQII16sII", *counted, *where, *wanted, 0, 0, name.encode(), 0, _TCX_INGRESS)
 
@@ -73,7 +73,7 @@ def load(name: str, instructions: bytes) -> int:
         try:  # again, with a log to learn why
             return _bpf(_PROG_LOAD, attributes(1), "a program in the kernel")
         except KernelRefused as again:
-            again.add_note(said.value.decode("utf-8", "replace"))
+            again.add_note(verifier_log.value.decode("utf-8", "replace"))
             raise
 
 

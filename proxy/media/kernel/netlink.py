@@ -82,12 +82,12 @@ class Netlink:
         question = _ROUTE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0) + asked
         for body in self.ask(_GETROUTE, REQUEST, question):
             kind = _ROUTE.unpack_from(body)[7]
-            told = dict(attributes(body[_ROUTE.size :]))
-            ours = source or (str(ip_address(told[_RTA_PREFSRC])) if _RTA_PREFSRC in told else None)
-            if kind not in (_UNICAST, _LOCAL) or ours is None or _RTA_OIF not in told:
+            values = dict(attributes(body[_ROUTE.size :]))
+            ours = source or (str(ip_address(values[_RTA_PREFSRC])) if _RTA_PREFSRC in values else None)
+            if kind not in (_UNICAST, _LOCAL) or ours is None or _RTA_OIF not in values:
                 return None
-            route = IpRoute(int.from_bytes(told[_RTA_OIF], sys.byteorder), ours, kind == _LOCAL)
-            return route, told.get(_RTA_GATEWAY, told.get(_RTA_VIA))
+            route = IpRoute(int.from_bytes(values[_RTA_OIF], sys.byteorder), ours, kind == _LOCAL)
+            return route, values.get(_RTA_GATEWAY, values.get(_RTA_VIA))
         return None
 
     def interfaces(self) -> dict[int, bool]:
@@ -104,8 +104,8 @@ class Netlink:
         found = set()
         for body in self.ask(_GETADDR, REQUEST | DUMP, _ADDRESS.pack(0, 0, 0, 0, 0)):
             index = _ADDRESS.unpack_from(body)[4]
-            told = dict(attributes(body[_ADDRESS.size :]))
-            if wanted == told.get(_IFA_LOCAL, told.get(_IFA_ADDRESS)):
+            values = dict(attributes(body[_ADDRESS.size :]))
+            if wanted == values.get(_IFA_LOCAL, values.get(_IFA_ADDRESS)):
                 found.add(index)
         return found
 
@@ -138,9 +138,9 @@ def changes(family: int = socket.NETLINK_ROUTE, groups: int = _CHANGES) -> socke
     `family` and `groups`, on other events.
     """
     kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-    told = socket.socket(socket.AF_NETLINK, kind, family)
-    told.bind((0, groups))
-    return told
+    changed = socket.socket(socket.AF_NETLINK, kind, family)
+    changed.bind((0, groups))
+    return changed
 
 
 def _messages(packet: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -274,9 +274,9 @@ class KernelStream(Stream):
     @property
     def _sends_own_audio(self) -> bool:
         """What our peer hears is not just the joined stream, or must be encrypted or recorded here."""
-        tapped = self.recordings is not None and self.recordings.active_both
-        dials = self._dtmf is not None and self._dtmf.busy_or_queued
-        return self.reserved or self.ringing or dials or self._srtp is not None or tapped
+        recorded = self.recordings is not None and self.recordings.active_both
+        dialling = self._dtmf is not None and self._dtmf.busy_or_queued
+        return self.reserved or self.ringing or dialling or self._srtp is not None or recorded
 
     def _flow(self, other: KernelStream) -> Flow | None:
         """The forwarding rule for our peer's packets; None while they need more than rewritten headers."""
@@ -291,18 +291,19 @@ class KernelStream(Stream):
         ):
             return None
         types = self._types(agreement, other, self._reception.rate)
-        came = self._forwarder.route(peer[0], _fixed_source(self._host))
-        goes = self._forwarder.route(to[0], _fixed_source(other._host))
-        if not types or came is None or goes is None:
+        inbound = self._forwarder.route(peer[0], _fixed_source(self._host))
+        outbound = self._forwarder.route(to[0], _fixed_source(other._host))
+        if not types or inbound is None or outbound is None:
             return None
-        if came.local != goes.local or (":" in peer[0]) != (":" in to[0]):  # the program cannot mix these
+        # The program cannot mix these.
+        if inbound.local != outbound.local or (":" in peer[0]) != (":" in to[0]):
             return None
-        if not {came.interface, goes.interface} <= self._forwarder.interfaces:
+        if not {inbound.interface, outbound.interface} <= self._forwarder.interfaces:
             return None
         return Flow(
             peer=peer,
-            ours=(came.source, self.port),
-            out=(goes.source, other.port),
+            ours=(inbound.source, self.port),
+            out=(outbound.source, other.port),
             to=to,
             ssrc=self._reception.ssrc,
             out_ssrc=timeline.ssrc,
@@ -310,8 +311,8 @@ class KernelStream(Stream):
             timestamp_step=timeline.offsets[1],
             types=types,
             rate=self._reception.rate,
-            leaves_by=0 if goes.local else goes.interface,
-            only_from=came.interface,  # others are left to the rules of this host
+            leaves_by=0 if outbound.local else outbound.interface,
+            only_from=inbound.interface,  # others are left to the rules of this host
         )
 
     def _types(self, agreement: Agreement, other: KernelStream, rate: int) -> dict[int, int]:
