@@ -43,8 +43,8 @@ class Authenticator(Protocol):
         """Whether this INVITE of a known peer has yet to bring credentials, and so is not a call yet."""
         ...
 
-    def handles(self, transaction: ServerTransaction) -> bool:
-        """Handle a request outside any dialog whose sender was let in; False if it is not for us."""
+    def handle(self, transaction: ServerTransaction) -> bool:
+        """Handle a request outside any dialog from an admitted sender; False if it is not for us."""
         ...
 
     def lost(self, flow: Flow) -> None:
@@ -81,8 +81,8 @@ class AuthenticatedPeers:
         ways = self._authenticators
         return bool(ways) and any(each.lacks_credentials(request, flow) for each in ways)
 
-    def handles(self, transaction: ServerTransaction) -> bool:
-        return bool(self._authenticators) and any(each.handles(transaction) for each in self._authenticators)
+    def handle(self, transaction: ServerTransaction) -> bool:
+        return bool(self._authenticators) and any(each.handle(transaction) for each in self._authenticators)
 
     def lost(self, flow: Flow) -> None:
         for each in self._authenticators:

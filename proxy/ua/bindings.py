@@ -16,8 +16,10 @@ MAX_CONTACTS = 10
 """Of one phone. One more replaces the other one that would expire first."""
 DEFAULT_EXPIRES_S, LONGEST_EXPIRES_S, SHORTEST_EXPIRES_S = 3600, 3600, 60
 LONGEST_OVER_UDP_S = 300
-"""A phone over UDP does not notice our restart or its NAT's, and cannot ring until it registers again by
-itself. One over TCP or TLS loses its connection and registers again at once.
+"""Shorter over UDP, where a phone does not notice our restart or its NAT's.
+
+It cannot ring until it registers again by itself. Over TCP or TLS it loses its connection and registers again
+at once.
 """
 
 _MAX_SECONDS = 2**32 - 1

@@ -334,7 +334,7 @@ class UserAgentCore:
             transaction.reply(400)  # §19.1.5: a Request-URI must not contain headers
         elif request.max_forwards == 0 and request.method != "OPTIONS":
             transaction.reply(483)  # an OPTIONS is addressed to us and not forwarded anyway (§11)
-        elif self.authenticated_peers.handles(transaction):
+        elif self.authenticated_peers.handle(transaction):
             return
         elif is_loop(request, self.advertised.host, self.advertised.ports):
             transaction.reply(482)  # §16.3: our own request, looped back

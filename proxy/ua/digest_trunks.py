@@ -68,7 +68,7 @@ class DigestTrunks:
         known = flow in self._known and not self._gate.admits(flow)
         return known and self._challenger.digest.credentials_of(request) is None
 
-    def handles(self, transaction: ServerTransaction) -> bool:
+    def handle(self, transaction: ServerTransaction) -> bool:
         """Authenticate again each INVITE on a flow that is known only from an earlier one."""
         request, flow = transaction.request, transaction.flow
         passed, self._just_authenticated = self._just_authenticated is request, None

@@ -106,8 +106,8 @@ class InviteDraft:
         if wants_reliability(refusal) and RELIABLY not in self.outgoing.headers:
             headers = (*self.outgoing.headers, RELIABLY)
             self.outgoing = self.outgoing._replace(headers=headers)
-            return self._next_cseq(flow)
-        return self._next_cseq(flow) if status == 422 and leg.keeper.accepts_interval(refusal) else None
+            return self._with_next_cseq(flow)
+        return self._with_next_cseq(flow) if status == 422 and leg.keeper.accepts_interval(refusal) else None
 
     def _under_other_identity(self, refusal: Response, flow: Flow) -> Request | None:
         """Call under another identity where that may help, as a new request (§21.4.4).
@@ -132,7 +132,7 @@ class InviteDraft:
             answer = credentials.authorize(self.request, challenge, self._leg.core.ids.token())
         except SipError:
             return None
-        request = self._next_cseq(flow)
+        request = self._with_next_cseq(flow)
         request.headers.extend(answer)
         self._credentials = tuple(answer)
         return request
@@ -145,9 +145,9 @@ class InviteDraft:
             sdp = self._leg.media.offer()
         except OfferRefused:
             return None
-        return self._next_cseq(flow, sdp)
+        return self._with_next_cseq(flow, sdp)
 
-    def _next_cseq(self, flow: Flow, sdp: bytes | None = None) -> Request:
+    def _with_next_cseq(self, flow: Flow, sdp: bytes | None = None) -> Request:
         """The same INVITE again, with another offer if one is given."""
         self._cseq += 1
         return self.write(flow, self.request.body if sdp is None else sdp)

@@ -27,8 +27,9 @@ log = structlog.get_logger("screendoor")
 FLOW_TIMER_S = 120
 """Keep-alive interval asked of phones (RFC 5626 §5.4), for the NATs on the path."""
 TICK_S = 25.0
-"""Interval of keep-alives to phones over UDP (NATs drop a mapping in 30 s) and of the removal of expired
-bindings and unused connections.
+"""Interval of upkeep: keep-alives to phones over UDP, and removal of what has expired.
+
+NATs drop a mapping in 30 s. Unused connections are closed then as well.
 """
 PING = b"\r\n\r\n"
 
@@ -77,8 +78,9 @@ class Registrar:
         self._flows: set[Flow] = set()
         self._ticking: asyncio.TimerHandle | None = None
         self._pending_verdict: tuple[Request, Verdict, int | None] | None = None
-        """The REGISTER just let in, the verdict on its credentials (valid only once), and the size limit of a
-        refusal in bytes.
+        """The REGISTER just let in, the verdict on its credentials, and the size limit of a refusal in bytes.
+
+        The verdict is kept because credentials are valid only once.
         """
 
     def reachable(self, name: str) -> Sequence[Binding]:
@@ -126,7 +128,7 @@ class Registrar:
     def lacks_credentials(self, request: Request, flow: Flow) -> bool:
         return False
 
-    def handles(self, transaction: ServerTransaction) -> bool:
+    def handle(self, transaction: ServerTransaction) -> bool:
         request, flow = transaction.request, transaction.flow
         if request.method == "REGISTER":
             self._register(transaction)

@@ -74,8 +74,10 @@ class Registration:
         changed: Callable[[str, bool], None] = lambda *_: None,
         wall_clock: Callable[[], float] | None = None,
     ) -> None:
-        """`changed` is called with the trunk's name and whether we are registered. `wall_clock` returns
-        seconds and also advances while this machine sleeps; None uses the loop's clock, which does not.
+        """`changed` is called with the trunk's name and whether we are registered.
+
+        `wall_clock` returns seconds that also pass while this machine sleeps; None uses the loop's clock,
+        which stops then.
         """
         self._core, self.account, self._changed = core, account, changed
         self._wall_clock = wall_clock or (lambda: asyncio.get_running_loop().time())
@@ -137,7 +139,7 @@ class Registration:
     def lacks_credentials(self, request: Request, flow: Flow) -> bool:
         return False
 
-    def handles(self, transaction: ServerTransaction) -> bool:
+    def handle(self, transaction: ServerTransaction) -> bool:
         return False
 
     def lost(self, flow: Flow) -> None:

@@ -32,7 +32,7 @@ class OneDoor:
     def lacks_credentials(self, request: Request, flow: Flow) -> bool:
         return self.known and not self.taken
 
-    def handles(self, transaction: ServerTransaction) -> bool:
+    def handle(self, transaction: ServerTransaction) -> bool:
         return self.taken
 
     def lost(self, flow: Flow) -> None:
