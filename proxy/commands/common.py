@@ -88,9 +88,7 @@ def zone(settings: Settings, dialed: str | None = None) -> tzinfo | None:
 
 
 def parse_time(text: str | None, zone: tzinfo | None) -> datetime | None:
-    """Parse a time such as 2026-12-24, 2026-12-24T18:00 or 3d (days ago); `zone` applies unless it
-    names one.
-    """
+    """Parse a time such as 2026-12-24, 2026-12-24T18:00 or 3d (days ago), by default in `zone`."""
     if text is None:
         return None
     if _DURATION.fullmatch(text):

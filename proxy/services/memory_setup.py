@@ -101,9 +101,7 @@ def load_lists(settings: Settings) -> LiveLists | None:
 def wish_recorder(
     memory: Memory, settings: Settings, wall_clock: Callable[[], datetime]
 ) -> Callable[[Caller, Wish], None]:
-    """Make the callback that stores callers blocked or trusted by a key at the phone, for the number they
-    called.
-    """
+    """Make the callback that stores whom the user blocks or trusts by a key, for the number they called."""
     from screening.memory.lists import ALLOW, BLOCK, Entry, normalized, put
 
     countries = {number.dialed: policy_setup.country(settings, number) for number in settings.numbers}

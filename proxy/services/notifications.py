@@ -106,9 +106,7 @@ def _seconds(now: Now) -> Callable[[], float]:
 
 
 async def send_tests(settings: Settings, now: Now) -> list[tuple[str, bool, str]]:
-    """Send a test notice to every target; returns each one's name, whether it was delivered, and
-    the answer.
-    """
+    """Send a test notice to every target; returns name, whether it was delivered, and the answer for each."""
     targets = [target(settings, one, now) for one in settings.notified]
     outcomes = await asyncio.gather(*(_send_test(each, now()) for each in targets))
     arrived = [isinstance(outcome, Delivered) for outcome in outcomes]

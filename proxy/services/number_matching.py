@@ -29,9 +29,7 @@ def dialed_of(settings: Settings, text: str) -> str:
 
 
 def same_caller(settings: Settings, caller: str) -> SameCaller:
-    """Make the predicate that recognises other spellings of a caller, such as without ``+`` or
-    country code.
-    """
+    """Make the predicate for other spellings of a caller, such as without ``+`` or country code."""
     countries = {number.dialed: policy_setup.country(settings, number) for number in settings.numbers}
     default_country = countries[settings.numbers[0].dialed]
 

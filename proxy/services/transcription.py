@@ -29,9 +29,7 @@ class VoicemailTranscriber:
     def __init__(self, settings: Settings, disk: Disk) -> None:
         self._disk = disk
         self.listeners: list[Callable[[CallRecord], None]] = []
-        """Called with each record that is complete, including the transcript of its voicemail if there is
-        one.
-        """
+        """Called with each finished record, once the transcript of its voicemail, if any, is known."""
         self._http: httpx2.AsyncClient | None = None
         self._transcription: Transcription | None = None
         enabled_numbers = [

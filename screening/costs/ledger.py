@@ -129,9 +129,7 @@ class Ledger:
     def __init__(
         self, budgets: Budgets, clock: Callable[[], datetime], on_warning: OnWarning = lambda warning: None
     ) -> None:
-        """`clock` gives an aware datetime; `on_warning` is called for each cap at 80 % and at 100 %, once a
-        day.
-        """
+        """`clock` gives an aware datetime; `on_warning` hears of each cap at 80 % and 100 %, once a day."""
         self._budgets, self._clock, self.on_warning = budgets, clock, on_warning
         self._all = Account("day", budgets.all_numbers.number, budgets.all_numbers.day(clock()))
         self._numbers: dict[str, Account] = {}

@@ -153,9 +153,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _begin_transaction(connection: Connection) -> None:
-    """Take SQLite's write lock at BEGIN. A deferred transaction whose snapshot is stale fails at its first
-    write.
-    """
+    """Lock SQLite at BEGIN: a deferred transaction fails at its first write if its snapshot is stale."""
     reads = connection.get_execution_options().get(_READ_ONLY, False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 

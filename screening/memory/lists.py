@@ -102,8 +102,7 @@ def batches(names: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]
 def put_contacts(
     connection: Connection, names: Iterable[tuple[str, str]], now: datetime, *, tell: bool = True
 ) -> tuple[int, int]:
-    """Insert or rename contacts, given as (E.164 number, name); returns how many are new and how many
-    renamed.
+    """Insert or rename contacts, given as (E.164 number, name); returns counts of new and of renamed ones.
 
     Without `tell`, running processes see them only after the next `mark_changed`.
     """

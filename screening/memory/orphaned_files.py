@@ -59,9 +59,7 @@ class CallFolders:
 
 
 def disown(connection: Connection, names: Sequence[str]) -> None:
-    """Undo `adopt` for calls that turn out to be still running; their process will store the
-    files itself.
-    """
+    """Undo `adopt` for calls that are still running after all; their process will store the files."""
     connection.execute(delete(voicemails).where(voicemails.c.call.in_(names)))
     unknown = {"recording": None, "recording_s": None}
     connection.execute(update(calls).where(calls.c.id.in_(names)).values(unknown))

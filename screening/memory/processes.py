@@ -19,9 +19,7 @@ log = structlog.get_logger("screendoor")
 HEARTBEAT_S = 10.0
 """Heartbeat interval."""
 HEARTBEAT_TIMEOUT = timedelta(seconds=45)
-"""Heartbeat timeout for processes on another machine or in another PID namespace, whose pid cannot be
-checked.
-"""
+"""Heartbeat timeout of processes whose pid cannot be checked: on another machine or in another namespace."""
 CUT_REASON = "the process ended before the call did"
 
 
@@ -46,9 +44,7 @@ def pid_exists(pid: int) -> bool:
 
 
 class ProcessRegistration:
-    """The registration of this process among those that share the database; methods run inside
-    transactions.
-    """
+    """This process's entry among those that share the database; methods run inside transactions."""
 
     def __init__(
         self,
@@ -71,8 +67,7 @@ class ProcessRegistration:
         self._began = wall_clock()
         self._clock = clock
         self._heartbeats: dict[str, tuple[datetime, float | None]] = {}
-        """Last heartbeat of each other process, and when on our clock we saw it change; None: seen only once.
-        """
+        """Last heartbeat of each other process, and when, on our clock, it changed; None: seen only once."""
 
     def heartbeat(self, connection: Connection) -> None:
         """Send a heartbeat, remove dead processes, and mark their calls as interrupted."""
@@ -112,9 +107,7 @@ class ProcessRegistration:
         )
 
     def _reopen_own_calls(self, connection: Connection) -> None:
-        """Reopen our calls that another process marked as interrupted while only we could not reach the
-        database.
-        """
+        """Reopen our calls that another process marked as interrupted while our database was unreachable."""
         ours = (calls.c.state == CUT) & (calls.c.process == self._process)
         if not (names := connection.execute(select(calls.c.id).where(ours)).scalars().all()):
             return

@@ -78,9 +78,7 @@ def write(
 
 
 class _Insert:
-    """A precompiled statement: compiling it, and SQLAlchemy's row processing, take longer than
-    executing it.
-    """
+    """A precompiled statement: compiling it and SQLAlchemy's row processing take longer than executing it."""
 
     __slots__ = ("_processors", "_sql")
 

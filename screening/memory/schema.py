@@ -1,6 +1,4 @@
-"""The tables, identical on SQLite and PostgreSQL. Changing them takes a migration in
-`migrations/versions`.
-"""
+"""The tables, the same on SQLite and PostgreSQL; every change needs a migration in `migrations/versions`."""
 
 from __future__ import annotations
 
@@ -133,6 +131,4 @@ revisions = Table(
     Column("name", String(32), primary_key=True),
     Column("number", Integer, nullable=False),
 )
-"""Revision numbers, incremented with each change of what `name` refers to, so that readers can detect
-changes.
-"""
+"""Revision numbers, incremented with each change of what `name` refers to, for readers to poll."""

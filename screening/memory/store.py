@@ -110,8 +110,7 @@ class Memory:
         return self._outage
 
     def start(self) -> None:
-        """Open the database, run each chore once, and start the thread. Raises `Unusable`. Blocks for seconds
-        at most.
+        """Start the thread: open the database and run each chore once. Raises `Unusable`; blocks for seconds.
 
         A database that is unavailable or does not answer is logged once and retried later.
         """
@@ -145,10 +144,10 @@ class Memory:
         self._append(Began(call, at, caller, name, dialed))
 
     def finished(self, record: Callable[[], Mapping[str, Any]], json: Callable[[], str]) -> None:
-        """Queue a call that ended. `record` gives `CallRecord.as_dict`, `json` the same without the
-        transcript.
+        """Queue a call that ended.
 
-        Both are called in the memory's thread, and must return the same whenever that is.
+        `record` gives `CallRecord.as_dict`, `json` the same without the transcript. Both are called in the
+        memory's thread, and must return the same whenever that is.
         """
         self._append(Finished(record, json))
 
@@ -202,9 +201,7 @@ class Memory:
                 self._drop_oldest()
 
     def _schedule_wake(self) -> None:
-        """Wake the thread when the batch is due; without an event loop at once, and the thread
-        waits itself.
-        """
+        """Wake the thread when the batch is due; without an event loop at once, to wait by itself."""
         try:
             asyncio.get_running_loop().call_later(GATHER_S, self._wake.set)
         except RuntimeError:
