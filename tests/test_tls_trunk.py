@@ -186,7 +186,7 @@ async def test_connections_that_die_in_a_call_are_made_again_and_the_call_lives(
     dead = [flow for network in networks for flow in network.connections]  # type: ignore[attr-defined]
     for flow in dead:
         flow.abort()
-    await asyncio.gather(*(flow.over for flow in dead))
+    await asyncio.gather(*(flow.socket_closed for flow in dead))
     await house.carrier.current.hangs_up()
     await house.phone.receives("BYE")
     assert (await house.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
