@@ -30,7 +30,7 @@ class Reason:
         protocol, semicolon, rest = text.partition(";")
         protocol = protocol.strip(WHITESPACE)
         if protocol.lower() not in KNOWN:
-            raise ParseError(f"no Reason that we know: {shown(text)}")
+            raise ParseError(f"unknown Reason protocol: {shown(text)}")
         cause = Params.parse(semicolon + rest).get("cause")
         return cls(protocol, None if cause is None else number(cause, "Reason cause", 999))
 

@@ -140,7 +140,7 @@ class ClientCheck:
 
 def _fault(error: int, depth: int) -> str:
     fault = CHAIN_FAULTS.get(error, f"cannot be verified (OpenSSL error {error})")
-    return f"hangs on one that {fault} ({depth} above it)" if depth else fault
+    return f"was issued under one that {fault} ({depth} above it)" if depth else fault
 
 
 def numeric(host: str) -> str | None:

@@ -74,7 +74,7 @@ class Lookup(Protocol):
         """NAPTR records of a name, in any order; empty if it has none or no server answers."""
 
     def failure(self, host: str) -> str:
-        """Why DNS could not be asked for the addresses of a name; empty if it answered."""
+        """The DNS error of the last address lookup of this name; empty if DNS answered."""
 
 
 _Records = tuple[dns.rdata.Rdata, ...]
@@ -86,7 +86,7 @@ class _CachedAnswer:
     stale_until: float
     records: _Records
     failure: str = ""
-    """Why no name server could say; empty if one did."""
+    """The error if no name server answered; empty if one did."""
 
 
 class SystemLookup:

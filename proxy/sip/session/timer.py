@@ -129,7 +129,7 @@ class SessionTimer:
             or least > MAX_INTERVAL
             or self._raises >= MAX_RAISES
         ):
-            raise ParseError(f"422 wants {least} s")
+            raise ParseError(f"unacceptable Min-SE in 422: {least} s")
         self._raises += 1
         self.min_se = least
         if self.interval is None:
