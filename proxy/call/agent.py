@@ -18,10 +18,10 @@ from screening.contract import Ask, News, Screening, Undecided, Verdict
 
 
 async def call_agent(
-    agent: Leg, called: Agent, ask: Ask, invite_builder: InviteBuilder, journal: Journal
+    agent: Leg, configured: Agent, ask: Ask, invite_builder: InviteBuilder, journal: Journal
 ) -> str | None:
     """Call the agent; returns None once it has answered, else why it does not take the call."""
-    outgoing = invite_builder.to_agent(called, ask.headers)
+    outgoing = invite_builder.to_agent(configured, ask.headers)
     ask.screening.tell(News.AGENT_CALLED)
     waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (
         ask.screening.verdict(),  # named first: if both come in one tick, a verdict is handed out only once

@@ -1,7 +1,8 @@
 """The story of one call, from its first INVITE to its last BYE.
 
-The caller's leg encloses all others: an agent's while the caller is screened, and those of the phones that
-ring. A leg that ends raises LegEnded where the story needs that leg.
+`Call.run` asks the screener for a plan and follows it: the agent talks to the caller until it decides, phones
+ring, and the first to answer is bridged with the caller. The caller's leg encloses all others. When it ends,
+or another leg that the call cannot do without, LegEnded is raised at the await that this interrupts.
 """
 
 from __future__ import annotations
@@ -113,10 +114,6 @@ class Call:
             self._journal.close(self._screening)
         return self.record
 
-    def _fallback(self) -> Fallback:
-        """What the caller gets when nobody takes the call; made on demand, since few calls need it."""
-        return Fallback(self._caller, self.record.call)
-
     def end(self, reason: EndReason) -> None:
         """End the call from outside; `run` returns soon after."""
         self._legs.end_caller(reason)
@@ -137,6 +134,7 @@ class Call:
     # The plan: what to do with this caller.
 
     def _offer_acceptable(self, leg: Leg) -> bool:
+        """Whether media can be agreed on; if not, the caller's offer is refused."""
         try:
             leg.prepare_sdp()
         except OfferRefused as refusal:
@@ -146,6 +144,7 @@ class Call:
         return True
 
     async def _follow_plan(self, plan: Plan) -> None:
+        """Do with the caller what the plan says: refuse, screen, ring, challenge or take a message."""
         self._journal.planned(plan, self._caller_info)
         if isinstance(plan, Refuse):
             return self._caller.reject(plan)
@@ -367,7 +366,7 @@ class Call:
         if self._screening is not None:
             self._screening.tell(news)
 
-    # When there is no verdict.
+    # When there is no verdict, or nobody takes the call.
 
     async def _fail_open(self, why: str, then: OnFailure) -> None:
         """Fail open, as configured by `then`: the caller never sits in silence because a vendor is down."""
@@ -378,3 +377,7 @@ class Call:
             return await self._fallback().challenge_failed(why)
         if not (rings and await self._ring(self._number.destinations, "failure")):
             await self._fallback().unanswered(why, then)
+
+    def _fallback(self) -> Fallback:
+        """What the caller gets when nobody takes the call; made on demand, since few calls need it."""
+        return Fallback(self._caller, self.record.call)

@@ -54,10 +54,10 @@ class CallerSide:
         """The SIP status with which the last attempt at the phones failed; 0 before that."""
         self._media_watch: MediaWatch | None = None
 
-    def invited(self, caller: Leg, invite: ServerTransaction) -> None:
+    def invited(self, leg: Leg, invite: ServerTransaction) -> None:
         """Take over the caller's leg and its INVITE."""
-        self.leg = caller
-        caller.invited(invite)
+        self.leg = leg
+        leg.invited(invite)
 
     async def ring(self) -> None:
         """Signal ringing to the caller.
