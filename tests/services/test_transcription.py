@@ -49,20 +49,20 @@ def message(tmp_path: Path) -> Path:
     return path
 
 
-class Ear:
+class FakeTranscription:
     """A transcription service that the test controls."""
 
     def __init__(self, failure: str | None = None) -> None:
-        self.failure, self.heard = failure, asyncio.Event()
-        self.asked = self.most = 0
-        self._now = 0
+        self.failure, self.release = failure, asyncio.Event()
+        self.requests = self.peak = 0
+        self._running = 0
 
     async def transcribe(self, message: Path) -> str:
-        self.asked += 1
-        self._now += 1
-        self.most = max(self.most, self._now)
-        await self.heard.wait()
-        self._now -= 1
+        self.requests += 1
+        self._running += 1
+        self.peak = max(self.peak, self._running)
+        await self.release.wait()
+        self._running -= 1
         if self.failure:
             raise TranscriptionFailed(self.failure)
         return "The cake is ready."
@@ -130,10 +130,10 @@ async def test_a_failure_costs_one_line_and_the_record_is_told_on_all_the_same(m
     finished: list[CallRecord] = []
     transcriber = VoicemailTranscriber(settings(), at_once)
     transcriber.listeners.append(finished.append)
-    transcriber._transcription = ear = Ear("OpenAI answered 503")
+    transcriber._transcription = service = FakeTranscription("OpenAI answered 503")
     with capture_logs() as logs:
         transcriber.finished(record := a_record(message))
-        ear.heard.set()
+        service.release.set()
         await asyncio.sleep(0.01)
     assert finished == [record]
     assert record.voicemail_transcript is None
@@ -146,17 +146,17 @@ async def test_two_are_transcribed_at_once_and_what_is_too_many_is_left(message:
     finished: list[CallRecord] = []
     transcriber = VoicemailTranscriber(settings(), at_once)
     transcriber.listeners.append(finished.append)
-    transcriber._transcription = ear = Ear()
+    transcriber._transcription = service = FakeTranscription()
     for _ in range(MAX_WAITING + 3):
         transcriber.finished(a_record(message))
     assert len(finished) == 3
     await asyncio.sleep(0.01)
-    assert (ear.asked, ear.most) == (2, 2)
-    ear.heard.set()
+    assert (service.requests, service.peak) == (2, 2)
+    service.release.set()
     async with asyncio.timeout(10):
         while len(finished) < MAX_WAITING + 3:
             await asyncio.sleep(0.01)
-    assert (len(finished), ear.most) == (MAX_WAITING + 3, 2)
+    assert (len(finished), service.peak) == (MAX_WAITING + 3, 2)
     assert transcriber.counts == {"done": MAX_WAITING, "failed": 0, "left": 3}
     await transcriber.close()
 
@@ -165,7 +165,7 @@ async def test_what_is_not_done_at_the_end_is_told_on_as_it_is(message: Path) ->
     finished: list[CallRecord] = []
     transcriber = VoicemailTranscriber(settings(), at_once)
     transcriber.listeners.append(finished.append)
-    transcriber._transcription = Ear()
+    transcriber._transcription = FakeTranscription()
     transcriber.finished(record := a_record(message))
     await asyncio.sleep(0.01)
     await transcriber.close()

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.network
 OTHER = "+14155550199"
 
 
-def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CALLER) -> list[Path]:
+def store_call(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CALLER) -> list[Path]:
     """Store a call with a voicemail, its transcript and a recording; returns their paths."""
     folder.mkdir(exist_ok=True)
     files = [folder / f"{call}-{name}" for name in ("message.wav", "message.txt", "recording.wav")]
@@ -57,7 +57,7 @@ def tell(memory: Memory, folder: Path, call: str, at: datetime, caller: str = CA
     return files
 
 
-def warned(memory: Memory, caller: str) -> list[Delivery]:
+def queue_warning(memory: Memory, caller: str) -> list[Delivery]:
     """Queue a budget warning about this caller."""
     budget = BudgetWarning("caller_calls", "*", caller, "3 of 3", 1.0, AT.date(), True)
     target = Target("me", WebhookChannel("https://example.com", ["whsec_" + "A" * 32], AT.timestamp))
@@ -71,8 +71,8 @@ def counts(memory: Memory) -> list[int]:
 
 
 def test_what_is_too_old_is_deleted_with_its_files_a_few_at_a_time(memory: Memory, tmp_path: Path) -> None:
-    old = [tell(memory, tmp_path / "f", f"old{n}", AT - timedelta(days=31 + n)) for n in range(5)]
-    young = tell(memory, tmp_path / "f", "young", AT - timedelta(days=29))
+    old = [store_call(memory, tmp_path / "f", f"old{n}", AT - timedelta(days=31 + n)) for n in range(5)]
+    young = store_call(memory, tmp_path / "f", "young", AT - timedelta(days=29))
     memory.began("goes on", AT - timedelta(days=40), CALLER, None, "*")
     do(
         memory,
@@ -115,7 +115,7 @@ def test_what_one_expected_long_ago_is_forgotten_and_other_entries_are_not(memor
 def test_a_file_that_cannot_be_deleted_is_said_and_one_that_is_gone_is_not(
     memory: Memory, tmp_path: Path
 ) -> None:
-    message, _, recording = tell(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
+    message, _, recording = store_call(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
     message.unlink()
     message.mkdir()
     recording.unlink()
@@ -127,8 +127,8 @@ def test_a_file_that_cannot_be_deleted_is_said_and_one_that_is_gone_is_not(
 
 
 def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory, tmp_path: Path) -> None:
-    files = tell(memory, tmp_path / "f", "c1", AT)
-    others = tell(memory, tmp_path / "f", "c2", AT, OTHER)
+    files = store_call(memory, tmp_path / "f", "c1", AT)
+    others = store_call(memory, tmp_path / "f", "c2", AT, OTHER)
     memory.began("c3", AT, CALLER, None, "*")
     do(memory, lambda connection: lists.put(connection, lists.Entry("block", CALLER), AT))
     deleted = do(memory, lambda connection: delete_caller(connection, CALLER))
@@ -142,7 +142,11 @@ def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory
 
 
 def test_a_warning_of_what_a_caller_has_cost_is_handed_out_and_forgotten_with_him(memory: Memory) -> None:
-    ids = {caller: deliveries[0].id for caller in (CALLER, OTHER) if (deliveries := warned(memory, caller))}
+    ids = {
+        caller: deliveries[0].id
+        for caller in (CALLER, OTHER)
+        if (deliveries := queue_warning(memory, caller))
+    }
     export = do(memory, lambda connection: export_caller(connection, CALLER))
     assert [notice["payload"]["data"]["caller"] for notice in export.data["notices"]] == [CALLER]
     do(memory, lambda connection: delete_caller(connection, CALLER))
@@ -153,7 +157,7 @@ def test_such_a_warning_may_name_him_as_his_trunk_writes_him(memory: Memory) -> 
     def same_caller(caller: str, dialed: str) -> bool:
         return (f"+1{caller}", dialed) == (CALLER, "*")
 
-    warned(memory, CALLER.removeprefix("+1"))
+    queue_warning(memory, CALLER.removeprefix("+1"))
     export = do(memory, lambda connection: export_caller(connection, CALLER, same_caller=same_caller))
     assert len(export.data["notices"]) == 1
     do(memory, lambda connection: delete_caller(connection, CALLER, same_caller=same_caller))
@@ -164,9 +168,9 @@ def test_what_is_forgotten_stands_in_no_file_of_sqlite_any_more(
     memory_of: MakeMemory, tmp_path: Path
 ) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/kept/screendoor.db")
-    tell(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
-    tell(memory, tmp_path / "f", "c2", AT - timedelta(days=31), OTHER)
-    tell(memory, tmp_path / "f", "c3", AT - timedelta(days=31))
+    store_call(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
+    store_call(memory, tmp_path / "f", "c2", AT - timedelta(days=31), OTHER)
+    store_call(memory, tmp_path / "f", "c3", AT - timedelta(days=31))
     assert set(kept(memory)) == {"c1", "c2", "c3"}
     assert named(tmp_path / "kept", CALLER) == ["screendoor.db-wal"]
     do(memory, lambda connection: delete_caller(connection, CALLER))
@@ -181,7 +185,7 @@ def test_what_is_forgotten_while_a_backup_reads_is_gone_from_the_log_afterwards(
     memory_of: MakeMemory, tmp_path: Path
 ) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/kept/screendoor.db")
-    tell(memory, tmp_path / "f", "c1", AT)
+    store_call(memory, tmp_path / "f", "c1", AT)
     assert set(kept(memory)) == {"c1"}
     with closing(sqlite3.connect(tmp_path / "kept/screendoor.db")) as backup:
         backup.execute("BEGIN")
@@ -199,8 +203,8 @@ def named(folder: Path, number: str) -> list[str]:
 
 
 def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, tmp_path: Path) -> None:
-    files = tell(memory, tmp_path / "f", "c1", AT)
-    tell(memory, tmp_path / "f", "c2", AT, OTHER)
+    files = store_call(memory, tmp_path / "f", "c1", AT)
+    store_call(memory, tmp_path / "f", "c2", AT, OTHER)
     do(memory, lambda connection: lists.put(connection, lists.Entry("vip", CALLER, "Grace"), AT))
     do(memory, lambda connection: lists.put(connection, lists.Entry("vip", OTHER, "Ada"), AT))
     export = do(memory, lambda connection: export_caller(connection, CALLER))
@@ -221,7 +225,9 @@ def test_all_calls_of_a_caller_are_handed_out_however_many(
 ) -> None:
     monkeypatch.setattr("screening.memory.privacy._BATCH_SIZE", 2)
     files = [
-        file for n in range(5) for file in tell(memory, tmp_path / "f", f"c{n}", AT + timedelta(minutes=n))
+        file
+        for n in range(5)
+        for file in store_call(memory, tmp_path / "f", f"c{n}", AT + timedelta(minutes=n))
     ]
     export = do(memory, lambda connection: export_caller(connection, CALLER))
     names = [f"c{n}" for n in range(5)]
@@ -234,7 +240,7 @@ def test_all_calls_of_a_caller_are_handed_out_however_many(
 
 def test_calls_are_found_a_page_at_a_time_the_latest_first(memory: Memory, tmp_path: Path) -> None:
     for n in range(5):
-        tell(memory, tmp_path, f"c{n}", AT + timedelta(minutes=n // 2), OTHER if n == 3 else CALLER)
+        store_call(memory, tmp_path, f"c{n}", AT + timedelta(minutes=n // 2), OTHER if n == 3 else CALLER)
     page = do(memory, lambda connection: history.find_calls(connection, CallFilter(), limit=2))
     assert [call["id"] for call in page] == ["c4", "c3"]
     assert page[0]["voicemail"]
@@ -253,8 +259,8 @@ def test_calls_are_found_a_page_at_a_time_the_latest_first(memory: Memory, tmp_p
 
 
 def test_messages_are_found_heard_and_deleted(memory: Memory, tmp_path: Path) -> None:
-    files = tell(memory, tmp_path, "c1", AT)
-    tell(memory, tmp_path, "c2", AT + timedelta(minutes=1))
+    files = store_call(memory, tmp_path, "c1", AT)
+    store_call(memory, tmp_path, "c2", AT + timedelta(minutes=1))
 
     def names(heard: bool | None) -> list[str]:
         found = do(memory, lambda connection: history.find_voicemails(connection, heard=heard))
