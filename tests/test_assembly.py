@@ -280,7 +280,7 @@ def test_a_prompt_that_cannot_be_played_is_one_line_of_the_check(tmp_path: Path)
     wav = "a WAV file of 16 bits, mono, at 8000 or 16000 Hz"
     assert sorted(told) == [
         "prompts.hold_music: expected a file that exists, got DIR/gone.wav, which is not there",
-        f"prompts.unavailable: expected {wav}, got DIR/bad.wav: it is no WAV file",
+        f"prompts.unavailable: expected {wav}, got DIR/bad.wav: it is not a WAV file",
     ]
 
 

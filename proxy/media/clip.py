@@ -90,7 +90,7 @@ def clip_from_wav(path: Path) -> Clip:
 def _chunks(data: bytes) -> tuple[int, int, bytes]:
     """Coding, rate and audio of a RIFF file; a chunk length beyond the end of the file is cut there."""
     if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise ClipError("it is no WAV file")
+        raise ClipError("it is not a WAV file")
     form: tuple[int, int] | None = None
     place = 12
     while place + 8 <= len(data):

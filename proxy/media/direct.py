@@ -130,7 +130,7 @@ class DirectSession(DirectRelay):
         self._legs[leg] = known
         if not self._allows(leg, known.offer):
             known.refused()
-            raise MediaRefused("its SRTP, or the want of it, is against the settings")
+            raise MediaRefused("its use of SRTP does not match the settings")
         if known.opening or known.invited_without_offer:
             self.signalling.changed()
             return b""

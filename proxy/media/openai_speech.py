@@ -91,7 +91,7 @@ class OpenAISpeech:
                 async for chunk in answer.aiter_raw():
                     audio += chunk
                     if len(audio) > MAX_BYTES:
-                        raise SpeechFailed("OpenAI's speech does not end")
+                        raise SpeechFailed("OpenAI's speech is too long")
         except httpx2.HTTPError as error:
             raise SpeechFailed(f"OpenAI not reached: {str(error) or type(error).__name__}") from error
         return bytes(audio)

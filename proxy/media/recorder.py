@@ -274,4 +274,4 @@ def _create(path: Path, header: bytes) -> tuple[Path, int]:
             name.unlink(missing_ok=True)
             raise
         return name, file
-    raise FileExistsError(f"{path} and many like it are there already")
+    raise FileExistsError(f"{path} exists already, and so do its numbered alternatives")

@@ -113,7 +113,7 @@ def parse(value: str) -> Crypto:
     suite = SUITES.get(line[2])
     if suite is None:
         # Suite names are in capitals; anything else may be a misplaced key.
-        shown = line[2][:40] if line[2].isupper() else "of no known name"
+        shown = line[2][:40] if line[2].isupper() else "of unknown name"
         raise CryptoRefused(f"crypto suite {shown} is not supported")
     for parameter in line[4].split():
         _check(parameter)
@@ -160,7 +160,7 @@ def _check(parameter: str) -> None:
         return
     window = int(value) if name == "WSH" and re.fullmatch(r"\d{1,9}", value, re.ASCII) else 0
     if window < _LEAST_WINDOW:
-        shown = name if name in _PARAMETERS else "of no known name"
+        shown = name if name in _PARAMETERS else "of unknown name"
         raise CryptoRefused(f"session parameter {shown} is not supported")
 
 
@@ -172,7 +172,7 @@ def _master(text: str, suite: Suite) -> bytes:
         raise CryptoRefused("a key with an MKI is not supported")
     lifetime = key[2] or "1"
     if int(lifetime.removeprefix("2^")) == 0 and not lifetime.startswith("2"):
-        raise CryptoRefused("key lifetime of no packet")
+        raise CryptoRefused("key lifetime of 0 packets")
     if lifetime.startswith("2^") and int(lifetime[2:]) > 48:
         raise CryptoRefused("key lifetime above 2^48")
     try:

@@ -183,5 +183,5 @@ def _session(crypto: Crypto, direction: int) -> tuple[Any, Any]:
     policy = Policy(crypto.master, direction, srtp_profile=_PROFILES[crypto.suite])
     session = ffi.gc(ffi.new("srtp_t *"), lambda made: lib.srtp_dealloc(made[0]))
     if status := lib.srtp_create(session, policy._policy):
-        raise RuntimeError(f"libsrtp makes no session: status {status}")
+        raise RuntimeError(f"libsrtp cannot create a session: status {status}")
     return session, session[0]

@@ -57,7 +57,7 @@ def read_wav(data: bytes) -> Sound:
 def _chunks(data: bytes) -> tuple[int, int, int, bytes]:
     """Coding, sample rate, bits per sample and audio data."""
     if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise WavError("it is no WAV")
+        raise WavError("it is not a WAV file")
     form: tuple[int, int, int] | None = None
     at = 12
     while at + 8 <= len(data):

@@ -89,8 +89,8 @@ def test_an_extensible_wav_says_its_coding_further_back(tmp_path):
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "it is no WAV file"),
-        (b"ID3 and some mp3 after it", "it is no WAV file"),
+        (b"", "it is not a WAV file"),
+        (b"ID3 and some mp3 after it", "it is not a WAV file"),
         (b"RIFF\0\0\0\0WAVE", "it is a WAV file without a format"),
         (chunked(1, 16, b"")[:-8], "it is a WAV file without sound"),
         (chunked(1, 16, b""), "there is no sound in it"),

@@ -57,8 +57,8 @@ async def test_where_it_is_not_installed_that_is_said() -> None:
     ("script", "why"),
     [
         ("exit 3", "failed with status 3"),
-        ("echo hello", "gave no speech: it is no WAV"),
-        ("cat >/dev/null", "gave no speech: it is no WAV"),
+        ("echo hello", "gave no speech: it is not a WAV file"),
+        ("cat >/dev/null", "gave no speech: it is not a WAV file"),
         ("exec 0<&-; exit 0", "gave no speech"),
     ],
 )

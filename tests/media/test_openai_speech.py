@@ -101,15 +101,15 @@ async def test_our_request_is_that_of_the_sdk() -> None:
         (lambda: JSONResponse({}, 429), "OpenAI answered 429: the account's rate limit"),
         (lambda: Response("upstream failed", 502), "OpenAI answered 502"),
         (lambda: Response(status_code=302, headers={"Location": "http://192.0.2.1/"}), "OpenAI answered 302"),
-        (lambda: HTMLResponse("<html>sign in</html>"), "cannot be played: it is no WAV"),
+        (lambda: HTMLResponse("<html>sign in</html>"), "cannot be played: it is not a WAV file"),
         (lambda: Response(b"", 204), "cannot be played"),
         (
             lambda: Response(gzip.compress(bytes(50_000_000)), headers={"Content-Encoding": "gzip"}),
-            "it is no WAV",  # nor unpacked
+            "it is not a WAV file",  # nor unpacked
         ),
         (lambda: Response(WAV[:44]), "cannot be played: there is no sound in it"),
         (lambda: Response(WAV[:100], headers={"Content-Length": "5000"}), "OpenAI not reached"),
-        (lambda: Response(b"ID3\x04" + bytes(400), media_type="audio/mpeg"), "it is no WAV"),
+        (lambda: Response(b"ID3\x04" + bytes(400), media_type="audio/mpeg"), "it is not a WAV file"),
     ],
 )
 async def test_an_answer_that_is_no_speech_is_a_failure_in_a_line(
@@ -130,7 +130,7 @@ async def test_speech_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) ->
             yield bytes(50_000)
 
     async with voice_of(answering(lambda: StreamingResponse(on_and_on()))) as voice:
-        with pytest.raises(SpeechFailed, match="does not end"):
+        with pytest.raises(SpeechFailed, match="is too long"):
             await voice.speak("hello", "en")
 
 
