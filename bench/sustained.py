@@ -17,7 +17,7 @@ PATIENCE_S: Final = 3.0
 """Calls that are not over by then have failed anyway."""
 
 
-def kept(run: Run, seconds: float) -> bool:
+def succeeded(run: Run, seconds: float) -> bool:
     """Whether a run of that duration succeeded."""
     whole = run.caller.good == run.caller.created > 0
     return whole and run.trouble < MAX_TROUBLE and run.elapsed_s < seconds + SLACK_S
@@ -40,6 +40,6 @@ def _holds(make: MakeBox, rate: int, seconds: float) -> bool:
     for _ in range(2):
         with rig(make) as stand:
             stand.warm(200)
-            if kept(stand.load(rate, seconds, patience_s=PATIENCE_S), seconds):
+            if succeeded(stand.load(rate, seconds, patience_s=PATIENCE_S), seconds):
                 return True
     return False

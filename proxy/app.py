@@ -68,7 +68,7 @@ class App:
 
     def __init__(self, settings: Settings, *, finished: Callable[[CallRecord], None] | None = None) -> None:
         """`finished` is called with the record of every call that ends, last of all."""
-        self._settings, self._heard = settings, finished
+        self._settings, self._on_finished = settings, finished
         self.ids = RandomIds()
         self.metrics = Metrics(CollectorRegistry())
         self._rounds = RtcpTimer()
@@ -228,7 +228,7 @@ class App:
 
     async def _serve_http(self) -> None:
         http = self._settings.http
-        self.metrics.follow_certificates(partial(certificate_expiry.ends, self._settings))
+        self.metrics.follow_certificates(partial(certificate_expiry.expiry_times, self._settings))
         wanted = any(agent.provider != SIP_AGENT for agent in self._settings.agents)
         web = build_app(
             self.services.screener.webhooks if wanted else None,
@@ -277,20 +277,20 @@ class App:
         )
 
     def _health(self) -> Mapping[str, Any]:
-        told: dict[str, Any] = {
+        health: dict[str, Any] = {
             "status": "draining" if self.registry.draining else "ok",
             "calls": len(self.registry),
             "peers": self.probes.peers(),
             **self.admission.summary(),
         }
         if self.registrations:
-            told["registrations"] = {
+            health["registrations"] = {
                 each.account.trunk: "registered" if each.registered else each.why
                 for each in self.registrations
             }
         if phones := self.registrar.contact_counts():
-            told["phones"] = phones
-        return told
+            health["phones"] = phones
+        return health
 
     def _trunk_of(self, flow: Flow) -> str | None:
         """The flow's trunk, known by its address, its certificate or its digest credentials."""
@@ -320,8 +320,8 @@ class App:
 
     def _finished(self, record: CallRecord) -> None:
         self.services.finished(record)
-        if self._heard is not None:
-            self._heard(record)
+        if self._on_finished is not None:
+            self._on_finished(record)
 
 
 def _sockets_allowed() -> int:

@@ -22,7 +22,7 @@ from proxy.config import Settings, certificate
 log = structlog.get_logger("screendoor")
 
 CHECK_INTERVAL_S = 86400.0
-SOON = timedelta(days=14)
+RENEWAL_MARGIN = timedelta(days=14)
 """A certificate should have been renewed with this much time left, or with a quarter of its lifetime left if
 that is less."""
 _HOW = "renewed files are taken without a restart"
@@ -61,31 +61,31 @@ def remarks(settings: Settings, now: datetime) -> Iterator[Remark]:
         on = f"{shown.not_valid_after_utc:%Y-%m-%d}"
         if certificate.expired(shown, now):
             yield Remark(f"{which} expired on {on}: renew it ({_HOW})", over=True)
-        elif certificate.expired(shown, now + _soon(shown)):
+        elif certificate.expired(shown, now + _renewal_margin(shown)):
             yield Remark(f"{which} ends on {on}: see why it was not renewed ({_HOW})", over=False)
 
 
-def ends(settings: Settings) -> Iterator[tuple[str, float]]:
+def expiry_times(settings: Settings) -> Iterator[tuple[str, float]]:
     """Yield each certificate's file and its expiry time in seconds since 1970; unreadable files are left out.
 
     Cheap: a file is parsed again only after it has changed.
     """
     for one in _certificate_files(settings):
         try:
-            end = _end(one.file, one.file.stat().st_mtime_ns)
+            end = _expiry_time(one.file, one.file.stat().st_mtime_ns)
         except (OSError, PydanticCustomError):
             continue
         yield str(one.file), end
 
 
 @lru_cache(maxsize=256)
-def _end(file: Path, stamp: int) -> float:
+def _expiry_time(file: Path, stamp: int) -> float:
     """Cached by file and modification time (`stamp`)."""
     return certificate.certificate(file).not_valid_after_utc.timestamp()
 
 
-def _soon(shown: x509.Certificate) -> timedelta:
-    return min(SOON, (shown.not_valid_after_utc - shown.not_valid_before_utc) / 4)
+def _renewal_margin(shown: x509.Certificate) -> timedelta:
+    return min(RENEWAL_MARGIN, (shown.not_valid_after_utc - shown.not_valid_before_utc) / 4)
 
 
 class _CertificateFile(NamedTuple):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
-GATHER_S = 0.05
+BATCH_S = 0.05
 """How long a line waits. Rendering and writing each by itself cost a twelfth of a busy call, since other work
 evicts that code from the processor's caches; batches are small enough not to delay others."""
 
@@ -36,27 +36,27 @@ class LineBuffer(Generic[T]):
         self._out, self._lines, self._told = out, lines, told
         self._lost, self._flushing = 0, Lock()
         self.waiting: list[T] = []
-        """Hot paths append to it directly instead of calling `write`, then call `soon` unless `due`."""
-        self.due = False
+        """Hot paths append to it instead of calling `write`, then schedule a flush if none is."""
+        self.flush_scheduled = False
         """Whether a flush is scheduled."""
 
     def write(self, entry: T) -> None:
         """Append an entry, to be written soon."""
         self.waiting.append(entry)
-        if not self.due:
-            self.soon()
+        if not self.flush_scheduled:
+            self.schedule_flush()
 
-    def soon(self) -> None:
+    def schedule_flush(self) -> None:
         """Schedule a flush."""
-        self.due = True
+        self.flush_scheduled = True
         try:
-            asyncio.get_running_loop().call_later(GATHER_S, self.flush)
+            asyncio.get_running_loop().call_later(BATCH_S, self.flush)
         except RuntimeError:
             self.flush()
 
     def flush(self) -> None:
         """Write all entries. If the disk is full or the reader is gone, they are lost; nothing is raised."""
-        self.due = False
+        self.flush_scheduled = False
         with self._flushing:  # other threads may append or flush meanwhile
             entries = self.waiting[:]
             del self.waiting[: len(entries)]

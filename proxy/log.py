@@ -30,12 +30,12 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NUMBER = re.compile(r"\+?\d{7,15}")
 _PLAIN = re.compile(r"[!#-~]+").fullmatch
 _QUOTED = json.encoder.encode_basestring
-_CALM = ("info", "debug")
+_BUFFERED_LEVELS = ("info", "debug")
 """Levels whose entries may be buffered for a moment."""
-_MAX_KEPT, _SHORT = 256, 160
+_MAX_CACHED, _MAX_CACHED_CHARS = 256, 160
 """Size limits of the cache of rendered line ends: number of entries, and characters of one. Calls log the
 same few again and again."""
-_USUAL = frozenset({str, int, float})
+_CACHEABLE = frozenset({str, int, float})
 """Types of values that the cache may hold as keys: equal values of these types are rendered alike."""
 _MS = [f"{ms:03d} " for ms in range(1000)]
 
@@ -48,7 +48,7 @@ def configure(level: str = "info", form: str = "console", stream: TextIO | None 
     write = _LogBuffer(out, render)
     structlog.configure(
         processors=[render],
-        wrapper_class=_from(level),
+        wrapper_class=_logger_class(level),
         logger_factory=lambda *names: write,
         cache_logger_on_first_use=False,
     )
@@ -105,8 +105,8 @@ class Logger:
             return self._say("info", event, call, values)
         out = self._out
         out.waiting.append(("info", time.time(), call or self._call, event, values))
-        if not out.due:
-            out.soon()
+        if not out.flush_scheduled:
+            out.schedule_flush()
 
     def warning(self, event: str, *, call: str | None = None, **values: Any) -> None:
         self._say("warning", event, call, values)
@@ -123,11 +123,11 @@ class Logger:
         if "exc_info" in values:  # rendered now: True stands for the exception that is being handled
             format_exc_info(None, "", values)
         self._out.write((level, time.time(), call or self._call, event, values))
-        if level not in _CALM:
+        if level not in _BUFFERED_LEVELS:
             self._out.flush()
 
 
-def _from(level: str) -> Any:
+def _logger_class(level: str) -> Any:
     """Return a logger class that discards entries below that level."""
     below = [name for name, rank in LEVELS.items() if rank < LEVELS[level]]
     return type("Logger", (Logger,), {"__slots__": (), **dict.fromkeys(below, _silent)})
@@ -151,7 +151,7 @@ class Line:
     """Renders entries as lines for people: time, level, call and leg, event, key=value pairs."""
 
     def __init__(self) -> None:
-        self._ends: dict[object, str] = {}
+        self._cache: dict[object, str] = {}
 
     def __call__(self, logger: object, method: str, entry: MutableMapping[str, Any]) -> str:
         """Render one entry, as a structlog processor."""
@@ -159,7 +159,7 @@ class Line:
 
     def lines(self, entries: Iterable[_Entry]) -> list[str]:
         """Render a line for each entry; values with spaces, quotes or control characters are quoted."""
-        lines, found = list[str](), self._ends.get
+        lines, found = list[str](), self._cache.get
         second = until = 0.0
         time_of_day = ""
         names: dict[str, str] = {}
@@ -172,7 +172,7 @@ class Line:
             except TypeError:  # an unhashable value, such as a list
                 end = _end(event, values)
             if end is None:
-                end = self._made(event, values)
+                end = self._render_end(event, values)
             if call is None:
                 whose, end = "", end if end[1] != " " else end[1:]
             elif not (whose := names.get(call, "")):
@@ -181,22 +181,22 @@ class Line:
             lines.append(f"{time_of_day}{_MS[int((at - second) * 1000.0)]}{rank}{whose}{end}")
         return lines
 
-    def _made(self, event: str | None, values: dict[str, Any]) -> str:
+    def _render_end(self, event: str | None, values: dict[str, Any]) -> str:
         """Render the end of a line that is not in the cache, and cache it if it is likely to recur.
 
         The integers 0 and 1 are not cached: they equal False and True, which are rendered differently. (0.0
         is: a value that may be a fraction is never a bool.)
         """
         end = _end(event, values)
-        if len(end) <= _SHORT and all(map(_is_usual, values.values())):
-            if len(self._ends) >= _MAX_KEPT:
-                self._ends.clear()
-            self._ends[event, *values.items()] = end
+        if len(end) <= _MAX_CACHED_CHARS and all(map(_is_cacheable, values.values())):
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            self._cache[event, *values.items()] = end
         return end
 
 
-def _is_usual(value: object) -> bool:
-    return type(value) in _USUAL and not (type(value) is int and value in (0, 1))
+def _is_cacheable(value: object) -> bool:
+    return type(value) in _CACHEABLE and not (type(value) is int and value in (0, 1))
 
 
 def _end(event: str | None, values: dict[str, Any]) -> str:
@@ -206,9 +206,9 @@ def _end(event: str | None, values: dict[str, Any]) -> str:
         if key == "exception":
             trace = f"\n{value}" if value else ""
         elif key == "leg":
-            leg = f" leg={_shown(value)}"
+            leg = f" leg={_format(value)}"
         else:
-            rest = f"{rest} {key}={_shown(value)}"
+            rest = f"{rest} {key}={_format(value)}"
     return f"{leg}  {_one_line(str(event))}{rest}{trace}"
 
 
@@ -245,7 +245,7 @@ def _entry(method: str, entry: MutableMapping[str, Any]) -> _Entry:
     return level or method, time.time(), call, event, values
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     if type(value) is float:
         return f"{value:.3f}".rstrip("0").rstrip(".")
     return _text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))

@@ -30,20 +30,20 @@ class LogOutput:
 
     def __init__(self, out: TextIO, lost: Callable[[int], None]) -> None:
         """`lost` is called with the number of dropped lines once the reader has caught up."""
-        self._out, self._file, self._told = out, _unblocking(out.fileno()), lost
-        self._left, self._lost = bytearray(), 0
-        self._turn, self._due = Lock(), False
+        self._out, self._file, self._on_lost = out, _unblocking(out.fileno()), lost
+        self._pending, self._lost = bytearray(), 0
+        self._mutex, self._retry_scheduled = Lock(), False
         self._poll = select.poll()
         self._poll.register(self._file, select.POLLOUT)
-        atexit.register(self._last)
+        atexit.register(self._flush_at_exit)
 
     def write(self, text: str, /) -> int:
         """Buffer the text; drop all of it if too much is buffered already."""
-        with self._turn:
-            if len(self._left) > MAX_BYTES:
+        with self._mutex:
+            if len(self._pending) > MAX_BYTES:
                 self._lost += text.count("\n")
             else:
-                self._left += text.encode(errors="backslashreplace")
+                self._pending += text.encode(errors="backslashreplace")
         return len(text)
 
     def flush(self) -> None:
@@ -51,14 +51,14 @@ class LogOutput:
 
         Raises OSError if the reader has closed its end, ValueError if the stream is closed.
         """
-        with self._turn:
+        with self._mutex:
             self._drain()
-            lost = 0 if self._left else self._lost
+            lost = 0 if self._pending else self._lost
             self._lost -= lost
-        if self._left:
+        if self._pending:
             self._later()
         if lost:
-            self._told(lost)
+            self._on_lost(lost)
 
     def close(self) -> None:
         """Write as much as there is room for, and close the stream."""
@@ -72,28 +72,28 @@ class LogOutput:
         if self._out.closed:
             raise ValueError("the stream is closed")
         try:
-            while self._left and self._poll.poll(1000 * patience_s):
-                written = os.write(self._file, bytes(self._left[:_MAX_WRITE]))
-                del self._left[:written]
+            while self._pending and self._poll.poll(1000 * patience_s):
+                written = os.write(self._file, bytes(self._pending[:_MAX_WRITE]))
+                del self._pending[:written]
         except BlockingIOError:
             pass  # a terminal polls as writable with less room than that
         except OSError:
-            self._left.clear()
+            self._pending.clear()
             raise
 
     def _later(self) -> None:
-        if not self._due:
+        if not self._retry_scheduled:
             with suppress(RuntimeError):  # without an event loop, the next line triggers the write
                 asyncio.get_running_loop().call_later(RETRY_S, self._again)
-                self._due = True
+                self._retry_scheduled = True
 
     def _again(self) -> None:
-        self._due = False
+        self._retry_scheduled = False
         with suppress(OSError, ValueError):
             self.flush()
 
-    def _last(self) -> None:
-        with self._turn, suppress(OSError, ValueError):
+    def _flush_at_exit(self) -> None:
+        with self._mutex, suppress(OSError, ValueError):
             self._drain(EXIT_WAIT_S)
 
 

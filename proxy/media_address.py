@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from proxy.config import Settings, elsewhere, local_address
+from proxy.config import Settings, local_address, route_probe
 from proxy.transport.flow import TransportFailed
 
 log = structlog.get_logger("screendoor")
@@ -27,7 +27,7 @@ async def follow(
     known = settings.public.address
     while settings.public.found:
         await asyncio.sleep(CHECK_INTERVAL_S)
-        found = find(elsewhere(settings))
+        found = find(route_probe(settings))
         if found is not None and found != known:
             log.warning("this machine has another address, of which new calls are told", was=known, now=found)
             known = found

@@ -114,31 +114,31 @@ def remove_caller(
     only while the end of the old one is copied.
     """
     path = Path(os.path.realpath(path))
-    his = _record_matcher(caller, alike)
+    is_theirs = _record_matcher(caller, alike)
     while path.is_file():
         with path.open("rb") as old, _temporary_file(path) as new:
             with _locked(old):  # no append is half done
                 end = os.fstat(old.fileno()).st_size
-            gone = _copied(old, new, end, his)
+            gone = _copied(old, new, end, is_theirs)
             os.fsync(new.fileno())
             with _locked(old):
                 if _at(old, path) is None:
                     continue  # replaced by somebody else meanwhile
-                gone += _copied(old, new, os.fstat(old.fileno()).st_size, his)
+                gone += _copied(old, new, os.fstat(old.fileno()).st_size, is_theirs)
                 if gone:
                     os.fsync(new.fileno())
                     with _locked(new):  # whoever opens it now waits until the late lines are copied
                         os.replace(new.name, path)
-                        gone += _copied_late(old, path, his)
+                        gone += _copied_late(old, path, is_theirs)
                 return gone
     return 0
 
 
-def _copied(old: IO[bytes], new: IO[bytes], end: int, his: Callable[[bytes], bool]) -> int:
+def _copied(old: IO[bytes], new: IO[bytes], end: int, is_theirs: Callable[[bytes], bool]) -> int:
     """Copy lines up to offset `end`, except the caller's; returns how many were left out."""
     gone = 0
     while old.tell() < end and (line := old.readline()):
-        if his(line):
+        if is_theirs(line):
             gone += 1
         else:
             new.write(line)
@@ -146,17 +146,17 @@ def _copied(old: IO[bytes], new: IO[bytes], end: int, his: Callable[[bytes], boo
     return gone
 
 
-def _copied_late(old: IO[bytes], path: Path, his: Callable[[bytes], bool]) -> int:
+def _copied_late(old: IO[bytes], path: Path, is_theirs: Callable[[bytes], bool]) -> int:
     """Copy lines that a writer appended to the old file after giving up on the lock."""
     with path.open("ab", buffering=0) as new:
-        return _copied(old, new, os.fstat(old.fileno()).st_size, his)
+        return _copied(old, new, os.fstat(old.fileno()).st_size, is_theirs)
 
 
 def _record_matcher(caller: str, alike: Callable[[str, str], bool]) -> Callable[[bytes], bool]:
     """Return a predicate that tells whether a line is the record of one of the caller's calls."""
     ends = json.dumps(caller[-_ENDS:], ensure_ascii=False).encode("utf-8", "backslashreplace")[1:]
 
-    def his(line: bytes) -> bool:
+    def is_theirs(line: bytes) -> bool:
         if ends not in line:  # the usual case, and far quicker than parsing the line
             return False
         try:
@@ -167,7 +167,7 @@ def _record_matcher(caller: str, alike: Callable[[str, str], bool]) -> Callable[
             return False
         return kept == caller or alike(kept, str(record.get("dialed")))
 
-    return his
+    return is_theirs
 
 
 @contextmanager

@@ -23,11 +23,11 @@ async def run(settings: Settings) -> int:
     """Take calls until SIGTERM, SIGINT or SIGHUP, then drain; a second signal skips the drain."""
     logging.configure(settings.log.level, settings.log.format)
     _allow_sockets()
-    asked_to_stop, in_a_hurry = asyncio.Event(), asyncio.Event()
+    asked_to_stop, skip_drain = asyncio.Event(), asyncio.Event()
     app = App(settings)
-    serving = asyncio.ensure_future(_serve(app, settings, asked_to_stop, in_a_hurry))
+    serving = asyncio.ensure_future(_serve(app, settings, asked_to_stop, skip_drain))
 
-    def stop(*, again: Callable[[], None] = in_a_hurry.set) -> None:
+    def stop(*, again: Callable[[], None] = skip_drain.set) -> None:
         if asked_to_stop.is_set():
             return again()
         asked_to_stop.set()
@@ -49,7 +49,7 @@ async def run(settings: Settings) -> int:
 
 
 async def _serve(
-    app: App, settings: Settings, asked_to_stop: asyncio.Event, in_a_hurry: asyncio.Event
+    app: App, settings: Settings, asked_to_stop: asyncio.Event, skip_drain: asyncio.Event
 ) -> None:
     async with app:
         disable_automatic_collection()
@@ -61,7 +61,7 @@ async def _serve(
         await asked_to_stop.wait()
         collecting.cancel()
         draining = asyncio.ensure_future(app.drain(settings.drain.limit_s))
-        hurry = asyncio.ensure_future(in_a_hurry.wait())
+        hurry = asyncio.ensure_future(skip_drain.wait())
         await asyncio.wait([draining, hurry], return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         if not draining.done():

@@ -154,7 +154,7 @@ def test_when_each_ends_is_read_from_its_file_as_it_is_now(
     settings: Settings, issue: Issue, tmp_path: Path
 ) -> None:
     def ends() -> dict[str, float]:
-        return {Path(file).name: end for file, end in certificate_expiry.ends(settings)}
+        return {Path(file).name: end for file, end in certificate_expiry.expiry_times(settings)}
 
     at = (NOW + 60 * DAY).timestamp()
     assert ends() == {"sip.pem": at, "web.pem": at, "ours.pem": at}

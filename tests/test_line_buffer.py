@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.line_buffer import GATHER_S, LineBuffer
+from proxy.line_buffer import BATCH_S, LineBuffer
 
 by_str = partial(map, str)
 
@@ -30,10 +30,10 @@ async def test_lines_of_one_moment_are_written_in_one_go() -> None:
     lines.write("one")
     lines.write("two")
     assert out.getvalue() == ""
-    await asyncio.sleep(GATHER_S + 0.01)
+    await asyncio.sleep(BATCH_S + 0.01)
     assert (out.getvalue(), out.writes) == ("one\ntwo\n", 1)
     lines.write("three")
-    await asyncio.sleep(GATHER_S + 0.01)
+    await asyncio.sleep(BATCH_S + 0.01)
     assert out.getvalue() == "one\ntwo\nthree\n"
 
 

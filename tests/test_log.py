@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy import log
-from proxy.line_buffer import GATHER_S
+from proxy.line_buffer import BATCH_S
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +126,7 @@ async def test_lines_of_the_story_are_written_together_and_a_warning_at_once() -
     logger().info("first")
     logger().info("second")
     assert out.getvalue() == ""
-    await asyncio.sleep(GATHER_S + 0.01)
+    await asyncio.sleep(BATCH_S + 0.01)
     assert [line.split()[2] for line in out.getvalue().splitlines()] == ["first", "second"]
     logger().info("third")
     logger().warning("fourth")
@@ -137,7 +137,7 @@ async def test_a_stream_that_is_closed_costs_nobody_anything() -> None:
     out = written()
     logger().info("first")
     out.close()
-    await asyncio.sleep(GATHER_S + 0.01)
+    await asyncio.sleep(BATCH_S + 0.01)
     logger().error("second")
 
 
@@ -212,8 +212,8 @@ def test_of_what_was_said_little_is_kept_and_nothing_long() -> None:
         line.lines([("info", 0.0, "7f3a", "ended", {"why": f"because {number}"})])
         line.lines([("info", 0.0, "7f3a", "refused", {"why": f"because {number}" * 100})])
         line.lines([("info", 0.0, "7f3a", "kept", {"what": object()})])
-    assert 0 < len(line._ends) <= 256
-    assert max(map(len, line._ends.values())) <= 160
+    assert 0 < len(line._cache) <= 256
+    assert max(map(len, line._cache.values())) <= 160
 
 
 async def test_what_another_thread_says_meanwhile_is_neither_lost_nor_said_twice() -> None:
@@ -225,7 +225,7 @@ async def test_what_another_thread_says_meanwhile_is_neither_lost_nor_said_twice
 
     await asyncio.gather(*(asyncio.to_thread(talk, name) for name in "abc"), asyncio.to_thread(talk, "d"))
     talk("here")
-    await asyncio.sleep(GATHER_S + 0.01)
+    await asyncio.sleep(BATCH_S + 0.01)
     said = [line.split("said ")[1] for line in out.getvalue().splitlines()]
     assert len(said) == len(set(said)) == 1500
 

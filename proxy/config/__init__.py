@@ -2,7 +2,7 @@
 
 from proxy.config.audio import Media
 from proxy.config.keys import OnFailure
-from proxy.config.load import elsewhere, load, local_address, parse
+from proxy.config.load import load, local_address, parse, route_probe
 from proxy.config.model import Agent, Number, Screening, Settings, Trunk
 from proxy.config.problem import NoRoute, Problem, SettingsError
 from proxy.config.server import Drain, Http, Limits, Listen, Log, Public
@@ -29,9 +29,9 @@ __all__ = [
     "SettingsError",
     "Source",
     "Trunk",
-    "elsewhere",
     "load",
     "local_address",
     "parse",
+    "route_probe",
     "warnings",
 ]

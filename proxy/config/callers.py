@@ -80,7 +80,7 @@ class CallerRules(TrustRules):
     repeat_s: Repeat | None = None
     untrusted: WhenUntrusted | None = None
 
-    def laid_over(self, common: CallerRules) -> dict[str, Any]:
+    def caller_overrides(self, common: CallerRules) -> dict[str, Any]:
         """Return the keys that this number sets; lists include those of ``[screening]`` (`common`)."""
         fields = CallerRules.model_fields.items()
         own = {key: value for key, field in fields if (value := getattr(self, key)) != field.default}

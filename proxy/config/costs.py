@@ -82,7 +82,7 @@ class CostsOfNumber(Table):
     number_tokens: Count | None = None
     number_money: Money | None = None
 
-    def laid_over(self, common: CostsOfNumber) -> dict[str, Any]:
+    def merged_with(self, common: CostsOfNumber) -> dict[str, Any]:
         """Return all nine limits, taken from `common` where not set here."""
         found = {}
         for key in CostsOfNumber.model_fields:

@@ -97,7 +97,7 @@ def _with_address(settings: Settings, file: str, find_address: Callable[[str], s
     """Replace the address "auto"; by the IPv6 one if all listeners are IPv6."""
     if settings.public.address != "auto":
         return settings
-    address = find_address(elsewhere(settings))
+    address = find_address(route_probe(settings))
     if address is None:
         raise NoRoute(
             [Problem(file, "public.address", "an IP address", '"auto" without a route to find it by')]
@@ -105,7 +105,7 @@ def _with_address(settings: Settings, file: str, find_address: Callable[[str], s
     return settings.model_copy(update={"public": settings.public.at(address)})
 
 
-def elsewhere(settings: Settings) -> str:
+def route_probe(settings: Settings) -> str:
     """The address towards which the route is looked up to resolve "auto"."""
     return ROUTE_PROBE if any(":" not in listen.bind[0] for listen in settings.listeners) else ROUTE_PROBE6
 

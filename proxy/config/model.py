@@ -242,7 +242,7 @@ class Settings(Table):
         """Return ``[screening]`` with what this number overrides."""
         own = {key: getattr(number, key) for key in ("talk_limit_s", "on_failure", "record")}
         given = {key: value for key, value in own.items() if value is not None}
-        told = number.outcomes() | number.laid_over(self.screening) | number.talk_overrides()
+        told = number.outcome_overrides() | number.caller_overrides(self.screening) | number.talk_overrides()
         return self.screening.model_copy(update=given | told)
 
     def prompts_of(self, number: Number) -> Prompts:

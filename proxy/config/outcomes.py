@@ -54,7 +54,7 @@ class Outcomes(Table):
     whisper_keys: OnOff | None = None
     voicemail_transcript: OnOff | None = None
 
-    def outcomes(self) -> dict[str, Any]:
+    def outcome_overrides(self) -> dict[str, Any]:
         """Return the keys that this number sets."""
         told = {key: getattr(self, key) for key in Outcomes.model_fields}
         return {key: value for key, value in told.items() if value is not None}

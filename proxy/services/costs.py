@@ -68,12 +68,12 @@ def remarks(settings: Settings) -> Iterator[str]:
 
 
 def _money_is_capped(settings: Settings, number: Number) -> bool:
-    caps = {**dict(settings.costs), **(number.costs or CostsOfNumber()).laid_over(settings.costs)}
+    caps = {**dict(settings.costs), **(number.costs or CostsOfNumber()).merged_with(settings.costs)}
     return any(caps[f"{which}_money"] is not None for which in ("call", "caller", "number", "day"))
 
 
 def _budget(settings: Settings, number: Number) -> Budget:
-    caps = (number.costs or CostsOfNumber()).laid_over(settings.costs)
+    caps = (number.costs or CostsOfNumber()).merged_with(settings.costs)
 
     def cap(which: str) -> Cap:
         return Cap(caps[f"{which}_minutes"], caps[f"{which}_tokens"], caps[f"{which}_money"])

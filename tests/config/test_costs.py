@@ -34,7 +34,7 @@ def test_a_number_has_its_own_caps_before_the_common_ones(settled: Settled) -> N
     settings = settled(f"{text}\ncosts = {{ number_money = 1, caller_minutes = 0 }}")
     own = settings.numbers[0].costs
     assert own is not None
-    told = own.laid_over(settings.costs)
+    told = own.merged_with(settings.costs)
     assert (told["call_money"], told["number_money"], told["caller_minutes"]) == (Decimal("0.5"), 1, 0.0)
     assert told["caller_money"] is None
 
