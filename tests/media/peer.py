@@ -1,4 +1,4 @@
-"""A scripted RTP peer for the media tests: says packets field by field, and keeps what it hears."""
+"""A scripted RTP peer for the media tests: sends packets field by field, and records those it receives."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Peer:
         self.heard: list[Packet] = []
         self.remote: tuple[str, int] | None = None
         self.rtcp: Callable[[bytes, tuple[str, int]], None] = lambda packet, source: None
-        """Called with each RTCP packet that comes to its RTP port."""
+        """Called with each RTCP packet received on the RTP port."""
 
     def rebind(self, host: str) -> None:
-        """Speak from any port of that host from now on."""
+        """Send from another port, on that host, from now on."""
         self._endpoint.close()
         self._endpoint = self._network.bind(host, 0, self._received)
         self.address = self._endpoint.address
@@ -80,7 +80,7 @@ class Peer:
         self._endpoint.send(packet, (host, port + rtcp))
 
     async def says(self, packets: int = 1, *, pt: int = 0, payload: bytes = SPEECH) -> None:
-        """That many packets, 20 ms apart."""
+        """Send that many packets, 20 ms apart."""
         for _ in range(packets):
             self.send(self.sequence, self.timestamp, pt=pt, payload=payload)
             self.sequence += 1
@@ -112,20 +112,20 @@ class Rig:
         return RelaySession(MediaEngine(self.network, self.ports, "0.0.0.0", PUBLIC, counting(), clock))
 
     def peer(self, leg: str) -> Peer:
-        """A peer of its own host and SSRC, without SDP exchanged."""
+        """Add a peer with its own host and SSRC, before any SDP exchange."""
         number = len(self.peers) + 1
         peer = self.peers[leg] = Peer(self.network, f"198.51.100.{number}", ssrc=0xA000 + number)
         return peer
 
     def incoming(self, leg: str, formats: str = "0 8 101", *lines: str) -> Peer:
-        """A peer whose offer we answered."""
+        """Add a peer whose offer we have answered."""
         peer = self.peer(leg)
         self.session.accept(leg, peer.sdp(formats, *lines))
         peer.remote = self.session.address(leg)
         return peer
 
     def outgoing(self, leg: str, formats: str = "0 101", *lines: str) -> Peer:
-        """A peer who answered our offer."""
+        """Add a peer that has answered our offer."""
         peer = self.peer(leg)
         self.session.offer(leg)
         self.session.answered(leg, peer.sdp(formats, *lines))
@@ -134,6 +134,6 @@ class Rig:
 
 
 def counting() -> Callable[[int], int]:
-    """Ids that count."""
+    """An `ids` function that counts up, in place of random bits."""
     numbers = count(1)
     return lambda bits: next(numbers) % (1 << bits)

@@ -1,4 +1,4 @@
-"""Where the tests of kernel mode can run: as root, on Linux 6.6 or later; `.ci/run` takes none left out."""
+"""Skips tests of kernel mode unless run as root on Linux 6.6 or later; `.ci/run` accepts no skipped test."""
 
 from __future__ import annotations
 

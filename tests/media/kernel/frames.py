@@ -1,4 +1,4 @@
-"""Ethernet frames with an RTP packet in them, made and taken apart field by field."""
+"""Build and parse Ethernet frames that carry an RTP packet."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Frame:
 
 
 def decode(frame: bytes) -> Frame:
-    """What a frame says; AssertionError if a checksum in it is wrong."""
+    """Parse a frame; AssertionError if one of its checksums is wrong."""
     (kind,) = struct.unpack_from("!H", frame, 12)
     if kind == 0x0800:
         ip, udp = frame[14:34], frame[34 : 14 + struct.unpack_from("!H", frame, 16)[0]]

@@ -1,4 +1,4 @@
-"""Network namespaces of a test's own: an edge between a caller and a phone, each at the end of a cable."""
+"""Network namespaces for a test: an edge, and a caller and a phone linked to it by veth pairs."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _NFT = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 _SIOCETHTOOL, _ETHTOOL_STXCSUM = 0x8946, 0x17  # <linux/sockios.h>, <linux/ethtool.h>
 
 EDGE = {"caller": "192.0.2.1", "phone": "198.51.100.1"}
-"""The edge's address towards each."""
+"""The edge's address on the link to each."""
 PEERS = {"caller": "192.0.2.2", "phone": "198.51.100.2"}
 EDGE6 = {"caller": "2001:db8:1::1", "phone": "2001:db8:2::1"}
 PEERS6 = {"caller": "2001:db8:1::2", "phone": "2001:db8:2::2"}
 
 
 class Namespaces:
-    """Three namespaces and two cables; gone with the test."""
+    """Three namespaces and two veth pairs, removed at the end of the test."""
 
     def __init__(self, name: str) -> None:
         self._names = {who: f"{name}{os.getpid()}-{who}" for who in ("edge", "caller", "phone")}
@@ -58,7 +58,7 @@ class Namespaces:
 
     @contextmanager
     def inside(self, who: str) -> Iterator[None]:
-        """Sockets made in this block, and questions to the kernel, belong to that namespace."""
+        """Sockets created in this block, and netlink queries, belong to that namespace."""
         back = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = os.open(f"/run/netns/{self._names[who]}", os.O_RDONLY)
         try:
@@ -70,27 +70,27 @@ class Namespaces:
             os.close(back)
 
     def sum_in_software(self, who: str, interface: str) -> None:
-        """What leaves by this interface has its checksum on it, as after a network card."""
+        """Turn off checksum offload, so that packets leave this interface with complete checksums."""
         with self.inside(who), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
             wish = ctypes.create_string_buffer(struct.pack("=II", _ETHTOOL_STXCSUM, 0))
             request = struct.pack("=16sQ16x", interface.encode(), ctypes.addressof(wish))
             fcntl.ioctl(asked, _SIOCETHTOOL, request)
 
     def command(self, who: str, *words: str) -> list[str]:
-        """A command that runs there."""
+        """A command line that runs the command in that namespace."""
         return [_IP, "netns", "exec", self._names[who], *words]
 
     def ip(self, who: str, *words: str) -> None:
-        """Have `ip` do something there."""
+        """Run `ip` in that namespace."""
         _ip("-n", self._names[who], *words)
 
     def set(self, who: str, name: str, value: str) -> None:
-        """A setting of the kernel, as `sysctl` writes it."""
+        """Write a sysctl in that namespace."""
         with self.inside(who):
             Path("/proc/sys", *name.split(".")).write_text(value, encoding="ascii")
 
     def nft(self, who: str, rules: str) -> None:
-        """Have `nft` do something there."""
+        """Load `nft` rules in that namespace."""
         _ip("netns", "exec", self._names[who], _NFT, rules)
 
 
@@ -128,7 +128,7 @@ class SocketPeer:
     def says(
         self, packets: int = 1, *, pt: int = 0, payload: bytes = bytes(range(160)), first: int = 0x80
     ) -> None:
-        """That many packets of 20 ms, at once."""
+        """Send that many 20 ms packets at once."""
         assert self.remote is not None
         for _ in range(packets):
             head = HEADER.pack(first, pt, self.sequence & 0xFFFF, self.timestamp & 0xFFFFFFFF, self.ssrc)
@@ -142,7 +142,7 @@ class SocketPeer:
         self._socket.sendto(packet, where)
 
     def has_heard(self) -> list[Heard]:
-        """The packets that have come."""
+        """The packets received so far."""
         heard = []
         with suppress(BlockingIOError):
             while True:
@@ -151,7 +151,7 @@ class SocketPeer:
         return heard
 
     async def hears(self, packets: int, limit_s: float = 5.0) -> list[Heard]:
-        """The next packets that come; TimeoutError for fewer."""
+        """Wait for the next packets; TimeoutError if fewer come."""
         loop = asyncio.get_running_loop()
         heard = []
         async with asyncio.timeout(limit_s):
@@ -165,7 +165,7 @@ class SocketPeer:
 
 
 class Heard:
-    """One packet that a peer heard."""
+    """One packet that a peer received."""
 
     def __init__(self, packet: bytes, source: tuple[str, int]) -> None:
         _, second, self.sequence, self.timestamp, self.ssrc = HEADER.unpack_from(packet)
@@ -175,7 +175,7 @@ class Heard:
 
 
 def frames(interface: str) -> socket.socket:
-    """A socket that sees every frame on an interface of the current namespace, as it came off the cable."""
+    """A socket that sees every frame on an interface of the current namespace, as received."""
     seen = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     seen.bind((interface, 0))
     seen.setblocking(False)
@@ -183,7 +183,7 @@ def frames(interface: str) -> socket.socket:
 
 
 def checksum(text: bytes) -> int:
-    """The Internet checksum (RFC 1071); of what contains its own it is 0."""
+    """The Internet checksum (RFC 1071); 0 for data that includes a valid one."""
     text += b"\0" * (len(text) % 2)
     total = sum(struct.unpack(f"!{len(text) // 2}H", text))
     while total >> 16:

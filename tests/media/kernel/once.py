@@ -1,4 +1,4 @@
-"""A program run by the kernel once, on no interface."""
+"""Run an eBPF program once, without an interface (BPF_PROG_TEST_RUN)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _PROG_TEST_RUN = 10
 
 
 def run_once(program: int, frame: bytes) -> tuple[int, bytes]:
-    """Have the program judge a frame that never was on a wire, as coming in through the first interface.
+    """Run the program on a frame, as if it came in through the first interface.
 
-    Returns its verdict, and the frame as it left it.
+    Returns its verdict, and the frame as it was left.
     """
     into = ctypes.create_string_buffer(frame, len(frame))
     out = ctypes.create_string_buffer(len(frame) + 256)

@@ -1,4 +1,4 @@
-"""Giving up what root may do, all but some capabilities, for the rest of a process of a test's own."""
+"""Drop root's privileges, except for some capabilities, for the rest of a test's own process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CAPABILITY_VERSION_3 = 0x20080522  # <linux/capability.h>
 
 
 def give_up(but: set[int]) -> None:
-    """Become nobody with these capabilities."""
+    """Become the user nobody, with only these capabilities."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])
@@ -22,7 +22,7 @@ def give_up(but: set[int]) -> None:
 
 
 def keep(but: set[int]) -> None:
-    """Whoever we are, have no other capabilities from now on."""
+    """Keep only these capabilities, whichever user we are."""
     libc = ctypes.CDLL(None, use_errno=True)
     bits = sum(1 << each for each in but)
     low, high = bits & 0xFFFFFFFF, bits >> 32

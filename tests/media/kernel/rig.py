@@ -20,7 +20,7 @@ from tests.media.kernel.namespaces import EDGE, EDGE6, PEERS, PEERS6, Heard, Nam
 
 LOW = 20000
 ENOUGH = 6
-"""Packets after which a stream is in the kernel."""
+"""Packets after which the kernel forwards a stream."""
 
 
 class Rig:
@@ -59,7 +59,7 @@ class Rig:
         return far
 
     def agree(self, caller: str = "0 101", phone: str = "0 101") -> None:
-        """Both legs have their offers and answers, and are joined."""
+        """Complete offer and answer for both legs, and join them."""
         with self.namespaces.inside("edge"):
             self.session.accept("caller", self.caller.sdp(formats=caller))
             self.session.offer("phone")
@@ -69,7 +69,7 @@ class Rig:
         self.session.join("caller", "phone")
 
     async def talk(self, packets: int = ENOUGH) -> tuple[list[Heard], list[Heard]]:
-        """Both say so many, and each hears the other's: what the caller heard, what the phone heard."""
+        """Both send so many packets; returns what the caller received, and what the phone received."""
         at_caller, at_phone = [], []
         for _ in range(packets):
             self.caller.says()
@@ -92,7 +92,7 @@ class Rig:
         return self.stream("caller").in_kernel, self.stream("phone").in_kernel
 
     def forwarded(self, leg: str) -> int:
-        """Packets of that leg's that the kernel has sent on, by its own count."""
+        """Packets of that leg that the kernel has forwarded, by its own count."""
         at = (self.port(leg) - self.low) // 2 * flow.RECORD_BYTES + flow.PACKETS
         (packets,) = struct.unpack_from("=Q", self.forwarder.memory, at)
         return int(packets)
@@ -100,7 +100,7 @@ class Rig:
 
 @contextmanager
 def rig(namespaces: Namespaces, *, six: bool = False, low: int = LOW) -> Iterator[Rig]:
-    """A rig that gives everything back."""
+    """A rig that is closed at the end, with all ports returned."""
     with ExitStack() as stack:
         made = Rig(namespaces, stack, six=six, low=low)
         yield made
@@ -109,7 +109,7 @@ def rig(namespaces: Namespaces, *, six: bool = False, low: int = LOW) -> Iterato
 
 
 def one_line(heard: list[Heard]) -> bool:
-    """One SSRC, each number the next, and a time that never goes back, from first to last."""
+    """Whether the packets form one stream: one SSRC, consecutive numbers, timestamps that never go back."""
     steps = {(b.sequence - a.sequence) & 0xFFFF for a, b in pairwise(heard)}
     ticks = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(heard)]
     return len({each.ssrc for each in heard}) == 1 and steps == {1} and max(ticks) < 0x80000000
