@@ -48,18 +48,18 @@ class PendingCalls:
     def __init__(self, lifetime_s: float) -> None:
         """`lifetime_s` is how long a token is valid."""
         self._lifetime_s = lifetime_s
-        self._waiting: dict[bytes, PendingCall] = {}
+        self._pending: dict[bytes, PendingCall] = {}
         self._ended: dict[bytes, EndedCall] = {}
         self._taken: dict[bytes, Api] = {}
         self._until: dict[bytes, float] = {}
         """When each entry of `_ended` and `_taken` is forgotten, oldest first."""
 
-    def add(self, nonce: bytes, waiting: PendingCall) -> None:
-        self._waiting[nonce] = waiting
+    def add(self, nonce: bytes, call: PendingCall) -> None:
+        self._pending[nonce] = call
 
     def match(self, nonce: bytes, api: Api, now: float) -> PendingCall | EndedCall | Ignored:
         """Return the call that an announcement by `api` is about, once only. `now`: wall-clock seconds."""
-        call = self._waiting.get(nonce) or self._ended.get(nonce)
+        call = self._pending.get(nonce) or self._ended.get(nonce)
         if call is None:
             taken = self._taken.get(nonce)
             return Ignored.OTHER_API if taken not in (None, api) else Ignored.UNKNOWN
@@ -67,26 +67,26 @@ class PendingCalls:
             if isinstance(call, PendingCall):
                 call.other_api_announced = True
             return Ignored.OTHER_API
-        self._waiting.pop(nonce, None)
+        self._pending.pop(nonce, None)
         self._ended.pop(nonce, None)
         self._taken[nonce] = api
         self._remember(nonce, now)
         return call
 
-    def over(self, nonce: bytes, now: float) -> None:
+    def end(self, nonce: bytes, now: float) -> None:
         """The call is over: if its webhook still arrives, `match` returns `EndedCall`."""
-        if waiting := self._waiting.pop(nonce, None):
+        if waiting := self._pending.pop(nonce, None):
             self._ended[nonce] = EndedCall(waiting.provider, waiting.api)
             self._remember(nonce, now)
 
     def only_other_api_announced(self, nonce: bytes) -> bool:
         """Whether the call still waits and only the API its agent does not use has announced it."""
-        waiting = self._waiting.get(nonce)
+        waiting = self._pending.get(nonce)
         return waiting is not None and waiting.other_api_announced
 
     @property
-    def waiting(self) -> list[RealtimeScreening]:
-        return [waiting.screening for waiting in self._waiting.values()]
+    def screenings(self) -> list[RealtimeScreening]:
+        return [waiting.screening for waiting in self._pending.values()]
 
     def _remember(self, nonce: bytes, now: float) -> None:
         while self._until and self._until[oldest := next(iter(self._until))] <= now:

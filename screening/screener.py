@@ -94,7 +94,7 @@ class Screener:
         self._policies = dict(policies or {})
         self.accounts = accounts or Accounts(wall_clock)
         self.recent = RecentCalls()
-        self._verifier, self._unverified_said = verifier, False
+        self._verifier, self._warned_unverified = verifier, False
         self._wall_clock = wall_clock
         self._tokens = TokenMint(token_bytes(KEY_BYTES), token_bytes)
         asked = [agent for agent in agents if agent.provider != SIP_AGENT]
@@ -121,7 +121,7 @@ class Screener:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for screening in [*self._attended, *self._pending.waiting]:
+        for screening in [*self._attended, *self._pending.screenings]:
             screening.shut_down()
         await self._stack.__aexit__(kind, error, trace)
         self._tasks = None
@@ -141,8 +141,8 @@ class Screener:
     async def _verify(self, caller: Caller, signed: IdentityHeaders, country: str) -> Verification | None:
         """Verify the caller ourselves; None leaves it at what the trunk reported."""
         if self._verifier is None:
-            if not self._unverified_said:
-                self._unverified_said = True
+            if not self._warned_unverified:
+                self._warned_unverified = True
                 log.info("identity headers are not verified", why="no roots in [stir]")
             return None
         try:
@@ -153,7 +153,7 @@ class Screener:
         return None if found.result == "unknown" and caller.verification is not None else found
 
     def _plan_for(self, policy: Policy, caller: Caller) -> Plan:
-        earlier = self.recent.calls(caller)
+        earlier = self.recent.record(caller)
         decision = policy.decide(caller, earlier[-1] if earlier else None, earlier)
         first = decision.action is Action.CHALLENGE or (policy.gate and decision.action is Action.ASK)
         if first and not caller.challenged:  # they have to press a key first
@@ -271,7 +271,7 @@ class Screener:
 
     def _forget(self, nonce: bytes) -> None:
         """Note that a call is over; if its webhook still arrives, it is turned away."""
-        self._pending.over(nonce, self._wall_clock().timestamp())
+        self._pending.end(nonce, self._wall_clock().timestamp())
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         if self._tasks is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from proxy.config import Problem, Settings
 from proxy.config import model as config
 from screening.settings import SIP_AGENT, TalkSettings
-from screening.talk.briefings import BadTalk, Briefings
+from screening.talk.briefings import BadTemplates, Briefings
 from screening.talk.disclosure import says_automated
 from screening.talk.tools import END_CALL, REQUEST_CONNECT, NamedDestination
 
@@ -65,7 +65,7 @@ def problems(settings: Settings, file: str) -> Iterator[Problem]:
             continue
         try:
             Briefings(talk_settings)
-        except BadTalk as bad:
+        except BadTemplates as bad:
             for key, problem in bad.problems.items():
                 line = Problem(
                     file, _at(settings, number, place, key), "a template that can be used", problem

@@ -37,10 +37,10 @@ class RecentCalls:
 
     def called(self, caller: Caller) -> datetime | None:
         """Record this call and return when the caller last called before it, or None. Idempotent."""
-        earlier = self.calls(caller)
+        earlier = self.record(caller)
         return earlier[-1] if earlier else None
 
-    def calls(self, caller: Caller) -> Sequence[datetime]:
+    def record(self, caller: Caller) -> Sequence[datetime]:
         """Record this call and return the times of the caller's earlier ones, oldest first. Idempotent."""
         if caller.number is None:
             return ()

@@ -56,7 +56,7 @@ SAMPLES = (
 """Sample callers that every template is tested with at startup."""
 
 
-class BadTalk(ValueError):
+class BadTemplates(ValueError):
     """A number's templates cannot be used."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -80,32 +80,34 @@ class _Prepared:
 
 
 class Briefings:
-    """The briefings of one number by language; raises BadTalk listing every problem."""
+    """The briefings of one number by language; raises BadTemplates listing every problem."""
 
     def __init__(self, talk: TalkSettings) -> None:
         self._talk = talk
         problems: dict[str, str] = {}
-        self._spoken = {each: spoken for each in talk.languages if (spoken := self._prepare(each, problems))}
+        self._prepared = {
+            each: prepared for each in talk.languages if (prepared := self._prepare(each, problems))
+        }
         if problems:
-            raise BadTalk(problems)
+            raise BadTemplates(problems)
 
     def brief(self, caller: Caller, number: str | None, *, known: bool) -> Briefing:
         """Return the briefing for this call; `number` is the caller's in E.164."""
         about = CallerFacts.of(caller, number, known=known)
-        spoken = self._spoken[languages.choose(self._talk.languages, about.country or None)]
-        if spoken.caller_template is None:
-            return spoken.briefing
+        prepared = self._prepared[languages.choose(self._talk.languages, about.country or None)]
+        if prepared.caller_template is None:
+            return prepared.briefing
         try:
-            text = spoken.caller_template.render({**spoken.values, "caller": about}).strip()
+            text = prepared.caller_template.render({**prepared.values, "caller": about}).strip()
         except BadTemplate as bad:  # it worked for the samples; never lose a call over it
             log.warning("template not filled in", why=str(bad))
-            return spoken.briefing
-        before = "" if spoken.replaces_instructions else f"{spoken.briefing.instructions}\n\n"
-        return replace(spoken.briefing, instructions=before + text)
+            return prepared.briefing
+        before = "" if prepared.replaces_instructions else f"{prepared.briefing.instructions}\n\n"
+        return replace(prepared.briefing, instructions=before + text)
 
     def by_language(self) -> Mapping[str, Briefing]:
         """Return the briefing for an unknown caller, by language."""
-        return {language: spoken.briefing for language, spoken in self._spoken.items()}
+        return {language: prepared.briefing for language, prepared in self._prepared.items()}
 
     def _prepare(self, language: str, problems: dict[str, str]) -> _Prepared | None:
         talk = self._talk

@@ -28,7 +28,7 @@ def test_a_call_is_handed_out_once_to_the_api_of_its_agent() -> None:
 def test_a_call_that_ended_is_left_until_its_token_is_no_good() -> None:
     pending, call = PendingCalls(60), waiting()
     pending.add(b"n", call)
-    pending.over(b"n", 0)
+    pending.end(b"n", 0)
     assert pending.match(b"n", REALTIME, 1) is Ignored.OTHER_API
     assert pending.match(b"n", LIVE, 1) == EndedCall(call.provider, LIVE)
     assert pending.match(b"n", LIVE, 1) is Ignored.UNKNOWN
@@ -38,11 +38,11 @@ def test_what_becomes_of_other_calls_meanwhile_changes_nothing() -> None:
     pending, left, taken = PendingCalls(60), waiting(), waiting()
     pending.add(b"left", left)
     pending.add(b"taken", taken)
-    pending.over(b"left", 0)
+    pending.end(b"left", 0)
     pending.match(b"taken", LIVE, 0)
     for n in range(59):
         pending.add(b"%d" % n, waiting())
-        pending.over(b"%d" % n, n)
+        pending.end(b"%d" % n, n)
     assert pending.match(b"left", LIVE, 59) == EndedCall(left.provider, LIVE)
     assert pending.match(b"taken", REALTIME, 59) is Ignored.OTHER_API
 
@@ -63,6 +63,6 @@ def test_what_is_remembered_does_not_grow() -> None:
     for n in range(1000):
         nonce = n.to_bytes(2, "big")
         pending.add(nonce, waiting())
-        pending.over(nonce, n) if n % 2 else pending.match(nonce, LIVE, n)
+        pending.end(nonce, n) if n % 2 else pending.match(nonce, LIVE, n)
     assert len(pending._ended) + len(pending._taken) <= 61
     assert len(pending._until) <= 61

@@ -286,7 +286,7 @@ async def test_calls_that_ended_are_forgotten_with_their_token() -> None:
             (await h.asks()).screening.over("caller cancelled")
             await asyncio.sleep(LIFETIME_S + 1.5)
         assert len(h.screener._pending._ended) == 1
-        assert h.screener._pending.waiting == []
+        assert h.screener._pending.screenings == []
 
 
 # One INVITE announced by two APIs

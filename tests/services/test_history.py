@@ -56,7 +56,7 @@ async def test_what_is_kept_may_be_known_only_when_callers_have_come_already(tmp
         finally:
             await asyncio.to_thread(memory.close)
     assert accounts.ledger.today()[0] == (None, Amount(1.5), Amount())
-    assert list(recent.calls(caller)) == [AT - timedelta(hours=1)]
+    assert list(recent.record(caller)) == [AT - timedelta(hours=1)]
     assert [line["event"] for line in logs] == [
         "costs: what was spent today before this start is not known yet",
         "who has called before this start is not known yet",

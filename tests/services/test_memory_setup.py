@@ -99,7 +99,7 @@ async def test_who_called_within_a_day_before_a_start_is_known_then(tmp_path: Pa
     recent = RecentCalls()
     await restore(recent, kept, AT)
     caller = Caller("c3", "+14155550199", None, "*", "", AT)
-    assert list(recent.calls(caller)) == [AT - times["c1"], AT - times["c2"]]
+    assert list(recent.record(caller)) == [AT - times["c1"], AT - times["c2"]]
     await asyncio.to_thread(kept.close)
     with capture_logs() as logs:
         await restore(RecentCalls(), kept, AT)

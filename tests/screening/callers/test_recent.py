@@ -31,9 +31,9 @@ def test_the_last_call_of_each_caller_to_each_number_is_known() -> None:
 def test_every_call_of_late_is_known_the_latest_last() -> None:
     recent = RecentCalls()
     times = [AT + timedelta(seconds=each) for each in range(150)]
-    assert [len(recent.calls(caller("+1", at))) for at in times] == [*range(101), *[100] * 49]
-    assert list(recent.calls(caller("+1")))[-3:] == times[-3:]
-    assert recent.calls(caller(None)) == ()
+    assert [len(recent.record(caller("+1", at))) for at in times] == [*range(101), *[100] * 49]
+    assert list(recent.record(caller("+1")))[-3:] == times[-3:]
+    assert recent.record(caller(None)) == ()
 
 
 def test_a_call_that_is_asked_about_twice_is_one_call() -> None:
@@ -51,7 +51,7 @@ def test_calls_of_before_a_start_are_taken_in() -> None:
     recent.restore(
         [PastCall("c", "+3", "+14155551234", AT), *before, PastCall("d", "+2", "+14155551234", AT)]
     )
-    found = recent.calls(caller("+1", AT + timedelta(hours=9)))
+    found = recent.record(caller("+1", AT + timedelta(hours=9)))
     assert list(found) == [each.at for each in before[-MAX_CALLS_EACH:]]
     assert recent.called(caller("+2")) == AT
     assert recent.called(caller("+3")) is None

@@ -11,7 +11,7 @@ import pytest
 
 from screening.contract import Caller, Verification
 from screening.settings import TalkSettings
-from screening.talk.briefings import INSTRUCTIONS_VARIABLES, BadTalk, Briefings, CallerFacts
+from screening.talk.briefings import INSTRUCTIONS_VARIABLES, BadTemplates, Briefings, CallerFacts
 from screening.talk.tools import OPTIONAL, NamedDestination
 
 TALK = TalkSettings(name="Ada Lovelace", dialed="+14155550123", transcribed=True)
@@ -123,7 +123,7 @@ def test_everything_that_is_wrong_is_said_at_once_by_its_key() -> None:
         greeting={"de": "{{ consnt }}", "en": "{{ caller.name }}"},
         instructions={"": "{% if %}", "de": "{{ caller.age }}"},
     )
-    with pytest.raises(BadTalk) as bad:
+    with pytest.raises(BadTemplates) as bad:
         Briefings(talk)
     assert set(bad.value.problems) == {"greeting.de", "greeting.en", "instructions", "instructions.de"}
     assert bad.value.problems["greeting.de"] == (
