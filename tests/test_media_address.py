@@ -79,11 +79,11 @@ async def test_new_calls_are_told_of_the_new_address(mode: str) -> None:
         assert number is not None
 
         def offered(call: MediaSession) -> bytes:
-            call.over("caller", 4)
+            call.use_ip_version("caller", 4)
             return call.offer("caller")
 
         going_on = app._media(number)
         assert b"c=IN IP4 192.0.2.99\r\n" in offered(going_on)
-        app._moved("192.0.2.100")
+        app._public_address_changed("192.0.2.100")
         assert b"c=IN IP4 192.0.2.100\r\n" in offered(app._media(number))
         going_on.close()
