@@ -22,7 +22,7 @@ Content-Length: LENGTH
 """
 
 
-@pytest.mark.parametrize("slip", DEVIATIONS)
+@pytest.mark.parametrize("deviation", DEVIATIONS)
 def test_a_slip_of_real_gear_is_forgiven(caller: Caller, deviation: str) -> None:
     good = wire(INVITE, SDP, caller.transport).decode().replace("\r\n", "\n")
     sloppy = DEVIATIONS[deviation](good)
