@@ -147,7 +147,7 @@ class SystemLookup:
         ]
 
     def failure(self, host: str) -> str:
-        """What the latest attempt at either family met."""
+        """The error of the last A or AAAA query for this host; empty if DNS answered."""
         kept = (self._cache.get((host.lower(), kind)) for kind in ("A", "AAAA"))
         return next((each.failure for each in kept if each is not None and each.failure), "")
 
