@@ -26,7 +26,7 @@ Content-Length: LENGTH
 def test_a_slip_of_real_gear_is_forgiven(caller: Caller, deviation: str) -> None:
     good = wire(INVITE, SDP, caller.transport).decode().replace("\r\n", "\n")
     sloppy = DEVIATIONS[deviation](good)
-    assert sloppy != good, "the slip found nothing to slip on"
+    assert sloppy != good, "the deviation changed nothing"
     caller.calls(sloppy.replace("\n", "\r\n").encode("utf-8", "surrogateescape"))
 
 
