@@ -1,4 +1,4 @@
-"""An edge with its peers, in memory and virtual time."""
+"""Fixtures: a complete edge with a scripted carrier, agent and phone, in memory and in virtual time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IN_EVERY_MODE = (
     "test_early", "test_forks", "test_whisper", "test_call_recording", "test_silence",
     "test_newcomers",
 )  # fmt: skip
-"""The stories, which are the same however audio flows."""
+"""Test files that run in every media mode, because the signalling must be the same in each."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """The stories in every mode, all else in `relay`."""
+    """Run the files listed in `EVERY_MODE` in each media mode, all others in `relay`."""
     story = metafunc.module.__name__.rpartition(".")[2] in IN_EVERY_MODE
     if "mode" in metafunc.fixturenames and story and not metafunc.definition.get_closest_marker("relay_only"):
         metafunc.parametrize("mode", ["relay", "direct"], indirect=True)
@@ -34,18 +34,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest_asyncio.fixture
 async def edge(tmp_path: Path, mode: str) -> AsyncIterator[Edge]:
-    """The usual edge: one number, one agent, one destination, a carrier over UDP."""
+    """The default edge: one number, one agent, one destination, a carrier over UDP."""
     async with an_edge(tmp_path, mode=mode) as edge:
         yield edge
 
 
 @pytest.fixture
 def new_edge(tmp_path: Path, mode: str) -> NewEdge:
-    """`async with new_edge(transport="tls", ...) as edge:` for an edge that is not the usual one."""
+    """`async with new_edge(transport="tls", ...) as edge:` for an edge with other settings."""
     return partial(an_edge, tmp_path, mode=mode)
 
 
 @pytest.fixture
 def mode(request: pytest.FixtureRequest) -> str:
-    """How audio flows; see `pytest_generate_tests`."""
+    """The media mode; see `pytest_generate_tests`."""
     return getattr(request, "param", "relay")

@@ -1,4 +1,4 @@
-"""Flows for the tests of the gate: an address and a transport, and nothing behind them."""
+"""Stub flows for the admission tests: an address and a transport, with no connection behind them."""
 
 from __future__ import annotations
 

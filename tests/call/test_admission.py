@@ -1,4 +1,4 @@
-"""Who may talk to us: the trunks, by address; a stranger hears nothing."""
+"""Admission by source address: trunks are let in, strangers get no answer."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ async def test_an_agent_at_an_address_of_no_trunk_is_heard_whatever_is_sent_in_i
 
 
 async def test_a_call_that_is_ignored_is_told_though_a_phone_has_the_same_address() -> None:
-    """As behind Docker's bridge, or a router that hides who sends."""
+    """As behind Docker's bridge, or a router that hides the senders' addresses."""
     gate, bridge = Admission({}, nobody), a_flow("172.17.0.1")
     gate.proved(bridge)
     with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""The agent hangs up, or never comes: the caller gets to the phone all the same."""
+"""The agent hangs up or never answers: the caller is put through to the phone all the same."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_a_refer_and_the_bye_behind_it_may_come_in_one_breath(edge: Edge) 
     edge.agent.current.finish()
     await the_phone_takes_over(edge)
     assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
-    await edge.assert_clean(faults=False)  # the answers to what was sent by hand
+    await edge.assert_clean(faults=False)  # the responses to the requests sent by hand
 
 
 async def test_the_agent_hangs_up_mid_talk_and_the_phone_is_rung_unscreened(edge: Edge) -> None:
@@ -134,7 +134,7 @@ async def test_an_agent_that_answers_as_our_patience_ends_is_hung_up_rfc3261_15(
     began = edge.now
     await edge.carrier.invites()
     await edge.agent.receives("INVITE")
-    await edge.passes(began + 8.1 - edge.now)  # the patience ends 8 s after the INVITE has come to the edge
+    await edge.passes(began + 8.1 - edge.now)  # the accept timeout ends 8 s after the INVITE reached the edge
     await edge.agent.answers()
     await edge.agent.receives("CANCEL")
     await edge.agent.receives("BYE")

@@ -1,4 +1,4 @@
-"""What a trunk says of its callers: who is believed, who hears of it, and what is written down."""
+"""Attestation by a trunk: which trunk is believed, who is shown the result, and what is recorded."""
 
 from __future__ import annotations
 

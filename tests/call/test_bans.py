@@ -1,4 +1,4 @@
-"""Strangers who persist are barred for a while; nobody can have a peer of ours barred."""
+"""Strangers who persist are banned for a while; nobody can get one of our peers banned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What crosses from one leg to another, seen on the wire; and what each peer may do to its own messages."""
+"""Topology hiding: what crosses from one leg to another, as seen on the wire (RFC 7092 B2BUA)."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ BORDER = {
     "Session-Expires", "Min-SE",
     "X-Screendoor-Token", "Content-Type", "Content-Length",
 }  # fmt: skip
-"""Every header that an INVITE to the agent may have."""
+"""Every header that an INVITE to the agent may carry."""
 
 
 def received(peer, method: str) -> list[Request]:
-    """The requests of a method that a peer received."""
+    """The requests with this method that a peer received."""
     messages = [each.message for each in peer.trace if each.direction == "<"]
     return [each for each in messages if isinstance(each, Request) and each.method == method]
 
 
 def origin(sdp: bytes) -> tuple[str, str, str]:
-    """Of the o= line: its id, its version, its address."""
+    """Session id, version and address of the o= line."""
     match = re.search(rb"^o=\S+ (\d+) (\d+) IN IP4 (\S+)\r$", sdp, re.MULTILINE)
     assert match is not None
     return match[1].decode(), match[2].decode(), match[3].decode()
@@ -203,7 +203,7 @@ async def test_an_answer_without_content_type_works(edge: Edge) -> None:
 
 
 async def test_an_answer_with_its_parameters_in_another_order_works(edge: Edge) -> None:
-    """OpenAI has been seen to turn round the parameters of our Via and From."""
+    """OpenAI has been seen to reorder the parameters of our Via and From."""
     await edge.carrier.invites()
     call = await edge.agent.invited()
     via = call.invite.via
@@ -233,7 +233,7 @@ async def test_a_contact_without_transport_is_reached_on_the_flow_of_its_dialog(
 
 
 async def test_a_contact_by_sips_is_reached_there_too(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    # OpenAI's own, in a trace of 2026; RFC 3261 §12.1.1 asks for no such thing of a sip: request.
+    # OpenAI's own, in a trace of 2026; RFC 3261 §12.1.1 requires no such thing of a sip: request.
     replies, contact = PeerCall.replies, "<sips:OAI@sip.api.openai.com:5061>"
 
     def by_sips(call: PeerCall, request: Request, response: Response) -> None:
@@ -342,7 +342,7 @@ def test_a_place_that_is_dialled_directly_is_called_as_the_caller() -> None:
     assert towards_phone(Identity(None, None), place, HOST).identity == f'"Unknown" <sip:unavailable@{HOST}>'
 
 
-# Who calls: of every kind of caller, by every profile, every header that says so.
+# Caller identity: every kind of caller with every profile, and each header that carries it.
 
 DID, OWN, ACCOUNT = "+14155551234", "+14155550100", "screendoor"
 TRUNK_HOST = "trunk.example.com"
@@ -418,7 +418,7 @@ WITHHELD = {
 def known(
     shown: str, display: str, user: str, *, vouched: bool = False
 ) -> dict[IdentityProfile, list[tuple[str, str]]]:
-    """A caller whose number may be shown, by each profile; `shown` stands beside a number of ours."""
+    """The identity headers of a caller whose number may be shown, by profile; `shown` is the display name."""
     internal = [("From", at(HOST, shown, user))] + ([(PAI, at(HOST, display, user))] if vouched else [])
     return {
         IdentityProfile.TRUNK_DID: trunk_did(shown),
@@ -451,7 +451,7 @@ MADE: dict[str, Made] = {
 def through(
     profile: IdentityProfile | None = None, trunk_says: IdentityProfile = IdentityProfile.TRUNK_DID
 ) -> Number:
-    """The number that is dialled, with a destination behind a trunk."""
+    """The dialled number, with a destination behind a trunk."""
     trunk = Trunk("trunk", f"sip:{TRUNK_HOST}", ACCOUNT, "secret", OWN, identity=trunk_says)
     place = Destination(f"sip:{PHONE_NUMBER}@{TRUNK_HOST}", PHONE_NUMBER, trunk, identity=profile)
     return a_number(dialed=DID, destinations=(place,))
@@ -521,7 +521,7 @@ def test_the_number_that_sends_the_call_on_is_one_of_ours_rfc5806_4(
     assert dict(outgoing.headers).get("Diversion") == said
 
 
-# The same on the wire, with everything that a carrier's message may bring.
+# The same on the wire, with everything that a carrier's message may contain.
 
 FOREIGN = [
     ("X-Account", "zz-account"),
@@ -553,7 +553,7 @@ FOREIGN = [
     ("Date", "Sat, 13 Nov 2027 23:29:00 GMT"),
     ("Authorization", 'Digest username="zz-user"'),
 ]
-MARKS = {*CARRIER_MARKS, CARRIER, "zz", "+1900", "2027"} - {"r2=on"}  # which the phone's own trunk says, too
+MARKS = {*CARRIER_MARKS, CARRIER, "zz", "+1900", "2027"} - {"r2=on"}  # the phone's own trunk sends it, too
 
 SAYS_WHO = {"From", "P-Asserted-Identity", "P-Preferred-Identity", "Diversion", "Privacy"}
 ADDED = {
@@ -563,7 +563,7 @@ ADDED = {
     IdentityProfile.PAI_ORIGINAL: {"P-Asserted-Identity", "Diversion"},
     IdentityProfile.INTERNAL: {"P-Asserted-Identity"},
 }
-"""What each profile adds to the headers of a call that is not withheld."""
+"""The headers that each profile adds to a call whose caller is not withheld."""
 
 
 @pytest.mark.parametrize("profile", IdentityProfile)
@@ -611,7 +611,7 @@ async def test_why_the_caller_hangs_up_is_told_to_no_other_rfc3326(edge: Edge) -
 
 
 async def test_why_the_phone_refuses_is_told_to_no_other_rfc3326(edge: Edge) -> None:
-    """The agent hears of it by NOTIFY, and of it no more than the status in our own words."""
+    """The agent learns by NOTIFY that the phone refused: the status, with our own reason phrase."""
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.rejects(486, headers=WHY)

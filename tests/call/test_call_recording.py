@@ -1,4 +1,4 @@
-"""A call that is recorded: both sides, from its answer to its end, and the caller knows."""
+"""Call recording: both sides, from the answer to the end, after an announcement to the caller."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ m=audio 4000 RTP/AVP 107
 a=rtpmap:107 opus/48000/2
 """.replace(b"\n", b"\r\n")
 ANNOUNCED_S = 1.52
-"""How long the announcement takes."""
+"""Length of the announcement."""
 
 
 def tape(path: str) -> tuple[array.array[int], array.array[int]]:
@@ -159,7 +159,7 @@ async def test_a_disk_that_takes_no_recording_leaves_the_call_as_it_is(new_edge:
 
 
 class Hoarse:
-    """A voice that has failed."""
+    """A text-to-speech voice that fails."""
 
     async def speak(self, text: str, language: str) -> Clip:
         raise SpeechFailed("the voice is gone")

@@ -1,4 +1,4 @@
-"""The caller hangs up, at every stage: nothing rings on, nobody talks on, nothing is left."""
+"""The caller hangs up, at every stage: every other leg ends and nothing is left."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_caller_cancels_in_one_breath_with_its_invite(edge: Edge) -> Non
 
 
 async def test_a_caller_cancels_before_the_agents_100_rfc3261_9_1(edge: Edge) -> None:
-    """No CANCEL may be sent before a provisional response: it waits for one."""
+    """§9.1: no CANCEL may be sent before a provisional response, so it waits for one."""
     edge.wire.delay_s = 0.3
     await edge.carrier.invites()
     await edge.passes(1.3)  # our INVITE leaves at 1.5 s, the CANCEL comes at 1.6 s, the agent's 100 at 2.1 s

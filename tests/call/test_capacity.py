@@ -1,4 +1,4 @@
-"""How much may come in: from each trunk, to each number, and in all."""
+"""Limits on calls: per trunk, per number and in total."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_a_trunk_beyond_its_limit_hears_503_and_the_calls_going_on_are_not
         assert edge.core.left_over()["server transactions"] == 0, "nothing is kept for those turned away"
         await first.hangs_up()
         await edge.over()
-        # the carrier here has one voice for all its calls, and fell silent when one of them was refused
+        # the carrier has one audio stream for all its calls; it stopped when one of them was refused
         edge.excused = lambda silence: silence.peer == "openai"
         await edge.assert_clean()
 

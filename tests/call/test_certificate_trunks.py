@@ -1,4 +1,4 @@
-"""Trunks known by their certificates."""
+"""Trunks identified by their TLS certificates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The caller has to press the key that he is told: before the agent, in place of it, or not at all."""
+"""The key-press challenge: the caller must press an announced digit, before or instead of the agent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GATE = Challenge(WHY)
 
 
 def key(voice: Voice) -> str:
-    """The key that the latest caller was told last."""
+    """The digit in the latest announcement."""
     said = [text for text, _ in voice.texts if "put through" in text]
     found = re.search(r"press (\d)\.$", said[-1])
     assert found is not None
@@ -34,7 +34,7 @@ def wrong(voice: Voice) -> str:
 
 
 async def challenged(edge: Edge) -> None:
-    """A call comes in, and the caller hears the sentence."""
+    """A call comes in, and the caller hears the announcement."""
     edge.screener.planned = GATE
     await edge.carrier.invites()
     await edge.carrier.receives(200)
@@ -194,7 +194,7 @@ async def test_a_machine_that_presses_every_key_has_used_up_its_tries(new_edge: 
 
 
 async def test_the_recorded_prompts_challenge_as_well(edge: Edge) -> None:
-    """No voice is at hand: the sentence is there in English, digits and all."""
+    """Without a voice, the announcement is a recorded English prompt, including the digit."""
     edge.screener.planned = GATE
     await edge.carrier.invites()
     await edge.carrier.receives(200)
@@ -246,7 +246,7 @@ async def test_a_caller_may_cancel_before_he_is_challenged(new_edge: NewEdge) ->
 
 
 def after(edge: Edge, plan: Plan) -> None:
-    """What the screener plans for one who has pressed the key."""
+    """Set the plan for a caller who has pressed the key."""
     asked = edge.screener.plan
 
     async def plans(caller: Caller) -> Plan:
@@ -310,7 +310,7 @@ async def test_who_passes_the_gate_may_still_be_refused(new_edge: NewEdge) -> No
         await edge.assert_clean()
 
 
-# As a way out where the agent cannot be had.
+# As the fallback when the agent is unavailable.
 
 
 async def lost_before_answer(edge: Edge) -> None:

@@ -1,4 +1,4 @@
-"""What a call cost reaches its record, and a call for which there is no budget goes without the agent."""
+"""Costs in the call record; a call beyond the budget is handled without the agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a destination is dialled in an hour."""
+"""Limits on how often a destination is dialled per hour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which destination is rung next; redirections and Retry-After (RFC 3261 §8.1.3.4, §20.33, §21.3)."""
+"""The order of destinations; redirections and Retry-After (RFC 3261 §8.1.3.4, §20.33, §21.3)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_those_that_ring_together_are_given_out_together_and_once() -> None:
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_one_phone_under_two_names_is_rung_once(at_once: bool) -> None:
-    """It would ring on two lines at once; or once more, right after it was declined."""
+    """Otherwise it would ring on two lines at once, or once more right after it was declined."""
     sales, support = replace(CELL, name="sales"), replace(CELL, name="support")
     number = replace(NUMBER, destinations=(sales, support, HOME), at_once=at_once)
     queue = DestinationQueue(

@@ -1,4 +1,4 @@
-"""Direct mode: peers talk to each other, and the caller is switched by re-INVITE (RFC 3725 §4.1, flow I)."""
+"""Direct media: peers exchange audio themselves, the caller is moved by re-INVITE (RFC 3725 §4.1)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.kit.edge import EDGE, PHONE_NUMBER, Edge, NewEdge, a_number, story
 from tests.kit.races import our_leg
 
 SECRETS = (b"FreeSWITCH", b"1759790112", b"phone 4711", b"s=OAI", b"1759803327")
-"""Who wrote a peer's description, and what it calls its session."""
+"""What identifies a peer's equipment or session in its SDP, and must not cross."""
 KEY = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"
 
 
@@ -39,13 +39,13 @@ def mode() -> str:
 
 
 def descriptions(peer: Peer) -> list[bytes]:
-    """What the edge has told a peer, in order."""
+    """The session descriptions that the edge sent to a peer, in order."""
     heard = [each.message.body for each in peer.trace if each.direction == "<"]
     return [body for body in heard if body.startswith(b"v=0")]
 
 
 def asked(peer: Peer | PeerCall, what: str | int) -> list[Request]:
-    """Every such message of the edge, in order."""
+    """The edge's requests with this method, or responses with this status, in order."""
     found = [each.message for each in peer.trace if each.direction == "<" and is_what(each.message, what)]
     return found  # type: ignore[return-value]
 
@@ -55,7 +55,7 @@ def origin(body: bytes) -> list[str]:
 
 
 def home(peer: Peer) -> bytes:
-    """Where a peer wants its audio, as it stands in an SDP."""
+    """The address and port for a peer's audio, as they appear in SDP."""
     assert peer.audio is not None
     host, port = peer.audio.address  # type: ignore[attr-defined]
     return f"c=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} ".encode()
@@ -66,7 +66,7 @@ async def refers(edge: Edge) -> None:
 
 
 async def talk(edge: Edge, one: Peer, other: Peer) -> None:
-    """Both hear each other, without us."""
+    """Assert that the two hear each other, with no port of ours in between."""
     began = edge.now
     await edge.passes(1)
     assert one.audio.hears(other.audio.frequency_hz, since=began)
@@ -98,7 +98,7 @@ async def test_audio_never_comes_to_us_and_the_switch_is_flow_i_rfc3725_4_1(edge
     await talk(edge, edge.carrier, edge.phone)
     peers = (edge.caller_audio, edge.agent_audio, edge.phone_audio)
     held = {(host, rtp + way) for host, rtp in (each.address for each in peers) for way in (0, 1)}
-    assert edge.media.open.keys() == held  # theirs, for RTP and RTCP, and none of ours
+    assert edge.media.open.keys() == held  # the peers' RTP and RTCP ports, none of ours
     await ends_well(edge)
 
 
@@ -159,11 +159,11 @@ async def test_a_known_callers_offer_is_the_phones_and_no_reinvite_is_needed(edg
     await edge.assert_clean()
 
 
-# The switch, and what can become of it.
+# Moving the caller to the phone, and how that can fail.
 
 
 async def at_the_switch(edge: Edge) -> Request:
-    """The phone has answered, and the caller is to be switched over."""
+    """The phone has answered, and the caller is about to be moved to it."""
     edge.carrier.auto.discard("INVITE")
     await edge.connects()
     await refers(edge)
@@ -290,7 +290,7 @@ async def test_anybody_may_hang_up_at_any_point_of_the_switch(edge: Edge, who: s
 
 
 async def test_the_agent_leaves_during_the_switch_and_the_caller_will_not_be_switched(edge: Edge) -> None:
-    """Nobody is left to talk to: a message is taken, through us."""
+    """Neither peer is left to connect the caller to: a message is taken, through our relay."""
     offer = await at_the_switch(edge)
     await edge.agent.hangs_up()
     edge.carrier.responds(offer, 488)
@@ -354,7 +354,7 @@ async def test_a_phone_that_answers_when_nobody_wants_it_gets_its_ack_and_a_bye_
     await edge.assert_clean()
 
 
-# Offers of the peers in a call that stands.
+# Re-INVITEs of the peers in an established call.
 
 
 async def test_a_peers_offer_is_answered_by_the_other_peer_rfc3264_8(edge: Edge) -> None:
@@ -517,7 +517,7 @@ async def test_an_offer_that_is_none_is_488_and_goes_no_further_rfc3261_13_3_1_3
 async def test_two_peers_that_always_answer_something_else_are_not_asked_for_ever(
     new_edge: NewEdge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each answer names another port, so that the other peer has to be told, and answers the same way."""
+    """Each answer names a new port, so the other peer must be re-INVITEd, and answers the same way."""
     answers, ports = PeerCall._answer_alone, itertools.count(30000, 2)
 
     def restless(call: PeerCall, request: Request) -> None:
@@ -574,7 +574,7 @@ async def test_nothing_of_a_call_is_left_to_the_garbage_collector(edge: Edge) ->
         gc.enable()
 
 
-# What takes packets.
+# Features that need the packets.
 
 
 async def test_a_message_is_taken_through_us(edge: Edge) -> None:
@@ -689,7 +689,7 @@ async def test_legs_that_do_not_come_here_are_not_missed_and_have_no_quality(edg
 async def test_an_agent_that_takes_no_srtp_though_the_caller_offers_it_is_called_again_and_that_is_told(
     new_edge: NewEdge,
 ) -> None:
-    """It is offered what the caller can do, then what we can: SRTP by policy, then plain RTP."""
+    """The agent is offered the caller's media first, then ours: SRTP by policy, then plain RTP."""
     number = a_number()
     async with new_edge(number=replace(number, agent=replace(number.agent, srtp=SrtpPolicy.OFFER))) as edge:
         offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP", b"RTP/SAVP")
@@ -744,7 +744,7 @@ async def test_a_caller_whose_agent_leaves_hears_our_ringback_and_then_the_phone
 
 
 async def test_a_caller_whom_nothing_can_be_agreed_with_is_turned_away(new_edge: NewEdge) -> None:
-    """It offers what only an agent could have taken, and the agent does not come."""
+    """The caller's offer fits only an agent, and the agent is unavailable."""
     async with new_edge() as edge:
         offer = sdp(SIGNALWIRE_SDP).replace(b"RTP/AVP 0 8 101", b"RTP/AVP 18")
         await edge.carrier.invites(body=offer)

@@ -1,4 +1,4 @@
-"""What a caller hears before the call is answered, and what must not be heard."""
+"""Early media: what the caller hears before the call is answered, and what must not be heard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OURS = [EarlyMedia.TONE, EarlyMedia.PASS]
 
 
 async def rings_early(edge: Edge) -> None:
-    """A known caller rings the phone, whose side plays something before it answers."""
+    """A known caller rings the phone, which sends early media before it answers."""
     edge.screener.planned = Ring("a known caller")
     await edge.carrier.invites()
     call = await edge.phone.invited()
@@ -110,7 +110,7 @@ async def test_it_rings_again_when_the_phone_that_played_early_does_not_take_the
 async def test_it_rings_again_while_others_do_when_the_one_that_played_early_is_busy(
     new_edge: NewEdge,
 ) -> None:
-    """Else the caller would sit in silence for as long as they ring."""
+    """Otherwise the caller would hear silence for as long as they ring."""
     async with an_office(new_edge, sound=Sound(early_media=EarlyMedia.PASS)) as office:
         edge, voices = office.edge, office.voices
         one, two = await office.desk(), await office.desk("192.0.2.102")

@@ -1,4 +1,4 @@
-"""A call for help is never screened; it is refused in words, so that its sender takes its next route."""
+"""Emergency calls are never screened: they are refused, so that the trunk takes its next route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No decision can be had: what `on_failure` says is done, while the agent keeps the caller company."""
+"""The fallback: without a decision, `on_failure` is carried out while the agent stays with the caller."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ async def test_the_screener_is_told_who_calls(edge: Edge) -> None:
 
 
 async def test_a_screening_that_cannot_begin_is_not_waited_for(edge: Edge) -> None:
-    """The vendor refused the accept: nobody will answer the agent's INVITE, so the phone rings at once."""
+    """The vendor rejected the accept, so nobody will answer the agent's INVITE: the phone rings at once."""
     await edge.carrier.invites()
     await edge.agent.invited()
     edge.screening.decides(Undecided("accept: OpenAI answered 401: the API key is not valid"))

@@ -92,7 +92,7 @@ async def test_so_many_events_are_kept_and_no_more() -> None:
             feed.publish("c1", "step")
         assert feed.since(first, None) is None
         assert len(feed.since(first + 1, None) or ()) == MAX_KEPT
-        assert feed.since(feed.latest + 1, None) is None  # of another life of ours
+        assert feed.since(feed.latest + 1, None) is None  # an event number of an earlier process
 
 
 async def test_a_slow_listener_is_cut_off_and_the_others_are_not() -> None:

@@ -1,4 +1,4 @@
-"""Strangers flood us while calls go on: the calls are not hurt, and nothing grows."""
+"""Floods of unknown senders during calls: the calls are unharmed, and memory does not grow."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.kit import messages
 from tests.kit.edge import CARRIER, EDGE, Edge, NewEdge, story
 
 EACH_S = 0.0005
-"""Two thousand a second."""
+"""Seconds between packets: two thousand a second."""
 
 
 async def flood(edge: Edge, count: int, *, sources: int) -> None:
-    """So many INVITEs and OPTIONS from so many addresses; every tenth with a tag that it guessed."""
+    """Send `count` INVITEs and OPTIONS from `sources` addresses; every tenth has a guessed To tag."""
     for number in range(count):
         host = f"10.{number % sources >> 16}.{number % sources >> 8 & 255}.{number % sources & 255}"
         method = ("INVITE", "OPTIONS")[number % 2]
@@ -48,7 +48,7 @@ async def test_a_flood_leaves_tables_of_bounded_size_and_no_transaction(edge: Ed
 
 
 async def test_a_flood_in_a_trunks_name_is_turned_away_and_keeps_nothing(new_edge: NewEdge) -> None:
-    """Its address can be forged: what comes in its name has its limits, and the calls that go on are safe."""
+    """A trunk's address can be forged: traffic from it is limited too, and established calls are safe."""
     async with new_edge(trunks={"signalwire": Limit(calls_per_s=5.0)}) as edge:
         await edge.bridges()
         for number in range(500):

@@ -1,4 +1,4 @@
-"""The caller holds and resumes: nothing is sent to who is on hold, and what was agreed goes on after."""
+"""Hold and resume by the caller: nothing is sent to a leg on hold, and the same media resume."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, story
 
 
 async def holds(edge: Edge, hertz: int) -> None:
-    """The caller holds for five seconds: silence there and back, then the same voice again."""
+    """The caller holds for five seconds: silence both ways, then the same audio again."""
     held = await edge.carrier.reinvites(hold=True)
     assert held.status == 200
     assert b"a=recvonly" in held.body

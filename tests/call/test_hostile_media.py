@@ -1,4 +1,4 @@
-"""What hostile phones, callers and voices do while a call is put through: nothing comes of it."""
+"""Hostile media from phones, callers and voices while a call is put through does no harm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CROWD = 100
 
 
 async def test_who_played_early_is_heard_no_more_while_he_is_asked(new_edge: NewEdge) -> None:
-    """A voicemail that begins in early media must not greet the caller once it has picked up."""
+    """A voicemail that plays its greeting as early media must not be heard once it has answered."""
     number = asking(sound=Sound(early_media=EarlyMedia.PASS))
     async with new_edge(number=number, speech=Voice()) as edge:
         await rings_early(edge)
@@ -104,7 +104,7 @@ async def test_after_a_phone_that_pressed_nothing_the_agent_may_send_the_caller_
 ) -> None:
     async with new_edge(number=asking(confirm_limit_s=8.0), speech=Voice()) as edge:
         await picked_up(edge)
-        edge.phone_audio.stop()  # and says nothing either
+        edge.phone_audio.stop()  # and sends no audio either
         await edge.phone.receives("BYE")
         await edge.passes(1)
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
@@ -144,7 +144,7 @@ async def test_who_presses_2_while_others_ring_speaks_for_all(new_edge: NewEdge)
 async def test_without_one_readable_prompt_a_message_is_taken_and_a_phone_given_up(
     new_edge: NewEdge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody has deleted the prompts that we ship, and the voice is gone as well."""
+    """The shipped prompts were deleted, and text-to-speech fails as well."""
     monkeypatch.setattr(speech, "PROMPTS", tmp_path / "nowhere")
     speech._recorded.cache_clear()
     number = asking(voicemail=VoicemailSettings(greeting="Hello."))

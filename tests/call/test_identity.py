@@ -1,4 +1,4 @@
-"""Who calls, told as calls: whom we believe, whom we show, and what a carrier may refuse."""
+"""Caller identity in whole calls: which sources are believed, what is shown, what a carrier may refuse."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def through(profile: IdentityProfile, **changes: object) -> Number:
 
 
 def invited(edge: Edge) -> list[str]:
-    """The user of From in each INVITE that the phone's trunk let through."""
+    """The user part of From in each INVITE that reached the phone's trunk."""
     let_through = [each for each in received(edge.phone, "INVITE") if "Proxy-Authorization" in each.headers]
     return [each.from_.uri.user or "" for each in let_through]
 
@@ -37,7 +37,7 @@ async def rings_unscreened(edge: Edge) -> None:
     await edge.carrier.invites()
 
 
-# A carrier that says 403.
+# A carrier that answers 403.
 
 
 async def test_a_403_makes_the_call_once_more_by_trunk_did(new_edge: NewEdge) -> None:
@@ -60,7 +60,7 @@ async def test_a_403_makes_the_call_once_more_by_trunk_did(new_edge: NewEdge) ->
         [_, refused, _, again] = received(edge.phone, "INVITE")
         assert "Diversion" in refused.headers
         assert "Diversion" not in again.headers
-        assert refused.call_id != again.call_id  # RFC 3261 §21.4.4: not the same request again
+        assert refused.call_id != again.call_id  # RFC 3261 §21.4.4: the same request must not be retried
         assert refused.from_tag != again.from_tag
         assert record.legs[-1].call_ids == (refused.call_id, again.call_id)
         await edge.assert_clean()
@@ -105,7 +105,7 @@ async def test_the_trunk_is_called_by_trunk_did_for_an_hour_and_then_asked_anew(
     async with new_edge(audio=False, number=through(IdentityProfile.PAI_ORIGINAL)) as edge:
 
         async def call(*, refuses: bool) -> list[bool]:
-            """One call; which of its INVITEs asserted the caller."""
+            """Make one call; returns for each of its INVITEs whether it asserted the caller."""
             before = len(received(edge.phone, "INVITE"))
             await rings_unscreened(edge)
             if refuses:
@@ -131,7 +131,7 @@ async def test_the_trunk_is_called_by_trunk_did_for_an_hour_and_then_asked_anew(
 
 
 async def test_a_second_403_is_not_about_the_identity(new_edge: NewEdge) -> None:
-    """Nothing is remembered, nothing tried a third time: the destination has declined."""
+    """Nothing is remembered and no third identity is tried: the destination has declined."""
     number = through(IdentityProfile.ORIGINAL_WITH_DIVERSION)
     async with new_edge(audio=False, number=number) as edge:
         for attempt in (1, 2):
@@ -172,7 +172,7 @@ async def test_trunk_did_has_nothing_to_fall_back_on(edge: Edge) -> None:
 
 
 async def test_a_caller_who_leaves_is_not_called_for_again(new_edge: NewEdge) -> None:
-    """His CANCEL and the 403 cross: no second INVITE is made."""
+    """The caller's CANCEL crosses the 403: no second INVITE is sent."""
     async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
         await rings_unscreened(edge)
         await edge.phone.rings()
@@ -202,7 +202,7 @@ def test_a_refusal_is_told_by_its_code_and_never_by_its_words(reason: str, heade
     assert why(response(invite(), 403, reason, headers=headers)) == said
 
 
-# Whom we believe.
+# Which sources are believed.
 
 
 def from_(sender: str, *headers: tuple[str, str]) -> Request:
@@ -324,7 +324,7 @@ def test_the_number_dialled_goes_before_any_that_sent_the_call_on() -> None:
     assert Routing([number, other]).find(request, trusted=True) is number
 
 
-# The same, as calls.
+# The same in whole calls.
 
 
 async def test_the_screening_hears_what_a_trusted_carrier_asserts(edge: Edge) -> None:
@@ -351,7 +351,7 @@ async def test_a_carrier_that_is_not_trusted_asserts_nothing(edge: Edge) -> None
 
 
 async def test_a_withheld_number_goes_nowhere(new_edge: NewEdge) -> None:
-    """Not to the agent, the screening, the phone, the record or its legs, though the carrier told it."""
+    """Not to the agent, the screening, the phone, the record or its legs, though the carrier sent it."""
     async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
         hidden = [("P-Asserted-Identity", f"<sip:{ANN}@a.example>"), ("Privacy", "id")]
         await edge.carrier.invites(headers=hidden)

@@ -1,4 +1,4 @@
-"""Calls that a real screener judges: a budget that is spent, a gate, and a number that is verified."""
+"""Calls decided by the real screener: a spent budget, the key-press challenge, and a verified number."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ UNSCREENED = "unscreened: the budget for today is spent: 0 of 0 minutes"
 async def judged(
     edge: Edge, *, gate: bool = False, budgets: Budgets | None = None, verifier: Verifier | None = None
 ) -> AsyncIterator[list[Caller]]:
-    """The callers of this edge are judged by a screener of ours; gives those whom it was asked about."""
+    """Let a real screener decide on this edge's calls; yields the callers it was asked about."""
     asked: list[Caller] = []
     async with Screener(
         [AgentSettings("openai", provider="sip")],

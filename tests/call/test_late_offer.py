@@ -1,4 +1,4 @@
-"""Callers that offer nothing in their INVITE, and those that require reliable provisional responses."""
+"""INVITEs without an offer, and callers that require reliable provisional responses (RFC 3262)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REQUIRED = ("Require", "100rel")
 
 
 async def invites_late(edge: Edge, *headers: tuple[str, str]) -> PeerCall:
-    """The caller's INVITE has no offer; its answer is ready for later."""
+    """The caller's INVITE has no offer; its answer is prepared for later."""
     call = await edge.carrier.invites(body=b"", headers=headers)
     call.sdp = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio)
     return call
@@ -108,7 +108,7 @@ async def test_a_caller_that_never_acknowledges_the_180_is_let_go_and_so_is_the_
 async def test_a_phone_that_describes_itself_while_it_rings_is_heard_when_it_has_answered(
     edge: Edge, reliable: bool
 ) -> None:
-    """No early media of the phone reaches the caller, whom the agent keeps company."""
+    """The phone's early media does not reach the caller, who is still with the agent."""
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     call = await edge.phone.rings()

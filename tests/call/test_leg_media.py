@@ -1,4 +1,4 @@
-"""What media cannot do is said with the status that we owe."""
+"""Media failures are reported with the SIP status that the peer is owed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def a_session(ports: PortPool) -> RelaySession:
 
 
 def elsewhere(description: bytes) -> bytes:
-    """What we said, as if another had: audio at a port of ours is refused."""
+    """The description with a foreign address, because audio to one of our own ports is refused."""
     return description.replace(EDGE.encode(), b"192.0.2.112")
 
 

@@ -1,4 +1,4 @@
-"""A phone that sends our call on, to a number of ours: it comes round, and is told that the phone is busy."""
+"""A phone forwards our call to one of our own numbers: it is recognised and answered with 486."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shown(number: str) -> str:
 
 
 async def rings(edge: Edge) -> None:
-    """The agent has said ALLOW, and the phone rings."""
+    """The agent decides ALLOW, and the phone rings."""
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.rings()
@@ -51,7 +51,7 @@ async def test_a_call_that_the_phone_sends_back_to_us_is_busy(
     refusal = await edge.carrier.receives(486)
     assert refusal.headers.get_all("Reason") == ['Q.850;cause=17;text="the phone is busy"']
     assert len(edge.agent.calls) == len(edge.phone.calls) == len(edge.registry) == 1
-    await edge.phone.rejects(486)  # which is what the carrier makes of it
+    await edge.phone.rejects(486)  # what the carrier makes of our 486
     await edge.agent.receives("NOTIFY", sipfrag=486)
     assert edge.screening.news[-1] is News.PHONE_BUSY
     await first.hangs_up()
@@ -74,7 +74,7 @@ async def test_so_is_one_that_a_pbx_which_is_called_directly_sends_back(new_edge
 
 
 async def test_whom_a_ringing_phone_sends_on_is_no_call_of_ours(edge: Edge) -> None:
-    """Somebody else calls the phone meanwhile, finds it busy, and comes to be screened."""
+    """Somebody else calls the same phone meanwhile, is forwarded because it is busy, and is screened."""
     await rings(edge)
     first = edge.carrier.current
     await edge.carrier.invites(caller=shown("+13475550199"), headers=[BY_PHONE])
@@ -105,7 +105,7 @@ async def test_nor_once_the_phone_has_taken_the_call(edge: Edge) -> None:
 
 
 async def test_a_phone_that_sends_every_call_back_does_not_ring_in_circles(edge: Edge) -> None:
-    """Everybody is put through at once, in his own name: it would be as many calls as the hour allows."""
+    """Every caller is put through at once under their own number: up to the hourly limit of calls."""
     edge.screener.planned = Ring("on the list")
     await edge.carrier.invites()
     await edge.phone.rings()

@@ -1,4 +1,4 @@
-"""Legs that are not heard: the likely cause is told, the leg is ended after a while, and why is said."""
+"""Media inactivity: a leg that sends no audio is reported with the likely cause, then ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.kit.virtual_loop import stoppable
 
 
 def falls_silent(edge: Edge) -> None:
-    """A peer says nothing any more, so that whoever listens to it hears nothing: no fault of ours."""
+    """Let the final check accept silence: in this test a peer stops sending audio."""
     edge.excused = lambda silence: True
 
 

@@ -1,4 +1,4 @@
-"""Destinations by name, and messages that the agent takes itself."""
+"""Destinations chosen by name, and messages that the agent takes itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phones that register while their user is rung: an app that was asleep, say."""
+"""Phones that register while their user is being called, such as an app woken by a push."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_phone_that_registers_while_another_of_its_user_rings_rings_too(
 
 
 async def test_a_phone_that_was_nowhere_rings_beside_the_others_once_it_registers(new_edge: NewEdge) -> None:
-    """Those that ring at once: the user's mobile number wakes him, and he opens the app."""
+    """Destinations ring in parallel: the call to the mobile number makes the user open the app."""
     async with an_office(new_edge, ALICE, TRUNKED, at_once=True) as office:
         edge = office.edge
         await edge.carrier.invites()
@@ -209,7 +209,7 @@ async def test_a_phone_whose_connection_is_refused_joins_those_that_ring_when_it
 async def test_a_phone_that_rings_and_registers_elsewhere_does_not_ring_twice(
     new_edge: NewEdge, named: bool
 ) -> None:
-    """Whether it can be told by its name, or is the only one that lost its connection."""
+    """It is recognised by its instance, or as the only phone whose connection was lost."""
     async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
         edge, desk = office.edge, await office.desk(transport="tls", instance=INSTANCE if named else "")
         await edge.carrier.invites()

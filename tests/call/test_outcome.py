@@ -1,4 +1,4 @@
-"""What a phone that did not take the call amounts to."""
+"""The outcome of ringing a phone that did not take the call."""
 
 from __future__ import annotations
 

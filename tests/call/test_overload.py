@@ -1,4 +1,4 @@
-"""A process beyond its strength says so, and says so no longer when it is over."""
+"""Overload detection: a late event loop or too much memory is reported, and so is its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def test_a_loop_that_is_late_again_and_again_is_strained_and_one_hiccup_is
     await asyncio.sleep(0.05)
     found = []
     for busy_s in (0.0, 0.7, 0.0, 0.7, 0.7, 0.0):
-        asyncio.get_running_loop()._now += busy_s  # as long as one callback keeps the loop from the next
+        asyncio.get_running_loop()._now += busy_s  # as if one callback had blocked the loop that long
         await asyncio.sleep(0.1 if not busy_s else 0.0)
         for _ in range(4):
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A phone that does not take the call: the agent is told, keeps the caller, and may decide anew."""
+"""The phone does not take the call: the agent is told, keeps the caller, and may decide again."""
 
 from __future__ import annotations
 

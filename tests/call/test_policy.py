@@ -1,4 +1,4 @@
-"""What the policy says before anything rings, seen from the network: the screener is the real one."""
+"""Policy decisions before anything rings, seen on the wire, with the real screener."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CALLER = "+13475550148"
 KNOWN = Policy(country="US", contacts=[Contacts({CALLER: "Anna"})])
 NEIGHBOURS = 'reject: block pattern: the number matches "+13475550100 - +13475550199"'
 AT_NIGHT = replace(KNOWN, times=Timetable(ZoneInfo("Asia/Tokyo"), quiet=(parse_window("17:00-19:00"),)))
-"""It is 18:00 in Tokyo where the story begins."""
+"""The stories begin at 18:00 in Tokyo."""
 
 
 def judged_by(edge: Edge, policy: Policy) -> None:
-    """Let a real screener, which has no agent to ask, plan with this policy."""
+    """Let a real screener without an agent plan calls with this policy."""
     counter = itertools.count(1)
     screener = Screener(
         [],
@@ -86,7 +86,7 @@ async def test_a_blocked_caller_is_refused_and_nothing_rings(edge: Edge, block: 
 
 
 async def test_a_number_of_thousands_of_digits_is_none(edge: Edge) -> None:
-    """It is a caller's to write, and longer than an `int` may be."""
+    """The caller writes it, and it may be longer than `int()` accepts."""
     block = [NumberList(["+13475550100..+13475550199"])]
     judged_by(edge, Policy(country="US", block=block, anonymous=Action.REJECT, international=Action.REJECT))
     await edge.carrier.invites(caller=f"<sip:+{5000 * '1'}@carrier.example.com>")

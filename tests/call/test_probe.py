@@ -1,4 +1,4 @@
-"""OPTIONS probes (RFC 3261 §11): who is up, who is down, and who never says."""
+"""OPTIONS probes (RFC 3261 §11): which peers are up, which are down, and which never answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "sip.trunk.example"
 
 
 class Answering(Peer):
-    """A peer that answers OPTIONS as long as it is told to."""
+    """A peer that answers OPTIONS as long as the test lets it."""
 
     status: int | None = 200
 
@@ -159,7 +159,7 @@ async def test_a_peer_stands_as_long_as_one_of_its_targets_does() -> None:
 
 
 class Stuck(Answering):
-    """A peer behind a connection by which nothing comes any more, though all that we send is acknowledged."""
+    """A peer whose connection delivers nothing more to us, though TCP still acknowledges what we send."""
 
     stuck: Flow | None = None
 
@@ -199,7 +199,7 @@ async def test_a_connection_that_brings_other_things_stays_though_probes_are_not
 
 
 async def test_a_call_that_rings_by_a_peer_that_answers_no_options_rings_on() -> None:
-    """It may take calls all the same, and says nothing while a phone rings there."""
+    """It may take calls all the same, and sends nothing while a phone rings there."""
     async with running_user_agent() as ua:
         far = await peer(ua, transport="tcp")
         async with probing(ua, f"sip:{NAME};transport=tcp") as probes:
@@ -221,7 +221,7 @@ async def test_a_call_that_rings_by_a_peer_that_answers_no_options_rings_on() ->
 
 
 async def test_a_new_connection_that_brings_anything_stays_though_probes_are_not_answered() -> None:
-    """Or a trunk that answers no more OPTIONS would lose its registration with every probe."""
+    """Otherwise a trunk that answers no OPTIONS would lose its registration with every probe."""
     async with running_user_agent() as ua:
         far = await peer(ua, transport="tcp")
         async with probing(ua, f"sip:{NAME};transport=tcp") as probes:

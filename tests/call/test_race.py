@@ -1,4 +1,4 @@
-"""Who of several speaks for all when nobody takes the call."""
+"""Which of several failed branches is reported when nobody takes the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of a call as plain values."""
+"""The call record as plain values."""
 
 from __future__ import annotations
 

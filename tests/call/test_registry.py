@@ -1,4 +1,4 @@
-"""Which INVITEs become a call, what the others are told, and how the house closes."""
+"""The call registry: which INVITEs become calls, how the others are answered, and shutdown."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_an_invite_without_an_offer_gets_ours_rfc3261_13_2_1(edge: Edge) -
 
 
 async def test_a_late_answer_that_cannot_be_used_ends_the_call(edge: Edge) -> None:
-    await edge.carrier.invites(body=b"")  # and the ACK brings no answer either
+    await edge.carrier.invites(body=b"")  # and the ACK contains no answer either
     await edge.agent.answers()
     await edge.carrier.receives(200)
     await edge.carrier.receives("BYE")
@@ -111,7 +111,7 @@ async def test_a_late_answer_that_cannot_be_used_ends_the_call(edge: Edge) -> No
 async def test_a_session_interval_that_is_too_small_is_422_rfc4028_9(edge: Edge) -> None:
     original = edge.carrier._invite
 
-    def hurried(*args):  # the same INVITE, asking for a refresh every minute
+    def hurried(*args):  # the same INVITE with a session interval of one minute
         invite = original(*args)
         invite.headers.set("Session-Expires", "60;refresher=uac")
         invite.headers.remove("Min-SE")

@@ -1,4 +1,4 @@
-"""Phones that ring: registered ones over their flows, several at once, and the first answer wins."""
+"""Ringing registered phones over their flows (RFC 5626), several at once: the first answer wins."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_a_registered_phone_hangs_up(new_edge: NewEdge) -> None:
 async def test_a_phone_whose_connection_is_lost_in_a_call_is_hung_up_on_where_it_has_registered_again(
     new_edge: NewEdge, registers_after_s: float
 ) -> None:
-    """Its Contact leads nowhere, behind its NAT; only a connection of its making does (RFC 5626)."""
+    """Its Contact is behind a NAT and unreachable; only a connection it opens itself works (RFC 5626)."""
     async with an_office(new_edge) as office:
         edge, desk = office.edge, await office.desk(transport="tls")
         await edge.carrier.invites()
@@ -97,7 +97,7 @@ async def test_a_phone_whose_connection_is_lost_in_a_call_is_hung_up_on_where_it
 async def test_one_that_loses_its_connection_in_a_call_is_not_taken_for_another_phone_of_its_user(
     new_edge: NewEdge, contact: str
 ) -> None:
-    """Which knows nothing of the call, and says so: 481 (RFC 3261 §12.2.2)."""
+    """The other phone does not know the call, and answers 481 (RFC 3261 §12.2.2)."""
     async with an_office(new_edge) as office:
         edge, other = office.edge, await office.desk("192.0.2.102")
         desk = await office.desk(transport="tls")
@@ -123,7 +123,7 @@ async def test_one_that_loses_its_connection_in_a_call_is_not_taken_for_another_
 async def test_a_phone_that_registers_from_elsewhere_in_a_call_is_hung_up_on_there(
     new_edge: NewEdge, transport: str
 ) -> None:
-    """Its NAT has another way for it, and nothing tells us that the old one is dead (RFC 5626 §5.3)."""
+    """Its NAT gave it a new address, and nothing tells us that the old one is dead (RFC 5626 §5.3)."""
     async with an_office(new_edge) as office:
         edge, desk = office.edge, await office.desk(transport=transport)
         await edge.carrier.invites()
@@ -145,9 +145,7 @@ async def test_a_phone_that_registers_from_elsewhere_in_a_call_is_hung_up_on_the
 async def test_a_phone_that_has_got_another_contact_in_a_call_is_hung_up_on_there(
     new_edge: NewEdge, transport: str, named: dict[str, str]
 ) -> None:
-    """In another network it has another address, and what it had registered from the last stands until it
-    expires.
-    """
+    """In another network it has another address; its old registration stands until it expires."""
     async with an_office(new_edge) as office:
         edge, desk = office.edge, await office.desk(transport=transport, instance=named["instance"])
         await edge.carrier.invites()
@@ -185,7 +183,7 @@ async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_acknowled
 async def test_a_phone_that_registers_from_elsewhere_before_it_has_heard_of_the_call_rings_there(
     new_edge: NewEdge,
 ) -> None:
-    """Its INVITE is sent again in any case (RFC 3261 §17.1.1.2)."""
+    """Its INVITE is retransmitted in any case (RFC 3261 §17.1.1.2)."""
     async with an_office(new_edge) as office:
         edge, desk = office.edge, await office.desk()
         edge.wire.silence("192.0.2.101")
@@ -205,7 +203,7 @@ async def test_a_phone_that_registers_from_elsewhere_before_it_has_heard_of_the_
 async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_cancelled_there(
     new_edge: NewEdge, transport: str
 ) -> None:
-    """It would ring on."""
+    """Otherwise it would ring on."""
     async with an_office(new_edge) as office:
         edge, desk = office.edge, await office.desk(transport=transport)
         await edge.carrier.invites()
@@ -224,7 +222,7 @@ async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_cancelled
 async def test_a_phone_whose_connection_is_lost_while_it_rings_may_answer_over_its_next(
     new_edge: NewEdge, answers: bool
 ) -> None:
-    """It has left the house, say, and rings on (RFC 3261 §18.2.2, RFC 5626 §4.5)."""
+    """It has changed networks, for example, and still rings (RFC 3261 §18.2.2, RFC 5626 §4.5)."""
     async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
         edge, desk = office.edge, await office.desk(transport="tls")
         await edge.carrier.invites()
@@ -255,7 +253,7 @@ async def test_a_phone_whose_connection_is_lost_while_it_rings_may_answer_over_i
 async def test_a_caller_who_leaves_while_a_ringing_phone_is_away_is_told_of_when_it_is_back(
     new_edge: NewEdge,
 ) -> None:
-    """It would ring on."""
+    """Otherwise it would ring on."""
     async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
         edge, desk = office.edge, await office.desk(transport="tls")
         await edge.carrier.invites()
@@ -325,7 +323,7 @@ async def test_of_those_at_once_whoever_is_there_rings(new_edge: NewEdge) -> Non
 async def test_a_phone_that_does_not_know_yet_that_we_began_anew_is_not_banned_for_asking(
     new_edge: NewEdge, method: str
 ) -> None:
-    """Nothing is answered, so that UDP has it ask again and again; then it registers (RFC 3261 §17.1.2.2)."""
+    """Nothing is answered, so over UDP it retransmits; then it registers (RFC 3261 §17.1.2.2)."""
     async with an_office(new_edge) as office:
         desk = DeskPhone(office.edge.wire.host("192.0.2.101"), "192.0.2.101", edge=HOST)
         await desk.start()
@@ -390,7 +388,7 @@ async def test_all_contacts_of_a_phone_ring_and_the_first_answer_wins_rfc3261_16
         assert edge.caller_audio.hears(PHONE_HZ)
         assert office.voices[1].hears(CALLER_HZ)
         assert not office.voices[0].hears(CALLER_HZ)
-        assert edge.ports.lent == 2  # the loser's port is back
+        assert edge.ports.lent == 2  # the losing branch's port is free again
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert ends(record)[1:] == [
@@ -415,7 +413,7 @@ async def test_all_contacts_of_a_phone_ring_and_the_first_answer_wins_rfc3261_16
 async def test_a_phone_that_is_known_at_two_places_rings_at_the_later_one_alone_rfc5626_7(
     new_edge: NewEdge, before: str, now: str, boots: list[str]
 ) -> None:
-    """It has left the house, or has two ways to us: who declines there is not rung for elsewhere."""
+    """It has changed networks, or has two flows to us: after it declines, its other flow is not tried."""
     async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
         edge = office.edge
         desk = await office.desk(instance=before, boot=boots[0])
@@ -519,7 +517,7 @@ async def test_a_6xx_speaks_for_the_user_and_stops_all_rfc3261_16_7(new_edge: Ne
         await one.rejects(603)
         await two.receives("CANCEL")
         await edge.phone.receives_nothing(for_s=30)
-        await edge.carrier.receives(200)  # the voicemail
+        await edge.carrier.receives(200)  # voicemail
         await edge.carrier.hangs_up()
         assert (await edge.over()).outcome is not None
         await office.assert_clean()
@@ -527,7 +525,7 @@ async def test_a_6xx_speaks_for_the_user_and_stops_all_rfc3261_16_7(new_edge: Ne
 
 @pytest.mark.parametrize("key", ["1", "2"])
 async def test_a_6xx_hangs_up_on_nobody_who_has_picked_up_rfc3261_16_7(new_edge: NewEdge, key: str) -> None:
-    """He is told who calls, and is about to say what he wants."""
+    """This user has picked up, is being told who calls, and is about to decide."""
     async with an_office(new_edge, replace(ALICE, confirm=Confirmation.PRESS_1)) as office:
         edge = office.edge
         one, two = await office.desk(), await office.desk("192.0.2.102")
@@ -562,7 +560,7 @@ async def test_a_6xx_speaks_for_whoever_has_picked_up_and_takes_no_call_after_al
         await edge.passes(1)
         await one.hangs_up()
         await edge.phone.receives_nothing(for_s=30)
-        await edge.carrier.receives(200)  # the voicemail
+        await edge.carrier.receives(200)  # voicemail
         await edge.carrier.hangs_up()
         assert story(await edge.over())[0] is Result.VOICEMAIL
         await office.assert_clean()

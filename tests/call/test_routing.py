@@ -1,4 +1,4 @@
-"""Which number was called, and which configured place a Refer-To selects."""
+"""Routing: which of our numbers was called, and which configured destination a Refer-To selects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long calls: every leg has a timer of its own, and one that falls silent ends the call (RFC 4028)."""
+"""Session timers in long calls: each leg has its own, and a leg that goes silent ends the call (RFC 4028)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ AGREED = ("Session-Expires", "1200;refresher=uac")
 
 
 async def bridges(edge: Edge) -> None:
-    """As `edge.bridges`; the phone agrees to a timer of 20 minutes, and leaves the refreshes to us."""
+    """Like `edge.bridges`, but the phone agrees to a timer of 20 minutes and leaves the refreshes to us."""
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.answers(headers=(TAKES_UPDATE, AGREED))
@@ -19,7 +19,7 @@ async def bridges(edge: Edge) -> None:
 
 
 def counted(edge: Edge, method: str) -> int:
-    """How many of these the phone has had from us."""
+    """How many requests with this method we sent to the phone."""
     seen = [each.message for each in edge.phone.current.trace if each.direction == "<"]
     return len([each for each in seen if isinstance(each, Request) and each.method == method])
 

@@ -1,4 +1,4 @@
-"""Nothing that an unknown source can send is answered: neither by less than it sent, nor by more."""
+"""Unknown sources get no answer at all, whatever they send (no amplification)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GUESSED = {"to_tag": "guess", "call_id": "guess"}
 
 
 def everything() -> list[bytes]:
-    """One of each kind of thing that comes from a stranger, as bytes."""
+    """One message of each kind that a stranger might send, as bytes."""
     sent_by = f"{STRANGER}:5060"
     requests = [messages.request(method, sent_by=sent_by) for method in METHODS]
     requests += [messages.request(method, sent_by=sent_by, **GUESSED) for method in METHODS]
@@ -60,7 +60,7 @@ def everything() -> list[bytes]:
 
 @pytest.mark.parametrize("live", [False, True], ids=["no call", "a call going on"])
 async def test_nothing_an_unknown_source_sends_by_udp_is_answered(edge: Edge, live: bool) -> None:
-    edge.gate._bans._for_s = 0.0  # it is silence that is shown here, not the ban
+    edge.gate._bans._for_s = 0.0  # this test is about not answering, not about the ban
     if live:
         await edge.connects()
     wire = edge.wire

@@ -1,4 +1,4 @@
-"""`provider = "sip"`: any voice agent without an API, over any transport; it decides by REFER or BYE."""
+"""`provider = "sip"`: a voice agent reached by SIP alone, which decides by REFER or BYE."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def sip_agent(transport: str) -> Agent:
 
 
 def asks(edge: Edge, talk_limit_s: float = 90.0) -> None:
-    """The edge screens by such an agent: no token is sent, and no webhook awaited."""
+    """Configure the edge for such an agent: no token is sent, and no webhook awaited."""
     edge.screener.planned = Ask(SipScreening(ScreeningSettings(talk_limit_s=talk_limit_s)))
 
 
@@ -81,7 +81,7 @@ async def test_a_sip_agent_has_until_the_talk_limit(new_edge: NewEdge) -> None:
         await edge.connects()
         began = edge.now
         await edge.phone.rings()
-        assert edge.now - began == pytest.approx(9.0, abs=0.1)  # one second of talk is over
+        assert edge.now - began == pytest.approx(9.0, abs=0.1)  # one second of talk has passed
         await edge.phone.answers()
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()

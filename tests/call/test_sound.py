@@ -1,4 +1,4 @@
-"""What callers, agents and phones hear where nobody speaks to them; every test ends with an ear at each."""
+"""Ringback, hold music and gaps: what each party hears where nobody speaks to them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
 
 GREETING_HZ = PHONE_HZ
 MAX_GAP_MS = 20.1
-"""The distance of two packets."""
+"""Largest gap between two packets."""
 GREETING = tone((GREETING_HZ,), (1.5,))
 
 
 def silence_the(edge: Edge, audio: TonePeer) -> None:
-    """Its packets are lost from now on."""
+    """Drop this peer's packets from now on."""
     edge.media.lose = lambda source, to, packet: source == audio.address
 
 
@@ -241,7 +241,7 @@ async def test_ringback_is_that_of_the_country_called(new_edge: NewEdge) -> None
         await edge.phone.rings()
         rang = edge.now
         await edge.passes(4.5)
-        # 425 Hz, which this ear takes for 440 now and then: for one second in five, not for two in six
+        # 425 Hz, which this detector sometimes takes for 440: for one second in five, not for two in six
         assert edge.caller_audio.hears(RINGBACK_HZ, since=rang)
         assert not edge.caller_audio.hears(RINGBACK_HZ, since=rang + 1.7)
         assert edge.caller_audio.longest_gap_ms(rang + 1, edge.now) < 50

@@ -1,4 +1,4 @@
-"""Where the trunks call from: addresses, networks, and names that change."""
+"""The addresses of trunks: single addresses, networks, and names whose addresses change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.call.sources import KEPT_S, MAX_KNOWN, Source, Sources
 
 
 class Names:
-    """A name service of which the test says what it knows."""
+    """A name service that answers what the test sets."""
 
     def __init__(self, *addresses: str, ttl_s: float = 90.0) -> None:
         self.addresses: Sequence[str] = addresses
@@ -63,7 +63,7 @@ async def test_a_name_is_resolved_again_when_its_record_expires_within_60_to_300
 
 
 async def test_a_name_without_any_address_yet_is_tried_soon_then_every_minute() -> None:
-    """The machine is up before its network, after a power failure, say."""
+    """The machine is up before its network, as after a power failure."""
     names = Names("192.0.2.1")
     names.fails = True
     table = Sources({"trunk": ["sip.example.com"]}, names)

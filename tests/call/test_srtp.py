@@ -1,4 +1,4 @@
-"""SRTP through the whole edge: each suite, one leg or all, refused, re-keyed, on hold; no key is told."""
+"""SRTP in whole calls: every suite, on one leg or all, refused, re-keyed, on hold; keys are never logged."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def a_secure_number(agent: SrtpPolicy = OFFER, phone: SrtpPolicy = ACCEPT) -> Nu
 
 
 def an_offer(edge: Edge, *suites: str, protocol: str = "RTP/SAVP") -> bytes:
-    """The carrier's, with keys."""
+    """The carrier's offer, with keys."""
     return offering(moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio), suites or (USUAL,), protocol=protocol)
 
 
 async def all_hear(edge: Edge, offer: bytes | None = None) -> None:
-    """The whole story: caller and agent hear each other, then caller and phone."""
+    """A complete call: caller and agent hear each other, then caller and phone."""
     await edge.carrier.invites(body=offer)
     await edge.agent.answers()
     await edge.carrier.receives(200)
@@ -58,7 +58,7 @@ async def all_hear(edge: Edge, offer: bytes | None = None) -> None:
 
 
 def offers(edge: Edge) -> list[Request]:
-    """The INVITEs that the agent has had."""
+    """The INVITEs that the agent received."""
     traced = [each.message for each in edge.agent.trace if each.direction == "<"]
     return [each for each in traced if isinstance(each, Request) and each.method == "INVITE"]
 
@@ -90,7 +90,7 @@ async def test_all_three_by_srtp_each_under_keys_of_its_own(new_edge: NewEdge, p
 
 
 async def test_an_agent_that_takes_srtp_alone_hears_and_is_heard_by_default(new_edge: NewEdge) -> None:
-    """Connected, billed, silent: so it was where SRTP was off. Offered by default, it cannot come to that."""
+    """With SRTP off such a call was connected, billed and silent; by default SRTP is offered."""
     async with new_edge(number=a_secure_number()) as edge:
         await edge.carrier.invites()
         (invite,) = [await edge.agent.receives("INVITE")]
@@ -247,5 +247,5 @@ async def test_no_key_is_logged_or_recorded(new_edge: NewEdge) -> None:
 
 
 def key(body: bytes) -> str:
-    """The first key of an SDP."""
+    """The first key in an SDP."""
     return body.partition(b"inline:")[2].partition(b"\r")[0].decode()

@@ -1,4 +1,4 @@
-"""The main story: a wanted caller is screened and bridged; over every transport, in any weather."""
+"""The main story: a welcome caller is screened and bridged, over every transport, with loss and delay."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_both_hang_up_at_once_rfc5407_3_2_3(edge: Edge) -> None:
 async def test_a_carrier_that_challenges_what_we_say_in_its_own_call_gets_the_account_of_its_trunk(
     edge: Edge, status: int
 ) -> None:
-    """RFC 3261 §22.1: any request may be challenged; unanswered, the call stays up at the carrier."""
+    """RFC 3261 §22.1: any request may be challenged; unanswered, the carrier would keep the call up."""
     accounts = {"signalwire": DigestClient("screendoor", "secret")}
     object.__setattr__(edge.registry._context, "credentials", accounts.get)
     await edge.bridges()

@@ -1,4 +1,4 @@
-"""Liberal in what we take, strict in what we send: whatever slips a caller makes together."""
+"""Liberal in what we accept, strict in what we send: even for an INVITE that combines many faults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Content-Length: {len(SDP)}
 
 
 async def whole_call(folder: Path, invite: bytes) -> list[bytes]:
-    """Everything the edge sends for this INVITE: a phone that answers, no ACK, and so a BYE to both."""
+    """What the edge sends for this INVITE: the phone answers, no ACK arrives, both legs get a BYE."""
     async with an_edge(folder, audio=False) as edge:
         edge.screener.planned = Ring("test")
         flow = await edge.wire.hosts[CARRIER].connect(Target("udp", (EDGE, 5060), HOST))

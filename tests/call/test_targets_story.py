@@ -1,4 +1,4 @@
-"""Calls when a trunk or the agent is down, and when the phone sends the call elsewhere."""
+"""Calls while a trunk or the agent is down, and phones that redirect the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tel:` URIs wherever a number may stand (RFC 3966)."""
+"""`tel:` URIs wherever a number may appear (RFC 3966)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the agent hands the caller over: by REFER, by its verdict, by both, and by what must not be dialled."""
+"""Transfer by the agent: by REFER, by its verdict, by both; and targets that must not be dialled."""
 
 from __future__ import annotations
 
@@ -298,7 +298,7 @@ async def test_a_refer_for_a_new_decision_rings_the_phone_that_was_busy_before(e
     edge.screening.decides(friend)
     await edge.phone.rejects(486)
     await edge.passes(1)
-    edge.screening.decided = Connect("refer_patience_s is over")  # the same words, decided anew
+    edge.screening.decided = Connect("refer_patience_s is over")  # the same words, but a new decision
     assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
     await edge.phone.answers()
     await edge.agent.receives("BYE")

@@ -1,4 +1,4 @@
-"""What the user wishes of a call that goes on, and what he is told of it meanwhile."""
+"""User commands during a call, and the events that the user is sent meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message: a beep, and what the caller says, in a WAV file."""
+"""Voicemail: a beep, then the caller's message in a WAV file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.kit.edge import Edge, NewEdge, a_number, ends, story
 
 
 def tones_in(path: str) -> tuple[float, set[int]]:
-    """The length of a WAV in seconds, and what is heard throughout its middle."""
+    """The length of a WAV file in seconds, and the tones heard throughout its middle."""
     with wave.open(path) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 8000)
         samples = array.array("h", file.readframes(file.getnframes()))
@@ -107,7 +107,7 @@ async def test_of_a_caller_whose_audio_cannot_be_recorded_no_message_is_taken(ne
 
 async def test_a_message_ends_when_the_caller_has_said_nothing_for_a_while(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(voicemail=VoicemailSettings(silence_s=8.0))) as edge:
-        edge.excused = lambda silence: silence.peer == "carrier"  # longer than what is left of it on the disk
+        edge.excused = lambda silence: silence.peer == "carrier"  # trailing silence is cut
         await edge.connects()
         edge.screening.decides(TakeMessage("asks to be called back"))
         await edge.agent.receives("BYE")
@@ -157,7 +157,7 @@ async def test_a_greeting_comes_before_the_beep(new_edge: NewEdge) -> None:
 
 
 class Mute:
-    """A voice that never comes to speak."""
+    """A text-to-speech voice that never delivers."""
 
     async def speak(self, text: str, language: str) -> Clip:
         await Latch[None](MessageTurn())

@@ -1,4 +1,4 @@
-"""Waiting for more than one thing leaves nothing running."""
+"""Waiting for one of several things: the losers are cancelled, and nothing keeps running."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_what_the_first_wait_raises_is_raised() -> None:
 @pytest.mark.parametrize("step", [1, -1])
 async def test_what_a_wait_raises_leaves_nothing_to_the_garbage_collector(step: int) -> None:
     class Refused(Exception):
-        """Raised here alone."""
+        """An exception used only here."""
 
     async def fails() -> str:
         await asyncio.sleep(1)
@@ -117,6 +117,6 @@ async def test_a_wait_for_the_end_of_a_leg_may_be_given_up_and_the_leg_goes_on()
         assert not leg.ended.done()
         end = EndOf(leg)
         leg.end(EndReason.COMPLETED)
-        assert not end.done()  # who waits for it goes on when whatever ends it is dealt with
+        assert not end.done()  # a waiter goes on once the end of its leg has been handled
         assert await end is EndReason.COMPLETED
         assert await EndOf(leg) is EndReason.COMPLETED

@@ -1,4 +1,4 @@
-"""Before a phone is connected: who calls, and press 1 to take the call."""
+"""The whisper: before a phone is connected it hears who calls and must press 1 to take the call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFERRED = f"tel:{PHONE_NUMBER}"
 
 
 class Voice:
-    """Speaks a tone, two seconds of it, after a while; and keeps what it was asked for."""
+    """A voice that says everything as a two-second tone after a delay, and records the texts."""
 
     def __init__(self, after_s: float = 0.0, failure: str | None = None) -> None:
         self.after_s, self.failure = after_s, failure
@@ -36,7 +36,7 @@ class Voice:
 
 
 def asking(confirm: Confirmation = Confirmation.PRESS_1, **changes: object) -> Number:
-    """The usual number, whose phone is asked."""
+    """The default number, whose phone must confirm."""
     number = a_number(**changes)
     return replace(number, destinations=tuple(replace(each, confirm=confirm) for each in number.destinations))
 
@@ -354,7 +354,7 @@ async def test_the_next_phone_is_asked_in_its_turn(new_edge: NewEdge) -> None:
 
 
 def together(**changes: object) -> Number:
-    """Two mobiles that ring at once."""
+    """A number with two mobile phones that ring at once."""
     trunk = a_number().destinations[0].trunk
     places = tuple(
         Destination(
@@ -408,7 +408,7 @@ async def test_a_mailbox_that_presses_nothing_is_hung_up_while_the_other_phone_r
         await edge.assert_clean()
 
 
-# Keys that speak of more than this call.
+# Keys for decisions beyond this call.
 
 
 def with_keys(**changes: object) -> Number:
@@ -493,7 +493,7 @@ async def test_of_phones_that_ring_together_one_may_block_for_all(new_edge: NewE
         await edge.assert_clean()
 
 
-# A phone that is asked nothing hears of a caller who was not screened.
+# A phone without confirmation is still told about an unscreened caller.
 
 
 @pytest.mark.parametrize("told", [Confirmation.UNSCREENED, Confirmation.OFF])

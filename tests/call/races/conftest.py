@@ -1,4 +1,4 @@
-"""Every race on every leg, in fair weather (seed 0) and in bad."""
+"""Runs every race test on every leg, on a good network (seed 0) and on a bad one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SEEDS = [0, 1, 2, 3]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`leg` stands for each of the three, `seed` for each weather."""
+    """Parametrize `leg` with the three legs and `seed` with the network conditions."""
     if "leg" in metafunc.fixturenames and not _given(metafunc, "leg"):
         metafunc.parametrize("leg", LEGS)
     if "seed" in metafunc.fixturenames and not _given(metafunc, "seed"):

@@ -1,8 +1,8 @@
-"""One call, cut at every step of the event loop by everything that may come between (RFC 5407 and more).
+"""Calls interrupted at arbitrary steps of the event loop (RFC 5407 and more).
 
-A call is told by a script, each time to its end; at one of the loop's steps something befalls it: somebody
-hangs up, the house closes, a connection breaks, a peer wants something. Whatever that is, the call is over
-in good time, nothing is left of it, and nothing was logged as an error. `RuleChecker` judges what was said.
+Each test runs one scripted call to its end and injects an interruption at a chosen step: somebody hangs up,
+the server shuts down, a connection breaks, a peer sends a request. Whatever it is, the call must end in time,
+leave nothing behind and log no error. `RuleChecker` checks the messages that were sent.
 """
 
 from __future__ import annotations
@@ -38,27 +38,29 @@ from tests.kit.races import LEGS, SDP, Branch, a_race, peer
 from tests.kit.virtual_loop import VirtualLoop
 
 MOMENTS = 2
-"""Each thing befalls each kind of call at so many moments, no two things at the same ones. Twenty take some
-minutes and leave few steps out."""
+"""At how many moments each interruption hits each kind of call; no two interruptions share one.
+
+With 20 the tests take some minutes and miss few steps.
+"""
 SEEDS, STORIES = 4, 20
 SOON = (0, 0, 1, 2, 3, 5, 8, 13, 30, 60)
-"""Steps between one thing and the next."""
+"""Steps between the first interruption and the second."""
 OVER_S = 150.0
-"""A call of which everybody has had enough is over within this time, 64*T1 after each of its ends."""
+"""A call in which every peer has hung up is over within this time: 64*T1 after each of its ends."""
 
 Interruption = Callable[[Edge], Coroutine[Any, Any, object]]
 
 
 class Stepped(VirtualLoop):
-    """A virtual loop that does things at some of its steps."""
+    """A virtual loop that runs given callbacks at given steps."""
 
     def __init__(self) -> None:
         super().__init__()
         self.steps = 0
         self.cuts: list[tuple[int, Callable[[], object]]] = []
-        """What is to be done, and after which step."""
+        """Callbacks to run, each with the step after which it runs; in order."""
         self.faults: list[dict[str, Any]] = []
-        """What nobody caught."""
+        """Exceptions that nobody caught."""
         self.set_exception_handler(lambda loop, context: self.faults.append(context))
 
     def _run_once(self) -> None:
@@ -68,7 +70,7 @@ class Stepped(VirtualLoop):
         super()._run_once()  # type: ignore[misc]
 
 
-# Who does what in a call that nothing befalls.
+# The peers' scripts for a call that is not interrupted.
 
 
 async def as_agent(edge: Edge, kind: str) -> None:
@@ -91,7 +93,7 @@ async def as_phone(edge: Edge) -> None:
 
 
 async def a_call(edge: Edge, kind: str) -> None:
-    """A call is made, talked in, held and taken back, and hung up by the caller."""
+    """A complete call: answered, held and resumed, and hung up by the caller."""
     doing = [asyncio.ensure_future(each) for each in (as_agent(edge, kind), as_phone(edge))]
     try:
         await as_caller(edge)
@@ -119,7 +121,7 @@ async def as_caller(edge: Edge) -> None:
 
 KINDS = ("direct", "verdict", "refer", "fallback", "pressed")
 
-# What may befall it.
+# The interruptions.
 
 
 async def user_ends(edge: Edge) -> None:
@@ -168,7 +170,7 @@ async def asks(edge: Edge, leg: str, method: str, body: bytes) -> None:
 
 
 def invites_already(call: PeerCall) -> bool:
-    """§14.1: no INVITE while another of one's own is open."""
+    """An INVITE of this peer is still open, so it must not send another (§14.1)."""
     return any(each.request.method == "INVITE" and not each.final.done() for each in call._asked.values())
 
 
@@ -256,31 +258,31 @@ ORDINARY = {
     "the user sends it to voicemail", "a verdict connects", "a verdict declines", "a verdict takes a message",
     *(f"the {leg} hangs up" for leg in LEGS),
 }  # fmt: skip
-"""So do calls end from day to day; of the rest the garbage collector may find something."""
+"""Everyday endings, which must leave nothing to the garbage collector; the others may."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One call, and what befalls it."""
+    """One call and its interruptions."""
 
     kind: str
     mode: str
-    """How audio flows."""
+    """The media mode."""
     cuts: tuple[tuple[int, str], ...] = ()
-    """What happens after how many steps of the loop, in their order."""
+    """The interruptions, in order: after how many steps of the loop, and which."""
     delay_s: float = 0.001
-    """How long each message takes."""
+    """One-way delay of every message."""
 
     @property
     def ways(self) -> dict[str, Any]:
-        """What the legs travel by: something that can break, where that is to happen."""
+        """The transports of the legs: connections if an interruption is to break one."""
         breaks = any("connection" in what for _, what in self.cuts)
         return {"transport": "tls", "agent": "tls", "phone": "tcp"} if breaks else {}
 
 
 def run(tmp: Path, story: Story) -> int:
-    """Tell it; returns how many steps it has taken up to its end."""
-    gc.freeze()  # what was there before is not looked at, of which there is much
+    """Run the story; returns how many steps of the loop it took to its end."""
+    gc.freeze()  # ignore the many objects that existed before
     gc.disable()
     try:
         with asyncio.Runner(loop_factory=Stepped) as runner:
@@ -320,7 +322,7 @@ async def told(tmp: Path, story: Story) -> int:
 
 
 def garbage() -> list[str]:
-    """What of calls was not gone at once when it was over."""
+    """The calls and legs that were still alive when the call was over, and that only `gc` freed."""
     kinds = (Call, Leg)
     there = [(type(each).__name__, weakref.ref(each)) for each in gc.get_objects() if isinstance(each, kinds)]
     gc.collect()
@@ -332,12 +334,12 @@ def begin(befallen: list[asyncio.Task[None]], edge: Edge, what: str) -> None:
 
 
 async def befalls(edge: Edge, what: str) -> None:
-    with suppress(Unexpected, SipError):  # no peer has a script here to be surprised against
+    with suppress(Unexpected, SipError):  # the peers have no script here, so any message is unexpected
         await INTERRUPTIONS[what](edge)
 
 
 async def calms(edge: Edge, befallen: list[asyncio.Task[None]]) -> None:
-    """Whoever still talks hangs up, and hears an answer again: the call is over soon, and nothing is left."""
+    """Let whoever is still in the call hang up, reachable again: it ends soon and leaves nothing."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, Stepped)
     loop.cuts.clear()
@@ -350,9 +352,9 @@ async def calms(edge: Edge, befallen: list[asyncio.Task[None]]) -> None:
             if len(edge.registry):
                 await caller.sends("BYE")
     assert edge.rule_checker is not None
-    if edge.rule_checker.connection_cut:  # no peer makes a connection anew, so that its BYE may not be heard
+    if edge.rule_checker.connection_cut:  # no peer reconnects, so its BYE may not be heard
         await user_ends(edge)
-    if calls := len(edge.registry) + len(edge.records):  # none, where the house was closed already
+    if calls := len(edge.registry) + len(edge.records):  # none if the server was already shut down
         async with asyncio.timeout(OVER_S):
             await edge.over(calls)
     for each in befallen:
@@ -379,7 +381,7 @@ def test_whatever_befalls_a_call_at_whatever_moment_nothing_is_left(
     ("kind", "what", "quarter"),
     [
         ("fallback", "the user ends it", 0),  # while the agent's answer is on its way
-        ("refer", "the agent hangs up", 0),  # and its REFER is found when it is gone
+        ("refer", "the agent hangs up", 0),  # the REFER is read only after the BYE
         ("fallback", "the caller hangs up", 2),  # while a re-INVITE of ours is open
     ],
 )
@@ -404,7 +406,7 @@ def test_nor_where_one_thing_comes_right_after_the_other(tmp_path: Path, seed: i
 
 
 def test_a_call_that_nothing_befalls_is_put_through(tmp_path: Path) -> None:
-    """So that there is something to cut."""
+    """Guards the other tests: without interruptions the call is bridged, so there is something to cut."""
 
     async def outcome(kind: str) -> Result:
         async with a_race(partial(an_edge, tmp_path)) as edge:

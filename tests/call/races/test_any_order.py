@@ -1,7 +1,7 @@
-"""Everything that anybody may do, in any order, in any weather: every call ends, and leaves nothing.
+"""Random events in random order on random networks: every call ends and leaves nothing behind.
 
-Each seed is one story: who travels by what, how bad the weather is, and who does what when. All timers are
-true. What the edge said and owed is judged by `RuleChecker`; what it logged must hold no error.
+Each seed is one story: its transports, its packet loss and delay, and who does what when. Timers have their
+true values. `RuleChecker` checks what the edge sent and owed; the log must contain no error.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from tests.kit.races import SDP, Branch, a_race
 
 STORIES = 300
 ASKED = 150
-"""Stories where phones are asked before they are connected."""
+"""Stories with announcement, recording and a phone that has to press 1."""
 T4_S = 5.0
 PAUSES_S = [0, 0, 0.001, 0.1, 0.1, 0.5, 0.5, 2, 2, 5, 5, 40]
 DONE_ALONE = ("ACK", "BYE", "CANCEL", "NOTIFY", "OPTIONS")
 
 
 class Storm:
-    """One story, told by dice."""
+    """One random story."""
 
     def __init__(self, edge: Edge, dice: random.Random) -> None:
         self.edge, self.dice = edge, dice
@@ -75,7 +75,7 @@ class Storm:
         ]
 
     async def rages(self) -> None:
-        """A call comes in; then things happen, for as long as the dice say."""
+        """A call comes in; then random events happen, for a random number of steps."""
         dice, edge = self.dice, self.edge
         for peer in edge.peers:
             if dice.random() < 0.3:
@@ -94,15 +94,15 @@ class Storm:
             self._begin(event())
 
     async def calms(self) -> None:
-        """Whoever still talks hangs up, and everybody is heard out."""
+        """Let whoever is still in the call hang up, and wait until all retransmissions are over."""
         await self.edge.passes(self.dice.choice([0, 1, 40]))
         if not self._began:
             await self.edge.passes(32)
         if not self._began:  # its INVITE was on a connection that broke
             await self.edge.carrier.invites()
             await self.edge.passes(8)
-        await self.edge.passes(35)  # nobody is silent any more
-        if len(self.edge.registry):  # nor has it heard a BYE that was said to a silent host
+        await self.edge.passes(35)  # every silent host is back by now
+        if len(self.edge.registry):  # it may have missed a BYE sent while it was silent
             for caller in self.edge.carrier.calls.values():
                 caller.finish()
                 self._begin(caller.sends("BYE"))
@@ -116,7 +116,7 @@ class Storm:
         self._tasks.add(asyncio.ensure_future(self._does(event)))
 
     async def _does(self, event: Coroutine[Any, Any, object]) -> None:
-        with suppress(Unexpected, SipError):  # nobody has a script here to be surprised against
+        with suppress(Unexpected, SipError):  # the peers have no script here, so any message is unexpected
             await event
 
     @property
@@ -127,7 +127,7 @@ class Storm:
         peer: Peer = self.dice.choice(self.edge.peers)
         return peer.call
 
-    # What anybody may do.
+    # The events.
 
     async def caller_cancels(self) -> None:
         caller = self.edge.carrier.current
@@ -231,7 +231,7 @@ class Storm:
         self.edge.screening.decides(verdict)
 
     async def repeats(self) -> None:
-        """A datagram of before comes once more, no later than the network may keep it (T4)."""
+        """An earlier datagram arrives once more, within the time the network may keep it (T4)."""
         call = self._call()
         if call is not None and not call.flow.reliable:
             oldest = self.edge.now + 20 * self.edge.wire.delay_s - T4_S
@@ -247,7 +247,7 @@ class Storm:
             self.edge.wire.cut(self.dice.choice(flows))
 
     async def presses(self) -> None:
-        """A key of anybody's, or what is none, told by INFO."""
+        """Any peer sends a key press by INFO, valid or not."""
         call = self._call()
         if call is not None and call.answered and ";tag=" in call.remote:
             signal = self.dice.choice([b"1", b"1", b"1", b"2", b"5", b"", b"\xff" * 300])
@@ -255,12 +255,12 @@ class Storm:
             await call.sends("INFO", headers=headers, body=b"Signal=" + signal + b"\r\nDuration=9999\r\n")
 
     async def calls_again(self) -> None:
-        """One more call, beside the first; from now on it is the caller's that the dice mean."""
+        """The caller makes another call beside the first; later events concern this one."""
         if self.dice.random() < 0.3:
             await self.edge.carrier.invites()
 
     async def falls_silent(self) -> None:
-        """A host is unplugged for a while; what it says over a connection, and is told there, is lost."""
+        """A host is unplugged for a while; what it sends and is sent over connections meanwhile is lost."""
         if self.edge.rule_checker is not None and self.dice.random() < 0.3:
             host = self.dice.choice([CARRIER, OPENAI, TRUNK])
             self.edge.rule_checker.connection_cut = True
@@ -275,7 +275,7 @@ class Storm:
             await call.sends("INVITE", body=directed(revised(call.sdp, self.dice.randint(1, 9)), direction))
 
     async def refreshes(self) -> None:
-        """One of our legs is refreshed, as its session timer has it do."""
+        """One of our legs is refreshed as if its session timer had fired."""
         legs = [leg for leg in self.edge.core._dialogs.values() if isinstance(leg, Leg)]
         if legs:
             leg = self.dice.choice(legs)
@@ -283,7 +283,7 @@ class Storm:
                 await leg.refresh()
 
     async def stray(self) -> None:
-        """An answer that comes after the final one, or belongs to nothing."""
+        """A response arrives after the final one, or matches no transaction."""
         call = self.dice.choice([self.edge.agent.call, self.edge.phone.call])
         if call is None or call.invite is None or not call.answered:
             return
@@ -294,7 +294,7 @@ class Storm:
 
 
 def _cancellable(call: PeerCall) -> bool:
-    """A CANCEL follows a provisional response, and is sent once (§9.1)."""
+    """§9.1: a CANCEL needs a provisional response first, and is sent once."""
     cancelled = any(each.message.cseq.method == "CANCEL" for each in call.trace)
     return not cancelled and any(each.direction == "<" for each in call.trace)
 
@@ -312,7 +312,7 @@ async def test_nor_where_calls_are_announced_and_recorded_and_phones_press_1(
 
 
 async def a_story(new_edge: NewEdge, seed: int, *, asked: bool = False) -> None:
-    """One story; `asked`: with all that we play and ask before anybody is connected."""
+    """One story; `asked`: with announcement, recording and whisper before anybody is connected."""
     dice = random.Random(seed)
     ways: dict[str, Any] = {
         "transport": dice.choice(["udp", "udp", "tcp", "tls"]),

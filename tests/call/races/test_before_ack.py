@@ -1,4 +1,4 @@
-"""Something else than its ACK answers a 2xx, or the ACK is lost (RFC 5407 §3.1.4 to §3.1.6, §3.2.4)."""
+"""Something else arrives instead of the ACK for a 2xx (RFC 5407 §3.1.4 to §3.1.6, §3.2.4)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.kit.races import (
 )
 
 OUR_200 = [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
-"""When a 2xx is sent over and over: T1, doubled up to T2, until 64*T1 (§13.3.1.4)."""
+"""When a 2xx without ACK is retransmitted: T1, doubled up to T2, until 64*T1 (§13.3.1.4)."""
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 async def test_a_200_never_acknowledged_is_resent_and_then_hung_up_rfc3261_13_3_1_4(
     new_edge: NewEdge, seed: int, transport: str
 ) -> None:
-    """Over a connection too: the way of a 2xx has more hops than the one that is reliable."""
+    """Over TCP and TLS too: only the first hop is known to be reliable."""
     async with a_race(new_edge, seed, transport=transport) as edge:
         edge.carrier.auto.discard("ACK")
         await edge.carrier.invites()
@@ -95,7 +95,7 @@ async def test_our_lost_ack_is_said_again_for_each_200_rfc3261_13_2_2_4(new_edge
 
 
 async def test_a_reinvite_before_the_ack_is_answered_rfc5407_3_1_4(new_edge: NewEdge, seed: int) -> None:
-    """Offer and answer are done: the re-INVITE is taken although the first ACK never came."""
+    """Offer and answer are complete, so the re-INVITE is accepted although the first ACK never came."""
     async with a_race(new_edge, seed) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)
@@ -112,7 +112,7 @@ async def test_a_reinvite_before_the_ack_is_answered_rfc5407_3_1_4(new_edge: New
 
 
 async def test_a_late_first_ack_after_the_reinvites_is_taken_rfc5407_3_1_4(new_edge: NewEdge) -> None:
-    """Its CSeq number is lower than the last one's, and that is no fault."""
+    """Its CSeq number is lower than the last one's, which is not an error."""
     async with a_race(new_edge) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)
@@ -163,7 +163,7 @@ async def test_a_bye_before_the_ack_ends_the_200_rfc5407_3_1_6(new_edge: NewEdge
 
 
 async def test_an_ack_finds_us_waiting_to_hang_up_rfc5407_3_2_4(new_edge: NewEdge, seed: int) -> None:
-    """§15: the callee says no BYE before it has the ACK."""
+    """§15: the callee sends no BYE before it has received the ACK."""
     async with a_race(new_edge, seed) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)
@@ -176,7 +176,7 @@ async def test_an_ack_finds_us_waiting_to_hang_up_rfc5407_3_2_4(new_edge: NewEdg
         await edge.passes(3)
         assert not heard(call, "BYE")
         call.acks()
-        for _ in range(10):  # nobody repeats an ACK unasked
+        for _ in range(10):  # nobody retransmits an ACK unprompted
             await edge.passes(1)
             if not ours_waits(edge):
                 break
@@ -192,7 +192,7 @@ def ours_waits(edge: Edge) -> bool:
 async def test_a_refer_before_the_callers_ack_hears_100_and_is_taken_then_rfc4320_4_1(
     new_edge: NewEdge,
 ) -> None:
-    """The story waits for the ACK; the REFER is not forgotten, and its sender is told to be patient."""
+    """The call waits for the ACK; the REFER is kept, and its sender gets 100."""
     async with a_race(new_edge) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)

@@ -64,7 +64,7 @@ async def test_any_request_after_bye_in_bad_weather_ends_clean(
 
 @pytest.mark.relay_only("peers answer re-INVITEs by themselves")
 async def test_our_reinvite_crosses_their_bye_rfc5407_3_2_2(new_edge: NewEdge, leg: str, seed: int) -> None:
-    """The peer owes 481 to the re-INVITE; its BYE gets 200, and the 481 its ACK."""
+    """The peer owes 481 to the re-INVITE, and we owe that 481 an ACK; its BYE gets 200."""
     async with a_race(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)
@@ -106,7 +106,7 @@ async def test_a_200_to_our_reinvite_finds_us_hanging_up_rfc5407_3_2_3(
 
 @pytest.mark.relay_only("before the caller is switched over there is no NOTIFY to cross")
 async def test_a_notify_of_ours_crosses_the_agents_bye(new_edge: NewEdge, seed: int) -> None:
-    """The subscription ends with its dialog: no further NOTIFY, and the phone is bridged all the same."""
+    """The subscription ends with its dialog: no further NOTIFY is sent, and the phone is still bridged."""
     async with a_race(new_edge, seed) as edge:
         await edge.connects()
         agent = edge.agent.current
@@ -127,7 +127,7 @@ async def test_a_notify_of_ours_crosses_the_agents_bye(new_edge: NewEdge, seed: 
 
 
 async def test_the_agents_refer_crosses_our_bye_rfc5407_3_3_3(new_edge: NewEdge, seed: int) -> None:
-    """The caller has hung up: nothing is dialled any more."""
+    """The caller has hung up, so nothing is dialled any more."""
     async with a_race(new_edge, seed) as edge:
         await edge.connects()
         agent = edge.agent.current
@@ -143,7 +143,7 @@ async def test_the_agents_refer_crosses_our_bye_rfc5407_3_3_3(new_edge: NewEdge,
 
 
 async def test_the_callers_bye_crosses_our_200_to_the_phones_reinvite(new_edge: NewEdge, seed: int) -> None:
-    """The phone gets its BYE at once; our 200 is not said again after it."""
+    """The phone gets its BYE at once; our 200 is not retransmitted after it."""
     async with a_race(new_edge, seed) as edge:
         phone = await established_call(edge, "phone")
         rough_network(edge, seed)
@@ -152,7 +152,7 @@ async def test_the_callers_bye_crosses_our_200_to_the_phones_reinvite(new_edge: 
         await edge.carrier.current.sends("BYE")
         edge.carrier.current.finish()
         await hears(phone, "BYE")
-        await settled(edge, faults=not seed)  # a 200 that is lost here is not said again
+        await settled(edge, faults=not seed)  # a 200 lost here is not retransmitted
         if not seed:
             answers = heard(phone, 200, method="INVITE")
             assert len(answers) == 1

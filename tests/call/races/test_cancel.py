@@ -1,4 +1,4 @@
-"""CANCEL meets what it would prevent (RFC 3261 §9, RFC 5407 §3.1.2, Appendix C)."""
+"""CANCEL crosses the response that it would prevent (RFC 3261 §9, RFC 5407 §3.1.2, Appendix C)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CALLED = pytest.mark.parametrize("leg", ["agent", "phone"])
 
 
 async def rings_at(edge: Edge, leg: str) -> None:
-    """The INVITE of this leg is at its peer, which has said nothing yet but what its kind always says."""
+    """Bring the INVITE of this leg to its peer, which has sent only its automatic responses."""
     if leg == "agent":
         await edge.carrier.invites()
         await edge.agent.invited()
@@ -38,7 +38,7 @@ async def rings_at(edge: Edge, leg: str) -> None:
 
 
 async def hangs_up(edge: Edge, leg: str) -> None:
-    """The caller goes, so that our INVITE is to be cancelled."""
+    """The caller leaves, so our INVITE on this leg has to be cancelled."""
     caller = edge.carrier.current
     if leg == "agent":
         await caller.cancels()
@@ -48,7 +48,7 @@ async def hangs_up(edge: Edge, leg: str) -> None:
 
 
 async def test_the_callers_cancel_crosses_our_200_rfc5407_3_1_2(new_edge: NewEdge, seed: int) -> None:
-    """The CANCEL gets 200 and does nothing; the caller acknowledges, and hangs up."""
+    """The CANCEL gets 200 and has no effect; the caller sends its ACK, then hangs up."""
     async with a_race(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
         await hears(caller, 180)
@@ -83,7 +83,7 @@ async def test_a_cancel_of_nothing_is_481_rfc3261_9_2(new_edge: NewEdge, seed: i
     async with a_race(new_edge, seed) as edge:
         await edge.connects()
         rough_network(edge, seed)
-        await edge.passes(33)  # L has passed
+        await edge.passes(33)  # Timer L has fired
         assert (await edge.carrier.cancels()).status == 481
         await settled(edge)
 
@@ -118,7 +118,7 @@ async def test_our_cancel_waits_for_the_first_provisional_rfc3261_9_1(
             await edge.passes(5)
             assert not heard(call, "CANCEL")
         assert call.invite is not None
-        if leg == "phone":  # the agent says 100 again when the INVITE is resent
+        if leg == "phone":  # the agent answers a retransmitted INVITE with 100 again
             call.responds(call.invite, 180)
         cancel = await hears(call, "CANCEL")
         assert cancel.via.branch == call.invite.via.branch
@@ -190,7 +190,7 @@ async def test_a_cancel_that_nobody_heeds_is_given_up_after_64_t1_rfc3261_9_1(
 
 @CALLED
 async def test_an_answer_after_a_cancel_given_up_is_nobodys_rfc3261_9_1(new_edge: NewEdge, leg: str) -> None:
-    """Longer than 64*T1 after our CANCEL nothing of ours is left to match it."""
+    """More than 64*T1 after our CANCEL there is no transaction left for it to match."""
     async with a_race(new_edge) as edge:
         await rings_at(edge, leg)
         call = peer(edge, leg).current
@@ -219,7 +219,7 @@ async def test_the_phones_200_crosses_the_callers_hang_up(new_edge: NewEdge, see
 
 
 async def test_the_phones_200_crosses_a_cancel_of_an_unanswered_caller(new_edge: NewEdge, seed: int) -> None:
-    """The caller, whose agent did not answer, rings straight through, and cancels as the phone answers."""
+    """The agent did not answer, so the caller rings straight through, and cancels as the phone answers."""
     async with a_race(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
         await edge.agent.rejects(486)

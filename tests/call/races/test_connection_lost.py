@@ -1,4 +1,4 @@
-"""A connection breaks between any two messages of a whole call (RFC 3261 §17.1.4, §18.4; RFC 5626 §4.4)."""
+"""A connection breaks after any message of a complete call (RFC 3261 §17.1.4, §18.4; RFC 5626 §4.4)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.kit.races import LEGS, a_race, heard, settled
 ADDRESS = {"caller": CARRIER, "agent": OPENAI, "phone": TRUNK}
 TRANSPORT = {"caller": "transport", "agent": "agent", "phone": "phone"}
 MESSAGES = {"caller": 7, "agent": 12, "phone": 9}
-"""How many messages such a call takes on each leg."""
+"""How many messages the call exchanges on each leg."""
 
 PLACES = [(leg, number) for leg in LEGS for number in range(MESSAGES[leg])]
 
 
 class Cutting:
-    """Breaks the connections with an address once so many messages have passed there."""
+    """Breaks all connections with an address once a number of messages has passed there."""
 
     def __init__(self, edge: Edge, address: str, after: int) -> None:
         self._edge, self._address, self._left = edge, address, after
@@ -46,7 +46,7 @@ class Cutting:
 
 
 async def whole_call(edge: Edge) -> None:
-    """Everybody does what belongs to a good call, as far as it gets."""
+    """Every peer plays its part in a complete call, as far as it gets."""
     caller = await edge.carrier.invites()
     agent = asyncio.ensure_future(as_agent(edge))
     phone = asyncio.ensure_future(as_phone(edge))
@@ -86,7 +86,7 @@ async def test_a_connection_lost_after_any_message_leaves_nothing(
 
 
 async def test_a_call_without_a_cut_has_so_many_messages(new_edge: NewEdge, leg: str) -> None:
-    """So that the numbers above reach the end of the call."""
+    """Guards the numbers above: they must reach the end of the call."""
     async with a_race(new_edge, **{TRANSPORT[leg]: "tls" if leg != "phone" else "tcp"}) as edge:
         seen = []
         edge.core.traces.append(lambda direction, flow, message: seen.append(flow.remote[0]))
@@ -99,7 +99,7 @@ async def test_a_call_without_a_cut_has_so_many_messages(new_edge: NewEdge, leg:
 
 @pytest.mark.parametrize("leg", ["caller", "phone"])
 async def test_a_bridge_outlives_the_connection_of_either_side(new_edge: NewEdge, leg: str) -> None:
-    """The dialog lives; our BYE takes a connection of its own, and so does the peer's next request."""
+    """The dialog survives; our BYE opens a new connection, and so does the peer's next request."""
     async with a_race(new_edge, transport="tls", phone="tcp", agent="tls") as edge:
         await edge.bridges()
         edge.rule_checker.connection_cut = True

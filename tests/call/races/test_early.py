@@ -1,4 +1,4 @@
-"""Requests in dialogs that are not answered yet (RFC 5407 §3.1.3, Appendix A; RFC 3311 §5.2)."""
+"""Requests in early dialogs (RFC 5407 §3.1.3, Appendix A; RFC 3311 §5.2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CALLED = pytest.mark.parametrize("leg", ["agent", "phone"])
 
 
 async def rings(edge: Edge, leg: str):
-    """This leg's peer rings, in an early dialog."""
+    """Bring this leg's peer to ringing, in an early dialog."""
     if leg == "phone":
         return await phone_rings(edge)
     await edge.carrier.invites()
@@ -23,7 +23,7 @@ async def rings(edge: Edge, leg: str):
 
 
 async def test_a_caller_says_bye_before_our_answer_rfc3261_15_1_2(new_edge: NewEdge, seed: int) -> None:
-    """The BYE gets 200, the INVITE 487; the agent's leg is cancelled."""
+    """The BYE gets 200 and the INVITE 487; the agent's leg is cancelled."""
     async with a_race(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
         await hears(caller, 180)
@@ -57,7 +57,7 @@ async def test_a_callers_early_bye_crosses_our_200_rfc5407_3_1_3(new_edge: NewEd
 async def test_a_peer_says_bye_before_its_answer_rfc5407_appendix_a(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
-    """No peer may, yet one that does has declined: it hears no more, and the call goes its other way."""
+    """A callee must not; one that does has declined: it is sent no more, and the call falls back."""
     async with a_race(new_edge, seed) as edge:
         call = await rings(edge, leg)
         rough_network(edge, seed)
@@ -120,7 +120,7 @@ async def test_what_a_peer_asks_before_its_answer_is_answered_rfc3311_5_2(
 
 
 async def test_a_caller_updates_before_our_answer_rfc3311_5_2(new_edge: NewEdge, seed: int) -> None:
-    """Without an offer it is taken; with one, while its first is open, 500 and when to try again."""
+    """Without an offer it gets 200; with one, while the first offer is open, 500 and Retry-After."""
     async with a_race(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
         await hears(caller, 180)
@@ -136,7 +136,7 @@ async def test_a_caller_updates_before_our_answer_rfc3311_5_2(new_edge: NewEdge,
 
 
 async def test_the_agents_refer_overtakes_its_own_200(new_edge: NewEdge, seed: int) -> None:
-    """It waits for the 200, and then connects the caller."""
+    """The REFER waits for the 200, then connects the caller."""
     async with a_race(new_edge, seed) as edge:
         agent = await rings(edge, "agent")
         rough_network(edge, seed)
@@ -165,7 +165,7 @@ async def test_the_phones_refer_before_its_answer_is_refused(new_edge: NewEdge, 
 
 @CALLED
 async def test_a_bye_overtakes_the_200_before_it(new_edge: NewEdge, leg: str, seed: int) -> None:
-    """The peer answers and hangs up at once; the 200 is lost, and found again after the BYE."""
+    """The peer answers and hangs up at once; the 200 is lost, and a retransmission comes after the BYE."""
     async with a_race(new_edge, seed) as edge:
         call = await rings(edge, leg)
         rough_network(edge, seed)

@@ -1,4 +1,4 @@
-"""Our INVITE forks behind the peer: several ring, several answer (RFC 3261 §13.2.2.4, RFC 5407 App. E)."""
+"""Our INVITE is forked downstream: several ring, several answer (RFC 3261 §13.2.2.4, RFC 5407 App. E)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.kit.races import SDP, Branch, a_race, heard, hears, phone_rings, roug
 
 
 async def test_several_ring_and_one_answers_rfc5407_appendix_e(new_edge: NewEdge, seed: int) -> None:
-    """The others stay early for 64*T1 after it, and are then forgotten."""
+    """The other early dialogs are kept for 64*T1 after the 2xx, then dropped."""
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
         rough_network(edge, seed)
@@ -31,7 +31,7 @@ async def test_several_ring_and_one_answers_rfc5407_appendix_e(new_edge: NewEdge
 
 
 async def test_a_fork_answers_and_the_first_that_rang_is_let_go(new_edge: NewEdge, seed: int) -> None:
-    """The winner is whoever answers first, not whoever rang first; the other is forgotten."""
+    """The first to answer wins, not the first to ring; the other's early dialog is dropped."""
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
         rough_network(edge, seed)
@@ -101,7 +101,7 @@ async def test_a_loser_that_speaks_while_it_is_hung_up_is_answered(
         if not seed:
             owed = 200 if method == "BYE" else 481
             assert {each.status for each in heard(phone, owed, cseq=f"1 {method}")} == {owed}
-        phone.peer.faults.clear()  # answers to what was sent by hand
+        phone.peer.faults.clear()  # the responses to the requests built by hand
         if method == "INVITE":
             ack = phone._build("ACK", asked.cseq.number, asked.headers.split("Via")[:1])
             ack.headers.set("From", asked.headers.get("From") or "")
@@ -111,7 +111,7 @@ async def test_a_loser_that_speaks_while_it_is_hung_up_is_answered(
 
 
 async def test_a_cancel_meets_two_200s_rfc5407_3_1_2(new_edge: NewEdge, seed: int) -> None:
-    """The caller has left: every answer gets its ACK and its BYE."""
+    """The caller has left: each 2xx gets its ACK and a BYE."""
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
         first, second = Branch(phone, "one"), Branch(phone, "two")

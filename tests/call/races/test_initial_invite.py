@@ -1,4 +1,4 @@
-"""The first INVITE comes twice, by two ways, or late (RFC 5407 §3.1.1, RFC 6026, RFC 3261 §8.2.2.2)."""
+"""The initial INVITE arrives twice, by two paths, or late (RFC 5407 §3.1.1, RFC 6026, RFC 3261 §8.2.2.2)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_an_invite_resent_while_we_ring_gets_the_last_provisional_rfc3261_
 async def test_an_invite_resent_crosses_our_200_and_is_absorbed_rfc5407_3_1_1_rfc6026_7_1(
     new_edge: NewEdge,
 ) -> None:
-    """Neither a second call nor a second 200 comes of it, for 64*T1."""
+    """It causes neither a second call nor a second 200, for 64*T1."""
     async with a_race(new_edge) as edge:
         await edge.connects()
         call = edge.carrier.current
@@ -77,7 +77,7 @@ async def test_an_invite_resent_after_a_refusal_gets_it_again_rfc3261_17_2_1(new
             assert len(heard(call, 404)) == 2
             await edge.passes(3)
         assert len(heard(call, 404)) > 3
-        await edge.passes(3)  # acknowledged by now, and I runs
+        await edge.passes(3)  # acknowledged by now: Timer I runs
         said = len(heard(call, 404))
         again(call, call.invite)
         await edge.passes(30)
@@ -106,7 +106,7 @@ async def test_an_invite_that_came_by_two_ways_is_482_the_second_time_rfc3261_8_
         for _ in range(1 if not seed else 5):
             acknowledges(call, copy, refusal.to_tag)
             await edge.passes(1)
-        edge.carrier.faults.clear()  # an answer to nothing that it knows
+        edge.carrier.faults.clear()  # a response that matches nothing the carrier sent
         if when == "ringing":
             await edge.agent.answers()
             await hears(call, 200)
@@ -115,7 +115,7 @@ async def test_an_invite_that_came_by_two_ways_is_482_the_second_time_rfc3261_8_
 
 
 def acknowledges(call: PeerCall, invite: Request, tag: str | None) -> None:
-    """The ACK for a refusal, on the hop of the INVITE (§17.1.1.3)."""
+    """Send the ACK for a non-2xx response, in the transaction of the INVITE (§17.1.1.3)."""
     vias = invite.headers.split("Via")[:1]
     ack = call._build("ACK", invite.cseq.number, vias, to=f"{invite.headers.get('To')};tag={tag}")
     ack.uri = invite.uri
@@ -176,11 +176,11 @@ async def test_a_provisional_after_a_refusal_changes_nothing_rfc3261_17_1_1_2(
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
 async def test_a_stray_response_goes_nowhere_rfc6026_8_8(new_edge: NewEdge, leg: str) -> None:
-    """Nothing that matches no transaction of ours reaches another leg, nor is answered."""
+    """A response that matches no transaction is neither passed to another leg nor answered."""
     async with a_race(new_edge) as edge:
         call = await established_call(edge, leg)
         assert call.invite is not None
-        await edge.passes(40)  # M has passed
+        await edge.passes(40)  # Timer M has fired
         before = {each.name: len(each.trace) for each in edge.peers}
         for status in (180, 200, 486):
             stray = call.invite.reply(status, to_tag="nobody")
@@ -188,7 +188,7 @@ async def test_a_stray_response_goes_nowhere_rfc6026_8_8(new_edge: NewEdge, leg:
             call._put(call.flow, stray)
         await edge.passes(5)
         ends = dict(before)
-        ends[call.peer.name] += 3  # what it said itself
+        ends[call.peer.name] += 3  # the responses that this peer sent itself
         assert {each.name: len(each.trace) for each in edge.peers} == ends
         await settled(edge)
 
@@ -196,7 +196,7 @@ async def test_a_stray_response_goes_nowhere_rfc6026_8_8(new_edge: NewEdge, leg:
 async def test_a_second_invite_while_the_first_is_open_is_500_rfc3261_14_2(
     new_edge: NewEdge, seed: int
 ) -> None:
-    """No caller may send one; it is told when to come again, and the first is answered as ever."""
+    """A caller must not send one: it gets 500 with Retry-After, and the first is answered as usual."""
     async with a_race(new_edge, seed) as edge:
         call = await edge.carrier.invites()
         await hears(call, 180)
@@ -216,7 +216,7 @@ async def test_a_second_invite_while_the_first_is_open_is_500_rfc3261_14_2(
 async def test_a_refusal_after_a_200_changes_nothing_rfc6026_7_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
-    """Another fork's refusal comes late, as a proxy should never let it."""
+    """Another fork's refusal arrives late, which a proxy should never forward."""
     async with a_race(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)

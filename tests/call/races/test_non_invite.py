@@ -1,4 +1,4 @@
-"""Requests other than INVITE that nobody answers, or late (RFC 4320)."""
+"""Non-INVITE requests that are answered late or never (RFC 4320)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.kit.races import (
 
 ADDRESS = {"caller": CARRIER, "agent": OPENAI, "phone": TRUNK}
 BYES = [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
-"""Timer E: T1 doubled up to T2, until F."""
+"""When a BYE is retransmitted (Timer E): T1 doubled up to T2, until Timer F."""
 
 
 async def test_our_bye_that_nobody_answers_is_given_up_after_timer_f_rfc3261_17_1_2_2(
@@ -83,7 +83,7 @@ async def test_no_request_of_theirs_gets_408_or_a_provisional_rfc4320_4_1(
 async def test_a_refer_that_is_never_served_is_never_answered_after_timer_f_rfc4320_4_2(
     new_edge: NewEdge,
 ) -> None:
-    """The caller never acknowledges, so that the story never comes to the REFER."""
+    """The caller never sends its ACK, so the call never gets to handle the REFER."""
     async with a_race(new_edge) as edge:
         caller = await edge.carrier.invites()
         withhold_acks(caller)

@@ -1,4 +1,4 @@
-"""Requests overtake each other in one dialog (RFC 3261 §12.2.2)."""
+"""Requests of one dialog overtake each other (RFC 3261 §12.2.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offers cross: re-INVITE, re-INVITE and UPDATE (RFC 5407 §3.3.1, §3.3.2; RFC 3261 §14; RFC 3311 §5.2)."""
+"""Glare between re-INVITEs and UPDATEs (RFC 5407 §3.3.1, §3.3.2; RFC 3261 §14; RFC 3311 §5.2)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.kit.races import (
 )
 
 BACK_OFF_S = {"caller": (0.0, 2.0), "agent": (2.1, 4.0), "phone": (2.1, 4.0)}
-"""How long we wait after a 491: longer where the Call-ID is ours (§14.1)."""
+"""How long we wait after a 491: longer where we own the Call-ID (§14.1)."""
 
 
 async def until_answered(call: PeerCall, method: str = "INVITE") -> None:
-    """The peer offers until it is not refused for another offer, as §14.1 has it."""
+    """The peer repeats its offer until it is no longer refused for glare, as §14.1 requires."""
     for _ in range(8):
         answer = await call.requests(method, body=call.sdp)
         if answer.status not in (491, 500):
@@ -44,7 +44,7 @@ async def until_answered(call: PeerCall, method: str = "INVITE") -> None:
 async def test_two_reinvites_cross_and_both_are_tried_again_rfc5407_3_3_1(
     new_edge: NewEdge, leg: str, chance: float
 ) -> None:
-    """Each gets 491; ours comes again after the time that is right for who made the Call-ID."""
+    """Each gets 491; ours is retried after the delay due to whoever owns the Call-ID."""
     async with a_race(new_edge) as edge:
         edge.ids.uniform = lambda low, high: low + chance * (high - low)  # type: ignore[method-assign]
         call = await established_call(edge, leg)
@@ -84,7 +84,7 @@ async def test_reinvites_that_cross_in_bad_weather_both_get_through(
 async def test_an_update_crosses_our_reinvite_rfc5407_3_3_2(
     new_edge: NewEdge, leg: str, seed: int, offers: bool
 ) -> None:
-    """With an offer it is refused and comes again; without one it is a refresh, and refuses nothing."""
+    """With an offer it is refused and retried; without one it is a refresh and gets 200 at once."""
     async with a_race(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         call.peer.auto.add("INVITE")
@@ -173,7 +173,7 @@ async def test_a_reinvite_of_ours_to_a_peer_that_knows_no_call_ends_the_leg_rfc3
 
 
 async def test_every_leg_is_offered_to_at_once(new_edge: NewEdge, seed: int) -> None:
-    """Caller and phone refresh while both are refreshed: no leg's glare is another's."""
+    """Caller and phone offer while we refresh both legs: glare on one leg does not affect the other."""
     async with a_race(new_edge, seed) as edge:
         await edge.bridges()
         rough_network(edge, seed)
@@ -187,7 +187,7 @@ async def test_every_leg_is_offered_to_at_once(new_edge: NewEdge, seed: int) -> 
 
 
 async def reinvited(edge: Edge, call: PeerCall):
-    """Our re-INVITE, at the peer."""
+    """Wait for our re-INVITE at the peer and return it."""
     while True:
         found = [each for each in heard(call, "INVITE") if each.to_tag]
         if found:
@@ -225,7 +225,7 @@ async def test_a_cancel_of_a_reinvite_that_we_answered_changes_nothing_rfc3261_9
 
 
 async def test_a_refresh_that_is_under_way_costs_no_call_that_is_put_through(new_edge: NewEdge) -> None:
-    """Where audio passes us by, caller and phone are joined by re-INVITE; it waits for the refresh."""
+    """In direct mode caller and phone are connected by re-INVITE, which waits for the refresh to end."""
     async with a_race(new_edge, mode="direct") as edge:
         await edge.connects()
         edge.carrier.auto.discard("INVITE")
