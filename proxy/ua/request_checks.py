@@ -14,7 +14,7 @@ _ENVELOPED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
 
 
 def refusal(request: Request, supported: Collection[str]) -> Refusal | None:
-    """The refusal of an unacceptable request, else None. `keep_session` must have reduced its body."""
+    """The refusal of an unacceptable request, else None. `reduce_to_sdp` must have reduced its body."""
     first = request.headers.first
     if "require" in first:
         required = request.headers.split("Require")

@@ -1,4 +1,4 @@
-"""keep_session: SDP out of whatever a body is, and never an error."""
+"""reduce_to_sdp: never raises, whatever the body is."""
 
 import sys
 from pathlib import Path
