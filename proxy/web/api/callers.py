@@ -23,7 +23,7 @@ CallerNumber = Annotated[Number, Path(description="as +14155550100; the plus may
 
 @router.get(
     "/callers/{number}/export",
-    summary="All that is kept of a caller",
+    summary="Export everything stored about a caller",
     response_model=dict[str, Any],
     responses=responses(401, 422, 429, 503),
 )

@@ -26,7 +26,7 @@ router = APIRouter(tags=["live"])
 
 @router.get(
     "/events",
-    summary="What happens in the calls, as it happens",
+    summary="Events in calls, as they happen",
     responses={
         200: {
             "description": "a stream that does not end",

@@ -51,7 +51,7 @@ async def entries(
     status_code=201,
     summary="Put a number on a list",
     responses={
-        200: {"model": Entry, "description": "it was there, and is renewed"},
+        200: {"model": Entry, "description": "it existed, and was updated"},
         **responses(401, 403, 422, 429, 503),
     },
 )
@@ -89,7 +89,7 @@ async def remove(request: Request, name: ListName, id: EntryId, token: Writer) -
 
 @router.post(
     "/lists/contacts/import",
-    summary="Take in the contacts of a CSV or vCard file",
+    summary="Import the contacts of a CSV or vCard file",
     responses=responses(401, 403, 408, 413, 422, 429, 503),
     openapi_extra=_FILE,
 )

@@ -20,7 +20,7 @@ router = APIRouter(tags=["live"])
 _PROBLEMS = responses(401, 403, 404, 409, 422, 429)
 
 
-@router.get("/calls/live", summary="The calls that go on", responses=responses(401, 422, 429))
+@router.get("/calls/live", summary="Calls in progress", responses=responses(401, 422, 429))
 async def live(request: Request, token: Annotated[Token, Depends(reader)]) -> LiveCalls:
     """The oldest first; a single one, with its transcript so far, is at `/calls/{id}`."""
     return LiveCalls.model_validate({"items": backend_of(request).live.calls()})

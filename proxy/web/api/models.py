@@ -225,7 +225,7 @@ class Calls(Page):
 
 
 class LiveCalls(BaseModel):
-    """The calls that go on, the oldest first."""
+    """The calls in progress, oldest first."""
 
     items: list[Call]
 
@@ -249,11 +249,13 @@ class Entry(BaseModel):
     id: int
     number: str
     name: str | None
-    dialed: str | None = Field(description="the number of ours for whose callers it counts; null: all")
+    dialed: str | None = Field(description="it applies to callers of this number of ours; null: of all")
     until: datetime | None
     added: datetime
     note: str | None
-    calls: int | None = Field(description="of expected ones, how many are still to come; null: not counted")
+    calls: int | None = Field(
+        description="on the list `expected`: how many calls are left; null: not counted"
+    )
 
 
 class NewEntry(Asked):
@@ -294,9 +296,9 @@ class Voicemail(BaseModel):
     caller: str | None
     caller_name: str | None
     dialed: str | None
-    seconds: float | None = Field(description="of its sound; null where the agent took the message")
-    transcript: str | None = Field(description="its words, where they are known")
-    message: TakenMessage | None = Field(description="where the agent took it: there is no sound then")
+    seconds: float | None = Field(description="of its audio; null if the agent took the message")
+    transcript: str | None = Field(description="what was said, if it was transcribed")
+    message: TakenMessage | None = Field(description="if the agent took it: there is no audio then")
     heard_at: datetime | None
 
 
@@ -311,9 +313,9 @@ class Forgotten(BaseModel):
 
     calls: int
     files: int
-    records: int = Field(description="lines of the file of records")
-    spoken: int = Field(description="texts in the cache of speech, whomever they name: all of them go")
-    going_on: int = Field(description="calls that go on still, and are to be forgotten when they are over")
+    records: int = Field(description="lines of the call record file")
+    spoken: int = Field(description="texts in the speech cache; all are deleted, whomever they name")
+    going_on: int = Field(description="calls in progress, to be forgotten when they end")
 
 
 class Trial(Asked):
@@ -326,7 +328,7 @@ class Trial(Asked):
     )
     name: ShortName | None = None
     again: bool = Field(False, description="the caller has called a moment before")
-    calls: int = Field(0, ge=0, le=100, description="how often he called a moment before")
+    calls: int = Field(0, ge=0, le=100, description="how often they called a moment before")
     verification: Literal["passed", "A", "B", "C", "failed", "none"] | None = Field(
         None, description="what STIR/SHAKEN says of the number"
     )

@@ -45,7 +45,7 @@ async def voicemail(request: Request, id: CallName, token: Reader) -> Voicemail:
 
 @router.get(
     "/voicemails/{id}/audio",
-    summary="The sound of a message",
+    summary="The audio of a message",
     response_class=FileResponse,
     responses={200: {"description": "a WAV file", "content": _SOUND}, **responses(401, 404, 422, 429, 503)},
 )
@@ -70,7 +70,7 @@ async def unmark(request: Request, id: CallName, token: Writer) -> None:
 
 
 @router.delete(
-    "/voicemails/{id}", status_code=204, summary="Delete a message and its sound", responses=_PROBLEMS
+    "/voicemails/{id}", status_code=204, summary="Delete a message and its audio", responses=_PROBLEMS
 )
 async def delete(request: Request, id: CallName, token: Writer) -> None:
     """The call itself stays, with its story."""
