@@ -8,7 +8,7 @@ from bench.accounting import Tally
 from bench.probe import Probe
 from bench.profile import own_time
 from bench.rig import Run
-from bench.sustained import kept
+from bench.sustained import succeeded
 from tests.sipp.ports import free_port
 
 
@@ -35,7 +35,7 @@ def test_a_rate_is_kept_with_less_than_one_in_a_thousand_in_trouble_and_in_time(
     run = Run(
         0.5, Tally(6000, good, 6000 - good, 2), Tally(6000, good, 0, resent - 2 if resent else -2), elapsed_s
     )
-    assert kept(run, 6) is verdict
+    assert succeeded(run, 6) is verdict
 
 
 def test_own_time_is_of_the_innermost_function_wherever_in_it() -> None:
