@@ -126,7 +126,7 @@ DECIDED = (
 GATED = (
     Scene(
         "challenge",
-        "no AI: who presses the key that he is told is put through",
+        "no AI: whoever presses the right key is put through",
         Result.BRIDGED,
         "plan",
         Scenery(of_number='screen = "trusted"\nuntrusted = "challenge"'),
