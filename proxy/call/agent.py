@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-from proxy.call.identity import InviteBuilder
+from proxy.call.invite_builder import InviteBuilder
 from proxy.call.journal import Journal
 from proxy.call.outcome import NOT_TAKEN
 from proxy.call.routing import Agent, Destination

@@ -20,7 +20,7 @@ from proxy.call.caller_info import describe_caller
 from proxy.call.context import CallContext
 from proxy.call.destinations import DestinationQueue
 from proxy.call.fallback import Fallback
-from proxy.call.identity import InviteBuilder
+from proxy.call.invite_builder import InviteBuilder
 from proxy.call.journal import Journal
 from proxy.call.legs import Legs
 from proxy.call.loop_detection import is_forwarded_back

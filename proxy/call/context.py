@@ -11,7 +11,7 @@ from proxy.call.attestation import NO_TRUST, PeerTrust
 from proxy.call.destination_caps import DestinationCaps
 from proxy.call.destinations import Backoff
 from proxy.call.feed import Feed
-from proxy.call.identity import IdentityRefusals
+from proxy.call.invite_builder import IdentityRefusals
 from proxy.call.journal import LOG, Log
 from proxy.call.media_watch import MediaWatchSettings
 from proxy.call.record import WallClock

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from proxy.call.destinations import DestinationQueue
-from proxy.call.identity import InviteBuilder
+from proxy.call.invite_builder import InviteBuilder
 from proxy.call.legs import Legs
 from proxy.call.outcome import NOT_TAKEN, NotRegistered
 from proxy.call.race import Race, best

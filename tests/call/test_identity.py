@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from proxy.call.border import Identity
-from proxy.call.identity import REMEMBERED_S, why
 from proxy.call.identity_profile import IdentityProfile
+from proxy.call.invite_builder import REMEMBERED_S, why
 from proxy.call.outcome import Result
 from proxy.call.routing import Destination, Number, Routing, Trunk
 from proxy.sip.message import Request
