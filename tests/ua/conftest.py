@@ -1,4 +1,4 @@
-"""A core and its peer, in memory and virtual time."""
+"""Fixtures: a user agent core and its peer on an in-memory network in virtual time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A phone at an unknown address, and a registrar for it."""
+"""A phone at an unknown address that registers, and the registrar that it registers with."""
 
 from __future__ import annotations
 

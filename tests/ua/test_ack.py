@@ -1,4 +1,4 @@
-"""The ACK for a 2xx finds its way, is the same each time, and says when it has gone (RFC 3261 §13.2.2.4)."""
+"""The ACK for a 2xx: routed once, identical when repeated, reported when sent (RFC 3261 §13.2.2.4)."""
 
 from __future__ import annotations
 

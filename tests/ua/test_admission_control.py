@@ -1,4 +1,4 @@
-"""Who is told to wait when more is asked than there is room for (RFC 3261 §21.5.4)."""
+"""Admission control: which requests are refused with 503 under overload (RFC 3261 §21.5.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doors: every one is asked, in order."""
+"""Authenticated peers: every way of proving an identity is tried, in order."""
 
 from __future__ import annotations
 

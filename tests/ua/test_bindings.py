@@ -1,4 +1,4 @@
-"""Bindings: what a REGISTER makes of them."""
+"""Bindings of a phone, as REGISTER requests update them (RFC 3261 §10.3, RFC 5626 §6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Challenger: what strangers are asked, in how many bytes, how often, and how late."""
+"""Digest challenges to strangers: algorithms, size and rate limits, and delays against guessing."""
 
 from __future__ import annotations
 

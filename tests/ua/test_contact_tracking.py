@@ -1,4 +1,4 @@
-"""Where a phone is by now that was called, and who is not that phone."""
+"""Contact tracking: finding the new flow of a phone during a call, without mistaking another phone for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door: who is let in, what is refused there, and that nothing breaks it (RFC 3261 §8.2, §18)."""
+"""The user agent core: admission, malformed messages, dispatch, closing (RFC 3261 §8.2, §18)."""
 
 from __future__ import annotations
 

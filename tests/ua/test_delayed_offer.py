@@ -1,4 +1,4 @@
-"""Our INVITE without an offer: the peer's is in its 2xx, our answer in the ACK (RFC 3261 §13.2.1)."""
+"""Delayed offer: our INVITE has none, the 2xx has the offer, our ACK the answer (RFC 3261 §13.2.1)."""
 
 from __future__ import annotations
 

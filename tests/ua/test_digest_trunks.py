@@ -1,4 +1,4 @@
-"""DigestTrunks: an INVITE from anywhere, with a trunk's password."""
+"""Digest trunks: an INVITE from any address, authenticated by the trunk's password (RFC 3261 §22.2)."""
 
 from __future__ import annotations
 

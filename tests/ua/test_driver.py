@@ -1,4 +1,4 @@
-"""The interpreter of effects: it sends, delivers, fails, and keeps one timer."""
+"""The driver of the state machines: it sends, delivers, reports failures, and keeps one timer."""
 
 from __future__ import annotations
 

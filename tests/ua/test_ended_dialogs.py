@@ -1,4 +1,4 @@
-"""Dialogs that ended lately (RFC 5407 §3.2)."""
+"""The memory of recently ended dialogs (RFC 5407 §3.2)."""
 
 from __future__ import annotations
 

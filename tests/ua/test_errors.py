@@ -1,4 +1,4 @@
-"""What can go wrong with a leg, in words and as a status."""
+"""Errors of a leg: their messages and the SIP status that each corresponds to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An INVITE goes from target to target (RFC 3263 §4.3)."""
+"""Failover of an INVITE across the resolved targets of a URI (RFC 3263 §4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call by name, over a real name server and real sockets of loopback (RFC 3263)."""
+"""Failover of a call to a domain name, with a real DNS server and real loopback sockets (RFC 3263)."""
 
 from __future__ import annotations
 

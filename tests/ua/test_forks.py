@@ -1,4 +1,4 @@
-"""Early dialogs of our INVITE: several of them, and what is asked in them (RFC 3261 §12.1.2, §13.2.2.4)."""
+"""Forked early dialogs of our INVITE, and requests within them (RFC 3261 §12.1.2, §13.2.2.4)."""
 
 from __future__ import annotations
 

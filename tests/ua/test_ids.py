@@ -1,4 +1,4 @@
-"""Chance has one source."""
+"""`Ids`, the only source of randomness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our requests within a dialog: authenticated, acknowledged, sent again on a new connection."""
+"""Our in-dialog requests: digest challenges, ACKs, routing, and resending on a new connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done with every message right at the door."""
+"""Checks of every received message, before it is dispatched."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Key presses by INFO: taken and answered, and what else an INFO may bring (RFC 6086, RFC 2976)."""
+"""INFO: key presses are accepted and passed on; everything else is answered (RFC 6086, RFC 2976)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for a message goes on in the turn of the event loop that the message came in."""
+"""Latches: waiting tasks resume in the same event-loop iteration as the message that resolves them."""
 
 from __future__ import annotations
 

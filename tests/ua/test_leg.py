@@ -1,4 +1,4 @@
-"""One dialog from our side: what the peer does in it, and how it ends (RFC 3261 §12.2, §15; RFC 5407)."""
+"""A leg, one dialog from our side: in-dialog requests, and how it ends (RFC 3261 §12.2, §15; RFC 5407)."""
 
 from __future__ import annotations
 

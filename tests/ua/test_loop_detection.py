@@ -1,4 +1,4 @@
-"""A request of our own that comes back, and a call for help."""
+"""Loop detection (RFC 3261 §16.3), and recognition of emergency URNs (RFC 5031)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request that came by two ways is known by its origin, as long as its transaction is."""
+"""Merged requests: a copy that arrived by another path is recognised while its transaction lasts."""
 
 from __future__ import annotations
 

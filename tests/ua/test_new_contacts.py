@@ -1,4 +1,4 @@
-"""Who rings a phone is told that it has registered."""
+"""Notification of whoever rings a phone when that phone registers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our INVITE says, and says otherwise where it is refused (RFC 3261 §8.1.1, §8.1.3.5, §22.2)."""
+"""Our INVITE: its headers, and how it is rewritten after a refusal (RFC 3261 §8.1.1, §8.1.3.5, §22.2)."""
 
 from __future__ import annotations
 

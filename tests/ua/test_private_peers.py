@@ -1,4 +1,4 @@
-"""Who is told our address in a private network, and what stands in Via and Contact for him."""
+"""Private peers: which peers see our address in the private network, in Via and Contact."""
 
 from __future__ import annotations
 

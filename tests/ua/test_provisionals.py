@@ -1,4 +1,4 @@
-"""Provisional responses to a peer that requires them to be reliable (RFC 3262 §3, §5)."""
+"""Reliable provisional responses that we send, because the peer requires them (RFC 3262 §3, §5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a leg ended, on the wire."""
+"""End reasons of a leg: their texts, final statuses and Reason headers (RFC 3326)."""
 
 from __future__ import annotations
 

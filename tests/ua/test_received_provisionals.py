@@ -1,4 +1,4 @@
-"""PRACKs for a peer that sends reliable provisional responses, and answers that come early (RFC 3262 §4)."""
+"""Received provisional responses: PRACKs for reliable ones, and early SDP answers (RFC 3262 §4)."""
 
 from __future__ import annotations
 

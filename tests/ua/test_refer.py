@@ -1,4 +1,4 @@
-"""A REFER from the agent and the news it is owed (RFC 3515)."""
+"""A REFER from the agent, and the NOTIFYs that report its progress (RFC 3515)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registrar: phones come in by their passwords, and are reached where they came from."""
+"""The registrar: phones authenticate by digest and are reached over the flow they registered from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registration: we register with a trunk, stay registered, and its calls come in."""
+"""Our registration with a trunk: registering, refreshing, retrying; its calls are then accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offers after the first, in both directions, and their glare (RFC 3261 §14, RFC 3311, RFC 5407 §3.1)."""
+"""Offers after the first, in both directions, and glare (RFC 3261 §14, RFC 3311, RFC 5407 §3.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request is refused for before anybody looks at what it wants."""
+"""Request inspection before method processing (RFC 3261 §8.2.2.3, §8.2.3)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The way back of an answer, as it is noted in the top Via (RFC 3261 §18.2.1, RFC 3581 §4)."""
+"""Where responses go: the source address noted in the top Via (RFC 3261 §18.2.1, RFC 3581 §4)."""
 
 from __future__ import annotations
 

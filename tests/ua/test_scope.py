@@ -1,4 +1,4 @@
-"""Waiting that a leg's end, or a limit, interrupts."""
+"""Scopes that are interrupted when a leg ends or a time limit passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the core closes, every peer is to hear that its call is over, though a message may be lost."""
+"""Shutdown: the core waits until every peer has been told of the end, even if messages are lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory of targets that failed (RFC 3263 §4.3, RFC 3261 §21.5.4)."""
+"""The memory of targets that failed recently (RFC 3263 §4.3, RFC 3261 §21.5.4)."""
 
 from __future__ import annotations
 

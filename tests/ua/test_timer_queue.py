@@ -1,4 +1,4 @@
-"""The timers of everything under way: each rings in its own time, and the loop holds one for all of them."""
+"""The timer queue: each timer fires at its own time, on a single event-loop timer."""
 
 from __future__ import annotations
 

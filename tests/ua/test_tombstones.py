@@ -1,4 +1,4 @@
-"""What is left of a transaction: repeats are absorbed, answered again, or passed on."""
+"""Tombstones of transactions: repeats are absorbed, answered again, or passed on (RFC 3261 §17)."""
 
 from __future__ import annotations
 

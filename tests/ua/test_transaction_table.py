@@ -1,4 +1,4 @@
-"""The table of transactions: what lingers is forgotten in its time, and never takes another's place along."""
+"""The transaction table: tombstones expire on time, and a newer entry with the same key outlives them."""
 
 from __future__ import annotations
 

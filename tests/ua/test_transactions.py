@@ -1,4 +1,4 @@
-"""Transactions with their flow and user: CANCEL at the right time, nothing lost that came early."""
+"""Transactions bound to a flow and a user: CANCEL timing, early events, retries after lost connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our INVITE and its races (RFC 3261 §9.1, §13.2)."""
+"""The UAC side of an INVITE, and its races (RFC 3261 §9.1, §13.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A peer's INVITE: provisional, accepted, refused, cancelled (RFC 3261 §9.2, §13.3)."""
+"""The UAS side of an INVITE: provisional responses, answer, refusal, CANCEL (RFC 3261 §9.2, §13.3)."""
 
 from __future__ import annotations
 
