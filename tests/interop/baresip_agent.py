@@ -1,4 +1,4 @@
-"""baresip as one peer of the edge: caller, agent or phone. A SIP stack in C that shares no line with ours."""
+"""Controls baresip, an independent SIP stack in C, as a peer of the edge: caller, agent or phone."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.sipp.ports import free_block
 from tests.sipp.process import Process, until
 
 FRAMES = 25
-"""Half a second of a tone."""
+"""Frames in half a second of a tone."""
 AUDIO_PORTS = 16
-"""Of our choice: its own are 10000 to 20000, where others stand."""
+"""Chosen here: baresip's default of 10000 to 20000 overlaps the ports of other programs."""
 SILENCE_S = 0.5
 START_S = 20.0
 
 
 class Baresip(Process):
-    """A running baresip that hums `tone` (Hz) in a call; ready when made.
+    """A running baresip that sends `tone` (Hz) during a call; ready once constructed.
 
-    It listens on `port` with UDP and TCP, and with TLS on the next one if it has a certificate.
+    It listens on `port` over UDP and TCP, and on the next port over TLS if it has a certificate.
     """
 
     child = "tests.interop.baresip_child"
@@ -33,7 +33,7 @@ class Baresip(Process):
         self, folder: Path, *, name: str, user: str, port: int, tone: int, transport: str = "udp",
         certificate: Path | None = None, account: dict[str, str] | None = None, srtp: str = "",
     ) -> None:  # fmt: skip
-        """`account`: `registrar` and `password`, for one that registers. `srtp`: baresip's `mediaenc`."""
+        """`account`: `registrar` and `password`, if it is to register. `srtp`: its `mediaenc` setting."""
         audio = free_block(AUDIO_PORTS)
         config = [f"sip_listen 127.0.0.1:{port}", f"rtp_ports {audio}-{audio + AUDIO_PORTS - 1}"]
         if certificate is not None:
@@ -51,34 +51,34 @@ class Baresip(Process):
         self.ready(lambda: self.events("up"), f"{name} is up", within_s=START_S)
 
     def settings(self) -> dict[str, object]:
-        """What its child needs to know besides."""
+        """Further settings for the child process."""
         return {}
 
     def events(self, what: str) -> list[dict[str, Any]]:
-        """What it has told of this kind so far."""
+        """The events of this kind that it has reported so far."""
         lines = [line for line in self.said.splitlines() if line.startswith("{") and line.endswith("}")]
         return [event for event in map(json.loads, lines) if event["what"] == what]
 
     def awaits(self, what: str, count: int = 1) -> dict[str, Any]:
-        """Wait until it has told this so many times; the last of them."""
+        """Wait until it has reported this event `count` times; returns the last of these."""
         until(lambda: len(self.events(what)) >= count, f"{self.name} tells {what}\n{self._story}")
         return self.events(what)[count - 1]
 
     def does(self, command: str, *words: str) -> None:
-        """Give it a command; what comes of it is among its events."""
+        """Send it a command; the outcome is reported as events."""
         self.writes(json.dumps([command, *words]))
 
     def heard(self, other: Baresip) -> int:
-        """How many frames of the other's tone it has heard."""
+        """How many frames of the other peer's tone it has received."""
         return sum(event["tone"] == other.tone for event in self.events("heard"))
 
     def hears(self, other: Baresip) -> None:
-        """Wait until it has heard half a second more of the other."""
+        """Wait until it has received another half second of the other peer's tone."""
         enough = self.heard(other) + FRAMES
         until(lambda: self.heard(other) >= enough, f"{self.name} hears {other.name}\n{self._story}")
 
     def hears_nothing(self) -> None:
-        """Wait until no tone has reached it for half a second."""
+        """Wait until it has received no tone for `SILENCE_S`."""
         last = len(self.events("heard")), time.monotonic()
 
         def silent() -> bool:
@@ -96,13 +96,13 @@ class Baresip(Process):
 
 
 class AutoAnswer(Baresip):
-    """A baresip that answers every call by itself."""
+    """A baresip that answers every call automatically."""
 
     def settings(self) -> dict[str, object]:
         return {"answers": True}
 
 
 def talk(one: Baresip, other: Baresip) -> None:
-    """Wait until each has heard half a second of the other."""
+    """Wait until each has received half a second of the other's tone."""
     one.hears(other)
     other.hears(one)

@@ -1,7 +1,7 @@
-"""baresip in a process of its own, as it asks: commands on stdin, what happens on stdout.
+"""Runs baresip in a process of its own, which it requires: commands on stdin, events on stdout.
 
-Both are a JSON text a line: a command is a list of its name and its words, an event is an object. What else
-is on stdout comes from baresip: every message that it sends and receives.
+Both are JSON, one per line: a command is a list of its name and arguments, an event is an object. Anything
+else on stdout is written by baresip: every message that it sends and receives.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from baresip.runtime import Runtime
 TONES = (500, 700, 900)
 FRAME_S = 0.02
 LOUD = 1000
-"""Of 32768; a frame with less of a tone than this does not count."""
+"""Minimum amplitude (of 32768) at which a tone counts as heard in a frame."""
 
 
 def tell(what: str, **facts: object) -> None:
-    # One write on a line of its own: baresip's messages come from another thread.
+    # A single write, on a line of its own: another thread writes baresip's messages.
     os.write(sys.stdout.fileno(), f"\n{json.dumps({'what': what, **facts})}\n".encode())
 
 
 def strength(samples: tuple[int, ...], tone: int, rate: int) -> float:
-    """How loud one tone is in a frame: its amplitude."""
+    """The amplitude of one tone in a frame."""
     turn = 2 * math.pi * tone / rate
     cosine = sum(sample * math.cos(turn * i) for i, sample in enumerate(samples))
     sine = sum(sample * math.sin(turn * i) for i, sample in enumerate(samples))
@@ -39,15 +39,15 @@ def strength(samples: tuple[int, ...], tone: int, rate: int) -> float:
 
 
 class Softphone:
-    """One account with one call at a time; it hums its tone, and tells which tones it hears."""
+    """One account with one call at a time; it sends its tone and reports the tones it receives."""
 
     def __init__(self, runtime: Runtime, agent: UserAgent, *, answers: bool) -> None:
-        """`answers`: it takes every call by itself."""
+        """`answers`: whether it answers every call automatically."""
         self._agent, self._answers = agent, answers
         self._answering: asyncio.Task[None] | None = None
         self._call: Call | None = None
         self._heard: dict[int, int] = {}
-        # Not from the call itself: it may ring before `dial` has given it to us.
+        # Not on the call: it may ring before `dial` has returned it.
         runtime.subscribe(self._watch)
         agent.on_incoming(self._rings)
 
@@ -64,14 +64,14 @@ class Softphone:
         call.on_dtmf(lambda key: tell("dtmf", text=key.digit))
 
     async def listen(self) -> None:
-        """Count the frames of each tone, and tell the counts when they change."""
+        """Count the frames of each tone, and report each change of a count."""
         while True:
             await asyncio.sleep(FRAME_S)
             while self._hears_a_frame():
                 pass
 
     def _hears_a_frame(self) -> bool:
-        """Whether there was one to hear."""
+        """Read one frame and count its tones; returns whether there was a frame."""
         if self._call is None:
             return False
         try:
@@ -89,7 +89,7 @@ class Softphone:
         return True
 
     async def do(self, command: str, *words: str) -> None:
-        """Obey one command; what comes of it is told as it happens."""
+        """Run one command; its outcome is reported as events."""
         if command == "dial":
             self._takes(await self._agent.dial(*words))
             return

@@ -1,4 +1,4 @@
-"""What every test with foreign user agents stands on: the edge, its peers, and that nothing is left."""
+"""Fixtures of the interop tests: the edge, its peers, and the check that no call is left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.interop.peers import AgentDoor, Peers
 from tests.interop.protected import POLICIES
 from tests.sipp.edge_process import COMMAND, HOST, EdgeProcess
 
-# pjsua2-python has no wheel for Python 3.13: there is nothing to collect there.
+# pjsua2-python has no wheel for Python 3.13: do not collect its tests there.
 PJSUA = ["test_pjsua.py", "test_pjsua_direct.py", "test_pjsua_srtp.py"]
 collect_ignore = PJSUA if sys.version_info >= (3, 13) else []
 
@@ -26,13 +26,13 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> AgentDoor:
 def edge(
     door: AgentDoor, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[EdgeProcess]:
-    """A module may have a MODE, NUMBER, LEVEL and SCREENDOOR of its own; one of EITHER_POLICY has SRTP by
-    each. Audio goes as shipped: by the kernel, where that may be had.
+    """An edge per module, which may set MODE, NUMBER, LEVEL and SCREENDOOR; with EITHER_POLICY, one per SRTP
+    policy. The default mode is the shipped one: the kernel forwards audio where it can.
     """
     mode, command = getattr(request.module, "MODE", "auto"), getattr(request.module, "SCREENDOOR", COMMAND)
     number, level = getattr(request.module, "NUMBER", ""), getattr(request.module, "LEVEL", "info")
     srtp = POLICIES[getattr(request, "param", "off")]
-    # baresip finds no localhost: it asks name servers, and no hosts file.
+    # baresip cannot resolve localhost: it asks name servers only, not the hosts file.
     folder = tmp_path_factory.mktemp("edge")
     with EdgeProcess(
         folder, door, host=HOST, mode=mode, srtp=srtp, number=number, level=level, screendoor=command
@@ -42,7 +42,7 @@ def edge(
 
 @pytest.fixture
 def required(edge: EdgeProcess) -> bool:
-    """Whether its agent and its trunk must speak SRTP."""
+    """Whether the edge requires SRTP of its agent and its trunk."""
     return 'srtp = "require"' in (edge.folder / "screendoor.toml").read_text()
 
 

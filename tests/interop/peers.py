@@ -1,4 +1,4 @@
-"""The edge among foreign user agents: who calls, who screens, and whose phone rings."""
+"""Starts other implementations' user agents as the edge's caller, agent and phone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALLERS_TONE, AGENTS_TONE, PHONES_TONE = 500, 700, 900
 
 
 class AgentDoor:
-    """The TLS port at which the edge looks for its agent, and the agent's certificate."""
+    """The TLS port to which the edge sends calls for its agent, and the agent's certificate."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,14 +31,14 @@ class AgentDoor:
 
 
 class Peers(Aftermath):
-    """Starts the peers of one test, and stops them at its end."""
+    """Starts the peers of one test, and stops them when it ends."""
 
     def __init__(self, edge: EdgeProcess, door: AgentDoor, folder: Path) -> None:
         super().__init__(edge)
         self._door, self._folder = door, folder
 
     def caller(self, *, transport: str = "udp", srtp: str = "") -> Baresip:
-        """Somebody who calls, already dialling."""
+        """A caller, already dialling."""
         caller = self._starts("caller", CALLERS_NUMBER, free_port(), CALLERS_TONE, transport, srtp=srtp)
         caller.does("dial", f"sip:{DIALED}@{HOST}:{self.edge.port};transport={transport}")
         return caller
@@ -50,7 +50,7 @@ class Peers(Aftermath):
         )
 
     def phone(self, *, by_itself: bool = False, srtp: str = "") -> Baresip:
-        """The user's phone, which may answer by itself."""
+        """The user's phone; `by_itself`: whether it answers automatically."""
         kind = AutoAnswer if by_itself else Baresip
         return self._stack.enter_context(
             kind(
@@ -59,7 +59,7 @@ class Peers(Aftermath):
         )
 
     def pjsua_agent(self, *, srtp: str = "off", suite: str = "") -> Pjsua:
-        """The voice agent, over TLS, with another stack."""
+        """The voice agent, over TLS, with PJSIP."""
         return self._stack.enter_context(
             Pjsua(
                 self._folder, name="agent", user="agent", port=self._door.plain_port, tone=AGENTS_TONE,
@@ -68,7 +68,7 @@ class Peers(Aftermath):
         )  # fmt: skip
 
     def pjsua_caller(self, *, srtp: str = "off", suite: str = "") -> Pjsua:
-        """Somebody who calls with another stack, already dialling."""
+        """A caller with PJSIP, already dialling."""
         caller = self._stack.enter_context(
             Pjsua(
                 self._folder, name="caller", user=CALLERS_NUMBER, port=free_port(), tone=CALLERS_TONE,
@@ -79,14 +79,14 @@ class Peers(Aftermath):
         return caller
 
     def record(self) -> dict[str, Any]:
-        """The record of this test's only call, once it is there."""
+        """The record of this test's only call; waits until it has been written."""
         (record,) = self.records()
         return record
 
     def desk(
         self, name: str = "desk", *, password: str, tone: int = PHONES_TONE, transport: str = "udp"
     ) -> Baresip:
-        """A phone of alice's that can register."""
+        """A phone that can register as alice."""
         registrar = f"{HOST}:{self.edge.port}"
         return self._stack.enter_context(
             Baresip(

@@ -1,4 +1,4 @@
-"""PJSIP as one peer of the edge: the most widely used SIP stack of all, in C, and GPL: for tests alone."""
+"""Controls PJSIP, a widely used SIP stack in C, as a peer of the edge (GPL, so for tests only)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.sipp.process import until
 
 
 class Pjsua(Baresip):
-    """A running PJSIP, which obeys and tells as baresip does.
+    """A running PJSIP, with the same commands and events as baresip.
 
-    It listens on `port` with UDP, and with TLS on the next one if it has the `certificates` of a folder.
+    It listens on `port` over UDP, and on the next port over TLS if it is given a folder of `certificates`.
     """
 
     child = "tests.interop.pjsua_child"
@@ -22,7 +22,7 @@ class Pjsua(Baresip):
         self, folder: Path, *, name: str, user: str, port: int, tone: int,
         certificates: Path | None = None, srtp: str = "off", suite: str = "",
     ) -> None:  # fmt: skip
-        """`suite`: the only one of SRTP that it speaks; empty: all of its own."""
+        """`suite`: the only SRTP crypto suite it uses; empty: all that it supports."""
         self._own = {
             "certificates": str(certificates) if certificates else None,
             "srtp": srtp,
@@ -35,14 +35,15 @@ class Pjsua(Baresip):
         return self._own
 
     def messages(self, direction: str) -> list[str]:
-        """What it has sent ("TX") or received ("RX") so far."""
+        """The messages it has sent ("TX") or received ("RX") so far."""
         parts = re.split(r"^.*?([TR]X) \d+ bytes .*:$", self.said, flags=re.MULTILINE)
         return [text.lstrip() for way, text in zip(parts[1::2], parts[2::2], strict=True) if way == direction]
 
     def notified(self) -> list[int]:
-        """What the NOTIFYs say of its REFER, once the last one has come.
+        """The statuses that the NOTIFYs report for its REFER; waits for the last one.
 
-        Its own callback takes the 202 for a NOTIFY too, unless one is there before it, on another connection.
+        They are read from the messages, as PJSIP's callback also fires for the 202, unless a NOTIFY arrives
+        first on another connection.
         """
         until(lambda: any(event["final"] for event in self.events("notified")), f"{self.name} is notified")
         notifies = [text for text in self.messages("RX") if text.startswith("NOTIFY")]

@@ -1,6 +1,6 @@
-"""PJSIP in a process of its own: commands on stdin, what happens on stdout, both as `baresip_child` has them.
+"""Runs PJSIP in a process of its own: commands on stdin, events on stdout, in the format of `baresip_child`.
 
-One thread does everything but the media, so what PJSIP calls back comes from `libHandleEvents`.
+One thread does everything but the media, so PJSIP's callbacks run inside `libHandleEvents`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SRTP: Final = {
 
 
 class Ear(pj.AudioMediaPort):  # type: ignore[misc]
-    """Counts the frames of each tone."""
+    """Counts the received frames of each tone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Ear(pj.AudioMediaPort):  # type: ignore[misc]
 
 
 class Call(pj.Call):  # type: ignore[misc]
-    """One call, told about as baresip tells about its own."""
+    """One call; reports the same events as baresip's."""
 
     def __init__(self, softphone: Softphone, call_id: int = pj.PJSUA_INVALID_ID) -> None:
         super().__init__(softphone, call_id)
@@ -67,11 +67,11 @@ class Call(pj.Call):  # type: ignore[misc]
 
     def onCallTransferStatus(self, prm: Any) -> None:
         tell("notified", status=prm.statusCode, final=bool(prm.finalNotify))
-        prm.cont = True  # until the subscription ends by itself
+        prm.cont = True  # keep the subscription until the notifier ends it
 
 
 class Softphone(pj.Account):  # type: ignore[misc]
-    """One account with one call at a time; it hums its tone, and tells which tones it hears."""
+    """One account with one call at a time; it sends its tone and reports the tones it receives."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Softphone(pj.Account):  # type: ignore[misc]
         self._call = None
 
     def listen(self) -> None:
-        """Tell of every frame that had a tone in it."""
+        """Report every frame in which a tone was found."""
         while self.ear.frames:
             samples = memoryview(self.ear.frames.pop(0)).cast("h")
             for tone in TONES:
@@ -117,7 +117,7 @@ class Softphone(pj.Account):  # type: ignore[misc]
                     tell("heard", tone=tone, frames=self._heard[tone])
 
     def do(self, command: str, *words: str) -> None:
-        """Obey one command; what comes of it is told as it happens."""
+        """Run one command; its outcome is reported as events."""
         options = pj.CallOpParam(True)
         if command == "dial":
             self._call = Call(self)
@@ -138,7 +138,7 @@ class Softphone(pj.Account):  # type: ignore[misc]
 
 
 def endpoint(settings: dict[str, Any]) -> pj.Endpoint:
-    """PJSIP, listening on `port` with UDP, and with TLS on the next one if it has certificates."""
+    """PJSIP, listening on `port` over UDP, and on the next port over TLS if it has certificates."""
     library = pj.Endpoint()
     library.libCreate()
     config = pj.EpConfig()
@@ -185,7 +185,7 @@ def main(settings: dict[str, Any]) -> None:
                 softphone.do(*json.loads(line))
             except pj.Error as error:
                 tell("failed", text=error.info())
-    os._exit(0)  # its destructors and Python's own do not agree on an order
+    os._exit(0)  # skips the destructors: PJSIP's and Python's run in conflicting orders
 
 
 if __name__ == "__main__":

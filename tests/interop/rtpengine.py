@@ -1,4 +1,4 @@
-"""rtpengine as a far end: a media gateway in C, told what to do by bencode in UDP (its "ng" protocol)."""
+"""Controls rtpengine, a media gateway in C, by its "ng" protocol (bencode over UDP)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE_S = 5.0
 
 
 class Rtpengine(Process):
-    """A running rtpengine without its kernel module; ready when made."""
+    """A running rtpengine without its kernel module; ready once constructed."""
 
     def __init__(self, folder: Path) -> None:
         self._control, first = free_port(), free_block(MEDIA_PORTS)
@@ -32,11 +32,11 @@ class Rtpengine(Process):
         self.listens("udp", self._control)
 
     def offer(self, sdp: bytes, **told: object) -> bytes:
-        """What becomes of an offer that passes through it."""
+        """Pass an offer through rtpengine; returns the rewritten SDP."""
         return self._sdp("offer", sdp, **{"from-tag": "one"}, **told)
 
     def answer(self, sdp: bytes, **told: object) -> bytes:
-        """And of its answer."""
+        """Pass the answer through rtpengine; returns the rewritten SDP."""
         return self._sdp("answer", sdp, **{"from-tag": "one", "to-tag": "other"}, **told)
 
     def _sdp(self, command: str, sdp: bytes, **told: object) -> bytes:
@@ -67,7 +67,7 @@ class Rtpengine(Process):
 
 
 def bencoded(value: object) -> bytes:
-    """A value as BitTorrent writes it."""
+    """Encode a value in bencode (BEP 3)."""
     match value:
         case bytes():
             return b"%d:%b" % (len(value), value)

@@ -1,6 +1,6 @@
-"""Calls by aiovoip, which is as free with the rules of SIP as docs/why-not-aiosip.md tells.
+"""Calls from aiovoip, which breaks several rules of SIP (see docs/why-not-aiosip.md).
 
-Its ACK and its BYE ignore our Contact, its ACK repeats an old branch, and its CANCEL matches nothing.
+Its ACK and BYE ignore our Contact, its ACK reuses an old branch, and its CANCEL matches no transaction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.network
 
 LIMIT_S = 20.0
 LONGER_THAN_T1 = 50
-"""Packets; a 200 without an ACK would be sent again before so many of 20 ms have come."""
+"""In 20 ms packets: an unacknowledged 200 would be retransmitted within this time."""
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
     "m=audio {port} RTP/AVP 0\r\na=ptime:20\r\n"
@@ -33,14 +33,14 @@ Result = TypeVar("Result")
 
 
 class Invitation(InviteDialog):  # type: ignore[misc]
-    """Its dialog, spared the 100: §8.2.6.2 asks for no To tag in it, and without one the dialog gets lost."""
+    """aiovoip's dialog, shielded from the 100: that has no To tag (§8.2.6.2), and aiovoip needs one."""
 
     async def receive_message(self, msg: Any) -> None:
         if isinstance(msg, aiovoip.Request) or msg.status_code != 100:
             await super().receive_message(msg)
 
     ack_by: Any = None
-    """A connection of its own for ACKs, or None."""
+    """A separate connection for ACKs; None: the dialog's own."""
 
     def ack(self, msg: Any, headers: Any = None, *args: Any, **kwargs: Any) -> None:
         if self.ack_by is None:
@@ -50,16 +50,16 @@ class Invitation(InviteDialog):  # type: ignore[misc]
         self.ack_by.send_message(ack)
 
     def cancel(self, **fields: Any) -> None:
-        """Send its CANCEL once; its own `close` goes on for half a minute, as it knows no answer to it."""
+        """Send one CANCEL; aiovoip's `close` takes half a minute, as it recognises no response to it."""
         self.peer.send_message(self._prepare_request("CANCEL", **fields))
 
     def hang_up(self) -> None:
-        """Send a BYE; its own `close` sends none once any request of its was refused."""
+        """Send a BYE; aiovoip's `close` sends none after any of its requests was refused."""
         self.peer.send_message(self._prepare_request("BYE"))
 
 
 class Caller:
-    """aiovoip, about to call; what the edge says to its ear is counted."""
+    """A caller with aiovoip, and a socket that receives its audio."""
 
     def __init__(self, peers: Peers, protocol: type = aiovoip.UDP) -> None:
         self._edge, self._protocol = peers.edge.port, protocol
@@ -76,7 +76,7 @@ class Caller:
         await self._app.close(timeout=0)
 
     async def invite(self, *, subject: str = "door") -> Invitation:
-        """Send an INVITE, and wait for nothing."""
+        """Send an INVITE without waiting for a response."""
         port = free_port()
         peer = await self._app.connect((HOST, self._edge), self._protocol, local_addr=(HOST, port))
         dialog: Invitation = await peer.invite(
@@ -89,7 +89,7 @@ class Caller:
         return dialog
 
     async def elsewhere(self) -> Any:
-        """Another way to the edge, from another port."""
+        """Another connection to the edge, from another port."""
         return await self._app.connect((HOST, self._edge), self._protocol, local_addr=(HOST, free_port()))
 
     async def hears(self, packets: int) -> None:
@@ -98,7 +98,7 @@ class Caller:
 
 
 async def answer(dialog: Invitation, method: str) -> int:
-    """The next final status for a method."""
+    """The status of the next final response to a request of this method."""
     while True:
         msg = await dialog.recv()
         if msg.method == method and msg.status_code >= 200:
@@ -106,7 +106,7 @@ async def answer(dialog: Invitation, method: str) -> int:
 
 
 async def does(act: Callable[..., Result], *words: str) -> Result:
-    """Wait for a fact of another process without stopping the loop."""
+    """Run a blocking wait for another process in a thread, so that the event loop goes on."""
     return await asyncio.to_thread(act, *words)
 
 
@@ -161,7 +161,7 @@ async def test_a_call_that_its_cancels_could_not_end_is_answered_and_ends_with_b
         assert await answer(dialog, "CANCEL") == 481
         agent.does("answer")
         assert await answer(dialog, "INVITE") == 200
-        dialog.cancel()  # late, and wrong again
+        dialog.cancel()  # too late, and again with the wrong branch
         assert await answer(dialog, "CANCEL") == 481
         await caller.hears(LONGER_THAN_T1)
         assert peers.edge.calls == 1

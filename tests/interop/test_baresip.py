@@ -1,4 +1,4 @@
-"""Whole calls with baresip as caller, as agent (over TLS) and as phone, each in a process of its own."""
+"""End-to-end calls with baresip as caller, as agent (over TLS) and as phone, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def answer(peer: Baresip) -> None:
 
 
 def bridge(caller: Baresip, agent: Baresip, phone: Baresip) -> None:
-    """The agent takes the call and lets the caller in, and the phone answers (RFC 3515)."""
+    """The agent answers and refers the caller to the phone, which answers (RFC 3515)."""
     answer(agent)
     caller.awaits("call_established")
     agent.does("transfer", f"tel:{PHONE}")
@@ -193,9 +193,9 @@ def test_keys_go_both_ways_and_the_record_tells_how_well_all_was_heard_rfc3550_6
     for speaker, listener, key in ((caller, phone, "4"), (phone, caller, "9"), (caller, phone, "#")):
         before = len(listener.events("dtmf"))
         speaker.does("send_dtmf", key)
-        while listener.awaits("dtmf", before + 1)["text"] != key:  # a key is told when it is up, too
+        while listener.awaits("dtmf", before + 1)["text"] != key:  # the release of a key is reported too
             before += 1
-    for _ in range(24):  # each lasts half a second and more: reports go round
+    for _ in range(24):  # each takes at least half a second, so RTCP reports are exchanged
         talk(caller, phone)
     caller.does("hangup")
     phone.awaits("call_closed")

@@ -1,4 +1,4 @@
-"""A caller who has to press a key, pressed by a foreign user agent as RTP events (RFC 4733)."""
+"""The key-press challenge, answered by baresip with RTP telephone-events (RFC 4733)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ challenge_tries = 2
 challenge_failed = "reject"
 """
 LEVEL = "debug"
-"""At which the log tells the key."""
+"""The log level at which the edge logs the expected key."""
 LISTENS_S = 2 * TOO_SOON_S
 
 
 def key(peers: Peers, tries: int = 1) -> str:
-    """The key that the caller is told, once he has listened for as long as a key could be understood in."""
+    """The key the caller has to press; returns once it is no longer too soon to press it."""
 
     def told() -> list[str]:
         return re.findall(r"challenged +.*key=(\d)", peers.log)

@@ -1,4 +1,4 @@
-"""Direct mode among real user agents: audio never comes to the edge (RFC 3725 §4.1, RFC 7092 §3.1)."""
+"""Direct mode with baresip: audio bypasses the edge (RFC 3725 §4.1, RFC 7092 §3.1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODE = "direct"
 
 
 def open_media_ports(edge: EdgeProcess) -> list[int]:
-    """Those of its audio ports that the edge has open."""
+    """The audio ports that the edge has open."""
     files = Path(f"/proc/{edge.pid}/fd").iterdir()
     inodes = {name[8:-1] for name in map(os.readlink, files) if name.startswith("socket:[")}
     sockets = [line.split() for line in Path(f"/proc/{edge.pid}/net/udp").read_text().splitlines()[1:]]
@@ -29,7 +29,7 @@ def open_media_ports(edge: EdgeProcess) -> list[int]:
 
 
 def audio_ports(peer: Baresip) -> set[int]:
-    """Every audio port that stands in the messages which a peer has sent or received."""
+    """Every audio port in the SDP of the messages that a peer has sent or received."""
     return {int(port) for port in re.findall(r"m=audio (\d+) ", peer.said)}
 
 

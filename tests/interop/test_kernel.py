@@ -1,4 +1,4 @@
-"""Whole calls with baresip, as shipped: the kernel forwards what they say, and nobody can tell."""
+"""End-to-end calls with baresip and audio forwarded by the kernel, as shipped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.network, needs_kernel]
 
 
 def carried(peers: Peers) -> None:
-    """Wait until the kernel has both directions of the call."""
+    """Wait until the kernel forwards both directions of the call."""
     until(lambda: peers.edge.kernel_streams == 2, "both streams in the kernel")
 
 
@@ -59,7 +59,7 @@ def test_what_a_phone_says_in_the_kernel_is_in_the_record(peers: Peers) -> None:
     phone.does("hangup")
     caller.awaits("call_closed")
     for leg in peers.record()["legs"]:
-        if leg["name"] != "agent":  # who is gone after two packets
+        if leg["name"] != "agent":  # it left after two packets
             heard = leg["quality"]["heard"]
             assert heard["packets"] > 60
             assert (heard["lost"], heard["duplicates"]) == (0, 0)

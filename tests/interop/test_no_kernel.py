@@ -1,4 +1,4 @@
-"""Whole calls as shipped by a user who may not load programs into the kernel: it is as if there were none."""
+"""Fallback to the userspace relay where the user may not load eBPF programs into the kernel."""
 
 from __future__ import annotations
 

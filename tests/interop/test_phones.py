@@ -1,6 +1,6 @@
-"""baresip as a phone of one's own: it registers by digest from an address that nobody knows, and is rung.
+"""baresip as a registered phone: it registers with digest from an unknown address, and calls reach it there.
 
-The trunk has another address of the loopback interface, which baresip cannot have: it is the simulated one.
+The trunk is simulated: it needs another loopback address, which baresip cannot use.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def edge(door: AgentDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @asynccontextmanager
 async def a_carrier(edge: EdgeProcess) -> AsyncIterator[tuple[Carrier, TonePeer]]:
-    """The trunk, and the voice of whoever calls through it."""
+    """The simulated trunk, and the audio of the caller behind it."""
     voice = TonePeer(SocketMedia(), TRUNK, CALLERS_TONE, known_hz=(CALLERS_TONE, AGENTS_TONE, PHONES_TONE))
     carrier = Carrier(SocketNetwork(), edge=f"{HOST}:{edge.port}", bind=(TRUNK, 0), audio=voice)
     await carrier.start()
@@ -61,12 +61,12 @@ async def a_carrier(edge: EdgeProcess) -> AsyncIterator[tuple[Carrier, TonePeer]
 
 
 async def does(act: Callable[..., Result], *words: object) -> Result:
-    """Wait for a fact of another process without stopping the loop."""
+    """Run a blocking wait for another process in a thread, so that the event loop goes on."""
     return await asyncio.to_thread(act, *words)
 
 
 async def talk(voice: TonePeer, desk: Baresip) -> None:
-    """Wait until each has heard the other."""
+    """Wait until each has received the other's tone."""
 
     def heard() -> bool:
         return sum(event["tone"] == CALLERS_TONE for event in desk.events("heard")) >= FRAMES

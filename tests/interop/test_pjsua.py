@@ -1,4 +1,4 @@
-"""Whole calls with PJSIP as the agent that refers over TLS."""
+"""End-to-end calls with PJSIP as the agent, which sends REFER over TLS."""
 
 from __future__ import annotations
 

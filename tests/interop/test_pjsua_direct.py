@@ -1,4 +1,4 @@
-"""Direct mode with pjsua2 as the caller that is switched over (RFC 3725 §4.1)."""
+"""Direct mode with PJSIP as the caller, connected to the phone by re-INVITE (RFC 3725 §4.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SRTP with PJSIP, which drives libsrtp."""
+"""SRTP with PJSIP, which uses libsrtp (RFC 4568, RFC 8643)."""
 
 from __future__ import annotations
 

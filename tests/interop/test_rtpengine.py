@@ -1,4 +1,4 @@
-"""SRTP between our relay and rtpengine, which speaks plain RTP to the one behind it: tones both ways."""
+"""SRTP between our relay and rtpengine, which passes plain RTP to the agent behind it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rtpengine(tmp_path: Path) -> Iterator[Rtpengine]:
 
 
 class Call:
-    """A plain caller, our relay, and an agent far behind it."""
+    """A caller with plain RTP, our relay, and an agent behind rtpengine."""
 
     def __init__(self) -> None:
         first = free_block(8)
@@ -39,7 +39,7 @@ class Call:
         self.caller.start_towards(self.session.accept("caller", self.caller.sdp()))
 
     async def talks(self) -> None:
-        """Each hears the other."""
+        """Wait until each hears the other."""
         self.session.join("caller", "agent")
         async with asyncio.timeout(10):
             while not (self.caller.hears(AGENT_HZ) and self.agent.hears(CALLER_HZ)):

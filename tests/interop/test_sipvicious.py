@@ -1,4 +1,4 @@
-"""What sipvicious learns of a running edge: from a stranger's address nothing, not even that it is there."""
+"""Scans of a running edge by sipvicious: from an unknown address it cannot even tell that the edge exists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEVER_BANNED = "ban_s = 0"
 
 @pytest.fixture(scope="module")
 def closed(door: AgentDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
-    """An edge that bans nobody, so that every scan is met by silence alone; its trunk is not this address."""
+    """An edge that bans nobody, so only its silence hides it; the scans do not come from its trunk."""
     folder = tmp_path_factory.mktemp("closed")
     with EdgeProcess(folder, door, host=HOST, trunk=TRUNK, limits=NEVER_BANNED) as edge:
         yield edge
@@ -32,7 +32,7 @@ def closed(door: AgentDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def scan(edge: EdgeProcess, folder: Path, program: str, *options: str) -> str:
-    """Run one program of the suite to its end; returns what it said."""
+    """Run one program of sipvicious to its end; returns its output."""
     done = subprocess.run(
         [installed(program, "sipvicious"), "-p", str(edge.port), *options, HOST],
         capture_output=True, text=True, timeout=LIMIT_S, cwd=folder, env={**os.environ, "HOME": str(folder)},
@@ -41,12 +41,12 @@ def scan(edge: EdgeProcess, folder: Path, program: str, *options: str) -> str:
 
 
 def at(source: str) -> list[str]:
-    """The options by which svmap sends from an address; svwar and svcrack always use the machine's own."""
+    """Options that make svmap send from an address; svwar and svcrack always use the machine's own."""
     return ["-b", source, "-x", source, "-P", str(free_port())]
 
 
 def heard(edge: EdgeProcess) -> int:
-    """How much of the strangers' messages has come."""
+    """How many of the scanner's messages the edge has received."""
     return sum(one["messages"] for one in edge.health["strangers"])
 
 
@@ -97,7 +97,7 @@ def test_a_scanner_is_banned_at_its_first_message_and_a_trunk_never(door: AgentD
 
 
 def test_from_a_trunks_address_unknown_extensions_look_all_alike(edge: EdgeProcess, tmp_path: Path) -> None:
-    """Whoever sits behind a trunk hears 404 for every number that is not configured."""
+    """A caller behind a trunk gets 404 for every number that is not configured."""
     said = scan(edge, tmp_path, "svwar", "-e", "100-105", "-m", "INVITE", "--maximumtime=3")
     assert FOUND_NOTHING in said
     assert "| 10" not in said

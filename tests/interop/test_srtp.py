@@ -1,4 +1,4 @@
-"""SRTP with baresip, whose own stack is not ours: it stands in libre."""
+"""SRTP with baresip, whose stack (libre) is independent of ours (RFC 4568, RFC 8643)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.network, EITHER_POLICY]
 
 
 def keys(peer: Baresip) -> list[str]:
-    """Every key that travelled in its SDP."""
+    """Every key in the SDP that it sent and received."""
     return re.findall(r"inline:([A-Za-z0-9+/]{38,})", peer.said)
 
 
@@ -38,7 +38,7 @@ def test_baresip_speaks_srtp_as_caller_agent_and_phone_rfc4568_5_1(peers: Peers,
     phone.awaits("call_closed")
     assert peers.record()["outcome"]["result"] == "bridged"
     legs = [leg for leg, _ in protected(peers)[before:]]
-    assert legs == ["caller", "agent", "phone"]  # that is offered plain RTP may change it by a re-INVITE
+    assert legs == ["caller", "agent", "phone"]  # a peer offered plain RTP may switch to SRTP by re-INVITE
     told = peers.edge.said
     assert keys(caller)
     assert not any(key in told for key in (*keys(caller), *keys(agent), *keys(phone)))
