@@ -1,4 +1,4 @@
-"""Against the vectors of RFC 3711 Appendix B and RFC 6188 §7; against libsrtp in test_srtp.py."""
+"""AES-CM keys and key stream: vectors of RFC 3711 Appendix B and RFC 6188 §7 (libsrtp: test_srtp.py)."""
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes

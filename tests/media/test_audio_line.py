@@ -1,4 +1,4 @@
-"""What of one peer's description crosses to another (RFC 8866, RFC 3264)."""
+"""Which parts of one peer's SDP reach the other peer (RFC 8866, RFC 3264)."""
 
 import pytest
 from hypothesis import given, settings

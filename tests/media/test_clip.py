@@ -1,4 +1,4 @@
-"""WAV files as clips, and what is wrong with those that are none."""
+"""Loading WAV files as clips, and the errors for files that cannot be played."""
 
 import array
 import math

@@ -1,4 +1,4 @@
-"""What a direct session has said to whom, and when it has packets come to us (RFC 3725, RFC 3264)."""
+"""Direct media: SDP passed between the peers, and fallback to the relay (RFC 3725, RFC 3264)."""
 
 from __future__ import annotations
 

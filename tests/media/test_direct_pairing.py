@@ -1,4 +1,4 @@
-"""Who is joined with whom, and is so again when a join comes to nothing."""
+"""Which legs of a direct session are joined, and how a failed join is undone."""
 
 from __future__ import annotations
 

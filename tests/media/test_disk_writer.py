@@ -1,3 +1,5 @@
+"""The disk thread and buffered file writes."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,4 @@
-"""Key presses: read from a peer's RTP, told once, passed on, and made where they came by signalling."""
+"""DTMF: received as RFC 4733 events or by signalling, counted once, passed on and generated."""
 
 import asyncio
 import gc

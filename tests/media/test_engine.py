@@ -1,4 +1,4 @@
-"""What the relays of all calls have in common."""
+"""The media engine: what the relay sessions of all calls share."""
 
 from proxy.media.engine import MediaEngine
 from proxy.media.ports import PortPool

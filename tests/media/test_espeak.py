@@ -1,4 +1,4 @@
-"""The voice of espeak-ng, the program itself where the machine has it, and programs that misbehave."""
+"""Speech by espeak-ng: the real program where installed, and stand-ins that misbehave."""
 
 from __future__ import annotations
 

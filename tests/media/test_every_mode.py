@@ -1,4 +1,4 @@
-"""What every media mode keeps to: one `MediaSession`, one suite (RFC 3264, RFC 7092)."""
+"""The `MediaSession` contract, run against every media mode (RFC 3264, RFC 7092)."""
 
 from __future__ import annotations
 

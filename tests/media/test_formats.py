@@ -1,3 +1,5 @@
+"""Audio formats: identity, pass-through and clock rate."""
+
 from proxy.media.formats import G722, OPUS, PCMA, PCMU, AudioFormat, carries, clock_rate
 
 

@@ -1,3 +1,5 @@
+"""G.711 mu-law and A-law encoding and decoding."""
+
 import struct
 from array import array
 

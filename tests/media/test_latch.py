@@ -1,4 +1,4 @@
-"""Who is taken for a leg's peer: one test for each rule, and one for what no rule allows."""
+"""Symmetric RTP: which source a leg latches to, rule by rule."""
 
 import asyncio
 

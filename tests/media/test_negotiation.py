@@ -1,3 +1,5 @@
+"""SDP offer/answer: codec choice, payload types, hold and telephone events (RFC 3264, RFC 4733)."""
+
 import pytest
 
 from proxy.media.formats import OPUS, PCMA, PCMU, TELEPHONE_EVENT

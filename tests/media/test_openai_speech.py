@@ -1,4 +1,4 @@
-"""OpenAI's speech endpoint: the simulated one, the SDK as an oracle, and answers gone wrong."""
+"""OpenAI's speech endpoint: a simulated server, the SDK as an oracle, and faulty answers."""
 
 from __future__ import annotations
 

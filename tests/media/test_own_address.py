@@ -1,4 +1,4 @@
-"""A peer that names one of our own ports for its audio: packets would go round, or into another call."""
+"""SDP that names one of our own ports: its packets would loop, or reach another call."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a leg hears when the other holds, and when somebody else takes over."""
+"""What a leg hears while the other is on hold, and while another peer takes over."""
 
 import asyncio
 from itertools import pairwise

@@ -1,3 +1,5 @@
+"""Playback of ringback, beeps and clips: pacing, precedence and the formats peers agreed to."""
+
 import asyncio
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""The two ports of a stream."""
+"""Binding an RTP port and the RTCP port above it (RFC 3550 §11)."""
 
 import pytest
 

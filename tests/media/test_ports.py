@@ -1,3 +1,5 @@
+"""The pool of RTP ports: even numbers, reuse order, and ports taken by other programs."""
+
 import pytest
 
 from proxy.media.ports import NoPortFree, PortPool

@@ -1,4 +1,4 @@
-"""The mark that the E-model gives, and what a leg's silence is put down to."""
+"""Call quality: the E-model score (ITU-T G.107), and the likely cause of a silent leg."""
 
 import asyncio
 

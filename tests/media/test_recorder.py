@@ -1,3 +1,5 @@
+"""WAV recording of received RTP: gaps, reordering, clock drift and growing files."""
+
 import os
 import resource
 import stat

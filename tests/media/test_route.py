@@ -1,4 +1,4 @@
-"""The way of a format from one leg to another."""
+"""The path of an audio format from one leg to another: as is, renumbered, or dropped."""
 
 import pytest
 

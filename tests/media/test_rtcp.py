@@ -1,4 +1,4 @@
-"""RTCP as bytes: what we make, and whatever may come (RFC 3550 §6)."""
+"""RTCP packets: compounds that we build, and arbitrary bytes received (RFC 3550 §6)."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""RTCP on a call: our reports and goodbye, where they go, and what a peer's tell (RFC 3550 §6, RFC 5761)."""
+"""RTCP during a call: reports and BYE, their address, and statistics (RFC 3550 §6, RFC 5761)."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The wheel: everybody in turn, one timer for all, and none for nobody."""
+"""The RTCP report scheduler: a timer wheel for all streams, idle when there are none."""
 
 import asyncio
 import itertools

@@ -1,3 +1,5 @@
+"""RTP header parsing and reception statistics: loss, jitter, duplicates (RFC 3550)."""
+
 import pytest
 
 from proxy.media.rtp import HEADER, Reception, is_rtcp, payload_span, signed16, signed32

@@ -1,3 +1,5 @@
+"""Rewriting of RTP sequence numbers and timestamps so that the sources of a leg form one stream."""
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

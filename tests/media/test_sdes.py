@@ -1,3 +1,5 @@
+"""SDES key exchange: parsing, choosing and answering a=crypto lines (RFC 4568)."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

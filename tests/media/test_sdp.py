@@ -1,3 +1,5 @@
+"""SDP parsing: formats, directions and connection addresses (RFC 8866)."""
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""The cache of parsed SDP bodies that differ only in origin and ports."""
+
 from dataclasses import fields, replace
 
 import pytest

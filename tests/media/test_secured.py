@@ -1,4 +1,4 @@
-"""Legs whose audio is SRTP, through the relay: one side, both sides, re-keyed, and with hostile packets."""
+"""SRTP legs through the relay: on one side or both, re-keyed, and with hostile packets."""
 
 import asyncio
 import wave

@@ -1,3 +1,5 @@
+"""The relay session: SDP, joins, transcoding, hold, early media, recording and IP versions."""
+
 import asyncio
 import wave
 from itertools import pairwise

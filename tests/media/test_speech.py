@@ -1,4 +1,4 @@
-"""The port, the order of the voices, and the recorded prompts."""
+"""The speech port: fallback order of the voices, caching, and recorded prompts."""
 
 from __future__ import annotations
 

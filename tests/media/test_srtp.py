@@ -1,4 +1,4 @@
-"""Each suite alike, libsrtp's and our own; what either does is checked by the other, or by `reference`."""
+"""SRTP in every suite: libsrtp and our own code check each other, or `_opened_gcm` checks libsrtp."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""What is offered and answered of SRTP."""
+"""SRTP in offer and answer: which keys and profiles each policy offers and accepts."""
 
 import pytest
 

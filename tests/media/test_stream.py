@@ -1,4 +1,4 @@
-"""Latching and hostile input: what a stranger can do to a stream, and cannot."""
+"""RTP streams: latching, and packets from strangers or with hostile content."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""SRTP's reports and its say in who may be the peer (RFC 3711 §3.4)."""
+"""SRTP streams: SRTCP reports, and authentication in latching (RFC 3711 §3.4)."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What SDP settles beside formats: where RTCP goes, how long packets are, and a voice for two legs."""
+"""What SDP settles besides formats: RTCP mux, packet time, and one codec for both legs."""
 
 import asyncio
 from itertools import product

@@ -1,3 +1,5 @@
+"""Call-progress tones: frequencies and cadences by country (ITU-T E.180), and the beep."""
+
 from itertools import pairwise
 
 import pytest

@@ -1,3 +1,5 @@
+"""UDP media sockets: draining, fairness between sockets, and closing from within a callback."""
+
 import asyncio
 
 import pytest

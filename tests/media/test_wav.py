@@ -1,3 +1,5 @@
+"""Reading WAV files: header variants, resampling to 8 kHz, and error messages."""
+
 from __future__ import annotations
 
 import struct

@@ -1,4 +1,4 @@
-"""Our sound in G.722 and Opus, as a decoder hears it."""
+"""Generated audio in G.722 and Opus, checked by decoding it."""
 
 import array
 import ctypes

@@ -1,3 +1,5 @@
+"""The ASGI application: webhook, health and metrics, called without a socket."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping

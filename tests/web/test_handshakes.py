@@ -1,3 +1,5 @@
+"""TLS accept: silent clients, handshake limits, and file descriptor exhaustion."""
+
 from __future__ import annotations
 
 import asyncio

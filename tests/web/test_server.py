@@ -1,3 +1,5 @@
+"""The HTTP server: start, stop, malformed requests and forged proxy headers."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""eBPF assembler: instruction encoding, jumps and labels (RFC 9669)."""
+
 import struct
 
 import pytest

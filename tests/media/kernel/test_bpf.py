@@ -1,3 +1,5 @@
+"""bpf(2) wrappers: maps, verifier errors, missing interfaces, and systems without eBPF."""
+
 import os
 import platform
 import struct

@@ -1,3 +1,5 @@
+"""Flow records: the layout that the eBPF program reads, and checksum differences (RFC 1624)."""
+
 import struct
 
 from hypothesis import given

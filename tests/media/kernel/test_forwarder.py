@@ -1,3 +1,5 @@
+"""Kernel forwarder: lanes, attachment to interfaces, route changes, and the capabilities needed."""
+
 import asyncio
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What else decides where packets go on a machine: asked of the kernel of a network namespace."""
+"""Detection of rules, IPsec and NAT that rule out kernel forwarding, in a network namespace."""
 
 import asyncio
 import socket

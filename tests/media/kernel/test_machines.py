@@ -1,4 +1,4 @@
-"""Calls in the kernel on machines that have more than network cards: firewalls, bridges, rules."""
+"""Kernel forwarding on hosts with firewalls, NAT, policy routing or bridges."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -1,3 +1,5 @@
+"""Netlink route look-ups and route-change notifications, in network namespaces."""
+
 from collections.abc import Iterator
 
 import pytest

@@ -1,4 +1,4 @@
-"""The forwarder, run by the kernel on frames that never were on a wire."""
+"""The eBPF forwarding program, run on hand-made frames with BPF_PROG_TEST_RUN."""
 
 import struct
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Calls whose packets the kernel sends on, in network namespaces: real cables, real packets."""
+"""Kernel-forwarded calls, end to end: real packets over veth pairs between network namespaces."""
 
 import asyncio
 import struct

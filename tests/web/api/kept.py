@@ -1,4 +1,4 @@
-"""A memory with something in it."""
+"""A memory (the call database) filled with sample calls, messages and list entries."""
 
 from __future__ import annotations
 

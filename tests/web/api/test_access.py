@@ -1,4 +1,4 @@
-"""Tokens, and those who guess."""
+"""API authentication: bearer tokens, and rate limits on guesses."""
 
 from __future__ import annotations
 

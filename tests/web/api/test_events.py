@@ -1,4 +1,4 @@
-"""Server-sent events, read by a real client while a real call goes on."""
+"""Server-sent events, read over HTTP by a real client during a call."""
 
 from __future__ import annotations
 

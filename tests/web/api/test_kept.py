@@ -1,4 +1,4 @@
-"""What is kept, over HTTP: calls, messages, lists, callers."""
+"""Stored calls, messages, lists and callers, over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stranger, a broken client or a hostile body gets: a problem, never a page or a trace."""
+"""Hostile or broken requests: each gets a problem document, never an HTML page or a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls that go on, and what the user wishes of them, over HTTP."""
+"""Calls in progress: what the API shows of them, and what the user can ask of them."""
 
 from __future__ import annotations
 

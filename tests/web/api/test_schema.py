@@ -1,4 +1,4 @@
-"""The running API does what its OpenAPI document says, whatever it is sent (schemathesis, over real HTTP)."""
+"""The running API conforms to its OpenAPI document (schemathesis, over real HTTP)."""
 
 from __future__ import annotations
 
