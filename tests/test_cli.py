@@ -1,3 +1,5 @@
+"""The `screendoor` command line: output, exit codes, and options handed to the lab."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Log formatting, levels, masking and buffering."""
+
 from __future__ import annotations
 
 import asyncio

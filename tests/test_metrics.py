@@ -1,3 +1,5 @@
+"""The Prometheus metrics: what each counter and gauge shows at a scrape."""
+
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry

@@ -1,4 +1,4 @@
-"""What the kernel and SIPp write is read rightly."""
+"""Parsing of /proc accounting and SIPp statistics, and percentiles."""
 
 from __future__ import annotations
 

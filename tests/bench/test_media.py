@@ -1,4 +1,4 @@
-"""The generator of audio counts right, the kernel tells the time, and rtpengine's language is spoken."""
+"""The RTP load generator: packet counts, SRTP keys, and rtpengine's bencode protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of audio says truly whether the kernel had a part in it."""
+"""Media measurements state whether the kernel or the process forwarded the audio."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trials]:
 
 
 def measured(trials: Trials, monkeypatch: pytest.MonkeyPatch, shipped: RelayResult) -> list[tuple[str, ...]]:
-    """The rows of latency, if what ships does so."""
+    """The latency rows when the shipped configuration measures ``shipped``."""
 
     def alternately(makes: dict[str, object], *_: object) -> dict[str, list[RelayResult]]:
         heard = {STRAIGHT: run(10, 0), US: shipped, "relay": run(130, 0), RTPENGINE: run(110, 0)}

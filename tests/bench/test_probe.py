@@ -1,4 +1,4 @@
-"""The probe finishes its own calls, and an idle direct path is quick."""
+"""The call probe completes its own calls, and is fast over an idle direct path."""
 
 from __future__ import annotations
 

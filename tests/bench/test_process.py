@@ -1,4 +1,4 @@
-"""A program that is measured, and one that is not."""
+"""Running, measuring and pausing a benchmarked program."""
 
 from __future__ import annotations
 

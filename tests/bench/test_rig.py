@@ -1,4 +1,4 @@
-"""One middle box under load: what is no measurement is none."""
+"""Load on one middle box: cost per answered call, and runs that yield no measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.rig import Rig
 
 
 class Played(Rig):
-    """A box whose callers say at once what they have counted; each call costs it 2 ms."""
+    """A rig whose callers report a given tally at once; each answered call costs 2 ms of CPU."""
 
     def __init__(self, counted: Tally) -> None:
         self._counted, spent = counted, iter((1.0, 1.0 + counted.good * 0.002))

@@ -1,4 +1,4 @@
-"""The bench of strangers runs, and its kinds meet what they say."""
+"""The benchmark of unauthorized traffic: every kind runs, is cheap, and holds little memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.strangers import KINDS, measure
 pytestmark = pytest.mark.network
 
 GENEROUS_US = 2000.0
-"""No measure, only a sign that nothing waits."""
+"""Not a benchmark bound: only shows that nothing blocks. In microseconds."""
 
 
 @pytest.mark.parametrize("kind", KINDS)

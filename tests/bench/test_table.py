@@ -1,4 +1,4 @@
-"""The table says what was measured, and judges it by the bounds that were set."""
+"""The result table: measured medians, and verdicts against the configured bounds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLOWEST = Line("p99", "answered-99", "ms", None, 1.2, TUNED)
 
 
 def book(measure: str, **values: float) -> Book:
-    """One value for each system."""
+    """A book with one value per system."""
     made = Book()
     for name, value in values.items():
         made.write(measure, name, value)

@@ -1,4 +1,4 @@
-"""A whole, good settings file, and certificates for it."""
+"""A complete valid settings file and the certificates it refers to."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ENVIRON = {"SIGNALWIRE_PASSWORD": "trunk-secret", "OPENAI_API_KEY": "sk-very-sec
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the good settings point to."""
+    """A folder with the files that the valid settings refer to."""
     folder = tmp_path_factory.mktemp("house")
     write_certificates(folder / "certs", ["sbc.example.com"])
     write_certificates(folder / "other", ["*.example.com", "203.0.113.10"])
@@ -63,7 +63,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settled(house: Path) -> Callable[[str], Settings]:
-    """Make settings of a text as if it stood in that folder."""
+    """Parse settings text as if the file were in the ``house`` folder."""
 
     def found(elsewhere: str) -> str:
         return "2001:db8::99" if ":" in elsewhere else "192.0.2.99"
@@ -73,7 +73,7 @@ def settled(house: Path) -> Callable[[str], Settings]:
 
 @pytest.fixture
 def faults(settled: Callable[[str], Settings]) -> Callable[[str], list[str]]:
-    """List the problem lines of a text, less the file's name."""
+    """List the problem lines for invalid settings text, without the file name prefix."""
 
     def listed(text: str) -> list[str]:
         with pytest.raises(SettingsError) as caught:

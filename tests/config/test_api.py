@@ -1,4 +1,4 @@
-"""The tokens of the API."""
+"""The API tokens in the settings: syntax, validation and warnings."""
 
 from __future__ import annotations
 

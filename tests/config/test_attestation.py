@@ -1,4 +1,4 @@
-"""What the settings say of doubtful numbers, and of those who sign for them."""
+"""Settings for caller ID verification: attestation levels, call rates and STIR roots."""
 
 from __future__ import annotations
 

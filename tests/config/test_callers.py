@@ -1,4 +1,4 @@
-"""Whom the agent asks: the keys of [screening] and [[number]], and what one says beside the other."""
+"""Which callers are screened: caller lists in [screening], and how [[number]] overrides them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What agents may cost: the keys of [costs], of a number, and of the prices."""
+"""Cost limits: [costs], the caps of a number, and model prices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
 # ruff: noqa: E501
+"""Loading a settings file: defaults, overrides, `auto` addresses, and problem messages."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -132,11 +134,11 @@ def test_auto_without_a_route_is_a_problem(house: Path) -> None:
 def test_the_local_address_is_found_by_its_route_and_none_without_one() -> None:
     assert local_address("127.0.0.1") == "127.0.0.1"
     assert local_address("::1") == "::1"
-    assert local_address("255.255.255.255") is None  # broadcast: refused without a permit
+    assert local_address("255.255.255.255") is None  # broadcast: connect() fails without SO_BROADCAST
 
 
 def test_without_a_socket_left_no_local_address_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever follows it asks again."""
+    """The code that follows the address retries later."""
 
     def none_left(*_: object) -> None:
         raise OSError(EMFILE, "Too many open files")

@@ -1,4 +1,4 @@
-"""Where the memory is, and what of its URL is a secret."""
+"""The database URL of the caller memory, and keeping its password secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told what happened: [[notify]]."""
+"""Notification receivers in the settings: [[notify]]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of callers, as the settings say it."""
+"""Settings for call outcomes: challenges, refusal status codes and 608 cards."""
 
 from __future__ import annotations
 

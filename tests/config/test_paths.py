@@ -1,3 +1,5 @@
+"""Resolving secrets (`env:`, `file:`) and file paths in the settings."""
+
 from __future__ import annotations
 
 import errno

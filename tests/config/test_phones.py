@@ -1,4 +1,4 @@
-"""Phones, trunks that register, and destinations that ring at once: what the settings take and refuse."""
+"""Settings of registered phones, registering trunks, and destinations that ring in parallel."""
 
 from __future__ import annotations
 

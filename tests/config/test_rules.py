@@ -1,4 +1,6 @@
 # ruff: noqa: E501
+"""Consistency rules between settings keys."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,4 @@
-"""No settings may have us call ourselves, or screen a call for help."""
+"""Settings that would loop calls back to the edge, or screen emergency calls, are refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def problems(
     caller_id: str = "+14155550100",
     agent: str = "sip:agent@192.0.2.30",
 ) -> list[str]:
-    """What is wrong with settings that have these numbers: each ``dialed -> destination``."""
+    """Return the problems of settings with these numbers, each ``dialed -> destination``."""
     text = SETTINGS.replace("OUTBOUND", outbound).replace("CALLER_ID", caller_id).replace("AGENT", agent)
     for one in numbers:
         dialed, _, place = one.partition(" -> ")

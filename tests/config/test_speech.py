@@ -1,4 +1,4 @@
-"""What the settings say of voices, recordings and press 1."""
+"""Settings for voices, call recording and the press-1 prompt."""
 
 from __future__ import annotations
 
@@ -84,5 +84,5 @@ def test_openai_speaks_for_those_who_pay(faults: Faults, settled: Settled) -> No
     assert faults(wanted) == [
         "speech.api_key: expected env:NAME or file:PATH (provider openai needs it), got nothing"
     ]
-    settled(GOOD.replace("[[number]]", '[speech]\nprovider = "openai"\n[[number]]'))  # as its agent does
+    settled(GOOD.replace("[[number]]", '[speech]\nprovider = "openai"\n[[number]]'))  # the agent's key
     settled(wanted.replace('"openai"\n[[', '"openai"\napi_key = "env:OPENAI_API_KEY"\n[['))

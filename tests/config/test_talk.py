@@ -1,4 +1,4 @@
-"""How callers are talked to: the keys of [screening] and [[number]], and destinations with names."""
+"""How the agent talks to callers: languages, texts and named destinations."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501
-"""The keys about TLS: what they may say, and what they may not say beside each other."""
+"""TLS settings: per-peer terms, limits, and combinations that are refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_trunk_has_its_own_terms_of_tls_and_everybody_else_those_of_the_house(
     assert number.destinations[0].trunk is not None
     assert number.destinations[0].trunk.profile == "trunk signalwire"
     terms = network_setup.tls_profiles(settings)
-    assert terms.engine("trunk signalwire", "anyhost").mutual is False  # not before the handshake
+    assert terms.engine("trunk signalwire", "anyhost").mutual is False  # unknown before the handshake
     assert terms.engine("trunk signalwire", "anyhost")._check.name == "sip.carrier.example"  # type: ignore[union-attr]
     assert terms.engine("", "anyhost")._check.name == "anyhost"  # type: ignore[union-attr]
 

@@ -1,3 +1,5 @@
+"""Parsing and validation of single setting values."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

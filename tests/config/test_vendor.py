@@ -1,4 +1,4 @@
-"""Providers: what their keys default to, where they are reached, and what cannot be meant."""
+"""AI providers: default values, endpoint URLs, and invalid combinations of keys."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Warnings about settings that are valid but doubtful."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

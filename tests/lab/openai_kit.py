@@ -1,4 +1,4 @@
-"""What the tests of the simulated OpenAI share: a SIP half that only takes notes, and valid values."""
+"""Shared helpers for the simulated OpenAI's tests: a recording SIP side and valid request values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEADERS = (
     ("X-Twice", "two"),
 )
 QUICK = Conversation(word_s=0.001, think_s=0.005)
-"""The usual conversation for tests on a real loop."""
+"""The default conversation sped up, for tests on a real event loop."""
 ACCEPT: Mapping[str, object] = {
     "type": "realtime",
     "model": "gpt-realtime-2.1",
@@ -35,7 +35,7 @@ ACCEPT: Mapping[str, object] = {
 
 
 class SipNotes:
-    """A SIP half that only takes notes."""
+    """A SIP side that only records which methods were called."""
 
     def __init__(self, *, unreachable: bool = False) -> None:
         self.told: list[str] = []
@@ -57,7 +57,7 @@ class SipNotes:
 
 
 class TalkNotes:
-    """A `RealtimeSession` with everything it sends, and when the agent speaks."""
+    """A `RealtimeSession` whose sent events and speech on/off changes are recorded."""
 
     def __init__(
         self, script: Conversation, accepted: Mapping[str, object] = ACCEPT, *, no_decision: bool = False
@@ -78,7 +78,7 @@ class TalkNotes:
         self._news.set()
 
     async def until(self, wanted: Callable[[Json], bool] | str, times: int = 1) -> Json:
-        """Wait until so many such events were sent; return the last of them."""
+        """Wait until ``times`` matching events were sent; return the last of those."""
         is_wanted = (lambda event: event["type"] == wanted) if isinstance(wanted, str) else wanted
         while True:
             found = [event for event in self.sent if is_wanted(event)]
@@ -89,20 +89,20 @@ class TalkNotes:
 
 
 def tool_call(event: Mapping[str, object]) -> bool:
-    """Return whether an event carries the finished function call."""
+    """Return whether an event carries a completed function call."""
     item = as_object(event.get("item"))
     return event["type"] == "response.output_item.done" and item.get("type") == "function_call"
 
 
 def sentences(events: Sequence[Json]) -> list[object]:
-    """Return what the agent said."""
+    """Return the transcripts of what the agent said."""
     return [e["transcript"] for e in events if e["type"] == "response.output_audio_transcript.done"]
 
 
 def make_call(
     sip: SipNotes, tasks: Tasks, faults: Faults | None = None, script: Conversation | None = None
 ) -> Call:
-    """Return a call as `OpenAiLab.incoming` makes it, without the server."""
+    """Return a call as `OpenAiLab.incoming` creates it, without the HTTP server."""
     return Call(
         Incoming("rtc_u1_1", HEADERS),
         sip,

@@ -1,3 +1,5 @@
+"""Test tones of the lab's peers: detection, gaps, and breaks in the RTP stream."""
+
 import asyncio
 from itertools import pairwise
 
@@ -109,7 +111,7 @@ async def test_breaks_are_counted():
     ):
         mouth.send(HEADER.pack(0x80, pt, sequence, timestamp, ssrc) + bytes(160), ear.address)
     mouth.send(b"noise", ear.address)
-    mouth.send(bytes((0x80, 200, 0, 6)) + bytes(24), ear.address)  # a report is no speech (RFC 5761 §4)
+    mouth.send(bytes((0x80, 200, 0, 6)) + bytes(24), ear.address)  # RTCP, not audio (RFC 5761 §4)
     await asyncio.sleep(0.01)
     assert ear.line_breaks == StreamBreaks(ssrc_changes=1, sequence_jumps=1, timestamps_backwards=1)
     assert ear.line_breaks

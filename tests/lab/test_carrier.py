@@ -1,3 +1,5 @@
+"""The lab's carrier: calls, holds and CANCEL, and what it reports against RFC 3261."""
+
 import asyncio
 
 import pytest

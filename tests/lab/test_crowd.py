@@ -1,4 +1,4 @@
-"""200 screened calls at once through the lab: every one ends as scripted, and nothing of them is left."""
+"""200 concurrent screened calls in the lab: each ends as scripted and nothing leaks."""
 
 from __future__ import annotations
 

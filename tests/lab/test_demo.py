@@ -1,4 +1,4 @@
-"""`screendoor demo` as a user runs it: the plain call, every fault, and what a wrong name is told."""
+"""`screendoor demo` as a user runs it: the plain call, every fault, and an unknown fault name."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""SDES keys of the lab's peers: offer, answer and the SRTP context (RFC 4568)."""
+
 import pytest
 
 from proxy.lab.keys import answering, offering, protected, srtp_context

@@ -1,4 +1,4 @@
-"""The simulated OpenAI over real sockets on the loopback interface: REST, WebSocket, start and stop."""
+"""The simulated OpenAI over real loopback sockets: REST, WebSocket, startup and shutdown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOT_FOUND = {
 
 @asynccontextmanager
 async def openai(faults: Faults | None = None) -> AsyncIterator[tuple[OpenAiLab, httpx2.AsyncClient]]:
-    """A simulated OpenAI that sends no webhooks, and a client with its key; nothing may be left of it."""
+    """A simulated OpenAI that sends no webhooks, and an authorized client; fails if tasks are left over."""
     before = asyncio.all_tasks()
     faults = replace(faults or Faults(), webhook_lost=True)
     lab = OpenAiLab(KEY, SECRET, "http://127.0.0.1:9/", faults, conversation=QUICK)

@@ -1,4 +1,4 @@
-"""What the REST verbs do to a call at the simulated OpenAI, in virtual time and without HTTP."""
+"""Effect of the REST verbs on a call at the simulated OpenAI, in virtual time and without HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Story = Callable[[Call, SipNotes], Awaitable[None]]
 
 
 def tell(story: Story, faults: Faults | None = None, *, unreachable: bool = False) -> None:
-    """Run a story about one call; no task of it may be left."""
+    """Run a scenario for one call; fails if any of its tasks is left over."""
 
     async def whole() -> None:
         sip, tasks = SipNotes(unreachable=unreachable), Tasks()

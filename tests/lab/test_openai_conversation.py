@@ -1,4 +1,4 @@
-"""What the simulated model does when it is asked for a response."""
+"""How the simulated model decides each response."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCRIPT = Conversation()
 
 
 def heard_out(script: Conversation, *, no_decision: bool = False) -> ConversationState:
-    """A plot in which the caller has been greeted and has said all lines."""
+    """A conversation state: the caller was greeted and has said every line."""
     plot = ConversationState(script, no_decision=no_decision)
     plot.next_turn(SESSION, {})
     for _ in script.caller_lines:

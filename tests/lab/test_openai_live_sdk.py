@@ -1,4 +1,4 @@
-"""The Live API by contract: OpenAI's own SDK, unmodified, cannot tell the simulated from the true one."""
+"""Contract test of the simulated Live API with OpenAI's unmodified SDK."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def speak(connection: Any, words: str) -> None:
 
 
 async def talked(connection: Any) -> list[str]:
-    """Take part as a screener would, until the goodbye has been said; return what each of both said."""
+    """Act as a screener until the goodbye is spoken; return what each side said."""
     said: dict[str, str] = {"input": "", "output": ""}
     goodbye = GOODBYES["ALLOW"]
     answered = gone_on = False
@@ -60,7 +60,7 @@ async def talked(connection: Any) -> list[str]:
 
 
 def check_every_event(call: Call) -> None:
-    """Each event the simulator sent is one of the SDK's server events, and so is each one nested in it."""
+    """Check that each event the simulator sent, and each nested one, is a server event of the SDK."""
     known: TypeAdapter[Any] = TypeAdapter(ConnectServerEvent)
     streamed: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
     for event in call.sent:

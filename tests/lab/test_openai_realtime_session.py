@@ -1,4 +1,4 @@
-"""A simulated Realtime session, in virtual time: the events, their order, and how long they take."""
+"""The simulated Realtime session, in virtual time: its events, their order and their timing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPOKEN = [
     "rate_limits.updated",
     "output_audio_buffer.stopped",
 ]
-"""The events of a spoken response, runs of one type counted once."""
+"""Event types of a spoken response, consecutive duplicates collapsed."""
 
 
 def say(talk: TalkNotes, **message: object) -> None:
@@ -52,7 +52,7 @@ def error_codes(talk: TalkNotes) -> list[object]:
 
 
 async def decided(talk: TalkNotes) -> object:
-    """Let the talk go on until the decision's response is done; return the tool call's id."""
+    """Run the conversation until the response with the decision is done; return the tool call's ID."""
     call = await talk.until(tool_call)
     await talk.until(lambda event: event["type"] == "response.done" and tool_in(event))
     return as_object(call["item"])["call_id"]

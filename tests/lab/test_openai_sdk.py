@@ -1,4 +1,4 @@
-"""The contract: OpenAI's own SDK, unmodified, cannot tell the simulated OpenAI from the true one."""
+"""Contract test of the simulated OpenAI with OpenAI's unmodified SDK."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.network
 
 
 class Door:
-    """A web server that keeps what is posted to it."""
+    """A web server that stores the requests posted to it."""
 
     def __init__(self) -> None:
         self.posted: asyncio.Queue[tuple[bytes, dict[str, str]]] = asyncio.Queue()
@@ -116,7 +116,7 @@ async def test_a_whole_talk_over_the_sdk_s_realtime_connection() -> None:
 
 
 async def talk(connection: AsyncRealtimeConnection) -> list[str]:
-    """Take part as a screener would; return what was said by either, in order."""
+    """Act as a screener; return what either side said, in order."""
     said: list[str] = []
     tool_call, over = None, False
     async for event in connection:
@@ -140,7 +140,7 @@ async def talk(connection: AsyncRealtimeConnection) -> list[str]:
 
 
 def check_every_event(call: Call) -> None:
-    """Each event the simulator sent is one of the SDK's server events, of the type it names."""
+    """Check that each event the simulator sent parses as the SDK's server event of that type."""
     known: TypeAdapter[RealtimeServerEvent] = TypeAdapter(RealtimeServerEvent)
     for event in call.sent:
         assert known.validate_python(event).type == event["type"]

@@ -1,3 +1,5 @@
+"""The SIP side of the simulated OpenAI: answer, REFER, and the INVITEs it objects to."""
+
 import asyncio
 
 import pytest

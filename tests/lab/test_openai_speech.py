@@ -1,4 +1,4 @@
-"""The simulated OpenAI's voice refuses what the true one does."""
+"""The simulated OpenAI speech endpoint, including the requests it refuses."""
 
 from __future__ import annotations
 

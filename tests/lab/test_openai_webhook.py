@@ -1,4 +1,4 @@
-"""Webhooks of the simulated OpenAI: what is signed, what is sent, and how often."""
+"""Webhooks of the simulated OpenAI: signature, content and retries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INCOMING = Incoming("rtc_u1_1", HEADERS, "srtp")
 
 
 class Door:
-    """Where the webhooks arrive; answers with ``statuses`` in turn, then 200 (None: cannot be reached)."""
+    """The webhook receiver: answers with ``statuses`` in turn, then 200 (None: unreachable)."""
 
     def __init__(self, *statuses: int | None) -> None:
         self.got: list[tuple[float, httpx2.Request]] = []
@@ -48,7 +48,7 @@ def is_well_signed(request: httpx2.Request) -> bool:
 
 
 def announce(door: Door, faults: Faults, *, tries: int = 6) -> WebhookSender:
-    """Announce `INCOMING` to a door in virtual time."""
+    """Deliver the webhook for `INCOMING` to a receiver, in virtual time."""
 
     async def story() -> WebhookSender:
         async with httpx2.AsyncClient(transport=httpx2.MockTransport(door)) as client:

@@ -1,3 +1,5 @@
+"""The lab's SIP peer: retransmission, awaiting messages, and ladders in failure messages."""
+
 import asyncio
 
 import pytest
@@ -40,7 +42,7 @@ async def test_on_a_lossy_wire_everything_still_arrives_once():
 
 
 async def test_of_two_offers_on_their_way_the_one_that_was_answered_is_acknowledged():
-    """Which nobody may do (RFC 3261 §14.1), and some gear does."""
+    """RFC 3261 §14.1 forbids overlapping offers, but some equipment sends them."""
     carrier, edge = await carrier_and_edge()
     await carrier.invites()
     edge.responds(await edge.receives("INVITE"), 200, sdp=OFFER)

@@ -1,3 +1,5 @@
+"""Reading and editing SDP in the lab's peer."""
+
 from proxy.lab.message_templates import OPENAI_SDP, SIGNALWIRE_SDP, sdp
 from proxy.lab.peer_sdp import directed, moved_to, place, revised
 from tests.kit.user_agents import Voice

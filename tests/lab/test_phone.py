@@ -1,3 +1,5 @@
+"""The lab's phone: digest challenges, ringing, busy, and headers that must not reach it."""
+
 import pytest
 
 from proxy.lab.message_templates import SIGNALWIRE_SDP, sdp
@@ -13,7 +15,7 @@ pytestmark = pytest.mark.virtual
 
 
 async def with_credentials(edge: Peer, phone: Phone, password="secret", **options) -> PeerCall:
-    """Call the phone as RFC 3261 §22.3 says: again with credentials, same Call-ID, next CSeq."""
+    """Retry the challenged INVITE with credentials: same Call-ID, next CSeq (RFC 3261 §22.3)."""
     call = await calls(edge, f"sip:alice@{PHONE}", **options)
     challenge = await call.receives(407)
     again = call.request("INVITE", body=OFFER)

@@ -1,3 +1,5 @@
+"""Reserving a pair of adjacent ports for RTP and RTCP."""
+
 import pytest
 
 from proxy.lab.ports import any_pair

@@ -1,4 +1,4 @@
-"""What goes over the wire is gathered for its call, leg by leg, and let go; in virtual time."""
+"""SIP capture: messages are collected per call and leg, delivered, then freed; in virtual time."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ pytestmark = pytest.mark.virtual
 
 @dataclass
 class Watched:
-    """An edge whose wire is captured, and what is kept of its calls, with the time of each."""
+    """An edge with a `Capture` attached, and each delivered trace: time, call and messages."""
 
     edge: Edge
     capture: Capture
     kept: list[tuple[float, str, Sequence[TracedMessage]]]
 
     async def over(self, calls: int = 1) -> float:
-        """So many calls are over, and the capture is told of the last; returns when that was."""
+        """Wait for ``calls`` calls to end and report the last one to the capture; return the time."""
         await self.edge.over(calls)
         record = self.edge.records[-1]
         self.capture.over(record.call, ((leg.name, leg.call_ids) for leg in record.legs))
@@ -53,7 +53,7 @@ class Watched:
 
     @property
     def gathered(self) -> int:
-        """Call-IDs that are known."""
+        """How many Call-IDs the capture is tracking."""
         return len(self.capture._dialogs)
 
 
@@ -71,7 +71,7 @@ def watching(edge: Edge) -> Watched:
 
 
 def drawn(seen: Sequence[TracedMessage], leg: str) -> list[str]:
-    """Each message of a leg in a word or two, `>` if it was sent."""
+    """Each message of a leg as its method or status, after `>` if sent, `<` if received."""
     parsed = [(each.sent, parse_message(each.octets)) for each in seen if each.leg == leg]
     return [
         f"{'>' if sent else '<'} {message.method if isinstance(message, Request) else message.status}"
@@ -146,7 +146,7 @@ async def test_what_never_became_a_call_is_let_go(watched: Watched) -> None:
 async def test_of_strangers_who_get_no_answer_nothing_is_gathered(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are read where a name of ours is in what they send: nobody says when they are over."""
+    """The edge parses their requests if they contain one of our usernames, but no call end frees them."""
     edge = watched.edge
     edge.gate.usernames = (b"alice",)
     monkeypatch.setattr(capture, "MAX_UNANSWERED", 3, raising=False)
@@ -205,7 +205,7 @@ async def test_the_capture_is_bounded(watched: Watched, monkeypatch: pytest.Monk
         await edge.carrier.hangs_up()
         await watched.over()
     said = [line["event"] for line in logs if line["log_level"] == "warning"]
-    assert said == ["SIP of new calls not kept"]  # that of the leg to the agent
+    assert said == ["SIP of new calls not kept"]  # of the agent leg
     await edge.passes(LATE_S + 1)
     [(_, _, seen)] = watched.kept
     assert drawn(seen, "caller") == ["< INVITE", "> 100"]

@@ -1,4 +1,4 @@
-"""A message as a line of a ladder."""
+"""Rendering a SIP message as one line of a ladder diagram."""
 
 from __future__ import annotations
 

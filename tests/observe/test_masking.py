@@ -1,4 +1,4 @@
-"""What lets somebody in is crossed out of the messages that are shown and kept."""
+"""Credentials, tokens and SRTP keys are masked in SIP messages that are shown or stored."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_keys_tokens_and_answers_to_challenges_are_crossed_out_and_nothing_else(
     for secret in SECRETS:
         expected = expected.replace(secret, b"x" * len(secret))
     assert shown == expected
-    assert parse_message(shown).body.endswith(b"k=xxxxxxxxxxxx\r\n")  # Content-Length is right as it was
+    assert parse_message(shown).body.endswith(b"k=xxxxxxxxxxxx\r\n")  # Content-Length still matches
 
 
 @pytest.mark.parametrize(

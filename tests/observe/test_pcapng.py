@@ -1,4 +1,4 @@
-"""A capture file is read by tcpdump as what went over the wire."""
+"""tcpdump reads our pcapng files as the traffic that was captured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def seen(
 
 
 def read(folder: Path, *messages: TracedMessage) -> list[str]:
-    """What tcpdump says of each packet, its checksums verified."""
+    """tcpdump's output for each packet, with checksums verified."""
     file = folder / "call.pcapng"
     file.write_bytes(pcapng(messages))
     command = ["tcpdump", "-nn", "-vv", "-tt", "-r", str(file)]

@@ -1,4 +1,4 @@
-"""A message of a trace, as plain values and back."""
+"""A traced message survives conversion to plain JSON values and back."""
 
 from __future__ import annotations
 
