@@ -16,7 +16,7 @@ ALICE = "<sip:alice@192.168.1.7:5060>"
 
 
 def a_registrar(ua: UserAgent, *phones: Phone) -> Registrar:
-    """A registrar added to the core; for alice alone unless other phones are given."""
+    """A registrar added to the core; it knows only alice unless other phones are given."""
     challenger = Challenger(ua.core, ua, DigestServer(HOST, b"secret"))
     registrar = Registrar(ua, challenger, phones or [Phone("alice", "pw")], ua.core.needs)
     ua.core.authenticated_peers.add(registrar)
@@ -24,7 +24,7 @@ def a_registrar(ua: UserAgent, *phones: Phone) -> Registrar:
 
 
 class RegisteringPhone(Peer):
-    """A phone that registers."""
+    """A peer that builds and sends REGISTER requests, and answers digest challenges."""
 
     def __init__(
         self, ua: UserAgent, *, user: str = "alice", password: str = "pw", address: str = STRANGER,
@@ -58,7 +58,7 @@ class RegisteringPhone(Peer):
         return cast(Request, parse_message("\r\n".join([*lines, "", ""]).encode()))
 
     def authorized(self, request: Request, challenge: Response, **fields: Any) -> Request:
-        """The same request with credentials for a challenge."""
+        """The same request, with a new CSeq, branch and credentials for the challenge."""
         answer = self.credentials.authorize(request, challenge, "cnonce")
         contacts = request.headers.get_all("Contact")
         kept = [(name, value) for name, value in request.headers if name in ("Supported", "Require")]

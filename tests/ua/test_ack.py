@@ -59,7 +59,7 @@ async def test_it_is_told_even_when_it_could_not_be_sent(ua: UserAgent) -> None:
 
 
 async def test_it_goes_over_a_new_connection_on_the_terms_of_its_trunk(ua: UserAgent) -> None:
-    """A trunk's own authorities and certificate count for each connection to it, not for the first alone."""
+    """A trunk's own authorities and certificate apply to every connection to it, not only to the first."""
     pbx = Peer(ua.wire, "192.0.2.7", transport="tls")
     await pbx.start()
     flow = await ua.network.connect(Target("tls", ("192.0.2.7", 5061), "192.0.2.7", "trunk one"))

@@ -31,7 +31,7 @@ async def test_requests_beyond_what_we_can_keep_are_503_outside_dialogs_alone_rf
 async def test_what_was_answered_lately_does_not_count_as_work(
     ua: UserAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At 500 calls a second 32,000 transactions are kept for their repeats."""
+    """At 500 calls a second, 32,000 completed transactions are kept to answer retransmissions."""
     await ua.answered_leg()
     assert (len(ua.core.servers), ua.core.servers.live_count) == (1, 0)
     monkeypatch.setattr("proxy.ua.admission_control.MAX_TRANSACTIONS", 1)
@@ -58,7 +58,7 @@ async def test_what_is_turned_away_unread_keeps_nothing_and_cancel_still_finds_i
 async def test_what_is_answered_and_only_kept_for_repeats_is_no_reason_to_turn_calls_away(
     ua: UserAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """UDP has us keep each for 32 s: at 400 calls a second these are 25,000 (RFC 3261 §17.2.2)."""
+    """Over UDP each is kept for 32 s: 25,000 of them at 400 calls a second (RFC 3261 §17.2.2)."""
     monkeypatch.setattr("proxy.ua.admission_control.MAX_TRANSACTIONS", 5)
     for number in range(20):
         await ua.peer.says(messages.request("OPTIONS", branch=f"z9hG4bK{number}", call_id=f"c{number}"))

@@ -18,7 +18,7 @@ async def flow(ua: UserAgent) -> Flow:
 
 
 def after(flow: Flow, *registers: tuple[str, int], now: float = 0.0, call_id: str = "c") -> list[Binding]:
-    """The bindings after REGISTERs with these Contacts and CSeq numbers."""
+    """The bindings after REGISTERs with these pairs of Contact and CSeq number."""
     bindings: list[Binding] = []
     for contact, cseq in registers:
         request = messages.request("REGISTER", contact=contact, cseq=cseq, call_id=call_id)

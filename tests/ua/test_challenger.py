@@ -40,14 +40,14 @@ async def test_who_knows_md5_alone_and_looks_at_the_first_challenge_alone_regist
     phone = await start_phone(ua)
 
     async def tries() -> bool:
-        """As many a phone does: it takes the first challenge, or none."""
+        """Register as many phones do: they answer the first challenge or none."""
         request = phone.register(ALICE)
         await phone.says(request)
         challenge = await phone.hears(401)
         first, *_ = challenge.headers.get_all("WWW-Authenticate")
         challenge.headers.set("WWW-Authenticate", first)
         if not first.endswith("MD5"):
-            await phone.says(request)  # the same once more, as an answer may be lost: no other question
+            await phone.says(request)  # a retransmission, as if the 401 was lost: same challenge
             assert offered(await phone.hears(401)) == ["SHA-256", "MD5"]
             return False
         await phone.says(phone.authorized(request, challenge))
@@ -238,7 +238,7 @@ async def test_sources_are_remembered_to_a_bound_the_latest_first(
 async def test_a_wrong_password_is_answered_in_no_more_bytes_than_it_was_shown_in(
     ua: UserAgent, registrar: Registrar
 ) -> None:
-    """Over UDP, where its sender may be forged, and has the answer repeated as often as it likes."""
+    """Over UDP the source may be forged, and the request repeated at will: no amplification."""
     phone = await start_phone(ua)
     statuses = set()
     for padding in range(0, 400, 7):

@@ -16,7 +16,7 @@ DESK, APP, MOVED = "<sip:alice@192.168.1.7>", "<sip:alice@10.0.0.9>", "<sip:alic
 
 
 class Home:
-    """Who is registered as alice, each over a connection of its own."""
+    """The bindings registered for alice, each over its own connection."""
 
     def __init__(self, ua: UserAgent) -> None:
         self._house = ua
@@ -76,7 +76,7 @@ async def test_those_who_were_there_when_it_was_called_are_other_phones(home: Ho
     desk = home.called()
     first.close()
     assert desk(first) is None
-    await home.registers("<sip:alice@10.0.0.77>", "app")  # the other one, from elsewhere
+    await home.registers("<sip:alice@10.0.0.77>", "app")  # the other phone, from a new address
     assert desk(first) is None
 
 

@@ -107,7 +107,7 @@ async def test_in_dialog_requests_are_matched_by_their_tags_from_anywhere(ua: Us
     await ua.assert_clean()
 
 
-# What cannot be read.
+# Malformed messages.
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ async def test_received_and_rport_are_noted_rfc3581_4(ua: UserAgent) -> None:
 
 
 async def test_an_answer_goes_to_the_port_it_was_asked_from_even_without_rport(ua: UserAgent) -> None:
-    """RFC 3261 §18.2.2 has it go to the port of the Via: nobody is there if there is a NAT."""
+    """RFC 3261 §18.2.2 sends it to the port in the Via, which a NAT makes unreachable."""
     plain = messages.request("OPTIONS", sent_by="192.0.2.1:5090").encode().replace(b";rport", b"")
     await ua.peer.says(plain)
     assert (await ua.peer.hears(200)).via.port == 5090
@@ -588,7 +588,7 @@ async def test_where_both_ends_showed_certificates_a_connection_may_be_used_both
 
 
 async def test_a_dialog_lately_over_answers_481_to_whoever_knows_it_rfc5407_3_2_2(ua: UserAgent) -> None:
-    """Its peer is none of ours by address, and may have sent the request before it knew."""
+    """The peer's address is unknown to the gate, and its request may have crossed the BYE."""
     leg, response = await ua.answered_leg()
     ua.strangers.add(PEER)
     first = messages.invite()

@@ -18,7 +18,7 @@ OTHER = SDP.replace(b"4000", b"4002")
 
 
 async def offered(ua: UserAgent) -> tuple[Leg, asyncio.Task[None]]:
-    """A leg whose peer has answered with an offer, which is not answered yet."""
+    """A leg whose peer has sent its offer in the 2xx, and has no answer from us yet."""
     leg, task, invite = await ua.start_call(late=True, leaves_open=True)
     assert (invite.body, "Content-Type" in invite.headers) == (b"", False)
     ua.peer.answers(invite, 180)

@@ -36,7 +36,7 @@ def invite(number: int = 1, **fields: Any) -> Request:
 
 
 def authorized(request: Request, challenge: Response, number: int = 2, password: str = "pw") -> Request:
-    """The INVITE again, with credentials."""
+    """The INVITE sent again, with credentials."""
     again = invite(number, call_id=request.call_id, cseq=request.cseq.number + 1)
     for name, value in DigestClient("pbx", password).authorize(request, challenge, "cnonce"):
         again.headers.add(name, value)

@@ -19,7 +19,7 @@ INVITE = messages.invite()
 
 
 class Machine:
-    """Does what it is told to."""
+    """A state machine whose effects are set by the test."""
 
     def __init__(self) -> None:
         self.deadline: float | None = None

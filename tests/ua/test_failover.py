@@ -21,7 +21,7 @@ URI = f"sip:bob@{NAME}"
 
 
 async def two(ua: UserAgent, transport: str = "udp") -> tuple[Peer, Peer]:
-    """Two hosts of one name, in this order."""
+    """Two peers to which `NAME` resolves, in this order."""
     fars = tuple(Peer(ua.wire, f"192.0.2.{end}", transport, names=(NAME,)) for end in (11, 12))
     for peer in fars:
         await peer.start()
@@ -63,8 +63,8 @@ async def test_a_silent_target_is_given_up_after_four_seconds_for_the_next_rfc32
     leg.end(EndReason.COMPLETED)
     two_.answers(await two_.hears("BYE"), 200)
     await ua.assert_clean()
-    assert one.times("INVITE") == [0, 0.5, 1.5, 3.5]  # and no more after that
-    assert one.count("CANCEL") == 0  # §9.1: it has never said a word
+    assert one.times("INVITE") == [0, 0.5, 1.5, 3.5]  # and no retransmissions after that
+    assert one.count("CANCEL") == 0  # §9.1: it has sent no provisional response
 
 
 async def test_a_target_that_wakes_up_too_late_is_cancelled_rfc3261_9_1(ua: UserAgent) -> None:
@@ -144,7 +144,7 @@ async def test_a_target_that_answered_while_we_were_stopped_is_not_given_up(ua: 
     leg, task = call(ua)
     invite = await one.hears("INVITE")
     stoppable().stop_for(20)
-    one.answers(invite, 200)  # is read when the timers, long due, have had their turn
+    one.answers(invite, 200)  # is read only after the overdue timers have run
     await task
     await asyncio.sleep(10)
     assert two_.heard == []
@@ -251,7 +251,7 @@ async def test_a_connection_lost_before_any_answer_leads_to_the_next_target(ua: 
 
 
 async def called_before(ua: UserAgent, transport: str = "tls") -> Peer:
-    """A peer, and the connection that is left of a call to it."""
+    """A peer with an open connection left from an earlier call to it."""
     peer = Peer(ua.wire, "192.0.2.11", transport, names=(NAME,))
     await peer.start()
     _, task = call(ua, f"{URI};transport={transport}")
@@ -304,7 +304,7 @@ async def test_a_connection_that_breaks_after_a_word_is_not_made_anew(ua: UserAg
 async def test_a_connection_that_brings_nothing_is_made_anew_for_the_next_call(
     ua: UserAgent, transport: str
 ) -> None:
-    """As one whose other end hangs, or waits for the rest of a message that its length was wrong of."""
+    """For instance, the far end hangs, or waits for the rest of a message with a wrong Content-Length."""
     peer = await called_before(ua, transport)
     stuck = ua.wire.flows()[0]
     leg, task = call(ua, f"{URI};transport={transport}")
@@ -420,7 +420,7 @@ async def test_ending_between_two_targets_sends_nothing_more(ua: UserAgent) -> N
     ua.wire.silence("192.0.2.12")
     leg, task = call(ua, f"{URI};transport=tcp")
     one.answers(await one.hears("INVITE"), 503)
-    await asyncio.sleep(1)  # the connection to the other one is being made
+    await asyncio.sleep(1)  # the connection to the second target is being opened
     leg.end(EndReason.CALLER_LEFT)
     with pytest.raises(LegEnded):
         await task
@@ -454,7 +454,7 @@ async def test_a_dead_target_is_remembered_by_the_next_call_and_comes_back(ua: U
         await task
         leg.end(EndReason.COMPLETED)
         two_.answers(await two_.hears("BYE"), 200)
-    assert one.count("INVITE") == 4  # all of the first call
+    assert one.count("INVITE") == 4  # all from the first call
     await asyncio.sleep(30)
     leg, task = call(ua)
     await asyncio.sleep(0.1)

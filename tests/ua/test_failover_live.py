@@ -34,10 +34,10 @@ async def test_a_call_by_naptr_and_srv_passes_the_dead_target_and_reaches_the_ne
         heard.put_nowait(invite)
         writer.write(invite.reply(486, to_tag="b").encode())
         await reader.read()  # its ACK, up to the end of the connection
-        writer.close()  # from Python 3.12 on a server is closed when its connections are
+        writer.close()  # since Python 3.12 a server's wait_closed() waits for its connections
 
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        closed.bind(("127.0.0.1", 0))  # bound but not listening
         alive = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = alive.sockets[0].getsockname()[1]
         zone = {

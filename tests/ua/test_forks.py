@@ -155,7 +155,7 @@ async def test_an_early_bye_of_one_fork_leaves_the_others_ringing(ua: UserAgent)
     await ua.peer.says(from_callee(invite, "BYE", 1, tag="one"))
     await ua.peer.hears(200)
     assert not task.done()
-    ua.peer.answers(invite, 200, to_tag="one")  # crossed its own BYE: acknowledged, and nothing more
+    ua.peer.answers(invite, 200, to_tag="one")  # crosses its own BYE: only acknowledged
     assert (await ua.peer.hears("ACK")).to_tag == "one"
     ua.peer.answers(invite, 200, to_tag="two")
     await task
@@ -283,7 +283,7 @@ async def test_the_bye_of_a_fork_that_lost_ends_no_other(ua: UserAgent) -> None:
 
 @pytest.mark.parametrize("others", [0, 1])
 async def test_a_bye_between_the_200_and_its_ack_has_declined(ua: UserAgent, others: int) -> None:
-    """The way of the ACK is still looked for; another that rings on is waited for no longer than 64*T1."""
+    """The ACK's target is still being resolved; other ringing forks are awaited for at most 64*T1."""
     other = Peer(ua.wire, "192.0.2.7", names=("pbx.example.com",))
     await other.start()
     leg, task, invite = await ua.start_call()
@@ -331,7 +331,7 @@ async def test_a_refer_that_waited_for_an_answer_of_no_use_gets_481(ua: UserAgen
 async def test_a_peer_that_answers_without_end_gets_a_bounded_number_of_byes_rfc3261_13_2_2_4(
     ua: UserAgent,
 ) -> None:
-    """Each 2xx says where its BYE goes, again and again: who sends thousands aims us at somebody."""
+    """Each 2xx names the target of its ACK and BYE: thousands of them would aim our traffic at a victim."""
     victim = Peer(ua.wire, "192.0.2.99")
     await victim.start()
     leg, task, invite = await ua.start_call()

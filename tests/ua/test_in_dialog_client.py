@@ -139,7 +139,7 @@ async def test_a_request_goes_where_the_dialog_lives_when_only_the_peer_can_reso
 async def test_of_a_name_for_several_the_one_that_took_the_call_hears_all_of_it(
     ua: UserAgent, transport: str
 ) -> None:
-    """A cluster's other members know nothing of the dialog, whatever order DNS names them in by then."""
+    """The other members of a cluster do not know the dialog, in whatever order DNS now returns them."""
     names = ("pbx.example.com",)
     another, taker = (Peer(ua.wire, host, transport, names) for host in ("192.0.2.8", "192.0.2.7"))
     await another.start()
@@ -156,7 +156,7 @@ async def test_of_a_name_for_several_the_one_that_took_the_call_hears_all_of_it(
 
 
 async def behind_a_nat(ua: UserAgent) -> tuple[Leg, Request, Peer, Peer]:
-    """A leg to a phone whose Contact is a private address, and the phone in another network."""
+    """A leg to a phone with a private address in its Contact; the INVITE, the phone, and its next address."""
     phone, elsewhere = Peer(ua.wire, "8.8.8.8"), Peer(ua.wire, "8.8.4.4")
     await phone.start()
     await elsewhere.start()
@@ -169,7 +169,7 @@ async def behind_a_nat(ua: UserAgent) -> tuple[Leg, Request, Peer, Peer]:
 async def test_a_peer_behind_a_nat_is_hung_up_on_where_it_has_moved_to_rfc3261_12_2_2(
     ua: UserAgent, method: str
 ) -> None:
-    """It says so by re-INVITE or UPDATE; its Contact is of no use to us."""
+    """The source address of a re-INVITE or UPDATE shows it; the Contact is not reachable for us."""
     leg, invite, phone, elsewhere = await behind_a_nat(ua)
     anew = from_callee(invite, method, body=messages.SDP)
     anew.headers.set("Contact", "<sip:alice@10.1.1.3:5060>")
@@ -201,7 +201,7 @@ async def peer(ua: UserAgent) -> Peer:
 
 
 async def over_tls(ua: UserAgent, peer: Peer) -> tuple[Leg, Request]:
-    """A leg of ours to a peer whose Contact names no transport."""
+    """An outgoing leg to a peer whose Contact names no transport."""
     ok = {"contact": CONTACT}
     return await ua.connected_leg(peer, uri="sip:p@192.0.2.7:5061;transport=tls", ok=ok)
 
@@ -278,7 +278,7 @@ async def test_a_reinvite_that_waits_for_its_peer_stops_when_the_leg_ends(ua: Us
     peer.network.listening.update(listening)
     peer.answers(await peer.hears("BYE"), 200)
     await ua.assert_clean()
-    assert peer.count("INVITE") == 1  # the first, before
+    assert peer.count("INVITE") == 1  # only the initial one
 
 
 async def test_a_request_goes_to_the_same_peer_on_the_same_terms_when_its_connection_is_made_anew(
@@ -356,7 +356,7 @@ async def test_a_rejected_final_is_raised(ua: UserAgent) -> None:
 async def test_requests_of_one_dialog_leave_in_the_order_of_their_numbers_rfc3261_12_2_1_1(
     ua: UserAgent,
 ) -> None:
-    """One that had to look for its way is overtaken: it takes a new number."""
+    """A request overtaken by another while its target was resolved takes a new CSeq number."""
     leg, invite = await ua.connected_leg(takes_refer=True)
     assert leg.dialog is not None
     leg.dialog.target = "sip:bob@pbx.example.com"
@@ -364,14 +364,14 @@ async def test_requests_of_one_dialog_leave_in_the_order_of_their_numbers_rfc326
     await pbx.start()
     await ua.peer.says(from_callee(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
     refer = await leg.refer()
-    refer.accept()  # its NOTIFY looks for the way to the new target
+    refer.accept()  # its NOTIFY waits for the new target to be resolved
     leg.dialog.target = f"sip:bob@{PEER}:5060"
     leg.end(EndReason.COMPLETED)
     bye = await ua.peer.hears("BYE")
     ua.peer.answers(bye, 200)
     await ua.assert_clean()
     assert bye.cseq.number == 3
-    assert pbx.heard == []  # after the BYE there is no news any more (§15)
+    assert pbx.heard == []  # no NOTIFY after the BYE (§15)
 
 
 async def test_a_notify_whose_connection_is_lost_is_not_tried_again_after_bye_rfc3261_15(
@@ -397,10 +397,10 @@ async def test_a_request_that_is_overtaken_takes_a_new_number_rfc3261_12_2_1_1(u
     await peer.says(from_callee(invite, "REFER", 1, headers=[("Refer-To", "<tel:+14155550100>")]))
     refer = await leg.refer()
     ua.wire.cut(next(flow for flow in ua.wire.flows() if flow.local[0] != peer.address))
-    refer.accept()  # the NOTIFY, number 2, waits for a connection
+    refer.accept()  # the NOTIFY, CSeq 2, waits for a connection
     await peer.says(
         from_callee(invite, "OPTIONS", 2)
-    )  # on the peer's own, which the dialog lives on from now
+    )  # over the peer's own connection, which the dialog uses from now on
     await peer.hears(200)
     offering = asyncio.ensure_future(leg.offer())
     reinvite = await peer.hears("INVITE")

@@ -18,7 +18,7 @@ WHOSE: ContextVar[str] = ContextVar("whose", default="nobody's")
 
 
 class Noted(list[str]):
-    """What happened, in order."""
+    """A log of what happened, in order."""
 
     async def waits(self, latch: Latch[str], then: Callable[[str], object] = str) -> None:
         WHOSE.set("the waiter's")
@@ -28,7 +28,7 @@ class Noted(list[str]):
 
 
 def takes(turn: MessageTurn, *acts: Callable[[], object]) -> None:
-    """Deal with a message as the core does."""
+    """Handle a message as the core does: run these, then the waiting tasks."""
     turn.handling = True
     for act in acts:
         act()
@@ -37,7 +37,7 @@ def takes(turn: MessageTurn, *acts: Callable[[], object]) -> None:
 
 
 async def out_of_any_task(*acts: Callable[[], object]) -> None:
-    """Do these as the loop itself does what comes from a socket."""
+    """Run these outside any task, as the loop runs the callbacks of a socket."""
     done = asyncio.Event()
     asyncio.get_running_loop().call_soon(lambda: [*[act() for act in acts], done.set()])
     await done.wait()
@@ -164,7 +164,7 @@ async def test_a_bye_interrupts_the_story_before_the_next_message_is_taken(ua: U
 
 
 def test_one_that_is_cancelled_when_its_loop_has_stopped_harms_nothing() -> None:
-    """As ``asyncio.run`` does to the tasks that an exception in the main one has left behind."""
+    """``asyncio.run`` cancels remaining tasks after the main one has raised."""
 
     async def main() -> None:
         await waiting(Noted().waits(Latch(MessageTurn())))

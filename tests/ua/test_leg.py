@@ -139,7 +139,7 @@ async def test_a_request_on_a_new_connection_gives_the_leg_a_way_back(ua: UserAg
 
 
 async def test_a_connection_lost_is_opened_anew_for_the_next_request(ua: UserAgent) -> None:
-    """OpenAI's Contact names no transport, for which RFC 3263 alone would choose UDP."""
+    """OpenAI's Contact names no transport, so RFC 3263 alone would choose UDP."""
     peer = Peer(ua.wire, "192.0.2.7", "tls", names=("sip.api.openai.com",))
     await peer.start()
     ok = {"contact": "<sip:OAI@sip.api.openai.com:5061>"}

@@ -99,14 +99,14 @@ async def test_a_challenge_to_an_invite_that_is_over_is_not_answered(ua: UserAge
 
 
 def as_another(response: Response) -> Outgoing | None:
-    """Who we are where the one we were at first is not welcome."""
+    """The alternative identity to call as after a 403; none after other refusals."""
     if response.status != 403:
         return None
     return Outgoing(f"sip:bob@{PEER}:5060", "<sip:other@us.example>", credentials=DigestClient("o", "x"))
 
 
 async def test_a_refused_invite_may_be_made_again_as_somebody_else_rfc3261_21_4_4(ua: UserAgent) -> None:
-    """A new request, not the old one once more; challenges are answered as the new one, to the end."""
+    """It is a new request, not a retry; later challenges are answered as the new identity."""
     leg, task, invite = await ua.start_call(alternative=as_another)
     ua.peer.answers(invite, 403)
     again = await ua.peer.hears("INVITE")
@@ -155,7 +155,7 @@ async def test_a_phone_that_has_rung_is_not_called_again_as_somebody_else(ua: Us
 
 
 async def test_an_invite_that_is_over_is_not_made_again_as_somebody_else(ua: UserAgent) -> None:
-    """Our CANCEL and the 403 cross."""
+    """Our CANCEL crosses the 403."""
     leg, task, invite = await ua.start_call(alternative=as_another)
     ua.peer.answers(invite, 100, to_tag=None)
     await asyncio.sleep(0.1)

@@ -28,7 +28,7 @@ def prack(
 
 
 async def ringing_leg(ua: UserAgent, invite: Request = INVITE) -> tuple[Leg, Response]:
-    """A leg that rings, and its 180 as the peer has it."""
+    """A ringing leg, and the 180 as the peer received it."""
     leg = await ua.ringing_leg(invite)
     leg.progress(180)
     return leg, await ua.peer.hears(180)
@@ -303,7 +303,7 @@ async def test_a_prack_with_a_body_that_is_no_sdp_is_415(ua: UserAgent) -> None:
 async def test_an_update_may_offer_once_the_first_offer_is_answered_rfc3311_5_1(ua: UserAgent) -> None:
     leg, ringing = await ringing_leg(ua, LATE)
     await ua.peer.says(from_caller(LATE, "UPDATE", ringing, 2, body=OTHER))
-    await ua.peer.hears(491)  # ours stands open
+    await ua.peer.hears(491)  # our offer is unanswered
     await ua.peer.says(prack(LATE, ringing, 3, body=SDP))
     await ua.peer.hears(200)
     await ua.peer.says(from_caller(LATE, "UPDATE", ringing, 4, body=OTHER))
@@ -320,7 +320,7 @@ async def test_an_update_without_an_offer_is_taken_at_any_time_rfc3311_5_2(ua: U
     await ua.peer.says(from_caller(INVITE, "UPDATE", ringing, 3))
     await ua.peer.hears(200)
     await ua.peer.says(from_caller(INVITE, "UPDATE", ringing, 4, body=OTHER))
-    assert (await ua.peer.hears(500)).headers.get("Retry-After") == "5"  # their own is not answered
+    assert (await ua.peer.hears(500)).headers.get("Retry-After") == "5"  # their first offer is unanswered
     await ua.peer.says(from_caller(INVITE, "INVITE", ringing, 5))
     await ua.peer.hears(500)
 

@@ -54,7 +54,7 @@ async def test_one_that_comes_all_the_same_is_acknowledged_once_rfc3262_4(ua: Us
     await task
     leg.end(EndReason.COMPLETED)
     bye = await ua.peer.hears("BYE")
-    assert bye.cseq.number == 4  # §12.2.1.1: the early dialog is the one that is confirmed
+    assert bye.cseq.number == 4  # §12.2.1.1: the CSeq continues from the early dialog
     ua.peer.answers(bye, 200)
     await ua.assert_clean()
 
@@ -153,7 +153,7 @@ async def test_a_number_that_cannot_be_read_is_not_acknowledged(ua: UserAgent) -
     await ended(ua, leg)
 
 
-# Answers that come before the 2xx
+# SDP answers before the 2xx
 
 
 async def test_an_answer_in_a_reliable_provisional_is_the_answer_rfc3262_5(ua: UserAgent) -> None:
@@ -161,7 +161,7 @@ async def test_an_answer_in_a_reliable_provisional_is_the_answer_rfc3262_5(ua: U
     rings(ua, invite, 5, 183, body=OTHER)
     ua.peer.answers(await ua.peer.hears("PRACK"), 200)
     await asyncio.sleep(1)
-    assert leg.media.calls == [("offer", b"")]  # nothing is heard before the peer has answered
+    assert leg.media.calls == [("offer", b"")]  # not applied before the 2xx
     ua.peer.answers(invite, 200, body=b"")
     await task
     assert leg.media.calls == [("offer", b""), ("answered", OTHER)]
@@ -192,7 +192,7 @@ async def test_an_answer_in_an_ordinary_183_that_the_200_repeats_is_taken_once_r
 
 
 async def test_the_2xx_is_the_last_word_after_an_ordinary_183(ua: UserAgent) -> None:
-    """A border that hides a fork behind one tag says the truth in its 2xx alone."""
+    """An SBC that hides forks behind one To tag sends the final answer only in its 2xx."""
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 183, body=OTHER)
     ua.peer.answers(invite, 200, body=SDP)

@@ -21,7 +21,7 @@ async def an_agent(ua: UserAgent) -> tuple[Leg, Request]:
 
 
 async def news(ua: UserAgent, status: int = 200) -> Request:
-    """The next NOTIFY, answered."""
+    """Wait for the next NOTIFY, and answer it."""
     notify: Request = await ua.peer.hears("NOTIFY")
     ua.peer.answers(notify, status)
     return notify
@@ -116,7 +116,7 @@ async def test_refer_on_a_leg_that_takes_none_is_603(ua: UserAgent) -> None:
         await ua.peer.says(from_caller(messages.invite(), "REFER", ours, 2, headers=[TO]))
         await ua.peer.hears(603)
     assert leg.refer_waiting() is None
-    (line,) = logs  # whoever pressed "transfer" on his phone wonders
+    (line,) = logs  # explains the failure to whoever pressed "transfer"
     assert (line["event"], line["leg"]) == ("transfer refused", "caller")
 
 

@@ -25,7 +25,7 @@ def registrar(ua: UserAgent) -> Registrar:
 
 
 def contacts(response: Response) -> list[tuple[str, str | None]]:
-    """URI and expiry of every Contact in an answer."""
+    """URI and expiry of every Contact in a response."""
     found = [NameAddr.parse(value) for value in response.headers.split("Contact")]
     return [(each.raw_uri, each.params.get("expires")) for each in found]
 
@@ -128,7 +128,7 @@ async def test_credentials_that_were_heard_on_the_wire_open_nothing_rfc7616_5_5(
 async def test_a_challenge_over_udp_is_answered_by_whoever_was_asked_and_by_nobody_in_his_name_rfc7616_5_4(
     ua: UserAgent, registrar: Registrar
 ) -> None:
-    """Whoever has a phone's password may forge the address of a trunk: we would call the trunk for him."""
+    """Else a phone's owner could register from a trunk's forged address, and have us call that trunk."""
     phone = await start_phone(ua)
     premium = "<sip:+19005550123@carrier.example.com>"
     request = phone.register(premium)
@@ -219,7 +219,7 @@ async def test_a_star_takes_all_away_rfc3261_10_2_2(ua: UserAgent, registrar: Re
     answer = await phone.registers("*", expires=0)
     assert (answer.status, contacts(answer), uris(registrar)) == (200, [], [])
     await phone.says(messages.request("OPTIONS"))
-    await phone.hears_nothing(for_s=40)  # a stranger again
+    await phone.hears_nothing(for_s=40)  # no longer a known peer
 
 
 @pytest.mark.parametrize(("given", "expires"), [(("*",), 3600), (("*",), None), (("*", ALICE), 0)])
@@ -250,7 +250,7 @@ async def test_a_star_with_anything_else_is_refused_rfc3261_10_3_step_6(
 async def test_how_long_a_contact_is_kept_rfc3261_10_2_1_1(
     ua: UserAgent, registrar: Registrar, transport: str, given: str, expires: int | None, kept: str
 ) -> None:
-    """Less than it asks for over UDP: such a phone learns in no other way that we have forgotten it."""
+    """Shorter over UDP than requested: only a refresh tells such a phone that we lost its binding."""
     phone = await start_phone(ua, transport=transport)
     assert contacts(await phone.registers(given, expires=expires))[0][1] == kept
     await asyncio.sleep(int(kept) - 1)
@@ -336,7 +336,7 @@ async def test_contacts_are_bounded_the_first_to_expire_makes_room(
 async def test_a_phone_that_has_just_registered_is_reached_whatever_it_left_behind_rfc3261_10_3_step_8(
     ua: UserAgent, registrar: Registrar
 ) -> None:
-    """One that starts again and again leaves contacts that are good for longer than its last."""
+    """A phone that restarts repeatedly leaves contacts that expire later than its newest one."""
     phone = await start_phone(ua)
     for number in range(10):
         await phone.registers(f"<sip:alice@192.168.1.{number + 1}>", call_id=f"reg{number}")
@@ -503,5 +503,5 @@ async def test_an_office_behind_one_nat_registers_in_one_go(ua: UserAgent, regis
     phone = await start_phone(ua)
     for _ in range(60):
         assert (await phone.registers()).status == 200
-        registrar.close()  # as if each were a phone that nobody knows yet
+        registrar.close()  # as if each were a new, unknown phone
     assert ua.turned_away == []

@@ -26,7 +26,7 @@ ACCOUNT = Account("carrier", "sip:reg.example.com", "screendoor", "pw", 600)
 
 
 class Carrier(Peer):
-    """A registrar at an address that is no trunk's."""
+    """A trunk's registrar, at an address that the gate does not know."""
 
     def __init__(self, ua: UserAgent, address: str = STRANGER, transport: str = "udp") -> None:
         super().__init__(ua.wire, address, transport, names=("reg.example.com",))
@@ -34,7 +34,7 @@ class Carrier(Peer):
         ua.strangers.add(address)
 
     async def registers(self, *, expires: int | None = None, within_s: float = 700.0) -> Request:
-        """Challenge the next REGISTER and take it when it comes again; returns that."""
+        """Challenge the next REGISTER, accept the one with credentials, and return it."""
         first = await self.hears("REGISTER", within_s=within_s)
         now = asyncio.get_running_loop().time()
         assert self.digest.verify(first, "screendoor", "pw", now) is Verdict.MISSING
@@ -192,7 +192,7 @@ async def test_a_refused_password_is_not_insisted_upon(ua: UserAgent, carrier: C
 
 
 async def test_a_password_that_was_right_before_is_tried_again_soon(ua: UserAgent, carrier: Carrier) -> None:
-    """One of several registrars that does not know what another one of them has asked, say."""
+    """For instance, one registrar of a cluster does not recognise the nonce of another."""
     async with registering(ua) as registration:
         await carrier.registers()
         for _ in range(2):
@@ -252,7 +252,7 @@ async def test_a_silent_registrar_is_a_failure_after_64_t1_rfc3261_17_1_2_2(
     async with registering(ua) as registration:
         await asyncio.sleep(33)
         assert registration.why == "no final response in time"
-        carrier.takes(await carrier.hears("REGISTER"))  # of the resent ones; too late
+        carrier.takes(await carrier.hears("REGISTER"))  # a retransmission, answered too late
         await asyncio.sleep(1)
         assert not registration.registered
         await asyncio.sleep(60)
@@ -276,7 +276,7 @@ async def test_the_next_place_is_tried_at_once_rfc3263_4_3(ua: UserAgent, troubl
 
 
 async def test_a_place_that_is_silent_is_not_waited_for_each_time(ua: UserAgent) -> None:
-    """One by IPv6, say, where that leads nowhere; the registrar grants a minute."""
+    """For instance an IPv6 address without connectivity; the registrar grants 60 s."""
     Carrier(ua, "192.0.2.8")
     ua.wire.silence("192.0.2.8")
     carrier = Carrier(ua, "192.0.2.9")
@@ -416,7 +416,7 @@ number = [ { dialed = "*", screen = "off", destinations = ["sip:desk@192.0.2.4"]
 async def test_what_it_says_of_callers_is_believed_as_configured_rfc3325_2_3(
     ua: UserAgent, carrier: Carrier, trust: str
 ) -> None:
-    """It is no address of the trunk's, but that of the registrar we are registered with."""
+    """Calls come from the registrar's address, which is not among the trunk's configured addresses."""
     told = parse(TRUSTING.replace("TRUST", trust), {}, file="t.toml", folder=Path())
     admission = Admission({"carrier": ["192.0.2.1"]}, nobody)
     async with registering(ua) as registration:

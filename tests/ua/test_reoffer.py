@@ -17,7 +17,7 @@ INVITE = messages.invite()
 OTHER = SDP.replace(b"4000", b"4002")
 
 
-# The peer's.
+# Offers of the peer.
 
 
 async def test_a_reinvite_is_answered_by_media_and_its_200_resent_until_the_ack(ua: UserAgent) -> None:
@@ -154,7 +154,7 @@ async def test_an_update_is_answered_rfc3311(ua: UserAgent) -> None:
     await ua.peer.hears(503)
 
 
-# Ours.
+# Our offers.
 
 
 async def test_our_offer_is_answered_and_acknowledged(ua: UserAgent) -> None:
@@ -175,7 +175,7 @@ async def test_our_offer_is_answered_and_acknowledged(ua: UserAgent) -> None:
 async def test_glare_is_491_both_ways_and_tried_again_by_who_owns_the_call_id_rfc3261_14_1(
     ua: UserAgent, called: bool, wait_s: float
 ) -> None:
-    """The middle of 0 to 2 s for whom was called, of 2.1 to 4 s for who called."""
+    """Mid-range delays: from 0 to 2 s if the peer owns the Call-ID, from 2.1 to 4 s if we do."""
     if called:
         leg, ours = await ua.answered_leg()
         theirs = from_caller(INVITE, "INVITE", ours, 2, body=OTHER)
@@ -207,7 +207,7 @@ async def test_a_reinvite_without_sdp_while_our_offer_stands_is_491_too(ua: User
 
 
 async def test_a_second_offer_of_ours_has_to_wait(ua: UserAgent) -> None:
-    """A refresh is under way when two legs are joined: the one goes after the other."""
+    """For instance, a session refresh is in progress when two legs are bridged: one follows the other."""
     leg, _ = await ua.answered_leg()
     refreshing = asyncio.ensure_future(leg.refresh())
     first = await ua.peer.hears("INVITE")

@@ -19,7 +19,7 @@ from tests.ua.user_agent import UserAgent
 
 
 def later(seconds: float, *acts: Callable[[], None]) -> None:
-    """Do these in one tick."""
+    """Run these in one event-loop iteration, after this many seconds."""
 
     def act() -> None:
         for each in acts:
@@ -29,7 +29,7 @@ def later(seconds: float, *acts: Callable[[], None]) -> None:
 
 
 async def held(*legs: Leg, seconds: float = 10) -> None:
-    """Wait while all of these legs are up, the first the outermost."""
+    """Wait inside the scopes of these legs, the first one outermost."""
     async with AsyncExitStack() as stack:
         for leg in legs:
             assert await stack.enter_async_context(leg.up()) is leg
@@ -136,7 +136,7 @@ async def test_another_error_in_the_block_is_raised_as_it_is(ua: UserAgent) -> N
 
 
 async def test_what_fails_with_another_leg_in_the_tick_of_the_end_is_the_end(ua: UserAgent) -> None:
-    """A caller is gone, and the connection to the phone: it is no fault that nobody takes his call."""
+    """The caller hangs up as the phone's connection fails: the call ends normally, without an error."""
     leg = ua.leg()
     wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     lost = TransportFailed("connection reset by peer")

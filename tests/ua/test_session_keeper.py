@@ -129,7 +129,7 @@ async def test_an_invite_without_a_timer_has_none(ua: UserAgent) -> None:
 
 
 async def test_a_timer_that_the_called_peer_asks_for_is_kept_rfc4028_7_2(ua: UserAgent) -> None:
-    """We ask for none, but say that we know them: a trunk may then want one, and hang up without it."""
+    """We request none but announce support: a trunk may then ask for one, and hang up if not refreshed."""
     ok = {"headers": [("Session-Expires", "1800;refresher=uac"), ("Require", "timer")]}
     leg, _ = await ua.connected_leg(ok=ok)
     began = ua.now
@@ -211,11 +211,11 @@ async def test_a_422_that_asks_for_no_more_ends_the_try(ua: UserAgent, least: st
     assert ua.peer.count("INVITE") == 1
 
 
-# How a refresh of ours goes
+# Our refreshes
 
 
 async def refreshed_by_us(ua: UserAgent, *headers: tuple[str, str]) -> tuple[Leg, Request]:
-    """A leg whose refreshes are ours, every five minutes; its INVITE."""
+    """A leg that we refresh every five minutes, and its INVITE."""
     leg, invite = await ua.connected_leg(ok={"headers": [("Session-Expires", "600;refresher=uac"), *headers]})
     return leg, invite
 
@@ -338,7 +338,7 @@ async def test_an_update_that_crosses_our_bye_changes_nothing(ua: UserAgent) -> 
 
 
 async def test_a_peer_without_timer_that_takes_update_is_asked_whether_it_is_there(ua: UserAgent) -> None:
-    """RFC 4028 §4: a timer is of use though only one end knows it."""
+    """RFC 4028 §4: a session timer is useful even if only one end supports it."""
     leg, _ = await ua.connected_leg(ok={"headers": [ALLOWS]})
     began = ua.now
     for at, status in ((900.0, 500), (1800.0, 200)):

@@ -14,7 +14,7 @@ from tests.ua.user_agent import UserAgent
 
 
 async def ends(ua: UserAgent, leg: Leg) -> asyncio.Task[None]:
-    """The core closes: this leg is ended, and what is still to be said is waited for."""
+    """End this leg and start closing the core; the task finishes when all signalling has."""
     leg.end(EndReason.DRAINING)
     return asyncio.ensure_future(closes(ua))
 

@@ -36,7 +36,7 @@ def test_failing_again_doubles_the_back_off_up_to_five_minutes() -> None:
     for _ in range(6):
         with capture_logs() as logs:
             memory.failed(ONE, "no answer", now)
-            memory.failed(ONE, "no answer", now + 1)  # another call, tried at the same time
+            memory.failed(ONE, "no answer", now + 1)  # another call that was trying it at the same time
         (line,) = logs
         assert (line["event"], line["target"]) == ("target failed", "udp:192.0.2.1:5060")
         waits.append(line["last_for_s"])
@@ -53,7 +53,7 @@ def test_an_answer_makes_it_stand_again_at_once() -> None:
     assert [line["event"] for line in logs] == ["target answers again"]
     assert memory.order([ONE, TWO], 1.0) == [ONE, TWO]
     memory.failed(ONE, "no answer", 1.0)
-    assert memory.order([ONE, TWO], 32.0) == [ONE, TWO]  # the count began anew
+    assert memory.order([ONE, TWO], 32.0) == [ONE, TWO]  # the back-off started over
 
 
 def test_of_targets_that_all_failed_the_first_to_come_back_is_first() -> None:

@@ -64,7 +64,7 @@ async def test_an_invite_nobody_answers_is_resent_and_given_up_rfc3261_17_1_1_2(
 async def test_an_answer_that_came_while_we_were_stopped_came_in_time(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     stoppable().stop_for(40)
-    ua.peer.answers(invite, 200)  # is read when the timers, long due, have had their turn
+    ua.peer.answers(invite, 200)  # is read only after the overdue timers have run
     await task
     assert ua.peer.times("INVITE") == [0]
     leg.end(EndReason.COMPLETED)

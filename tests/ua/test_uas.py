@@ -273,7 +273,7 @@ async def test_a_connection_lost_while_ringing_costs_nothing_where_the_caller_li
     leg.progress(180)
     await peer.hears(180)
     ua.wire.cut(ua.wire.flows()[0])
-    leg.progress(183)  # said while the way back is made
+    leg.progress(183)  # sent while the new connection is being opened
     await peer.hears(183)
     answering = asyncio.ensure_future(leg.answer())
     ok = await peer.hears(200)

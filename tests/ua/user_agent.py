@@ -42,7 +42,7 @@ class Heard:
 
 
 class Peer:
-    """The peer: records what it receives, and does nothing by itself."""
+    """A SIP endpoint that records what it receives, and sends only what the test tells it to."""
 
     def __init__(
         self, wire: Wire, address: str = PEER, transport: str = "udp", names: tuple[str, ...] = ()
@@ -74,10 +74,10 @@ class Peer:
         raise AssertionError(error)
 
     def lost(self, flow: Flow, error: TransportFailed) -> None:
-        """Tests ask the flow instead."""
+        """Ignored: tests look at the flow itself."""
 
     async def flow(self) -> Flow:
-        """A flow to the edge: the same connection while it is open."""
+        """A flow to the core under test: the existing connection if it is still open."""
         return await self.network.connect(Target(self.transport, (EDGE, PORTS[self.transport]), HOST))
 
     async def says(self, message: Message | bytes, *, flow: Flow | None = None) -> None:
@@ -85,7 +85,7 @@ class Peer:
         (flow or await self.flow()).send(data)
 
     async def hears(self, what: str | int, *, within_s: float = 70.0) -> Any:
-        """Wait for the next message of this method or status, skipping others."""
+        """Wait for the next message with this method or status, skipping others."""
         async with asyncio.timeout(within_s):
             while True:
                 heard = await self._unread.get()
@@ -93,14 +93,14 @@ class Peer:
                     return heard.message
 
     async def hears_nothing(self, for_s: float) -> None:
-        """Forget what has come so far, and assert that nothing else comes."""
+        """Discard what has arrived so far, then assert that nothing arrives for this long."""
         while not self._unread.empty():
             self._unread.get_nowait()
         await asyncio.sleep(for_s)
         assert self._unread.empty(), self._unread.get_nowait().message.start_line
 
     def answers(self, request: Request, status: int, **fields: Any) -> None:
-        """Send a response on the flow that the request came over."""
+        """Send a response on the flow that the request arrived on."""
         if request.method == "INVITE" and 100 < status < 300:
             fields.setdefault("contact", f"<sip:bob@{self.address}:{PORTS[self.transport]}>")
         if request.method == "INVITE" and status == 200:
@@ -112,7 +112,7 @@ class Peer:
         flow.send(response.encode())
 
     def times(self, what: str | int) -> list[float]:
-        """When messages of this method or status were received, in seconds after the first."""
+        """Arrival times of messages with this method or status, in seconds after the first."""
         times = [heard.at for heard in self.heard if _kind(heard.message) == what]
         return [round(at - times[0], 3) for at in times]
 
@@ -129,21 +129,21 @@ def _kind(message: Message) -> str | int:
 
 @dataclass
 class Media:
-    """Session descriptions as the test sets them; records the calls made to it."""
+    """Media of a leg with fixed session descriptions; records the calls made to it."""
 
     refuses: int | None = None
-    """Status with which every description of the peer is refused."""
+    """Status with which every description is refused; None refuses nothing."""
     calls: list[tuple[str, bytes]] = field(default_factory=list)
     keys: list[tuple[str, float]] = field(default_factory=list)
     heard_early: list[bytes] = field(default_factory=list)
     ip_version: int | None = None
     near: tuple[str, str] | None = None
     late: bool = False
-    """Make no offer: the peer that we call makes the first."""
+    """Make no offer, so that the called peer makes the first one (delayed offer)."""
     leaves_open: bool = False
-    """Return no answer from `accept`."""
+    """Return no answer from `accept`, as when the answer takes time."""
     concedes: bool = False
-    """Make another offer, once, when the first is refused."""
+    """Fall back to another offer, once, when the first is refused."""
 
     def use_ip_version(self, ip_version: int, near: tuple[str, str] | None = None) -> None:
         self.ip_version, self.near = ip_version, near
@@ -184,7 +184,7 @@ class Media:
 
 
 class UserAgent:
-    """The core under test, and its gate, which admits everybody but the stranger."""
+    """The core under test, its peer, and its gate, which admits everybody but the strangers."""
 
     def __init__(self) -> None:
         self.wire = Wire()
@@ -251,7 +251,7 @@ class UserAgent:
         return Leg(name, self.core, Media(), **options)
 
     async def ringing_leg(self, invite: Request | None = None, peer: Peer | None = None) -> Leg:
-        """A leg begun by the peer's INVITE, not yet answered."""
+        """A leg created by the peer's INVITE, not yet answered."""
         await (peer or self.peer).says(invite or messages.invite())
         leg = self.leg()
         leg.invited(await self.invited())
@@ -260,7 +260,7 @@ class UserAgent:
     async def answered_leg(
         self, invite: Request | None = None, peer: Peer | None = None
     ) -> tuple[Leg, Response]:
-        """A leg begun by the peer's INVITE, answered and acknowledged; and our 200."""
+        """A leg created by the peer's INVITE, answered and acknowledged; and our 200."""
         peer, invite = peer or self.peer, invite or messages.invite()
         leg = await self.ringing_leg(invite, peer)
         answering = asyncio.ensure_future(leg.answer())
@@ -272,7 +272,7 @@ class UserAgent:
     async def start_call(
         self, uri: str = f"sip:bob@{PEER}:5060", peer: Peer | None = None, **options: Any
     ) -> tuple[Leg, asyncio.Task[None], Request]:
-        """A leg of ours that has sent its INVITE; the task that calls; the INVITE as the peer received it."""
+        """An outgoing leg, the task that runs its `invite`, and the INVITE as the peer received it."""
         party = {name: options.pop(name) for name in ("credentials", "alternative") if name in options}
         media = {name: options.pop(name) for name in ("late", "leaves_open", "concedes") if name in options}
         leg = self.leg("agent", **options)
@@ -281,7 +281,7 @@ class UserAgent:
         return leg, task, await (peer or self.peer).hears("INVITE")
 
     async def connected_leg(self, peer: Peer | None = None, **options: Any) -> tuple[Leg, Request]:
-        """A leg of ours that the peer has answered, and its INVITE."""
+        """An outgoing leg that the peer has answered, and its INVITE."""
         peer = peer or self.peer
         ok = options.pop("ok", {})
         leg, task, invite = await self.start_call(peer=peer, **options)
@@ -332,7 +332,7 @@ async def running_user_agent() -> AsyncIterator[UserAgent]:
 
 
 def from_caller(invite: Request, method: str, ours: Response, number: int, **fields: Any) -> Request:
-    """The peer's next request in the dialog that its INVITE and our 200 made."""
+    """A request of the peer in the dialog that its INVITE and our response `ours` created."""
     fields.setdefault("branch", f"z9hG4bK{method.lower()}{number}")
     return messages.within(invite, method, to_tag=ours.to_tag or "", cseq=number, **fields)
 
@@ -340,7 +340,7 @@ def from_caller(invite: Request, method: str, ours: Response, number: int, **fie
 def from_callee(
     invite: Request, method: str, number: int = 1, *, tag: str = "bob1", **fields: Any
 ) -> Request:
-    """The peer's request in the dialog that our INVITE and its 200 made."""
+    """A request of the peer in the dialog that our INVITE and its response created."""
     fields.setdefault("branch", f"z9hG4bK{method.lower()}{number}")
     body = fields.pop("body", b"")
     lines = [
@@ -360,12 +360,12 @@ def from_callee(
 
 
 def ack_from_callee(invite: Request, reinvite: Request, body: bytes = b"") -> Request:
-    """The peer's ACK for our 200 to its re-INVITE, in the dialog that our INVITE made."""
+    """The peer's ACK for our 200 to its re-INVITE, in a dialog that our INVITE created."""
     return from_callee(
         invite, "ACK", reinvite.cseq.number, branch=f"z9hG4bKack{reinvite.cseq.number}", body=body
     )
 
 
 def notified_status(notify: Request) -> int:
-    """The status in a NOTIFY."""
+    """The status in the sipfrag body of a NOTIFY."""
     return parse_sipfrag(notify.body)
