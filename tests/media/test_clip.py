@@ -31,7 +31,7 @@ def written(path: Path, samples: array.array, rate: int = 8000, channels: int = 
 
 
 def chunked(coding: int, bits: int, sound: bytes, *, before: bytes = b"", more: bytes = b"") -> bytes:
-    """A WAV of that coding, put together by hand; `more` is added to its format."""
+    """A hand-built WAV file of that coding; `more` is appended to its format chunk."""
     form = struct.pack("<HHIIHH", coding, 1, 8000, 8000 * bits // 8, bits // 8, bits) + more
     chunks = before + b"fmt " + struct.pack("<I", len(form)) + form
     chunks += b"data" + struct.pack("<I", len(sound)) + sound
@@ -52,7 +52,7 @@ def test_a_wav_of_8_khz_becomes_frames_of_20_ms_in_either_law(tmp_path):
 
 def test_a_wav_of_16_khz_is_halved_without_what_8_khz_cannot_carry(tmp_path):
     low = clip_from_wav(written(tmp_path / "a.wav", sines(1000, 16000), 16000))
-    high = clip_from_wav(written(tmp_path / "b.wav", sines(5000, 16000), 16000))  # would be heard at 3000
+    high = clip_from_wav(written(tmp_path / "b.wav", sines(5000, 16000), 16000))  # would alias to 3000 Hz
     assert low.seconds == 0.5
     assert [heard(frame) for frame in low.frames(PCMU)[1:-1]] == [(1000,)] * 23
     assert [heard(frame) for frame in high.frames(PCMU)[1:-1]] == [()] * 23

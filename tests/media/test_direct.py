@@ -41,7 +41,7 @@ def protected(sdp: bytes) -> bytes:
 
 
 def here(sdp: bytes) -> bool:
-    """Whether it names an address of ours."""
+    """Whether the SDP names our address."""
     return f"c=IN IP4 {PUBLIC}".encode() in sdp
 
 
@@ -219,7 +219,7 @@ WORDS = st.sampled_from(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(WORDS, st.sampled_from(LEGS), st.sampled_from(list(Direction))), max_size=14))
-@example(  # the caller offers anew before the agent, called without an offer, has answered
+@example(  # the caller re-offers before the agent, called without an offer, has answered
     [
         ("calls", "caller", Direction.SENDRECV),
         ("is_answered", "caller", Direction.SENDRECV),
@@ -231,7 +231,7 @@ WORDS = st.sampled_from(
 def test_whatever_order_things_come_in_all_settles_and_no_port_is_left(
     words: list[tuple[str, str, Direction]],
 ) -> None:
-    """Peers that call, answer, hold, refuse and leave as they like."""
+    """Peers call, answer, hold, refuse and leave in any order."""
     asyncio.run(all_settles(words))
 
 

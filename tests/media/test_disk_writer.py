@@ -34,7 +34,7 @@ def test_a_disk_that_hangs_is_not_waited_for() -> None:
 
 
 def _ignored(value: object) -> None:
-    """Work returns nothing."""
+    """Discard a value: work returns None."""
 
 
 def test_it_may_be_used_again_after_it_was_closed() -> None:

@@ -19,7 +19,7 @@ def event(number: int, duration: int, *, ends: bool = False) -> bytes:
 
 
 def presses(peer, number: int = 5, *, pt: int = 101, packets: int = 4, ends: int = 3) -> None:
-    """One key, as a peer says it: all its packets under one timestamp."""
+    """Send one key press as RFC 4733 events: all its packets have one timestamp."""
     start = peer.timestamp
     for n in range(packets):
         payload = event(number, 160 * (n + 1))
@@ -33,7 +33,7 @@ def presses(peer, number: int = 5, *, pt: int = 101, packets: int = 4, ends: int
 
 
 async def digits(session, leg: str) -> str:
-    """What the leg has pressed and nobody has asked for yet."""
+    """The leg's key presses that nobody has read yet."""
     found = ""
     while True:
         try:
@@ -170,7 +170,7 @@ async def test_a_key_told_by_signalling_is_pressed_by_the_clock_of_opus_rfc4733_
 
 
 async def test_a_key_that_is_told_in_rtp_and_then_by_signalling_too_counts_once(rig):
-    """As gear does that is set to both; another key by signalling alone still counts."""
+    """Some gear is set to send both; another key sent by signalling alone still counts."""
     caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
     rig.session.join("caller", "phone")
     presses(caller, 5)
@@ -185,7 +185,7 @@ async def test_a_key_that_is_told_in_rtp_and_then_by_signalling_too_counts_once(
 
 
 async def test_a_key_that_signalling_tells_before_rtp_does_counts_once(rig):
-    """INFO goes out when the key goes down; the first packet of it is yet to be due, or is lost."""
+    """INFO is sent when the key goes down; its first RTP packet is not yet due, or is lost."""
     caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
     rig.session.join("caller", "phone")
     await caller.says(1)
@@ -219,7 +219,7 @@ async def test_a_key_pressed_again_and_again_and_told_both_ways_counts_each_time
 
 
 async def test_what_is_left_of_a_key_is_not_for_who_is_joined_by_it_rfc4733_2_5_1_4(rig):
-    """As one that is down when the call is put through, or whose end, sent three times, comes slowly."""
+    """A key held down while the call is put through, or one whose three end packets come slowly."""
     caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
     await caller.says(1)
     await phone.says(1)
@@ -301,10 +301,10 @@ async def test_of_keys_that_nobody_asks_for_the_latest_are_kept():
         ("RIRI", 2),
         ("RIIR", 2),
         ("RRII", 2),
-        ("RII", 2),  # what came by RTP the second time is lost
+        ("RII", 2),  # the second RTP event is lost
         ("IRR", 2),
         ("III", 3),
-        ("R..I", 2),  # so long apart, they are two
+        ("R..I", 2),  # so far apart that they are two presses
     ],
 )
 async def test_a_key_told_in_rtp_and_by_signalling_is_one_press_in_any_order(ways, presses):
@@ -396,7 +396,7 @@ async def test_the_end_may_come_before_what_it_overtook():
 
 
 async def test_a_stream_that_is_gone_is_known_to_none_of_its_parts(rig):
-    """So that nothing of a call is left to the garbage collector."""
+    """No reference cycles: a closed session is freed without the garbage collector."""
     gc.collect()
     gc.disable()
     try:
@@ -414,14 +414,14 @@ async def test_a_stream_that_is_gone_is_known_to_none_of_its_parts(rig):
 
 
 async def test_what_one_has_pressed_in_a_heap_does_not_deafen_who_is_joined_to_another_since(rig):
-    """A peer's INFO may ask for ninety seconds of keys, and speech waits for each."""
+    """A peer's INFO may queue ninety seconds of keys, which hold back speech; a new join drops the queue."""
     caller, agent, phone = rig.incoming("caller"), rig.outgoing("agent"), rig.outgoing("phone")
     rig.session.join("caller", "agent")
     await caller.says(1)
     for _ in range(100):
         rig.session.key_pressed("agent", "5", 3.0)
     rig.session.join("caller", "phone")
-    await asyncio.sleep(3.3)  # the one that is down is seen through
+    await asyncio.sleep(3.3)  # the key being sent is completed
     await phone.says(10)
     assert [packet.payload for packet in caller.heard].count(SPEECH) == 10
     assert agent.heard != []
@@ -436,7 +436,7 @@ async def test_thousands_of_keys_leave_the_last_few_and_one_timer_rfc4733_2_5(ri
         caller.send(2000 + n, 1_000_000 + 160 * n, pt=101, payload=payload, marker=True)
         if n % 100 == 99:
             await asyncio.sleep(0.001)
-    assert len(asyncio.get_running_loop()._scheduled) <= timers + 3  # reports, a key, ourselves
+    assert len(asyncio.get_running_loop()._scheduled) <= timers + 3  # RTCP reports, a key, this test
     await asyncio.sleep(1)
     assert (len(agent.heard), rig.session.counts("caller").dropped) == (5000, 0)
     assert len(await digits(rig.session, "caller")) == 32

@@ -24,7 +24,7 @@ MODES: dict[str, Callable[[Rig], MediaSession]] = {
 
 
 class Party:
-    """The story in small: three peers, and somebody who says what the session wants said."""
+    """A call without SIP: three peers, and the offers and answers that the session asks for."""
 
     def __init__(self, rig: Rig, session: MediaSession) -> None:
         self.rig, self.session = rig, session
@@ -39,14 +39,14 @@ class Party:
         return self.peer(leg).sdp("0 8 101", f"a={self.directions.get(leg, Direction.SENDRECV).value}")
 
     def calls(self, leg: str) -> None:
-        """The leg's peer has invited us."""
+        """The leg's peer calls us with an offer."""
         self.session.accept(leg, self.sdp(leg))
 
     def is_answered(self, leg: str) -> None:
         self.hears(leg, self.session.repeat_sdp(leg))
 
     def is_called(self, leg: str) -> None:
-        """We invite the leg's peer, which answers; or offers, if we do not."""
+        """We call the leg's peer, which answers our offer; without one, it offers and we answer."""
         offer = self.session.offer(leg)
         if offer:
             self.hears(leg, offer)
@@ -55,7 +55,7 @@ class Party:
             self.hears(leg, answer)
 
     def offers(self, leg: str) -> int:
-        """The leg's peer offers anew; the status of our answer."""
+        """The leg's peer sends a new offer; returns the status of our answer."""
         try:
             answer = self.session.accept(leg, self.sdp(leg))
         except MediaRefused:
@@ -66,7 +66,7 @@ class Party:
         return self.settles().get(leg, 200)
 
     def settles(self) -> dict[str, int]:
-        """Everything is said that is to be said; who was refused, with which status."""
+        """Make every move the session asks for; returns the status for each refused leg."""
         refused: dict[str, int] = {}
         for _ in range(20):
             if not isinstance(self.session, DirectSession) or (move := self.session.next_move()) is None:

@@ -34,7 +34,7 @@ async def joined(rig):
 
 
 def moved(rig, caller, *, host: str | None = None):
-    """Another source on the same port of ours."""
+    """A peer that sends to the caller's port from another address."""
     other = rig.peer("moved")
     if host is not None:
         other.rebind(host)
@@ -152,7 +152,7 @@ async def test_nothing_is_sent_where_nobody_was_named_or_heard(rig, joined):
 
 
 async def test_what_was_on_its_way_when_the_peer_moved_keeps_nobody_out_rfc3264_8_3_1(rig):
-    """A phone behind a NAT takes another port by re-INVITE; both its addresses are private."""
+    """A phone behind a NAT moves to another port by re-INVITE; its SDP names private addresses."""
     inside, outside, agent = rig.peer("caller"), rig.peer("nat"), rig.outgoing("agent")
     rig.session.accept("caller", inside.sdp(host="10.0.0.7", port=4000))
     rig.session.join("caller", "agent")
@@ -168,7 +168,7 @@ async def test_what_was_on_its_way_when_the_peer_moved_keeps_nobody_out_rfc3264_
 
 
 async def test_what_was_on_its_way_when_the_peer_moved_takes_our_audio_nowhere(rig, joined):
-    """Where it has gone it may have nothing to say for a while."""
+    """The peer may send nothing from its new address for a while."""
     caller, agent = joined
     other = rig.peer("moved")
     rig.session.accept("caller", other.sdp())

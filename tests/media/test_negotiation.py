@@ -118,7 +118,7 @@ def test_events_are_those_of_the_voices_clock_rfc4733_2_1():
     for offered, types, rate in (
         ("107 100 101", [107, 100], 48000),
         ("107 101 100", [107, 100], 48000),
-        ("107 101", [107, 101], 8000),  # as some say beside every voice
+        ("107 101", [107, 101], 8000),  # some peers offer only this, whatever the codec
         ("107 0 100 101", [0, 101], 8000),
     ):
         answer = _accept(_sdp(offered))

@@ -105,7 +105,7 @@ async def test_our_request_is_that_of_the_sdk() -> None:
         (lambda: Response(b"", 204), "cannot be played"),
         (
             lambda: Response(gzip.compress(bytes(50_000_000)), headers={"Content-Encoding": "gzip"}),
-            "it is not a WAV file",  # nor unpacked
+            "it is not a WAV file",  # and is not decompressed
         ),
         (lambda: Response(WAV[:44]), "cannot be played: there is no sound in it"),
         (lambda: Response(WAV[:100], headers={"Content-Length": "5000"}), "OpenAI not reached"),

@@ -43,7 +43,7 @@ async def test_where_other_programs_have_every_pair_each_is_tried_once(rig):
 
 
 async def test_pairs_that_others_have_keep_no_call_from_those_that_are_free(rig):
-    """A PBX beside us whose range overlaps ours: each of its pairs is met once, not by call after call."""
+    """A PBX on this host has an overlapping range: each of its pairs is tried once, not by every call."""
     now = 10.0
     ports = PortPool(30000, 30399, clock=lambda: now)
     others = [rig.network.bind(PUBLIC, taken, nobody) for taken in range(30000, 30200, 2)]

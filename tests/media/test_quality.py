@@ -70,13 +70,13 @@ async def test_a_leg_is_quiet_from_its_last_packet_or_report_and_only_where_it_s
     await caller.says(1)
     assert rig.session.quiet_s("caller") == pytest.approx(0.02)
     await asyncio.sleep(10)
-    caller.send(caller.sequence, caller.timestamp, pt=13)  # comfort noise that nobody agreed on
+    caller.send(caller.sequence, caller.timestamp, pt=13)  # comfort noise, though not negotiated
     await asyncio.sleep(1)
     assert rig.session.quiet_s("caller") == pytest.approx(1)
     caller.send_raw(bytes.fromhex("80c90001") + caller.ssrc.to_bytes(4), rtcp=True)
     await asyncio.sleep(0.5)
     assert rig.session.quiet_s("caller") == pytest.approx(0.5)
-    for held in ("a=inactive", "a=recvonly", "a=sendonly"):  # many a phone sends nothing while it holds
+    for held in ("a=inactive", "a=recvonly", "a=sendonly"):  # many phones send nothing during hold
         rig.session.accept("caller", caller.sdp("0 8 101", held))
         assert rig.session.quiet_s("caller") is None
     rig.session.accept("caller", caller.sdp())

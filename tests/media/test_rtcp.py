@@ -65,6 +65,6 @@ def test_numbers_too_large_for_their_field_are_cut_and_raise_nothing():
 
 
 def test_counts_begin_anew_where_their_fields_end_rfc3550_6_4_1():
-    """A flood of large packets passes 2^32 octets in minutes, a call of G.711 in a week."""
+    """Counters wrap at 2^32: a flood of large packets gets there in minutes, a call of G.711 in a week."""
     made = compound(1, Sent(1.0, 2, (1 << 32) + 7, (1 << 33) + 9), (), "n", leaves=True)
     assert made[20:28] == bytes((0, 0, 0, 7, 0, 0, 0, 9))

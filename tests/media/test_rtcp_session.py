@@ -13,7 +13,7 @@ from tests.media.peer import PUBLIC, counting
 
 
 class Ear:
-    """The port next to a peer's, or any other where reports may come."""
+    """An RTCP receiver on the port above a peer's RTP port, or on any other."""
 
     def __init__(self, rig, host: str, port: int) -> None:
         self.heard: list[tuple[float, Report]] = []
@@ -111,7 +111,7 @@ async def test_a_peers_report_tells_the_round_trip_and_what_it_lost_rfc3550_6_4_
 
 
 def rig_control(peer):
-    """Where the peer's reports go."""
+    """Our address for the peer's RTCP."""
     return peer.remote[0], peer.remote[1] + 1
 
 

@@ -131,7 +131,7 @@ async def test_those_of_one_notch_report_in_a_turn_of_the_loop_each_so_that_pack
             loop.call_soon(busy.discard, self)
             reports.append(len(busy))
 
-    members = [Busy() for _ in range(153)]  # three in each notch
+    members = [Busy() for _ in range(153)]  # three in each slot of the wheel
     for member in members:
         rounds.join(member)
     await asyncio.sleep(4)

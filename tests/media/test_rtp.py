@@ -58,7 +58,7 @@ def test_differences_wrap():
 
 
 def hears(reception: Reception, ssrc: int, *sequences: int, timestamp: int = 0, step_s: float = 0.02) -> None:
-    """Packets of one SSRC, 20 ms apart, each with the timestamp of its number."""
+    """Receive packets of one SSRC, `step_s` apart; the timestamp is 160 times the sequence number."""
     for sequence in sequences:
         if ssrc != reception.ssrc:
             reception.begin(ssrc, sequence)

@@ -148,7 +148,7 @@ def test_reports_at_any_other_port_are_read_each_time(line: bytes) -> None:
 
 
 def outcome(body: bytes, *, anew: bool = False) -> Answer | None:
-    """None: refused, in words that may quote the port."""
+    """The answer to an offer; None if it is refused, since the error may quote the port."""
     try:
         if anew:
             return _read_offer(body, 4, None, None, SrtpPolicy.ACCEPT)

@@ -25,7 +25,7 @@ class SecurePeer(Peer):
         self.keyed(key)
 
     def keyed(self, key):
-        """From now on send under this key."""
+        """Send under this key from now on."""
         self.ours = fresh(self.suite, lambda bits: key, 1)
         self._sender = sender(self.ours)
         self.receiver = None
@@ -36,7 +36,7 @@ class SecurePeer(Peer):
         return self.sdp(formats, line).replace(b"RTP/AVP", protocol.encode())
 
     def told(self, sdp):
-        """The other side's key is in here."""
+        """Take the other side's key from its SDP."""
         (value,) = parse_sdp(sdp).media[0].attributes("crypto")
         theirs = parse(value)
         if not theirs.same_key(self._last):
@@ -58,7 +58,7 @@ class SecurePeer(Peer):
 
 
 def _caller(rig, suite, **kwargs):
-    """A caller whose SAVP offer we answered."""
+    """A caller whose SAVP offer we have answered."""
     peer = rig.peers["caller"] = SecurePeer(rig.network, "198.51.100.1", suite)
     peer.told(rig.session.accept("caller", peer.secure_sdp(**kwargs)))
     peer.remote = rig.session.address("caller")
@@ -66,7 +66,7 @@ def _caller(rig, suite, **kwargs):
 
 
 def _agent(rig, policy=SrtpPolicy.REQUIRE):
-    """An agent who took the first key of our offer."""
+    """An agent that has accepted the first key of our offer."""
     rig.session.set_srtp_policy("agent", policy)
     values = parse_sdp(rig.session.offer("agent")).media[0].attributes("crypto")
     theirs = usable(values)[0][0]
@@ -159,7 +159,7 @@ async def test_a_re_invite_under_the_same_key_goes_on_where_it_was_rfc3711_3_3_1
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     caller.sequence = 65530
-    await caller.says(10)  # over the end of the sequence
+    await caller.says(10)  # past the wrap of the sequence number
     caller.told(rig.session.accept("caller", caller.secure_sdp()))
     await caller.says(5)
     await agent.says(5)
@@ -258,7 +258,7 @@ async def test_packets_under_the_old_key_are_heard_until_the_peer_has_turned_to_
     caller.keyed(79)
     new, caller._sender = caller._sender, old
     caller.told(rig.session.accept("caller", caller.secure_sdp()))
-    await caller.says(3)  # our answer is on its way
+    await caller.says(3)  # our answer has not arrived yet
     caller._sender = new
     await caller.says(3)
     assert len(agent.heard) == 8

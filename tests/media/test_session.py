@@ -245,7 +245,7 @@ async def test_zrtp_among_the_audio_is_no_loss_to_anybody_rfc6189_5(rig):
     for number in range(1, 6):
         caller.send(number, 160 * number)
         hello = HEADER.pack(0x10, 0, 1000 + number, 0x5A525450, caller.ssrc)
-        caller.send_raw(hello + b"PZ" + bytes(30))  # its numbers are of a sequence of its own
+        caller.send_raw(hello + b"PZ" + bytes(30))  # ZRTP numbers its packets separately
     await asyncio.sleep(0.01)
     assert [packet.sequence - agent.heard[0].sequence for packet in agent.heard] == [0, 1, 2, 3, 4]
     counts = rig.session.counts("caller")
@@ -459,7 +459,7 @@ async def test_an_agent_that_sends_silence_leaves_the_caller_with_ringback(rig):
     await agent.says(100, payload=SILENCE)
     said = [packet.payload for packet in caller.heard]
     assert said.count(SPEECH) == 10
-    assert said.count(SILENCE) == pytest.approx(30, abs=1)  # a pause is passed on until it is one of 0.6 s
+    assert said.count(SILENCE) == pytest.approx(30, abs=1)  # ringback takes over after 0.6 s of silence
     assert len(said) == pytest.approx(110, abs=2)
     await agent.says(5)
     assert [packet.payload for packet in caller.heard[-5:]] == [SPEECH] * 5
@@ -470,13 +470,13 @@ async def test_an_agent_that_sends_silence_leaves_the_caller_with_ringback(rig):
     assert all((after - before) & 0xFFFF == 1 for before, after in pairwise(numbers))
 
 
-# Two IP versions.
+# IPv4 and IPv6.
 
 SIX = "2001:db8::10"
 
 
 class TwoHomes(Rig):
-    """A session that has an address of either IP version."""
+    """A rig whose session has an IPv4 and an IPv6 address."""
 
     def new_session(self) -> RelaySession:
         clock = asyncio.get_running_loop().time
@@ -486,7 +486,7 @@ class TwoHomes(Rig):
 
 
 def six(rig: Rig) -> bytes:
-    """The offer of a peer over IPv6."""
+    """An offer from a peer over IPv6."""
     peer = Peer(rig.network, "2001:db8::77")
     return peer.sdp("0 101").replace(b"IN IP4 2001", b"IN IP6 2001")
 
@@ -540,7 +540,7 @@ async def test_hold_by_an_unspecified_ipv6_address_is_understood() -> None:
 
 
 def _rings_early(rig, leg: str = "phone") -> Peer:
-    """A peer that we called, and that plays something before it answers."""
+    """A called peer that may send early media before it answers."""
     peer = rig.peer(leg)
     rig.session.offer(leg)
     peer.remote = rig.session.address(leg)

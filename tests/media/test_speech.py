@@ -28,7 +28,7 @@ from proxy.media.wav import read_wav
 
 
 class Voice:
-    """Speaks, or fails, as it is told; and counts."""
+    """A voice that takes `takes_s`, then speaks or fails; `asked` records the requests."""
 
     def __init__(self, failure: str | None = None, takes_s: float = 0.0) -> None:
         self.failure = failure

@@ -187,14 +187,14 @@ def test_our_own_and_libsrtp_agree_to_the_byte(suite):
 
 
 def _derived(crypto, label, size):
-    """RFC 3711 §4.3 with the PRF of RFC 7714 §11: AES-CM, its salt filled up by zeros."""
+    """Derive a session key: RFC 3711 §4.3 with the PRF of RFC 7714 §11 (AES-CM, salt padded with zeros)."""
     key, salt = crypto.master[: crypto.suite.key_bytes], crypto.master[crypto.suite.key_bytes :]
     start = (int.from_bytes(salt + bytes(2)) ^ (label << 48)) << 16
     return Cipher(algorithms.AES(key), modes.CTR(start.to_bytes(16))).encryptor().update(bytes(size))
 
 
 def _opened_gcm(key, salt, sealed):
-    """RFC 7714 §8.1, of a packet without a roll-over."""
+    """Decrypt a packet with a rollover counter of 0 (RFC 7714 §8.1)."""
     nonce = int.from_bytes(bytes(2) + sealed[8:12] + bytes(4) + sealed[2:4]) ^ int.from_bytes(salt)
     return AESGCM(key).decrypt(nonce.to_bytes(12), sealed[12:], sealed[:12])
 

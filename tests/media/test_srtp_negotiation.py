@@ -20,7 +20,7 @@ def _line(tag, suite=AES_CM_128_80, key=1000):
 
 
 def _sdp(*sections):
-    """An SDP of audio lines, each a protocol and attributes."""
+    """An SDP with one audio section for each tuple of a protocol and attribute lines."""
     text = ["v=0", "o=- 1 1 IN IP4 198.51.100.7", "s=-", "c=IN IP4 198.51.100.7", "t=0 0"]
     for number, (protocol, *lines) in enumerate(sections):
         text += [f"m=audio {4000 + 2 * number} {protocol} 0", *lines]
@@ -82,7 +82,7 @@ def test_keys_are_answered_with_their_tag_suite_and_protocol_rfc4568_5_1_2(polic
 def test_a_plain_offer_is_answered_plainly_unless_srtp_is_required():
     for policy in (OFF, ACCEPT, OFFER):
         assert _accept(_sdp(("RTP/AVP",)), policy).crypto is None
-        # Who could do DTLS-SRTP, too, says so on a plain line; it is plain RTP to all others.
+        # A peer that also supports DTLS-SRTP says so on a plain line; to all others it is plain RTP.
         assert _accept(_sdp(("RTP/AVP", "a=fingerprint:sha-256 AA")), policy).crypto is None
     with pytest.raises(MediaRefused, match="SRTP is required: no a=crypto line"):
         _accept(_sdp(("RTP/AVP",)), REQUIRE)

@@ -36,7 +36,7 @@ async def test_a_peer_behind_nat_is_sent_to_where_it_sends_from(rig):
 
 
 async def test_a_peer_behind_nat_is_heard_whatever_its_packets_carry_beside_speech(rig):
-    """Header extensions and CSRCs: many phones and bridges send them."""
+    """Many phones and bridges send header extensions and CSRCs."""
     outside, agent = rig.peer("nat"), rig.outgoing("agent")
     rig.session.accept("caller", rig.peer("caller").sdp())
     outside.remote = rig.session.address("caller")

@@ -14,7 +14,7 @@ SUITE = SUITES["AES_CM_128_HMAC_SHA1_80"]
 
 
 def secured(rig, *lines: str) -> SecurePeer:
-    """A caller whose SAVP offer we answered."""
+    """A caller whose SAVP offer we have answered."""
     peer = rig.peers["caller"] = SecurePeer(rig.network, "198.51.100.1", SUITE)
     offer = peer.secure_sdp() + "".join(f"{line}\r\n" for line in lines).encode()
     peer.told(rig.session.accept("caller", offer))

@@ -74,7 +74,7 @@ VOICES = {"0": "pcmu", "8": "pcma", "9": "g722", "107": "opus"}
 
 @pytest.mark.parametrize(("first", "second"), list(product(VOICES, VOICES)))
 async def test_two_legs_share_a_voice_or_are_g711_or_one_is_refused_with_the_reason(rig, first, second):
-    """Caller and agent, and caller and phone at the switch: any voice against any other."""
+    """Every pair of codecs, between caller and agent, and between caller and phone at the switch."""
     caller = rig.incoming("caller", f"{first} 101")
     g711 = {first, second} <= {"0", "8"}
     for leg in ("agent", "phone"):

@@ -18,7 +18,7 @@ def _frequencies(frame: bytes) -> tuple[int, ...]:
 
 
 def _cadence(clip) -> list[float]:
-    """Seconds on, off, on, off …, to 20 ms."""
+    """Durations on, off, on, off … in seconds, to 20 ms."""
     loud = [frame != SILENCE for frame in clip.frames(KEY)]
     changes = [0, *(n for n, (a, b) in enumerate(pairwise(loud), 1) if a != b), len(loud)]
     return [round(0.02 * (b - a), 2) for a, b in pairwise(changes)]

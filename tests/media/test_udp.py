@@ -25,7 +25,7 @@ class _Ear:
 async def test_packets_travel_with_their_source_address():
     media, ear = SocketMedia(), _Ear()
     one, two = media.bind("127.0.0.1", 0, ear), media.bind("127.0.0.1", 0, ear)
-    for n in range(100):  # more than one turn
+    for n in range(100):  # more than are read in one loop turn
         one.send(bytes([n]), two.address)
     heard = [await ear.next() for _ in range(100)]
     assert heard == [(bytes([n]), one.address) for n in range(100)]
@@ -118,7 +118,7 @@ async def test_the_loop_has_its_turn_before_all_of_many_sockets_are_read():
 
 
 class _Crowd:
-    """Sockets enough for a crowd; `say` has each of them told the same."""
+    """Many sockets that share a receiver; `say` sends one packet to each."""
 
     def __init__(self, media: SocketMedia, count: int = 210) -> None:
         self.ear = _Ear()
@@ -135,13 +135,13 @@ class _Crowd:
             member.close()
 
 
-@pytest.mark.parametrize("count", [10, 210])  # few, and a crowd
+@pytest.mark.parametrize("count", [10, 210])  # a few sockets, and many
 async def test_a_crowd_is_heard_whole_again_and_again_and_so_is_who_speaks_after_it(count):
     crowd = _Crowd(SocketMedia(), count)
     for word in (b"one", b"two", b"three"):
         assert await crowd.say(word) == [word] * count
         await asyncio.sleep(0)
-    await asyncio.sleep(0.01)  # the lull
+    await asyncio.sleep(0.01)  # a pause in the traffic
     crowd.peer.send(b"alone", crowd.members[0].address)
     assert (await crowd.ear.next())[0] == b"alone"
     crowd.close()
@@ -198,7 +198,7 @@ async def test_closing_from_within_a_packet_stops_the_drain():
 
 
 def two_ports(media: SocketMedia, on_rtp: _Ear, on_rtcp: _Ear) -> tuple[int, SocketPair]:
-    """A free pair, and its RTP port."""
+    """Bind a free pair of ports; returns the RTP port and the pair."""
     port = free_block(2)
     return port, media.bind_pair("127.0.0.1", port, on_rtp, on_rtcp)
 

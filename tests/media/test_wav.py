@@ -13,7 +13,7 @@ from proxy.media.wav import Sound, WavError, at_8_khz, read_wav, write_wav
 
 
 def wav(form: bytes, sound: bytes, *, size: int | None = None, before: bytes = b"") -> bytes:
-    """A WAV with this in its format and data chunks."""
+    """A WAV file with these format and data chunks."""
     chunks = before + struct.pack("<4sI", b"fmt ", len(form)) + form
     chunks += struct.pack("<4sI", b"data", len(sound) if size is None else size) + sound
     return struct.pack("<4sI4s", b"RIFF", 4 + len(chunks), b"WAVE") + chunks
@@ -75,7 +75,7 @@ def test_the_extensible_form_of_plain_samples_is_read() -> None:
         wav(form(bits=8), bytes(8)),
         wav(form(rate=4000), bytes(8)),
         wav(form(rate=2_000_000_000), bytes(8)),
-        wav(form(rate=8001), bytes(8)),  # of 8,000 filters
+        wav(form(rate=8001), bytes(8)),  # would take 8,000 filters
         wav(form(rate=47_999), bytes(8)),
         wav(form(coding=85), bytes(8)),
         wav(form()[:10], bytes(8)),

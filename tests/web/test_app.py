@@ -23,7 +23,7 @@ class Receipt:
 
 @dataclass
 class Letterbox:
-    """A door that keeps what was put through it."""
+    """A webhook receiver that records its deliveries."""
 
     receipt: Receipt = field(default_factory=Receipt)
     deliveries: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Letterbox:
 
 
 class House:
-    """The application, asked over its ASGI face without a socket."""
+    """The application with its metrics, and an ASGI client for it."""
 
     def __init__(self, door: Letterbox | None, health: Mapping[str, object] | None = None) -> None:
         self.metrics = Metrics(CollectorRegistry())

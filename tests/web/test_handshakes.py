@@ -63,7 +63,7 @@ def test_those_who_never_shake_hands_take_a_few_files_for_a_short_time(
             for gone, _ in silent[:40]:
                 with suppress(ConnectionResetError):
                     assert await gone.read() == b""
-            assert len(os.listdir("/proc/self/fd")) <= files + 60 + 20 + 5  # a loop opens some for itself
+            assert len(os.listdir("/proc/self/fd")) <= files + 60 + 20 + 5  # a loop opens some of its own
             assert (await client.get(f"https://127.0.0.1:{server.port}/healthz")).status_code == 200
             for _, each in silent:
                 each.close()
@@ -106,7 +106,7 @@ async def test_a_handshake_that_goes_on_holds_up_no_end(app: Starlette, certific
 
 
 class _NoFiles(socket.socket):
-    """A listening socket of a process that has no file left."""
+    """A listening socket of a process that has run out of file descriptors."""
 
     def accept(self) -> tuple[socket.socket, object]:
         raise OSError(errno.EMFILE, "too many open files")

@@ -57,7 +57,7 @@ async def test_strangers_who_send_no_http_fill_no_log(
 
 
 async def test_nobody_says_by_a_header_that_he_is_somebody_else() -> None:
-    """Whoever guesses at tokens is told apart by his address."""
+    """Token guesses are counted by client address, so forwarding headers are ignored."""
 
     async def whence(request: Request) -> Response:
         assert request.client is not None

@@ -65,7 +65,7 @@ class Frame:
 
 
 def decode(frame: bytes) -> Frame:
-    """Parse a frame; AssertionError if one of its checksums is wrong."""
+    """Parse a frame; raises AssertionError if a checksum is wrong."""
     (kind,) = struct.unpack_from("!H", frame, 12)
     if kind == 0x0800:
         ip, udp = frame[14:34], frame[34 : 14 + struct.unpack_from("!H", frame, 16)[0]]

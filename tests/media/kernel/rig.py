@@ -69,7 +69,7 @@ class Rig:
         self.session.join("caller", "phone")
 
     async def talk(self, packets: int = ENOUGH) -> tuple[list[Heard], list[Heard]]:
-        """Both send so many packets; returns what the caller received, and what the phone received."""
+        """Send that many packets each way; returns what the caller received, and what the phone received."""
         at_caller, at_phone = [], []
         for _ in range(packets):
             self.caller.says()

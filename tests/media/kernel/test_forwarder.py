@@ -57,13 +57,13 @@ def namespaces() -> Iterator[Namespaces]:
 
 
 class Sockets:
-    """The one that speaks, ours, and the one that packets are sent on to."""
+    """Sockets of the sending peer, of the edge, and of the peer that packets are forwarded to."""
 
     def __init__(self) -> None:
         self.peer, self.ours, self.to = (_bound(each) for each in (PEER, OURS, TO))
 
     def say(self) -> tuple[str, bytes]:
-        """Say a packet; who got it, and what."""
+        """Send a packet from the peer; returns which socket received it, and its bytes."""
         self.peer.sendto(PACKET, OURS)
         for name, each in (("to", self.to), ("ours", self.ours)):
             try:

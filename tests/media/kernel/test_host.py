@@ -41,7 +41,7 @@ def host(namespaces) -> Iterator[Host]:
 
 
 def say(namespaces: Namespaces, port: int = PORT, *, six: bool = False) -> None:
-    """A packet leaves for the caller."""
+    """Send a packet from the edge to the caller."""
     with (
         namespaces.inside("edge"),
         socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as one,
@@ -104,7 +104,7 @@ async def test_a_doubt_that_comes_and_goes_is_seen_while_calls_go_on(namespaces)
 def test_what_leaves_under_another_address_is_known(host, namespaces, six):
     ours, peer = (EDGE6 if six else EDGE)["caller"], ((PEERS6 if six else PEERS)["caller"], 5000)
     say(namespaces, six=six)
-    assert not host.translates((ours, PORT), peer)  # nothing is tracked yet
+    assert not host.translates((ours, PORT), peer)  # conntrack has no entry yet
     family, there = ("ip6", f"[{ours}]") if six else ("ip", ours)
     namespaces.nft(
         "edge",
@@ -122,7 +122,7 @@ def test_where_connections_are_tracked_and_nobody_tells_of_them_they_may_be_tran
 ):
     tracked = tmp_path / "count"
     monkeypatch.setattr(asked, "_TRACKED", tracked)
-    monkeypatch.setattr(asked, "_CT_GET", 1 << 8 | 0x7F)  # no such question: as without nf_conntrack_netlink
+    monkeypatch.setattr(asked, "_CT_GET", 1 << 8 | 0x7F)  # unknown request, as without nf_conntrack_netlink
     assert not host.translates((EDGE["caller"], PORT), (PEERS["caller"], 5000))
     tracked.write_text("0\n")
     assert not host.translates((EDGE["caller"], PORT), (PEERS["caller"], 5000))

@@ -30,7 +30,7 @@ async def rig(namespaces) -> AsyncIterator[Rig]:
 
 
 async def _breath(rig: Rig) -> None:
-    """Ten seconds go by: both have reported twice."""
+    """Report twice on each leg, as happens within ten seconds of a call."""
     for leg in ("caller", "phone"):
         rig.stream(leg).report()
         rig.stream(leg).report()
@@ -70,7 +70,7 @@ async def test_a_firewall_that_forbids_a_peer_is_obeyed_within_ten_seconds(rig):
 
 
 async def test_a_firewall_that_lets_in_whom_we_speak_to_does_not_forget_a_call(rig):
-    """It forgets after a second here, and not after 30; ten seconds are four tenths of one."""
+    """Conntrack entries expire after 1 s here, not 30; a sleep of 0.4 s stands for ten seconds."""
     for name in ("udp_timeout", "udp_timeout_stream"):
         rig.namespaces.set("edge", f"net.netfilter.nf_conntrack_{name}", "1")
     rig.namespaces.nft("edge", f"add table ip t; add chain ip t in {{ {INPUT}; policy drop; }}")
@@ -97,7 +97,7 @@ async def test_a_firewall_that_lets_in_whom_we_speak_to_does_not_forget_a_call(r
 
 
 async def test_who_is_reached_under_another_address_of_ours_is_spoken_to_by_the_socket(rig):
-    """Source NAT on this machine, which the kernel's packets do not pass."""
+    """Packets forwarded in the kernel would bypass source NAT on this machine."""
     rig.namespaces.nft(
         "edge", "add table ip t; add chain ip t out { type nat hook postrouting priority 100; }"
     )
@@ -134,7 +134,7 @@ async def test_a_doubt_about_this_machine_leaves_every_stream_to_userspace(rig):
 
 
 async def test_a_machine_with_a_table_for_each_of_its_addresses_loses_no_packet():
-    """That table has its own gateway alone; the phone is behind another one on the same cable."""
+    """The table of that address has only its own gateway; the phone is behind another on the same link."""
     with Namespaces("sdkt") as namespaces:
         namespaces.ip("phone", "link", "set", "lo", "up")
         namespaces.ip("phone", "addr", "add", "203.0.113.5/32", "dev", "lo")

@@ -59,8 +59,8 @@ def test_where_the_table_of_our_address_knows_another_neighbour_there_is_no_plai
     assert edge.route(far).source == ours
     namespaces.ip("edge", version, "rule", "add", "from", ours, "lookup", "100")
     namespaces.ip("edge", version, "route", "add", "default", "via", other, "dev", "phone", "table", "100")
-    assert edge.route(far) is None  # a socket goes by `peer`, and what is sent from our address by `other`
-    assert edge.route(far, ours).source == ours  # here both go by `other`
+    assert edge.route(far) is None  # via `peer` without a source address, via `other` from ours
+    assert edge.route(far, ours).source == ours  # from our address, both are via `other`
     namespaces.ip("edge", version, "route", "replace", "default", "via", peer, "dev", "phone", "table", "100")
     assert edge.route(far).source == ours
     namespaces.ip("edge", version, "rule", "del", "from", ours, "lookup", "100")

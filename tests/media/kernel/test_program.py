@@ -22,7 +22,7 @@ SECOND_PORT = 20002
 
 
 class Trial:
-    """The program with a table of its own, and no interface."""
+    """The forwarding program with a table of its own, attached to no interface."""
 
     def __init__(self) -> None:
         table = bpf.create_array("trial", flow.RECORD_BYTES, 4)
@@ -39,7 +39,7 @@ class Trial:
         self.memory[at : at + 4] = struct.pack("=I", slot)
 
     def passed_on(self, frame: Frame) -> Frame | None:
-        """What becomes of a frame; None if it goes up as it came."""
+        """Run the program on a frame; returns the rewritten frame, or None if it is passed up unchanged."""
         verdict, out = run_once(self.program, came := frame.encode())
         assert verdict == program.NEXT & 0xFFFFFFFF
         return None if out == came else decode(out)
@@ -55,7 +55,7 @@ def trial() -> Iterator[Trial]:
 
 
 def local_flow(frame: Frame, **changes) -> Flow:
-    """One whose packets go up again to somebody on this machine."""
+    """A flow to a receiver on this machine: its rewritten packets go up the stack again."""
     six = ":" in frame.source[0]
     usual = {
         "peer": frame.source,
@@ -115,7 +115,7 @@ def test_each_packet_is_taken_once_and_what_is_late_is_left(trial, frame):
 
 @BOTH
 def test_jitter_and_the_longest_gap_are_counted_rfc3550_a_8(trial, frame):
-    """By the RFC's own arithmetic, on the times that the kernel noted."""
+    """Computed as in the RFC, from the arrival times that the kernel recorded."""
     trial.forward(local_flow(frame))
     jitter, longest, before = 0, 0, None
     for step in range(20):

@@ -58,7 +58,7 @@ async def test_once_both_are_latched_the_kernel_forwards_and_nothing_is_to_be_he
 async def test_checksums_on_the_cable_are_right_finished_or_half(six, where):
     with Namespaces("sdks") as namespaces, made.rig(namespaces, six=six) as rig:
         rig.namespaces.sum_in_software(*where)
-        if where[0] == "caller":  # else the half checksum that it came with would be seen
+        if where[0] == "caller":  # else it would leave with the partial checksum it came with
             rig.namespaces.sum_in_software("edge", "phone")
         rig.agree()
         await rig.talk()
@@ -126,7 +126,7 @@ async def test_a_key_that_the_other_does_not_take_is_no_loss(rig):
 
 
 async def _seen(rig: Rig, leg: str) -> bool:
-    """Userspace has seen all that the leg said."""
+    """Whether userspace has counted every packet that the leg sent."""
     await asyncio.sleep(0)
     said = (rig.caller if leg == "caller" else rig.phone).sequence - 65000
     return rig.session.counts(leg).packets_in == said
@@ -202,7 +202,7 @@ async def test_a_phone_that_speaks_late_is_spoken_to_where_it_is_and_not_where_i
     rig.agree()
     named, rig.phone = rig.phone, rig.far("phone", 0xBBBB)
     rig.phone.remote = named.remote
-    for _ in range(2 * ENOUGH):  # what it hears is in the kernel before it is heard itself
+    for _ in range(2 * ENOUGH):  # audio to the phone is forwarded before the phone sends any
         rig.caller.says(1)
         await named.hears(1)
     assert rig.in_kernel() == (True, False)
@@ -221,7 +221,7 @@ async def test_a_peer_that_is_recorded_and_moves_is_followed_by_what_the_kernel_
     old, rig.caller = rig.caller, rig.far("caller", rig.caller.ssrc)
     rig.caller.remote = old.remote
     rig.caller.sequence, rig.caller.timestamp = old.sequence, old.timestamp
-    await asyncio.sleep(0.25)  # a NAT that rebinds
+    await asyncio.sleep(0.25)  # a NAT rebinding: the old source falls silent
     more, _ = await rig.talk()
     assert one_line([*at_caller, *more])
     assert old.has_heard() == []
@@ -347,7 +347,7 @@ async def test_keys_told_one_after_another_keep_the_line_until_the_last_is_up(ri
     rig.session.key_pressed("caller", "6")
     while rig.stream("phone")._sending_key:
         await asyncio.sleep(0.005)
-    rig.caller.says(ENOUGH)  # in the pause between the two
+    rig.caller.says(ENOUGH)  # in the pause between the two keys
     while len([each for each in heard if each.pt == 101]) < 14:
         rig.caller.says(1)
         heard += rig.phone.has_heard()
@@ -448,7 +448,7 @@ async def test_quality_is_known_of_what_the_kernel_forwards(rig):
     quality = rig.session.quality("caller")
     assert quality.heard.packets == ENOUGH + 100
     assert 100 <= quality.heard.longest_gap_ms < 1000
-    assert 10 < quality.heard.jitter_ms < 25  # 20 ms of speech in no time
+    assert 10 < quality.heard.jitter_ms < 25  # packets of 20 ms are sent back to back
     assert quality.heard.mos is not None
     assert rig.session.quiet_s("caller") < 1
 
@@ -476,7 +476,7 @@ async def test_a_peer_whose_nat_gave_it_another_port_is_followed_once_the_old_on
         rig.caller.timestamp,
     )
     before = rig.session.counts("caller").dropped
-    moved.says(1)  # too early
+    moved.says(1)  # too early: the old source is not silent yet
     while rig.session.counts("caller").dropped == before:
         await asyncio.sleep(0)
     assert rig.in_kernel() == (True, True)

@@ -18,7 +18,7 @@ ANNA, BOB = "+14155550100", "+14155550199"
 
 
 def a_record(name: str, minute: int, caller: str = ANNA, **told: Any) -> dict[str, Any]:
-    """A call that ended in a message, unless it is told otherwise."""
+    """The record of a call that ended in a message; `told` overrides its fields."""
     began = BEGAN + timedelta(minutes=minute)
     return {
         "call": name,
@@ -56,12 +56,15 @@ TAKEN: dict[str, Any] = {
         "currency": "USD", "of_kind": {},
     },
 }  # fmt: skip
-"""Of a record: the agent took the message."""
+"""Fields of a record for a message that the agent took."""
 
 
 @contextmanager
 def a_memory(tmp: Path) -> Iterator[Memory]:
-    """Five calls, some with messages of which one is there and one is out of their folder; two entries."""
+    """Five calls and two list entries.
+
+    Calls 1 to 3 have a message: one present, one missing, and one outside the messages' folder.
+    """
     folder = tmp / "voicemail"
     folder.mkdir(exist_ok=True)
     (folder / "call1.wav").write_bytes(b"RIFF" + bytes(40))

@@ -35,7 +35,7 @@ destinations = ["tel:+14155559876"]
 
 @dataclass
 class Served:
-    """An edge whose API is asked by a client with a token that may write."""
+    """A running edge with its API, and a client whose token has write access."""
 
     edge: Edge
     client: httpx2.AsyncClient
@@ -56,7 +56,7 @@ def settings(folder: Path, text: str = TEXT) -> Settings:
 
 @asynccontextmanager
 async def serving(tmp: Path, memory: Memory | None = None) -> AsyncIterator[Served]:
-    """Serve it; the loop is a real one, and so is the time of the calls."""
+    """Serve the API of a new edge, on a real event loop and in real time."""
     async with an_edge(tmp) as edge:
         app, refused = api_backend.api(settings(tmp), edge.registry, edge.feed, edge.ids, memory)
         web = build_app(None, lambda: {"status": "ok"}, CollectorRegistry(), api=app)
@@ -84,7 +84,7 @@ class Told:
 
 
 async def told(answer: httpx2.Response) -> AsyncIterator[Told]:
-    """The events of a stream, as they come."""
+    """Yield the events of a stream as they arrive."""
     fields: dict[str, str] = {}
     async for line in answer.aiter_lines():
         if not line:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.network
 
 
 async def listened(served: Served, number: int) -> None:
-    """Wait until so many listen."""
+    """Wait until the feed has that many listeners."""
     async with asyncio.timeout(10):
         while served.edge.feed.listener_count != number:
             await asyncio.sleep(0.01)
@@ -104,7 +104,7 @@ async def test_who_reads_too_slowly_is_cut_off_and_costs_nobody_anything(tmp_pat
         await listened(served, 1)
         async with served.client.stream("GET", "/api/v1/events") as answer:
             events = told(answer)
-            for n in range(12 * MAX_WAITING):  # with so long lines, more than all buffers on the way hold
+            for n in range(12 * MAX_WAITING):  # lines so long that together they overflow every buffer
                 served.edge.feed.publish("c1", "line", speaker="caller", text="word " * 600, at_s=n)
                 assert (await anext(events)).data["at_s"] == n
         received = b""

@@ -130,7 +130,7 @@ LEG = {
 async def test_a_call_has_its_legs(tmp_path: Path) -> None:
     legs = [
         LEG | {"call_ids": ["7b1e"], "quality": QUALITY},
-        LEG | {"name": "agent", "quality": None},  # as earlier versions wrote it
+        LEG | {"name": "agent", "quality": None},  # as earlier versions stored it
     ]
     with a_memory(tmp_path) as memory:
         finish(memory, a_record("call9", 9, legs=legs))
@@ -306,7 +306,7 @@ async def test_a_number_is_put_on_a_list_changed_and_taken_off(tmp_path: Path) -
 async def test_what_is_no_entry_is_422(tmp_path: Path, entry: Any) -> None:
     async with keeping(tmp_path) as served:
         answer = await served.post("/lists/allow", content=json.dumps(entry), headers=JSON)
-        good = entry == {"number": "+14155550100\n"}  # what is around it does not count
+        good = entry == {"number": "+14155550100\n"}  # surrounding white space is ignored
         assert answer.status_code == (201 if good else 422)
 
 

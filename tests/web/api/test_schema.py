@@ -21,26 +21,26 @@ pytestmark = pytest.mark.network
 
 SLOW = list(hypothesis.HealthCheck)
 EXAMPLES = 12
-"""Requests of each kind for each endpoint."""
+"""Requests for each operation in each generation mode."""
 
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """That of an API which a thread of its own serves, with calls that are kept and one that goes on."""
+    """The OpenAPI document of an API served by its own thread, with stored calls and one in progress."""
     folder = tmp_path_factory.mktemp("api")
     started, done, port = threading.Event(), threading.Event(), [0]
 
     async def serve() -> None:
         with a_memory(folder) as memory:
             async with serving(folder, memory) as served:
-                served.edge.screener.screening.takes_wishes = False  # it goes on, whatever is wished
+                served.edge.screener.screening.takes_wishes = False  # the call goes on, whatever is requested
                 await served.edge.connects()
                 port[0] = served.port
                 started.set()
                 await asyncio.to_thread(done.wait)
 
     patience = pytest.MonkeyPatch()
-    patience.setattr("proxy.web.api.access.FREE_GUESSES", 10**6)  # schemathesis tries wrong tokens, too
+    patience.setattr("proxy.web.api.access.FREE_GUESSES", 10**6)  # schemathesis tries wrong tokens too
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     assert started.wait(20)
@@ -58,7 +58,7 @@ OPERATIONS = [
     (path, verb)
     for path, verbs in describe()["paths"].items()
     for verb in verbs
-    if path != "/events"  # it never ends: see `test_events`
+    if path != "/events"  # a stream that never ends: see `test_events`
 ]
 
 
@@ -74,7 +74,7 @@ def test_every_endpoint_does_what_the_document_says(
     @hypothesis.given(case=cases)
     def asked(case: schemathesis.Case) -> None:
         token = {"Authorization": f"Bearer {WRITES}"}
-        # What a number is, and what a cursor, no schema can say.
+        # The schema cannot express which numbers and cursors are valid.
         case.call_and_validate(headers=token, excluded_checks=[positive_data_acceptance])
 
     asked()
