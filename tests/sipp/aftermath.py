@@ -1,4 +1,4 @@
-"""What the calls of one test have left behind at the edge."""
+"""Checks what one test's calls left at the edge: log lines, call records, open calls."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.sipp.edge_process import EdgeProcess
 from tests.sipp.process import until
 
 OVER_S = 5.0
-"""A call whose peers have all ended is over for the edge within this time."""
+"""The edge ends a call within this time of its peers' ends."""
 
 
 class Aftermath:
-    """The edge's log and records since this was made, and the proof that nothing else is left.
+    """The edge's log and call records since construction, and the check that nothing else is left.
 
-    In a ``with``; what is entered on its stack ends with the block.
+    A context manager: the contexts entered on its stack are closed with it.
     """
 
     def __init__(self, edge: EdgeProcess) -> None:
@@ -40,12 +40,12 @@ class Aftermath:
         return self.edge.said[self._log_before :]
 
     def records(self, count: int = 1) -> list[dict[str, Any]]:
-        """The records of this test's calls, once there are so many."""
+        """The records of this test's calls; waits until there are `count`."""
         until(lambda: len(self.edge.records) >= self._before + count, f"{count} records", within_s=OVER_S)
         return self.edge.records[self._before :]
 
     def assert_clean(self) -> None:
-        """No call is left, the log has no error in it, and nothing is written late, into the next test."""
+        """Assert that no call is left, all records are written, and the log contains no error."""
         until(lambda: self.edge.calls == 0, f"no call left\n{self.log}", within_s=OVER_S)
         finished = self.edge.finished
         until(lambda: len(self.edge.records) >= finished, f"{finished} records in all", within_s=OVER_S)

@@ -1,4 +1,4 @@
-"""What every SIPp test stands on: the edge, its peers, and the proof that nothing is left of the calls."""
+"""Fixtures of the SIPp tests: the edge, its peers, and the check that no call is left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 
 @pytest.fixture(scope="module")
 def edge(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
-    """One edge for all the tests that need nothing special of it: it must not mind."""
+    """One edge shared by all tests that need no settings of their own."""
     with EdgeProcess(tmp_path_factory.mktemp("edge"), gate) as edge:
         yield edge
 

@@ -1,4 +1,4 @@
-"""Ears and a mouth for SIPp's peers: RTP that can be told apart, so that who hears whom is seen."""
+"""RTP endpoints for SIPp's peers, with distinguishable audio, so that tests can check who hears whom."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLES = 160
 
 
 class Ear:
-    """One peer's end of the audio: PCMU whose every sample is the peer's own byte."""
+    """One peer's RTP endpoint: it sends PCMU in which every sample is one byte, unique to the peer."""
 
     def __init__(self, sound: bytes) -> None:
         self.port, self._payload = free_port(), sound * SAMPLES
@@ -35,13 +35,13 @@ class Ear:
         self._socket.close()
 
     def says(self, port: int) -> None:
-        """Send 20 ms to this port of the edge."""
+        """Send one 20 ms packet to this port of the edge."""
         self._sequence += 1
         head = struct.pack("!BBHII", 0x80, 0, self._sequence, self._sequence * SAMPLES, self.port)
         self._socket.sendto(head + self._payload, (HOST, port))
 
     def heard(self, other: Ear) -> int:
-        """How many packets of the other's sound have come since this was last asked."""
+        """How many packets of the other peer's audio have arrived since the last call."""
         count = 0
         while True:
             try:
@@ -52,7 +52,7 @@ class Ear:
 
 
 def converse(one: Ear, one_port: int, other: Ear, other_port: int) -> tuple[int, int]:
-    """Both talk for half a second, each to the port the edge gave it; how much each heard of the other."""
+    """Both send half a second of audio, each to its port of the edge; returns how many packets each heard."""
     for _ in range(PACKETS):
         one.says(one_port)
         other.says(other_port)

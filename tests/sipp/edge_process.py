@@ -1,4 +1,4 @@
-"""The real edge as a process of its own, with stunnel before the agent's SIPp, which speaks no TLS."""
+"""Runs the edge as a process, with stunnel terminating TLS for the agent's SIPp, which has none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PHONE = "+14155559876"
 PASSWORD = "secret"
 
 COMMAND = [sys.executable, "-c", "from proxy.cli import main; main()"]
-"""`screendoor`, whether or not it is installed."""
+"""Runs `screendoor` from the source tree, so it need not be installed."""
 
 SETTINGS = """\
 records = "{folder}/calls.jsonl"
@@ -107,7 +107,7 @@ TIMEOUTclose = 0
 
 
 class Gate(Process):
-    """stunnel: TLS from the edge, TCP to the agent's SIPp."""
+    """stunnel as TLS server: accepts TLS from the edge, connects to the agent's SIPp over TCP."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port, self.agent_port = folder, free_port(), free_port()
@@ -120,14 +120,14 @@ class Gate(Process):
 
 
 class Door(Protocol):
-    """Where the agent is: a TLS port of localhost, and the folder of its certificates."""
+    """Where the agent listens: a TLS port on localhost, and the folder of its certificates."""
 
     folder: Path
     port: int
 
 
 class EdgeProcess(Process):
-    """``screendoor run`` with a phone behind a trunk, and an agent behind a door; ready when made."""
+    """``screendoor run`` with a phone behind a trunk, and an agent over TLS; ready once constructed."""
 
     def __init__(
         self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost",
@@ -135,10 +135,10 @@ class EdgeProcess(Process):
         mode: str = "relay", number: str = "", level: str = "info", memory: str = "",
         screendoor: Sequence[str] = COMMAND,
     ) -> None:  # fmt: skip
-        """`trunk`: the address of the only one; `limits`, `number`, `more`: further lines of its settings;
-        `srtp`: of the agent and of the trunk; `mode`: of audio (SIPp's calls are relayed by the process,
-        those of the interop tests go as shipped); `level`: of the log; `memory`: further keys of it, after a
-        comma; `screendoor`: the command, if another.
+        """`trunk`: the address of the only trunk; `limits`, `number`: further lines of these sections;
+        `more`: further sections; `srtp`: of the agent and of the trunk; `mode`: the media mode (relayed in
+        userspace here, the shipped default in the interop tests); `level`: the log level; `memory`: further
+        keys of that table, with a leading comma; `screendoor`: the command to run.
         """
         self.folder, self.port, self.phone_port = folder, free_port(), free_port()
         self.tls_port, self._http = free_port(), free_port()
@@ -163,7 +163,7 @@ class EdgeProcess(Process):
 
     @property
     def health(self) -> dict[str, Any]:
-        """What /healthz says."""
+        """The JSON document from /healthz."""
         try:
             answer = urllib.request.urlopen(f"http://{HOST}:{self._http}/healthz", timeout=5)
         except HTTPError as draining:  # 503
@@ -174,22 +174,22 @@ class EdgeProcess(Process):
 
     @property
     def calls(self) -> int:
-        """How many calls are going on."""
+        """The number of calls in progress."""
         return int(self.health["calls"])
 
     @property
     def finished(self) -> int:
-        """How many calls are over, whether or not their records are written yet."""
+        """The number of ended calls, whether or not their records are written yet."""
         return self._metric(r"screendoor_calls_total\{.*\}")
 
     @property
     def kernel_streams(self) -> int:
-        """How many streams the kernel forwards now."""
+        """The number of streams that the kernel currently forwards."""
         return self._metric("screendoor_kernel_streams")
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The records of the calls that are over, oldest first."""
+        """The records of ended calls, oldest first."""
         path = self.folder / "calls.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]

@@ -1,4 +1,4 @@
-"""The edge among its peers: carrier, agent and phone, each a SIPp."""
+"""Starts SIPp processes as the edge's carrier, agent and phone, and checks their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARAM = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
 class House(Aftermath):
-    """Starts the peers of one test, waits for their verdicts, and stops what still runs at its end."""
+    """Starts the peers of one test, waits for their results, and stops those still running when it ends."""
 
     def __init__(self, edge: EdgeProcess, gate: Gate, folder: Path) -> None:
         super().__init__(edge)
@@ -27,9 +27,9 @@ class House(Aftermath):
         audio: int | None = None, options: tuple[str, ...] = (), dialed: str = DIALED,
         through: int | None = None, via: str | None = None,
     ) -> Sipp:  # fmt: skip
-        """A trunk that calls; `talk_s` is how long it talks before it does what its name says.
+        """A trunk that calls; `talk_s`: how long it talks before it does what the scenario's name says.
 
-        `through`: the port of what stands between it and the edge; `via`: its transport as the edge sees it.
+        `through`: the port of a proxy on the way to the edge; `via`: the transport that the edge sees.
         """
         keys = {
             "dialed": dialed,
@@ -38,7 +38,7 @@ class House(Aftermath):
             "inner_port": free_port(),
             "route_param": ";transport=tcp" if transport == "tcp" else "",
         }
-        # All at once, and numbered as on SignalWire.
+        # All calls at once, with a CSeq number like SignalWire's.
         options = ("-r", "100", "-l", str(calls), "-base_cseq", "105354320", *options)
         return self._stack.enter_context(
             Sipp(
@@ -48,7 +48,7 @@ class House(Aftermath):
         )  # fmt: skip
 
     def agent(self, scenario: str, *, calls: int = 1, talk_s: float = 0.3, audio: int | None = None) -> Sipp:
-        """A voice agent behind the TLS gate."""
+        """A voice agent, reached over TLS through the gate."""
         keys = {"audio_port": audio or free_port(), "gate_port": self._gate.port, "refer_to": f"tel:{PHONE}"}
         return self._stack.enter_context(
             Sipp(
@@ -61,7 +61,7 @@ class House(Aftermath):
         self, scenario: str, *, calls: int = 1, talk_s: float = 0.3, audio: int | None = None,
         port: int | None = None, moved_to: str = "",
     ) -> Sipp:  # fmt: skip
-        """The user's phone, behind a trunk that wants a password, or on a `port` of its own."""
+        """The user's phone, behind a trunk that asks for a password, or directly on `port`."""
         keys = {"audio_port": audio or free_port(), "trunk_password": PASSWORD, "moved_to": moved_to}
         return self._stack.enter_context(
             Sipp(
@@ -71,7 +71,7 @@ class House(Aftermath):
         )  # fmt: skip
 
     def all_succeed(self, *peers: Sipp) -> None:
-        """Wait until every peer has ended; each must say that all its calls went as its scenario says."""
+        """Wait until every peer has ended; assert that all their calls followed the scenarios."""
         for peer in peers:
             if peer.wait(LIMIT_S + 5) != 0:
                 break
@@ -81,9 +81,9 @@ class House(Aftermath):
         assert not faults, "\n\n".join([*faults, f"--- log of the edge\n{self.log}"])
 
     def assert_authenticated(self, phone: Sipp) -> None:
-        """Every credential that it was shown is right, by a computation of our own (RFC 2617 §3.2.2).
+        """Assert that all credentials the phone received are correct, computed here (RFC 2617 §3.2.2).
 
-        SIPp's own check knows Authorization alone, not Proxy-Authorization.
+        SIPp itself can verify Authorization, but not Proxy-Authorization.
         """
         shown = re.findall(r"credentials (Digest .*)", phone.notes)
         assert len(shown) == phone.calls, phone.notes
@@ -96,11 +96,11 @@ class House(Aftermath):
             assert said["response"] == _md5(right), credentials
 
     def ports_of(self, peer: Sipp) -> list[int]:
-        """The audio ports that the edge has given to a peer, in order."""
+        """The audio ports of the edge that were offered to a peer, in order."""
         return [int(port) for port in re.findall(r"(?:audio|port) (\d+)", peer.notes)]
 
     def port_of(self, peer: Sipp) -> int:
-        """The only one of them."""
+        """The edge's audio port for a peer that was given exactly one."""
         (port,) = self.ports_of(peer)
         return port
 

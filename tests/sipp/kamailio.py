@@ -1,4 +1,4 @@
-"""Kamailio as the carrier's own edge: UDP inside, TLS towards us, two Record-Routes in every call (r2=on)."""
+"""Runs Kamailio as the carrier's proxy: UDP inside, TLS towards us, two Record-Routes per call (r2=on)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.sipp.process import Process, installed, until
 REALM: Final = "kamailio.example.com"
 USERNAME: Final = "screendoor"
 OUT_OF_SERVICE: Final = "+14155559503"
-"""A number that Kamailio itself answers with 503."""
+"""Kamailio answers calls to this number with 503."""
 
 SETTINGS = """\
 #!KAMAILIO
@@ -96,18 +96,18 @@ event_route[dispatcher:dst-down] {{ xlog("L_ALERT", "DOWN $ru\\n"); }}
 """
 
 EDGES = "1 sip:127.0.0.1:{edge};transport=tls 9\n"
-"""Flags 1 and 8: an edge is not used before it has answered an OPTIONS."""
+"""Flags 1 and 8: start as inactive and probe, so an edge is used only after it has answered an OPTIONS."""
 
 
 class KamailioPorts:
-    """Where it will stand, needed by the edge's settings before it runs."""
+    """Kamailio's ports, chosen before it runs because the edge's settings need them."""
 
     def __init__(self) -> None:
         self.udp, self.tls, self.phone = free_port(), free_port(), free_port()
 
 
 class Kamailio(Process):
-    """A running Kamailio before an edge that has answered its OPTIONS; ready when made."""
+    """A running Kamailio in front of the edge; constructed once the edge has answered its OPTIONS."""
 
     def __init__(self, folder: Path, certificates: Path, ports: KamailioPorts, edge: EdgeProcess) -> None:
         self.ports = ports
@@ -126,16 +126,16 @@ class Kamailio(Process):
         self.ready(lambda: "UP sip:" in self.said, "the edge answers its OPTIONS with 200")
 
     def within(self, method: str) -> list[str]:
-        """What it was shown of the Route headers of requests within a dialog: transport and routes."""
+        """Transport and Route headers of the in-dialog requests that Kamailio has received."""
         return re.findall(rf"WITHIN {method} (.*)", self.said)
 
     def says(self, word: str) -> None:
-        """Wait until its log has this word."""
+        """Wait until its log contains this word."""
         until(lambda: word in self.said, f"Kamailio says {word}\n{self.said}")
 
 
 def both_routes(ports: KamailioPorts, seen: str) -> bool:
-    """Whether a request from us to Kamailio named both of its Record-Routes, the TLS one first."""
+    """Whether a request came by TLS and its Route has both of Kamailio's Record-Routes, the TLS one first."""
     inner = rf"<sip:{HOST}:{ports.tls};transport=tls;[^>]*r2=on[^>]*>"
     outer = rf"<sip:{HOST}:{ports.udp};[^>]*r2=on[^>]*>"
     return re.search(rf"^tls routes={inner},? ?{outer}", seen) is not None

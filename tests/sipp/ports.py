@@ -1,7 +1,7 @@
-"""Free ports, chosen at run time below the range that the system gives to outgoing connections.
+"""Allocates free ports for tests, below the ephemeral range of the system.
 
-Whoever asks binds its port a little later, so what is handed out is claimed until this process ends: by locks
-on the bytes of one file, which every run of these tests on the machine knows, and the system lets go.
+A port is bound some time after it was allocated, so it stays reserved until this process ends: by locks on
+bytes of one file, which all test runs on the machine share and the system releases.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from functools import cache
 from pathlib import Path
 
 AREAS = ((4, 2, range(10000, 14000)), (20, 20, range(14000, 18000)), (10_000, 2, range(18000, 32000)))
-"""Blocks up to a size, with what lies between where two may begin, and their place: single ports are not to
-leave no room for several, nor several for many.
+"""Maximum block size, minimum distance between block starts, and port range of each area.
+
+Separate areas keep small blocks from fragmenting the space that larger ones need.
 """
 
 _taken: set[int] = set()
-"""Handed out before in this run: a process may lock its own bytes again."""
+"""Ports allocated by this run; needed because a process can lock its own bytes again."""
 
 
 def free_port() -> int:
-    """A port that nobody has on UDP or TCP of the loopback interface."""
+    """A port that is free for both UDP and TCP on the loopback interface."""
     return free_block(1)
 
 
 def free_block(size: int) -> int:
-    """The first of `size` neighbouring free ports, an even one."""
-    chance = random.Random()  # a seed that a test sets would lead two runs to the same ports
+    """The first of `size` consecutive free ports; always even."""
+    chance = random.Random()  # its own generator: a test's seed would lead two runs to the same ports
     step, place = next((step, place) for most, step, place in AREAS if size <= most)
     starts = list(range(place.start, place.stop - size + 1, max(step, size + size % 2)))
     chance.shuffle(starts)
@@ -43,13 +44,13 @@ def free_block(size: int) -> int:
 
 
 def free_range(size: int) -> str:
-    """`size` neighbouring free ports, as the settings write them."""
+    """`size` consecutive free ports, in the form of the settings (`first-last`)."""
     first = free_block(size)
     return f"{first}-{first + size - 1}"
 
 
 def _ours(block: range) -> bool:
-    """Whether nobody has them, and no other run will get them from here."""
+    """Reserve a block for this run; False if a port is in use or reserved by another run."""
     try:
         fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, len(block), block.start)
     except OSError:
@@ -62,7 +63,7 @@ def _ours(block: range) -> bool:
 
 @cache
 def _claims() -> int:
-    """The file of all claims, open as long as we live: to close it would let go of ours."""
+    """The lock file, open until the process ends: closing it would release our locks."""
     path = Path(tempfile.gettempdir()) / f"screendoor-test-ports.{os.getuid()}"
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 

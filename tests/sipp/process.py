@@ -1,4 +1,4 @@
-"""Programs that a test starts, waits for and stops: these and no others."""
+"""Starts, awaits and stops the programs that a test needs, and no other processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STOP_S = 5.0
 
 
 def installed(program: str, package: str) -> str:
-    """The path of a program that these tests cannot do without: its absence fails them, it skips nothing."""
+    """The path of a required program; AssertionError if it is missing: tests must fail, not skip."""
     found = shutil.which(program) or shutil.which(program, path="/usr/bin:/usr/sbin:/usr/local/bin")
     if found is None:
         raise AssertionError(f"{program} is not installed: apt-get install {package} (`make tools` does it)")
@@ -24,15 +24,15 @@ def installed(program: str, package: str) -> str:
 
 
 def leashed(command: Sequence[str | Path], sent: str = "TERM") -> list[str | Path]:
-    """The command, such that the kernel sends it a signal when we end, also where we are killed.
+    """Wrap a command so that the kernel signals it when this process ends, even if killed (PR_SET_PDEATHSIG).
 
-    To be started by a thread that lives as long as the program may: the signal comes when that thread ends.
+    Start it from a thread that outlives the program: the signal is sent when that thread ends.
     """
     return [installed("setpriv", "util-linux"), "--pdeathsig", sent, "--", *command]
 
 
 def until(true: Callable[[], object], what: str, *, within_s: float = 10.0) -> None:
-    """Wait for something that another process does; AssertionError if it does not happen in time."""
+    """Poll until a condition on another process holds; AssertionError if it does not in time."""
     give_up = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < give_up, f"not within {within_s:g} s: {what}"
@@ -40,7 +40,7 @@ def until(true: Callable[[], object], what: str, *, within_s: float = 10.0) -> N
 
 
 class Process:
-    """One running program, its output in a file; ended when the block is left, and with us."""
+    """A running program with its output in a file; stopped when the `with` block or this process ends."""
 
     def __init__(
         self, command: Sequence[str], output: Path, *, cwd: Path, environ: Mapping[str, str] | None = None,
@@ -63,37 +63,37 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         return self._popen.pid
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code; None while it runs."""
         return self._popen.poll()
 
     @property
     def said(self) -> str:
-        """What it has written so far."""
+        """Its output so far."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
     def signal(self, number: int) -> None:
         self._popen.send_signal(number)
 
     def writes(self, line: str) -> None:
-        """Give it a line on its standard input, which must be a pipe."""
+        """Write a line to its standard input, which must be a pipe."""
         assert self._popen.stdin is not None
         self._popen.stdin.write(f"{line}\n".encode())
         self._popen.stdin.flush()
 
     def wait(self, within_s: float) -> int | None:
-        """The exit code, or None if it still runs then."""
+        """Wait for its end; returns the exit code, or None if it is still running after `within_s`."""
         try:
             return self._popen.wait(within_s)
         except subprocess.TimeoutExpired:
             return None
 
     def stop(self) -> None:
-        """End it if it still runs."""
+        """Stop it if it is still running."""
         if self._popen.poll() is None:
             self._popen.terminate()
             if self.wait(STOP_S) is None:
@@ -103,11 +103,11 @@ class Process:
             self._popen.stdin.close()
 
     def listens(self, transport: str, port: int) -> None:
-        """Wait until it has taken its port, without disturbing it; it is stopped if it does not."""
+        """Wait until it has bound its port, without connecting to it; stop it if it does not."""
         self.ready(lambda: _bound(transport, port), f"{transport} port {port} taken")
 
     def ready(self, true: Callable[[], object], what: str, *, within_s: float = 10.0) -> None:
-        """Wait for a sign that it has started; it is stopped if none comes."""
+        """Wait until a condition shows that it has started; stop it if that does not hold in time."""
         try:
             until(lambda: self.exit_code is not None or true(), what, within_s=within_s)
             assert self.exit_code is None, f"ended with {self.exit_code}, not {what}:\n{self.said}"
@@ -117,7 +117,7 @@ class Process:
 
 
 def _bound(transport: str, port: int) -> bool:
-    """As the kernel tells; to try the port ourselves could take it from whoever is about to have it."""
+    """Whether a port is bound, read from /proc: trying to bind it could take it from the program itself."""
     state = "07" if transport == "udp" else "0A"  # unconnected; LISTEN
     rows = Path(f"/proc/net/{transport}").read_text(encoding="ascii").splitlines()[1:]
     return any(

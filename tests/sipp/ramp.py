@@ -1,4 +1,4 @@
-"""stunnel the other way round: TCP from a SIPp that calls, TLS to the edge, whose certificate is checked."""
+"""stunnel as TLS client: accepts TCP from a calling SIPp, connects to the edge over TLS and verifies it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TIMEOUTclose = 0
 
 
 class Ramp(Process):
-    """Whoever connects to its port by TCP is connected to the edge by TLS."""
+    """Forwards each TCP connection at its port to the edge over TLS."""
 
     def __init__(self, folder: Path, certificates: Path, edge: EdgeProcess) -> None:
         self.port = free_port()

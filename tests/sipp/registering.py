@@ -1,4 +1,4 @@
-"""A REGISTER with SHA-256 credentials computed here: SIPp reads the first challenge only, and knows MD5."""
+"""Sends a REGISTER with SHA-256 digest (RFC 8760): SIPp reads only the first challenge, and only MD5."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Contact: <sip:{user}@127.0.0.1:{port}>;expires=120
 
 
 def register(user: str, port: int, edge: int) -> list[str]:
-    """Register a phone at a port of UDP, which is then free; the answers (RFC 3261 §10, RFC 8760 §2)."""
+    """Register a phone at a UDP port, then close it; returns the responses (RFC 3261 §10, RFC 8760 §2)."""
     uri = f"sip:{HOST}:{edge}"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as desk:
         desk.settimeout(LIMIT_S)

@@ -1,4 +1,4 @@
-"""SIPp as one peer of the edge: a scenario run a number of times, its verdict, and what it saw."""
+"""Runs SIPp as a peer of the edge: a scenario, its result, and its logs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.sipp.process import Process, installed
 SCENARIOS = Path(__file__).parent / "scenarios"
 HOST: Final = "127.0.0.1"
 LIMIT_S = 40
-"""SIPp gives up, and fails, after this time."""
+"""SIPp gives up and fails after this time, in seconds."""
 LAST_LINES = 120
-"""So much of a message log is shown of a run that failed."""
+"""Lines of the message log shown for a failed run."""
 
 _runs = itertools.count(1)
 
 
 class Sipp(Process):
-    """One SIPp process. It calls `remote`, or waits for calls if that is None; it ends after `calls` of them.
+    """One SIPp process: calls the port `remote`, or waits for calls if None; it ends after `calls` calls.
 
-    `keys` fill in the words in brackets of the scenario that are not SIPp's own.
+    `keys`: values of the scenario's own bracketed keywords.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Sipp(Process):
         command += ["-sf", str(SCENARIOS / f"{scenario}.xml")]
         command += ["-i", HOST, "-bind_local", "-p", str(self.port)]
         command += ["-t", "t1" if transport == "tcp" else "u1", "-m", str(calls), "-mi", HOST]
-        # SIPp binds the one after next as well, for video.
+        # SIPp also binds the port two above it, for video.
         command += ["-mp", str(free_block(4)), "-ci", HOST, "-cp", str(free_port()), "-nostdin"]
         command += ["-d", str(round(talk_s * 1000)), "-timeout", f"{LIMIT_S}s", "-timeout_error"]
         command += ["-trace_err", "-error_file", str(self._log("errors"))]
@@ -64,22 +64,22 @@ class Sipp(Process):
 
     @property
     def notes(self) -> str:
-        """What the scenario's log actions have written."""
+        """The output of the scenario's log actions."""
         return _text(self._log("log"))
 
     @property
     def messages(self) -> str:
-        """Every message it sent and received."""
+        """The log of the messages it sent and received."""
         return _text(self._log("messages"))
 
     def count(self, name: str) -> int:
-        """The last value of a column of its statistics, such as ``SuccessfulCall(C)``."""
+        """The latest value of a column of its statistics, such as ``SuccessfulCall(C)``."""
         rows = list(csv.DictReader(_text(self._log("csv")).splitlines(), delimiter=";"))
         return int(rows[-1][name]) if rows else 0
 
     @property
     def fault(self) -> str | None:
-        """What went wrong, with all there is to find out why; None if it ended and every call was good."""
+        """Why the run failed, with its logs; None if it ended and every call succeeded."""
         good = self.count("SuccessfulCall(C)")
         if self.exit_code == 0 and good == self.calls:
             return None

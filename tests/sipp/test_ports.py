@@ -11,7 +11,7 @@ OURS = "import sys; from tests.sipp.ports import _ours; print(_ours(range(*map(i
 
 
 def ours_elsewhere(first: int, end: int) -> bool:
-    """Whether another run could have these."""
+    """Whether another test run could reserve these ports."""
     command = [sys.executable, "-c", OURS, str(first), str(end)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout == "True\n"
 

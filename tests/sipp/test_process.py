@@ -1,4 +1,4 @@
-"""Programs of the tests: none outlives the tests that started it."""
+"""Programs started by tests do not outlive the test run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_program_ends_with_the_tests_that_started_it_even_if_they_are_killed(t
 
 
 def named(pid: int) -> str | None:
-    """What runs under that number; None where nothing does, or only its exit code is left."""
+    """The command running under a process id; None if there is none, or only a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     except OSError:

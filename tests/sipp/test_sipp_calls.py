@@ -1,6 +1,6 @@
-"""Whole calls over real sockets, with SIPp as the carrier, as the agent (behind TLS) and as the phone.
+"""End-to-end calls over real sockets, with SIPp as carrier, agent (over TLS) and phone.
 
-SIPp reads our messages with a parser that is not ours; what it must find in them stands in the scenarios.
+SIPp parses our messages independently; the scenarios define what it must find in them.
 """
 
 from __future__ import annotations

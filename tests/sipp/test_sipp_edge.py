@@ -1,4 +1,4 @@
-"""What needs an edge of its own: a wrong password, and the end of the process."""
+"""Calls that need an edge of their own: a wrong trunk password, and draining after SIGTERM."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Kamailio between us and the carrier: UDP on its side, TLS on ours, two Record-Routes in each call (r2=on).
+"""Calls through Kamailio: UDP to the carrier, TLS to us, two Record-Routes per call (r2=on).
 
-So do SignalWire's calls come. Its auth and dispatcher modules are at work as well.
+SignalWire's calls arrive the same way. Kamailio's auth and dispatcher modules are used as well.
 """
 
 from __future__ import annotations

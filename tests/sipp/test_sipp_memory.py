@@ -1,4 +1,4 @@
-"""What the memory holds of calls when the process is killed: a process of its own, and a database."""
+"""Calls in the database survive a killed edge, and `screendoor trace` reads those of a running one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALLS = 20
 
 
 def states(folder: Path) -> list[tuple[str, str | None, str | None]]:
-    """State, result and number called of each call, without a word from whoever wrote them."""
+    """State, result and dialed number of each call, read without our own database code."""
     connection = sqlite3.connect(folder / "screendoor.db")
     try:
         return sorted(connection.execute("SELECT state, result, dialed FROM calls"))
@@ -41,7 +41,7 @@ def test_no_call_that_is_over_is_lost_by_a_kill_and_one_that_goes_on_is_known_to
         short = house.carrier("carrier_hangs_up", calls=CALLS)
         house.all_succeed(short)
         until(lambda: edge.finished == CALLS, f"{CALLS} calls are over")
-        # What is told waits for GATHER_S; docs/settings.md says that a kill loses so much.
+        # Writes are batched for GATHER_S; docs/settings.md says that a kill loses that much.
         until(lambda: states(kept).count(over[0]) == CALLS, "the memory has been told")
         edge.signal(signal.SIGKILL)
         assert edge.wait(5) == -signal.SIGKILL
@@ -51,7 +51,7 @@ def test_no_call_that_is_over_is_lost_by_a_kill_and_one_that_goes_on_is_known_to
 
 
 def traced(edge: EdgeProcess, *options: str) -> str:
-    """What `screendoor trace` says of the one call, or why it says nothing."""
+    """The output of `screendoor trace` for the only call, or its error message."""
     [record] = edge.records
     command = [*COMMAND, "trace", record["call"], *options, "--config", str(edge.settings)]
     told = subprocess.run(command, capture_output=True, text=True, timeout=30, env={"PYTHONPATH": str(ROOT)})

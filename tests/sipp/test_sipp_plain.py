@@ -1,4 +1,4 @@
-"""Calls without a carrier's ways over each transport, and what a call may ask for: refreshes, detours."""
+"""Plain calls over UDP, TCP and TLS; session refreshes, late offers, redirects, 100rel and REGISTER."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ destinations = ["sip:{alice}@registered"]
 
 @pytest.fixture(scope="module")
 def desks() -> dict[str, int]:
-    """The ports of two phones that are called without a trunk."""
+    """The ports of two phones that are called directly, not through a trunk."""
     return {FIRST: free_port(), SECOND: free_port()}
 
 
@@ -74,7 +74,7 @@ def edge(
 def way(
     request: pytest.FixtureRequest, edge: EdgeProcess, gate: Gate, tmp_path: Path
 ) -> Iterator[dict[str, object]]:
-    """How a caller comes to the edge."""
+    """How a caller reaches the edge: UDP, TCP, or TLS through stunnel; arguments of `House.carrier`."""
     if request.param != "tls":
         yield {"transport": request.param}
         return
