@@ -1,4 +1,4 @@
-"""reduce_to_sdp: never raises, whatever the body is."""
+"""Fuzz target for reduce_to_sdp: it never raises and never enlarges the body."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Challenges and credentials: what can be read, or ParseError or DigestRefused, nothing else."""
+"""Fuzz target for digest challenges and credentials: only ParseError or DigestRefused may be raised."""
 
 import sys
 from pathlib import Path

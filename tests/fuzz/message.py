@@ -1,4 +1,4 @@
-"""parse_message: a message or ParseError, nothing else; what was read can be written and answered."""
+"""Fuzz target for parse_message: a message or ParseError; a parsed one can be encoded and answered."""
 
 import contextlib
 import sys

@@ -1,7 +1,7 @@
-"""RTP, RTCP and telephone-events, of a peer and of a stranger: dropped, or passed on as one line.
+"""Fuzz target for the RTP relay: packets are dropped or forwarded as a single RTP stream.
 
-Each input is a row of packets: an octet that says whose it is, where it goes and how long it is waited for,
-one for its length, and the packet.
+The input is a sequence of packets (RTP, RTCP, telephone-events), each after two octets: flags (from the peer
+or a stranger, to which port, how long to wait afterwards) and the packet's length.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ SEEDS = [
 
 
 class Heard:
-    """What one peer hears: a line that never changes its SSRC, nor says a number twice."""
+    """What one peer receives; asserts that RTCP can be parsed and that the SSRC of RTP never changes."""
 
     def __init__(self) -> None:
         self.lines: set[int] = set()

@@ -1,4 +1,4 @@
-"""PASSporTs: claims, or PassportRefused; and a list of numbers in a certificate, or CredentialRefused."""
+"""Fuzz target for PASSporTs and TNAuthLists: only PassportRefused or CredentialRefused may be raised."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""a=crypto: a key of its suite's length, or CryptoRefused, which says nothing of the key."""
+"""Fuzz target for a=crypto: a key of the suite's length, or CryptoRefused without the key in its text."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""parse_sdp: a description or SdpError, nothing else; what was read is written and read again the same."""
+"""Fuzz target for parse_sdp: a description that round-trips, or SdpError."""
 
 import contextlib
 import sys

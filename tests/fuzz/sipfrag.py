@@ -1,4 +1,4 @@
-"""parse_sipfrag: a status or ParseError, nothing else."""
+"""Fuzz target for parse_sipfrag: a status or ParseError."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""StreamFramer: the same messages, or the same ParseError, however the bytes come in pieces."""
+"""Fuzz target for StreamFramer: the same messages or ParseError, however the stream is split."""
 
 import sys
 from itertools import pairwise
@@ -33,7 +33,7 @@ def one(data: bytes) -> None:
     whole = framed([stream])
     pieces = framed([stream[start : start + size] for start in range(0, len(stream), size)])
     assert whole[0] == pieces[0], (whole, pieces)
-    if whole[1] is None or "longer" not in whole[1]:  # a head too long is seen as soon as it is
+    if whole[1] is None or "longer" not in whole[1]:  # detected as soon as too much has come
         assert whole[1] == pieces[1], (whole, pieces)
 
 

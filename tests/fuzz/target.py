@@ -1,7 +1,7 @@
-"""What the fuzz targets share: seeds, and how one is run.
+"""Shared by the fuzz targets: seeds, and the function that runs one.
 
-Each target runs by hand, for as long as you like: `python tests/fuzz/message.py -runs=100000` (libFuzzer's
-options). A crash is written to a file in the current folder; give that file as an argument to see it again.
+To run a target by hand, for any time: `python tests/fuzz/message.py -runs=100000` (libFuzzer's options). The
+input of a crash is written to a file in the current folder; pass that file as an argument to reproduce it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _START_LINE = re.compile(r"[A-Z]+ [^\n]+ SIP/[0-9.]+").fullmatch
 
 
 def fuzz(one: Callable[[bytes], None], seeds: Iterable[bytes]) -> None:
-    """Feed `one` with variations of the seeds until libFuzzer has had enough; ends the process."""
+    """Call `one` with mutations of the seeds until libFuzzer stops; ends the process."""
     with TemporaryDirectory() as folder:
         for number, seed in enumerate(seeds):
             Path(folder, f"{number:04d}").write_bytes(seed)
@@ -31,7 +31,7 @@ def fuzz(one: Callable[[bytes], None], seeds: Iterable[bytes]) -> None:
 
 
 def torture_messages() -> Iterator[bytes]:
-    """Every message of the torture tests, and a good one with each line that stands in them."""
+    """Each message of the torture tests, and a valid request with each single line found in them."""
     from tests.kit.deviations import DEVIATIONS
     from tests.torture.caller import SDP, request, wire
 

@@ -1,4 +1,4 @@
-"""Every parser's fuzz target, run for a few seconds from the torture messages."""
+"""Runs each parser's fuzz target for a few seconds."""
 
 from __future__ import annotations
 

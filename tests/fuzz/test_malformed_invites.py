@@ -1,4 +1,4 @@
-"""The bench of malformed INVITEs, in small: the server lives, answers, and logs no error of ours."""
+"""A short run of the malformed INVITE bench: the server survives, answers, and logs no internal error."""
 
 from __future__ import annotations
 

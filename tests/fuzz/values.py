@@ -1,4 +1,4 @@
-"""The header values and URIs: a value or ParseError, nothing else; written and read again the same."""
+"""Fuzz target for header values and URIs: a value that round-trips, or ParseError."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""verstat: one of its verdicts or nothing; and no display name says anything."""
+"""Fuzz target for verstat: a known verdict or None, and never one taken from a display name."""
 
 import sys
 from pathlib import Path

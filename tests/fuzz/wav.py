@@ -1,4 +1,4 @@
-"""WAV files, as voices and as prompts: sound, or one line that says why not."""
+"""Fuzz target for WAV files, as voices and as prompts: audio, or an error of one printable line."""
 
 import sys
 from array import array

@@ -1,4 +1,4 @@
-"""Whoever sends the torture messages: a socket, and what the edge answers on it."""
+"""Sends torture messages to the edge over one socket and checks the responses."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ m=audio 49216 RTP/AVP 0
 
 
 def request(method: str, *lines: str) -> str:
-    """A good request; a line given takes the place of the one of its name, `-Name` takes that one away.
+    """A valid request, modified: each line replaces the header of its name, `-Name` removes that header.
 
-    A line without a colon in its first word is the start line.
+    A line without a colon in its first word replaces the start line.
     """
     good = [
         f"{method} sip:door@example.com SIP/2.0",
@@ -53,7 +53,7 @@ def request(method: str, *lines: str) -> str:
 
 
 def _name(line: str) -> str:
-    """The name of a header line, or of one to be left out; empty for a start line."""
+    """The name of a header to replace or remove; empty for a start line."""
     if line.startswith("-"):
         return line[1:].lower()
     name, colon, _ = line.partition(":")
@@ -61,10 +61,10 @@ def _name(line: str) -> str:
 
 
 def wire(text: str, body: str | bytes = "", transport: str = "udp") -> bytes:
-    """A message as it goes on the wire, from lines as they are written here.
+    """The bytes of a message on the wire, from a template.
 
-    UNIQUE is a name that no other message has, TRANSPORT the one that it travels by, LENGTH its body's.
-    Lines end in CRLF; what is not ASCII is UTF-8, \\udcXX a single byte XX.
+    UNIQUE becomes a token unique to this message, TRANSPORT the transport, LENGTH the length of the body.
+    Lines end in CRLF; non-ASCII text is UTF-8, and \\udcXX is the single byte XX.
     """
     content = body if isinstance(body, bytes) else _bytes(body.replace("\n", "\r\n"))
     head = text.strip("\n").replace("UNIQUE", f"u{next(_unique)}x").replace("LENGTH", str(len(content)))
@@ -95,7 +95,7 @@ class Caller:
         self._socket.settimeout(PATIENCE_S)
         self._framer, self._whole = StreamFramer(), list[bytes]()
         self.heard: list[bytes] = []
-        """Every response, as it came, but those to requests that lack what a response must give back."""
+        """The raw responses, except those to requests without the headers that a response must copy."""
         edge.phone.script = rings
         edge.phone.heard.clear()
 
@@ -108,13 +108,13 @@ class Caller:
         self._socket.close()
 
     def says(self, text: str | bytes, body: str | bytes = "") -> bytes:
-        """Send a message; returns its bytes."""
+        """Send a message; returns the bytes sent."""
         data = text if isinstance(text, bytes) else wire(text, body, self.transport)
         self._socket.sendall(data)
         return data
 
     def hears(self, status: int) -> Response:
-        """The next final response, which must have this status; or the next of this one, if provisional."""
+        """Wait for the next final response, or the next provisional one of this status; assert the status."""
         while True:
             response = self._next()
             assert response is not None, f"connection closed instead of {status}"
@@ -123,7 +123,7 @@ class Caller:
                 return response
 
     def raw(self, status: int, text: str, body: str | bytes = "") -> bytes:
-        """Send it, and hear this status in an answer that may lack what the request lacked."""
+        """Send a message; assert the status of the response, which may lack what the request lacked."""
         self.says(text, body)
         data = self._read()
         assert data is not None
@@ -131,12 +131,12 @@ class Caller:
         return data
 
     def answers(self, status: int, text: str, body: str | bytes = "") -> Response:
-        """Send it, and hear this status."""
+        """Send a message; assert the status of the response."""
         self.says(text, body)
         return self.hears(status)
 
     def calls(self, text: str | bytes, body: str | bytes = SDP) -> Request:
-        """Send an INVITE and see that it rings the phone; then take it back. Returns the phone's INVITE."""
+        """Send an INVITE, assert that it rings the phone, then CANCEL it. Returns the phone's INVITE."""
         while not self.edge.phone.invites.empty():
             self.edge.phone.invites.get()
         data = self.says(text, body)
@@ -158,7 +158,7 @@ class Caller:
         self.says(self._within(invite, response, "ACK", 0))
 
     def hangs_up(self, invite: bytes, response: Response) -> None:
-        """Send the BYE of a call that was answered, and hear its 200."""
+        """Send the BYE of an answered call; assert that it gets 200."""
         self.says(self._within(invite, response, "BYE", 1))
         self.hears(200)
 
@@ -175,28 +175,28 @@ class Caller:
         return within.encode()
 
     def hears_nothing(self) -> None:
-        """What was sent is not answered: the next thing heard is the answer to what is sent now."""
+        """Assert that nothing was answered: the next response is the one to an OPTIONS sent now."""
         probe = parse_message(self.says(PROBE))
         response = self._next()
         assert response is not None, "connection closed instead of silence"
         assert (response.status, response.call_id) == (200, probe.call_id), response.start_line
 
     def is_cut_off(self) -> None:
-        """The edge has closed the connection."""
+        """Assert that the edge has closed the connection."""
         assert self._next() is None
 
     def assert_strict(self) -> None:
-        """Whatever the edge has sent to anybody is as RFC 3261 wants it written."""
+        """Assert that all messages the edge sent to caller and phone follow the grammar of RFC 3261."""
         for data in (*self.heard, *self.edge.phone.heard):
             assert faults(data) == [], data.decode("utf-8", "replace")
 
     def still_works(self) -> None:
-        """A good request is answered: over UDP by the same socket, else by a new connection too."""
+        """Assert that the edge answers a valid request from another socket."""
         with Caller(self.edge, self.transport) as other:
             other.hears_nothing()
 
     def _next(self) -> Response | None:
-        """The next response; None where the edge has closed the connection."""
+        """The next response; None if the edge has closed the connection."""
         data = self._read()
         if data is None:
             return None

@@ -1,4 +1,4 @@
-"""One running edge for all the torture, and a caller for every transport."""
+"""Fixtures of the torture tests: one running edge for all, and a caller for each transport."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TortureEdge]:
 
 @pytest.fixture(scope="session")
 def edge6(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TortureEdge]:
-    """The same on IPv6."""
+    """The same edge on IPv6."""
     with TortureEdge(tmp_path_factory.mktemp("torture6"), "::1") as edge:
         yield edge
         edge.assert_unharmed()

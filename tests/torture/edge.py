@@ -1,4 +1,4 @@
-"""`screendoor run` on the loopback interface, with numbers that ring the phone of these tests at once."""
+"""Runs the edge on the loopback interface, with numbers that ring the test phone without screening."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.torture.phone import Phone
 
 TRANSPORTS: Final = ("udp", "tcp", "tls")
 NUMBERS: Final = {"udp": "+14155550001", "tcp": "+14155550002", "tls": "+14155550003"}
-"""Whoever dials one rings the phone over that transport; every other name rings it over UDP."""
+"""The number that rings the phone over each transport; any other user part rings it over UDP."""
 
 SETTINGS = """\
 records = "off"
@@ -65,7 +65,7 @@ screen = "off"
 
 
 class TortureEdge(Process):
-    """The edge; `host` is the loopback address that it and its peers live on."""
+    """The edge and its phone; `host`: the loopback address that they and the caller use."""
 
     def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self.host, self.folder = host, folder
@@ -91,7 +91,7 @@ class TortureEdge(Process):
         self.phone.close()
 
     def assert_unharmed(self) -> None:
-        """It runs, every call is over, and it has logged no error of ours."""
+        """Assert that the edge is running, no call is left, and the log contains no error."""
         assert self.exit_code is None, self.said
         until(lambda: '"calls":0' in self._health().replace(" ", ""), f"no call left\n{self.said}")
         assert not re.search(r"\[error|Traceback|not handled", self.said), self.said

@@ -1,4 +1,4 @@
-"""A phone that answers what the test has it answer, over UDP, TCP and TLS."""
+"""A phone with scripted responses, over UDP, TCP and TLS."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from proxy.sip.message import Request, parse_message
 from tests.sipp.ports import free_port
 
 Script = Callable[[Request], list[bytes]]
-"""What is sent back, in order, for each INVITE."""
+"""Returns the responses to an INVITE, in order."""
 
 
 def rings(invite: Request) -> list[bytes]:
-    """180, and no more until it is cancelled."""
+    """Respond with 180 only; the call ends by CANCEL."""
     return [answer(invite, "SIP/2.0 180 Ringing")]
 
 
 def answer(request: Request, status_line: str, *more: str, body: str = "") -> bytes:
-    """A response in our own text; a line in `more` takes the place of the one of the same name."""
+    """A raw response to a request; each line in `more` replaces the header of its name."""
     lines = [
         *(f"Via: {value}" for value in request.headers.get_all("Via")),
         f"From: {request.headers.get('From')}",
@@ -39,15 +39,15 @@ def answer(request: Request, status_line: str, *more: str, body: str = "") -> by
 
 
 class Phone:
-    """Listens on three ports of one address; every INVITE it gets is in `invites`."""
+    """Listens for UDP, TCP and TLS on one address; queues every INVITE in `invites`."""
 
     def __init__(self, host: str, certificates: Path) -> None:
         self.script: Script = rings
         self.invites: queue.Queue[Request] = queue.Queue()
         self.others: queue.Queue[Request] = queue.Queue()
-        """Every ACK, CANCEL, BYE."""
+        """Received requests other than INVITE."""
         self.heard: list[bytes] = []
-        """Every message, as it came."""
+        """All received messages, raw."""
         self.ports = {transport: free_port() for transport in ("udp", "tcp", "tls")}
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificates / "fullchain.pem", certificates / "privkey.pem")

@@ -1,4 +1,4 @@
-"""RFC 4475 §3.1.1: messages that are valid, however strange they look."""
+"""RFC 4475 §3.1.1: valid but unusual messages are accepted."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ Via: SIP/2.0/TRANSPORT 192.0.2.77;branch=z9hG4bKUNIQUE2
 l: 0
 """
     caller.answers(200, both)
-    if caller.stream:  # there nothing is left over: it is the next message
+    if caller.stream:  # on a stream the extra octets are the next message
         caller.hears(405)
     caller.hears_nothing()
 
@@ -289,7 +289,7 @@ def test_an_unusual_reason_phrase_is_an_answer_rfc4475_3_1_1_12(caller: Caller) 
     ]
     invite = caller.says(INVITE.format(user=NUMBERS[caller.transport]), SDP)
     response = caller.hears(200)
-    assert response.reason == "OK"  # nothing of the phone's words crosses
+    assert response.reason == "OK"  # the phone's reason phrase is not passed on
     caller.acknowledges(invite, response)
     caller.hangs_up(invite, response)
 

@@ -1,4 +1,4 @@
-"""RFC 4475 §3.1.2: messages that break the grammar. Most are a 400; nothing breaks us."""
+"""RFC 4475 §3.1.2: syntactically invalid messages. Most get 400; none harms the edge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_separators_without_anything_between_them_are_a_400_rfc4475_3_1_2_1(call
         "Via: SIP/2.0/UDP 192.0.2.5;;,;,,",
     ]
     caller.says(request("INVITE", *lines), SDP)
-    caller.hears_nothing()  # no answer could follow a Via that cannot be read
+    caller.hears_nothing()  # no response can be routed by an unreadable Via
     caller.answers(400, request("INVITE", lines[1]), SDP)
 
 
@@ -25,7 +25,7 @@ def test_a_content_length_beyond_the_end_is_a_400_or_waited_for_rfc4475_3_1_2_2(
     if not caller.stream:
         caller.hears(400)
         return
-    caller.still_works()  # who waits for the rest of one connection's message hinders nobody else
+    caller.still_works()  # an incomplete message on one connection does not block others
     caller.says(b"\r\n" * ((9999 - len(SDP.replace("\n", "\r\n"))) // 2) + b" ")
     caller.hears(180)
 
@@ -38,7 +38,7 @@ def test_a_content_length_that_is_none_is_a_400_and_ends_a_stream_rfc4475_3_1_2_
     if length or caller.stream:
         caller.answers(400, request("INVITE", line), SDP)
     else:
-        caller.calls(request("INVITE", line))  # one that says nothing is as good as none, in a datagram
+        caller.calls(request("INVITE", line))  # in a datagram an empty Content-Length counts as none
     if caller.stream:
         caller.is_cut_off()
     caller.still_works()
@@ -116,7 +116,7 @@ def test_spaces_around_an_address_in_brackets_are_forgiven_rfc4475_3_1_2_14(call
 
 def test_a_display_name_that_lacks_its_quotes_is_forgiven_rfc4475_3_1_2_15(caller: Caller) -> None:
     rung = caller.calls(request("INVITE", "From: Graham, Ann <sip:+14155550199@example.com>;tag=gUNIQUE"))
-    assert (rung.headers.get("From") or "").startswith('"Graham, Ann" <sip:')  # ours is as it should be
+    assert (rung.headers.get("From") or "").startswith('"Graham, Ann" <sip:')  # we send it quoted
     caller.answers(400, request("OPTIONS", "From: Graham; Ann <sip:a.g@example.com>;tag=1"))
 
 
@@ -124,7 +124,7 @@ def test_another_version_is_a_505_rfc4475_3_1_2_16(caller: Caller) -> None:
     lines = ["OPTIONS sip:door@example.org SIP/7.0", "Via: SIP/7.0/UDP c.example.com;branch=z9hG4bKUNIQUE"]
     caller.answers(505, request("OPTIONS", lines[0]))
     caller.says(request("OPTIONS", *lines))
-    caller.hears_nothing()  # what a Via of that version means, version 2.0 cannot know
+    caller.hears_nothing()  # SIP/2.0 does not define how to read a Via of another version
 
 
 def test_the_method_and_its_cseq_must_agree_rfc4475_3_1_2_17(caller: Caller) -> None:

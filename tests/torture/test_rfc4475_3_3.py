@@ -1,4 +1,4 @@
-"""RFC 4475 §3.3: messages that are well formed, and wrong or strange in what they say."""
+"""RFC 4475 §3.3: well-formed messages with invalid or unusual semantics (application layer)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_extension_that_is_required_and_unknown_is_a_420_rfc4475_3_3_5(caller
     for method, body in (("OPTIONS", ""), ("INVITE", SDP)):
         response = caller.answers(420, request(method, *lines), body)
         assert response.headers.get("Unsupported") == "nobodySupportsThis, nobodySupportsThisEither"
-    caller.calls(request("INVITE", lines[1]))  # that one speaks to proxies
+    caller.calls(request("INVITE", lines[1]))  # Proxy-Require concerns proxies only
 
 
 def test_a_body_of_an_unknown_type_is_a_415_rfc4475_3_3_6(caller: Caller) -> None:

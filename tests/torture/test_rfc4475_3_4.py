@@ -1,4 +1,4 @@
-"""RFC 4475 §3.4: peers of the time before RFC 3261."""
+"""RFC 4475 §3.4: backward compatibility with RFC 2543."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RFC 5118 §4: IPv6 in SIP, to an edge that is reached over IPv6 and over IPv4."""
+"""RFC 5118 §4: IPv6 torture messages, sent to an edge over IPv6 and over IPv4."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_received_is_read_with_brackets_and_without_rfc5118_4_5(caller6: Caller,
 def test_sdp_may_name_an_ipv6_address_rfc5118_4_6(caller6: Caller) -> None:
     contact = "Contact: <sip:caller@[2001:db8::20]>"
     caller6.calls(request("INVITE", contact), SDP6)
-    # Over the other address family no audio can flow: that is said at once, and nothing breaks.
+    # Audio of the other address family is not possible: the offer is refused at once.
 
 
 def test_ipv6_audio_is_refused_where_only_ipv4_is_had_rfc5118_4_6(caller: Caller) -> None:

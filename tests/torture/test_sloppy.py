@@ -1,4 +1,4 @@
-"""What real carriers get wrong is understood, over every transport; what we make of it is as it should be."""
+"""Common deviations of real carriers are tolerated on every transport, and corrected in what we send."""
 
 from __future__ import annotations
 
