@@ -38,7 +38,7 @@ from tests.kit.races import LEGS, SDP, Branch, a_race, peer
 from tests.kit.virtual_loop import VirtualLoop
 
 MOMENTS = 2
-"""At how many moments each interruption hits each kind of call; no two interruptions share one.
+"""At how many steps each interruption hits each kind of call; no two interruptions share a step.
 
 With 20 the tests take some minutes and miss few steps.
 """
@@ -46,7 +46,7 @@ SEEDS, STORIES = 4, 20
 SOON = (0, 0, 1, 2, 3, 5, 8, 13, 30, 60)
 """Steps between the first interruption and the second."""
 OVER_S = 150.0
-"""A call in which every peer has hung up is over within this time: 64*T1 after each of its ends."""
+"""Time limit for a call to be over once every peer has hung up; each end may take 64*T1."""
 
 Interruption = Callable[[Edge], Coroutine[Any, Any, object]]
 
@@ -281,7 +281,7 @@ class Story:
 
 
 def run(tmp: Path, story: Story) -> int:
-    """Run the story; returns how many steps of the loop it took to its end."""
+    """Run one interrupted call; returns the number of event loop steps until its end."""
     gc.freeze()  # ignore the many objects that existed before
     gc.disable()
     try:

@@ -30,14 +30,14 @@ from tests.kit.races import SDP, Branch, a_race
 
 STORIES = 300
 ASKED = 150
-"""Stories with announcement, recording and a phone that has to press 1."""
+"""Random calls with announcement, recording and a phone that has to press 1."""
 T4_S = 5.0
 PAUSES_S = [0, 0, 0.001, 0.1, 0.1, 0.5, 0.5, 2, 2, 5, 5, 40]
 DONE_ALONE = ("ACK", "BYE", "CANCEL", "NOTIFY", "OPTIONS")
 
 
 class Storm:
-    """One random story."""
+    """One call with random events, drawn from a seed."""
 
     def __init__(self, edge: Edge, dice: random.Random) -> None:
         self.edge, self.dice = edge, dice

@@ -46,7 +46,7 @@ class Cutting:
 
 
 async def whole_call(edge: Edge) -> None:
-    """Every peer plays its part in a complete call, as far as it gets."""
+    """Every peer plays its part in a complete call, as far as its connection lasts."""
     caller = await edge.carrier.invites()
     agent = asyncio.ensure_future(as_agent(edge))
     phone = asyncio.ensure_future(as_phone(edge))
