@@ -1,4 +1,4 @@
-"""Which parts of one peer's SDP reach the other peer (RFC 8866, RFC 3264)."""
+"""The audio line of a peer's SDP: what is passed on to the other peer (RFC 8866, RFC 3264)."""
 
 import pytest
 from hypothesis import given, settings

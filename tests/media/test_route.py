@@ -1,4 +1,4 @@
-"""The path of an audio format from one leg to another: as is, renumbered, or dropped."""
+"""How packets of a format go to the other leg: as is, renumbered, transcoded, or not at all."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The cache of parsed SDP bodies that differ only in origin and ports."""
+"""SDP cache keys: bodies that differ only in origin and ports share one parsed result."""
 
 from dataclasses import fields, replace
 

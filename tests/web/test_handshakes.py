@@ -1,4 +1,4 @@
-"""TLS accept: silent clients, handshake limits, and file descriptor exhaustion."""
+"""TLS handshakes: silent clients, time limits, non-TLS bytes, and file descriptor exhaustion."""
 
 from __future__ import annotations
 
