@@ -14,6 +14,7 @@ INVITE = messages.invite()
 
 
 async def made(ua: UserAgent, contact: str, sent: list[Flow]) -> Acknowledgement:
+    """An ACK not yet sent; the peer's Contact is `contact`, and `sent` records the flows it leaves on."""
     flow = await ua.network.connect(Target("udp", (PEER, 5060), PEER))
     dialog = Dialog.as_uac(INVITE, messages.ok(INVITE, contact=contact))
     return Acknowledgement(ua.core, dialog, INVITE, flow, sent.append)

@@ -14,6 +14,8 @@ from tests.ua.user_agent import PEER, UserAgent
 
 @dataclass
 class OneDoor:
+    """One authenticator, with results set by the test; records the calls made to it."""
+
     meeting: AuthResult
     known: bool = False
     taken: bool = False

@@ -34,6 +34,7 @@ class Home:
         return flow
 
     def called(self, number: int = 0) -> ContactTracker:
+        """The tracker of the binding with this index, created as its phone is called."""
         return ContactTracker(self, "alice", self.registered[number], tuple(self.registered))
 
 

@@ -163,7 +163,7 @@ async def test_a_peer_that_refuses_that_one_as_well_has_refused_the_call(ua: Use
     await ua.assert_clean()
 
 
-# The peer's later offers, where the answer takes time.
+# The peer's later offers, when our answer takes time.
 
 
 async def test_an_answer_that_takes_time_is_announced_by_a_100_rfc3261_8_2_6_1(ua: UserAgent) -> None:

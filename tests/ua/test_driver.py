@@ -38,6 +38,8 @@ class Machine:
 
 
 class Around(Driver):
+    """A driver around the machine; records what it is asked to send, deliver and report."""
+
     def __init__(self, broken: bool = False) -> None:
         self.machine = Machine()
         self.sent: list[Request | Response] = []

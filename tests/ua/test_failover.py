@@ -92,7 +92,7 @@ async def test_it_is_cancelled_once_though_the_call_ends_before_the_next_target_
     one, two_ = await two(ua, "tcp")
     leg, task = call(ua, f"{URI};transport=tcp")
     first = await one.hears("INVITE")
-    ua.wire.silence(two_.address)  # a connection to it is waited for
+    ua.wire.silence(two_.address)  # the connection attempt to it hangs
     await asyncio.sleep(4.5)
     one.answers(first, 180)
     one.answers(await one.hears("CANCEL"), 200)
@@ -371,6 +371,8 @@ async def test_so_does_a_register_in_vain_but_no_options_which_some_pass_over(
 
 
 class Nobody:
+    """A transaction user that ignores everything."""
+
     def received(self, message: object) -> None: ...
     def failed(self, error: object) -> None: ...
 

@@ -33,7 +33,7 @@ async def test_a_call_by_naptr_and_srv_passes_the_dead_target_and_reaches_the_ne
         assert isinstance(invite, Request)
         heard.put_nowait(invite)
         writer.write(invite.reply(486, to_tag="b").encode())
-        await reader.read()  # its ACK, up to the end of the connection
+        await reader.read()  # the ACK, and whatever follows until the connection closes
         writer.close()  # since Python 3.12 a server's wait_closed() waits for its connections
 
     with socket.socket() as closed:

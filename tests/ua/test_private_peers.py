@@ -31,6 +31,7 @@ def a_request(*vias: str, method: str = "REGISTER") -> Request:
 
 
 def running_user_agent() -> Advertised:
+    """Our advertised address, with a private address towards the phone and Docker's bridge."""
     private_peers = PrivatePeers({PHONE: HERE, "172.17.0.1": "172.17.0.2"}.get)
     return Advertised("sbc.example.com", {"udp": 5060, "tcp": 5062, "tls": 5061}, private_peers=private_peers)
 

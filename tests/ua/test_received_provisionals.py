@@ -19,10 +19,12 @@ OTHER = SDP.replace(b"4000", b"4002")
 
 
 def rings(ua: UserAgent, invite: Request, rseq: int | str, status: int = 180, **fields: Any) -> None:
+    """Send a reliable provisional response from the peer."""
     ua.peer.answers(invite, status, headers=[("Require", "100rel"), ("RSeq", str(rseq))], **fields)
 
 
 async def ended(ua: UserAgent, leg: Leg) -> None:
+    """End the leg, answer its BYE, and assert that nothing is left open."""
     leg.end(EndReason.COMPLETED)
     ua.peer.answers(await ua.peer.hears("BYE"), 200)
     await ua.assert_clean()

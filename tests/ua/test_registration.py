@@ -56,6 +56,7 @@ class Carrier(Peer):
 async def registering(
     ua: UserAgent, account: Account = ACCOUNT, wall_clock: Callable[[], float] | None = None
 ) -> AsyncIterator[Registration]:
+    """A running registration; its attribute `changes` records the reported state changes."""
     changes: list[tuple[str, bool]] = []
     registration = Registration(
         ua.core, account, changed=lambda *change: changes.append(change), wall_clock=wall_clock

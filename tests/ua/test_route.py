@@ -14,6 +14,8 @@ from tests.ua.user_agent import Peer, UserAgent
 
 
 class AFlow:
+    """A stand-in for a flow, which only has an address and a transport."""
+
     peer_name: str | None = None
     peer_names: frozenset[str] = frozenset()
     mutual = False

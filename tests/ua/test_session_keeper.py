@@ -18,10 +18,12 @@ TIMER = ("Supported", "timer")
 
 
 def asking(interval: str) -> Request:
+    """An INVITE that asks for this Session-Expires."""
     return messages.invite(headers=[TIMER, ("Session-Expires", interval)])
 
 
 async def called(ua: UserAgent, interval: str) -> tuple[Leg, Response, Request, float]:
+    """An answered leg with a session timer; our 200, the INVITE, and when it was answered."""
     invite = asking(interval)
     leg, ours = await ua.answered_leg(invite)
     return leg, ours, invite, ua.now

@@ -13,10 +13,12 @@ from tests.ua.user_agent import pending_timers
 
 
 def handles() -> int:
+    """How many timers the event loop itself holds."""
     return len([each for each in asyncio.get_running_loop()._scheduled if not each.cancelled()])  # type: ignore[attr-defined]
 
 
 def noting(rang: list[float]) -> Callable[[], None]:
+    """A callback that records when it was called."""
     return lambda: rang.append(asyncio.get_running_loop().time())
 
 

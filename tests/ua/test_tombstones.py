@@ -17,6 +17,8 @@ INVITE = messages.invite()
 
 
 class Ear:
+    """A transaction user that records the messages it receives."""
+
     def __init__(self) -> None:
         self.heard: list[Message] = []
 
@@ -33,6 +35,8 @@ def test_timers_i_and_k_absorb_everything_rfc3261_17() -> None:
 
 
 class Sends:
+    """A core that records what is retransmitted."""
+
     def __init__(self) -> None:
         self.sent: list[tuple[Flow, bytes]] = []
 
@@ -59,6 +63,8 @@ def test_every_2xx_goes_up_and_nothing_else_rfc6026_7_2() -> None:
 
 
 class Acks:
+    """A core that records the ACKs it receives."""
+
     def __init__(self) -> None:
         self.heard: list[Request] = []
 

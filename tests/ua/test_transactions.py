@@ -17,6 +17,7 @@ from tests.ua.user_agent import PEER, UserAgent, wait_for_ringing
 
 
 async def launched(ua: UserAgent, method: str) -> ClientTransaction:
+    """A client transaction that has sent a request of this method to the peer."""
     flow = await ua.network.connect(Target("udp", (PEER, 5060), PEER))
     lines = [("From", "<sip:us@x>;tag=1"), ("To", "<sip:bob@x>"), ("Call-ID", "c"), ("CSeq", f"1 {method}")]
     return ua.core.launch(Request(method, f"sip:bob@{PEER}", Headers(lines)), flow, NullUser())

@@ -36,6 +36,8 @@ Message = Request | Response
 
 @dataclass
 class Heard:
+    """A received message, with its loop time and flow."""
+
     at: float
     flow: Flow
     message: Message
@@ -81,6 +83,7 @@ class Peer:
         return await self.network.connect(Target(self.transport, (EDGE, PORTS[self.transport]), HOST))
 
     async def says(self, message: Message | bytes, *, flow: Flow | None = None) -> None:
+        """Send a message or raw bytes to the core under test."""
         data = message if isinstance(message, bytes) else message.encode()
         (flow or await self.flow()).send(data)
 
@@ -108,6 +111,7 @@ class Peer:
         self.repeats(request, messages.response(request, status, **fields))
 
     def repeats(self, request: Request, response: Response) -> None:
+        """Send this response, possibly again, on the flow that the request arrived on."""
         flow = next(heard.flow for heard in reversed(self.heard) if heard.message == request)
         flow.send(response.encode())
 
@@ -244,6 +248,7 @@ class UserAgent:
         return asyncio.get_running_loop().time()
 
     async def invited(self) -> ServerTransaction:
+        """Wait for the next INVITE that starts a call."""
         async with asyncio.timeout(5):
             return await self.invitations.get()
 
