@@ -1,4 +1,4 @@
-"""Which loop an async test runs on, and a log that no test leaves changed.
+"""Event loop selection for async tests, and restoring of logging after each test.
 
 Virtual time for tests marked `virtual`, and for every test under ua/, call/, media/ and screening/;
 a real loop for those marked `network`, and for all the rest.
@@ -43,7 +43,7 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """A test may set logging up, to a stream that ends with it; the next one finds it as it was."""
+    """Restore logging after each test, which may have configured it to a stream of its own."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield

@@ -164,7 +164,7 @@ def test_a_call_whose_audio_the_kernel_forwards_goes_through(
 async def test_on_a_machine_that_may_treat_packets_otherwise_the_house_relays_and_says_why(
     mode: str, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "_BY_MORE", {15: "table"})  # every rule of routing has one
+    monkeypatch.setattr(host, "_BY_MORE", {15: "table"})  # every routing rule has a table
     text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
     text = text.replace("media = {", f"media = {{ {mode}")
     async with App(parse(text, {}, file="test.toml", folder=tmp_path)) as app:
@@ -191,9 +191,7 @@ FALLS_BACK = f'media.mode = "kernel" falls back to "relay": {NO_TABLE}'
 def test_without_the_capability_one_line_says_that_the_house_relays_and_it_does(
     mode: str, told: list[tuple[str, str]], tmp_path: Path
 ) -> None:
-    """Root gives up what it may do, in a process of its own. Only where the kernel was asked for by name, its
-    absence is something to warn of.
-    """
+    """A subprocess of root drops its privileges. It warns only if the settings ask for the kernel by name."""
     text = SETTINGS.replace("PORT", "0").replace("media = {", f"media = {{ {mode}")
     text = text.replace("error", "info").replace("FOLDER/records/calls.jsonl", "")
     text = text.replace("sqlite:///FOLDER/screendoor.db", "off")
@@ -239,7 +237,7 @@ asyncio.run(stand())
 
 
 def test_a_call_goes_through_on_uvloop_too() -> None:
-    """`screendoor run` uses it where it exists; all other tests run on plain asyncio."""
+    """`screendoor run` uses uvloop where installed; all other tests run on plain asyncio."""
 
     async def play() -> None:
         assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
@@ -254,7 +252,7 @@ def test_a_call_goes_through_on_uvloop_too() -> None:
 
 
 async def test_a_number_that_is_not_screened_rings_at_once(tmp_path: Path) -> None:
-    """The plan is the screener's, made of the settings; no agent is called."""
+    """The screener derives the plan from the settings; no agent is called."""
     text = SETTINGS.replace("[ { dialed", '[ { screen = "off", dialed')
     told = parse(text.replace("PORT", "0").replace("FOLDER", str(tmp_path)), {}, file="t", folder=tmp_path)
     async with App(told) as app:
@@ -447,7 +445,7 @@ async def test_what_is_no_text_on_the_wire_costs_no_record(tmp_path: Path) -> No
 
 
 class Registrar:
-    """A trunk's registrar on a real socket: it takes everything, and notes for how long."""
+    """A trunk's registrar on a real socket: accepts every REGISTER and records its Expires."""
 
     def __init__(self) -> None:
         self.asked: list[str | None] = []
@@ -467,11 +465,11 @@ class Registrar:
         raise AssertionError(error)
 
     def lost(self, flow: Flow, error: TransportFailed) -> None:
-        """The edge has closed its connection."""
+        """Ignore it: the edge closed its connection."""
 
 
 async def registered(tmp_path: Path, registrar: Registrar) -> Settings:
-    """The settings of a house that registers there."""
+    """Settings of an edge that registers with ``registrar``."""
     _, port = await registrar.network.listen(ListenOn("tcp", ("127.0.0.1", 0)))
     more = f'outbound = "sip:127.0.0.1:{port};transport=tcp", register = true'
     more += ', username = "u", password = "env:PW"'
@@ -497,7 +495,7 @@ async def test_it_registers_with_a_trunk_says_so_and_unregisters_at_the_end(tmp_
 
 
 async def test_it_stays_registered_while_the_last_calls_go_on(tmp_path: Path) -> None:
-    """A trunk behind whose registration a NAT lies reaches us no more without it, not even by BYE."""
+    """Behind a NAT, a trunk needs our registration to reach us, even for a BYE."""
     registrar = Registrar()
     async with App(await registered(tmp_path, registrar)) as app:
         async with asyncio.timeout(5):

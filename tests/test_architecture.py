@@ -1,4 +1,4 @@
-"""The rules of the house, read from the source itself: who may import whom, and how long things may get."""
+"""Architecture rules checked against the source: import directions and size limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "proxy.observe": ("proxy.sip", "proxy.transport", "proxy.observe"),
     "screening": ("screening",),
 }
-"""What of ours each part may import; the rest of `proxy` is bound by the rules further down alone."""
+"""Which of our packages each package may import; only the tests below restrict the rest of `proxy`."""
 
 IMPURE = {
     "asyncio",
@@ -36,7 +36,7 @@ IMPURE = {
     "threading",
     "ssl",
 }
-"""What has a clock, chance, the network or a log in it."""
+"""Modules that bring in a clock, randomness, the network or logging."""
 
 WHOLE = (
     "proxy.app",
@@ -46,7 +46,7 @@ WHOLE = (
     "proxy.lab",
     "proxy.services",
 )
-"""The parts that may import anything."""
+"""Modules that may import anything."""
 
 
 def module_of(path: Path) -> str:
@@ -58,20 +58,20 @@ def within(module: str, parts: tuple[str, ...]) -> bool:
 
 
 def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield every module that is imported, wherever in the file, with its line."""
+    """Yield the line and name of every imported module, at any nesting level."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: imports are absolute here"
             module = node.module or ""
-            # `from proxy import log` imports proxy.log: both ways of writing are judged alike.
+            # `from proxy import log` imports proxy.log: both spellings count the same.
             whole = module in ("proxy", "screening")
             yield from ((node.lineno, f"{module}.{alias.name}" if whole else module) for alias in node.names)
 
 
 def ours() -> Iterator[tuple[str, str, str]]:
-    """Yield every import of one of our modules by another: who, where, what."""
+    """Yield every import between our modules: importer, place, imported module."""
     for path in SOURCES:
         for line, imported in imports(path):
             if within(imported, ("proxy", "screening", "tests")):

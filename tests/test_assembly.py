@@ -1,4 +1,4 @@
-"""What the settings say, in the words of the parts."""
+"""Assembly: translation of the settings into the values each component takes."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_trunks_that_call_out_are_probed_and_agents_where_it_is_asked_for() -> N
     assert assembly.probe_targets(settings(public, agent="probe_s = 5")) == [*trunks, agent]
 
 
-# Who calls.
+# Who the caller is.
 
 TRUNKS = """
 public = { host = "sbc.example.com", address = "203.0.113.10" }
@@ -161,7 +161,7 @@ def test_a_place_that_we_call_out_to_may_be_written_as_an_address_of_ipv6() -> N
         ("headers", True, PeerTrust("one", trusted=True, headers=True)),
         ("identity", True, PeerTrust("one", trusted=True, identity=True)),
         ("off", True, PeerTrust("one", trusted=True)),
-        ("both", False, PeerTrust("one", identity=True)),  # a signature needs nobody's trust
+        ("both", False, PeerTrust("one", identity=True)),  # a signature needs no trust in the peer
         ("headers", False, PeerTrust("one")),
     ],
 )
@@ -227,7 +227,7 @@ def test_recordings_are_of_numbers_that_ask_for_them_and_announced_unless_caller
 
 
 def sound(tmp_path: Path, number: str, more: str = "") -> Sound:
-    """What the callers of one number hear, with WAV files of one, two and three seconds at hand."""
+    """The sound settings of one number, with WAV files of one, two and three seconds available."""
     for seconds in (1, 2, 3):
         samples = 8000 * seconds
         (tmp_path / f"{seconds}.wav").write_bytes(wav_header(samples) + bytes(2 * samples))

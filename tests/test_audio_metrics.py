@@ -1,4 +1,4 @@
-"""Audio in the metrics: counted when a leg is over, shown at a scrape."""
+"""Audio metrics: counted when a leg ends, shown at a scrape."""
 
 from __future__ import annotations
 

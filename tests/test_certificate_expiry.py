@@ -1,4 +1,4 @@
-"""Certificates that end while we run are said in time, every day, until they are renewed."""
+"""Warnings about expiring certificates: given in time, repeated daily until renewal."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Issue = Callable[..., None]
 
 @pytest.fixture
 def issue(tmp_path: Path) -> Issue:
-    """Write a certificate and its key; it ends at `NOW` and so many days."""
+    """Write a certificate that expires ``left`` after `NOW`, and its key."""
     authority = make_authority()
 
     def issued(name: str, left: timedelta, *, days: int = 90, key: bool = True) -> None:
@@ -116,7 +116,7 @@ def test_a_renewal_that_left_half_of_its_files_is_said(
     settings: Settings, issue: Issue, tmp_path: Path
 ) -> None:
     for spoil in (
-        lambda: issue("ours", 90 * DAY, key=False),  # the key of the one before
+        lambda: issue("ours", 90 * DAY, key=False),  # the previous key stays
         lambda: (tmp_path / "ours-key.pem").unlink(),
         lambda: (tmp_path / "ours.pem").write_text("-----BEGIN"),
     ):

@@ -44,7 +44,7 @@ def call(*arguments: str) -> Result:
 
 @pytest.fixture
 def application(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
-    """Put something else where the application is, so that nothing listens anywhere."""
+    """Replace the application with a stub that listens nowhere."""
 
     def put(run: Run) -> None:
         module = ModuleType("proxy.running")
@@ -164,7 +164,7 @@ def test_a_network_that_is_not_there_yet_is_no_fault_of_the_settings(
     file.write_text(Path(LAB).read_text().replace('address = "127.0.0.1"', 'address = "auto"'))
     monkeypatch.setattr(socket.socket, "connect", nowhere)
     result = call("run", "--config", str(file))
-    assert result.exit_code == 1  # systemd starts it again, as it would not after 2
+    assert result.exit_code == 1  # systemd restarts it, unlike after exit code 2
     assert result.stderr == (
         f'{file}: public.address: expected an IP address, got "auto" without a route to find it by\n'
     )
@@ -208,7 +208,7 @@ with asyncio.Runner(loop_factory=_loop_factory()) as runner:
     runner.run(looked_up())
 """
     threads = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
-    assert int(threads.stdout) > 60  # half of which look up names
+    assert int(threads.stdout) > 60  # half of them are resolver threads
 
 
 def test_a_process_without_any_stream_says_what_it_says_to_nobody() -> None:

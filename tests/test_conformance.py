@@ -1,4 +1,4 @@
-"""docs/conformance.md names tests that exist, and leaves out nothing of the RFCs that list cases."""
+"""docs/conformance.md names existing tests, and covers every case of the RFCs that list cases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
 WIDTH = 120
 
 NAMED = re.compile(r"\[([\w/]+\.py)\]|`(\w+)`")
-"""A file, or the beginning of the name of a test in the file named last."""
+"""Matches a file, or a test-name prefix that belongs to the last file named."""
 
 TORTURE = [
     *(f"3.1.1.{number}" for number in range(1, 14)),
@@ -31,14 +31,14 @@ RACES = [f"3.{part}.{number}" for part, last in ((1, 6), (2, 4), (3, 3)) for num
 
 @lru_cache
 def names_in(file: str) -> tuple[str, ...]:
-    """The tests that a file has, by name without `test_`."""
+    """The names of the tests in a file, without `test_`."""
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     return tuple(each.name.removeprefix("test_") for each in functions if each.name.startswith("test_"))
 
 
 def meant(file: str, beginning: str) -> list[str]:
-    """The tests that a name on the page may stand for: whole words of the beginning, or all of it."""
+    """The tests a name on the page may mean: an exact match, or else those it prefixes by whole words."""
     tests = names_in(file)
     if beginning in tests:
         return [beginning]
@@ -46,12 +46,12 @@ def meant(file: str, beginning: str) -> list[str]:
 
 
 def headings() -> list[str]:
-    """Of the second level, those of RFCs."""
+    """The second-level headings that name an RFC."""
     return re.findall(r"^## (RFC .*)$", PAGE, re.MULTILINE)
 
 
 def rows(heading: str) -> list[tuple[str, str, str]]:
-    """Section, what we do and tests of every row under a heading of the second level."""
+    """Section, behaviour and tests of every table row under a second-level heading."""
     _, _, rest = PAGE.partition(f"\n## {heading}")
     lines = [line for line in rest.partition("\n## ")[0].splitlines() if line.startswith("| ")]
     cells = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines]
@@ -60,12 +60,12 @@ def rows(heading: str) -> list[tuple[str, str, str]]:
 
 
 def named() -> list[tuple[str, str]]:
-    """File and beginning of the name of every test in the tables."""
+    """File and name prefix of every test in the tables."""
     return [each for heading in headings() for _, _, tests in rows(heading) for each in read(tests)]
 
 
 def read(cell: str) -> list[tuple[str, str]]:
-    """File and beginning of the name of every test in one cell."""
+    """File and name prefix of every test in one cell."""
     found, file = [], ""
     for other, name in NAMED.findall(cell):
         file = other or file
@@ -75,7 +75,7 @@ def read(cell: str) -> list[tuple[str, str]]:
 
 
 def in_prose() -> list[tuple[str, str]]:
-    """The same of what stands between the tables: there only what follows a file in brackets is a test."""
+    """File and name prefix of every test in the prose, where only names after a file in brackets count."""
     prose = "\n".join(line for line in PAGE.splitlines() if not line.startswith("|"))
     found = []
     for file, names in re.findall(r"\[([\w/]+\.py)\]((?:,?\s+`\w+`)+)", prose):
@@ -124,7 +124,7 @@ def test_every_case_of_an_rfc_that_lists_cases_has_its_row(
 
 
 def covers(test: str, rfc: str, case: str) -> bool:
-    """Whether a test's name has that section, by itself or in `_rfc4475_3_3_12_to_3_3_14`."""
+    """Whether a test's name has that section, alone or in a range like `_rfc4475_3_3_12_to_3_3_14`."""
     number = case.replace(".", "_")
     if re.search(rf"{rfc}_{number}(?!\d)", test) or re.search(rf"{rfc}_\w*_and_{number}(?!\d)", test):
         return True

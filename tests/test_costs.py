@@ -1,4 +1,4 @@
-"""Costs on real sockets: a call through the lab is paid for, and once the budget is spent nobody is asked."""
+"""Call costs over real sockets: metering of lab calls, and no screening once the budget is spent."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_live_session_costs_its_minutes_and_the_tokens_of_its_delegate(
     assert cost.minutes > 0
     assert cost.money is not None
     voice_min = float(cost.money - Decimal("0.00018") * thoughts) / 0.05
-    assert -0.001 < voice_min - cost.minutes < 5 / 60  # the vendor's clock began before ours
+    assert -0.001 < voice_min - cost.minutes < 5 / 60  # the vendor's clock starts before ours
 
 
 async def test_those_who_are_told_of_calls_are_told_of_budgets(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The guides say what the code does: keys, defaults, fields, words and metrics are compared with it."""
+"""The guides match the code: settings keys, defaults, record fields and metrics."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ GUIDES = [
 ]
 PAGES = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), ROOT / "certs" / "README.md"})
 EXAMPLES = ("one-person", "small-office", "support-line")
-"""Whole settings that stand under config/ and in the guide to screening."""
+"""Complete settings files shown both under config/ and in the screening guide."""
 URLS = {
     "DATABASE_URL": "postgresql://screendoor@db.example.com/screendoor",
     "NTFY_URL": "ntfy://topic",
@@ -63,17 +63,17 @@ SECRETS = URLS | {
     for name in re.findall(r"env:(\w+)", guide.read_text(encoding="utf-8"))
     if name not in URLS
 }
-"""Every environment variable of the guides."""
+"""Every environment variable used in the guides."""
 WIDTH = 120
 LONG = 170
-"""Lines of prose and tables beyond which a page needs contents."""
+"""A page with more lines of prose and tables than this needs a table of contents."""
 
 
 def text(name: str) -> str:
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
-# The settings, as the code has them and as the page documents them.
+# Settings: the code against docs/settings.md.
 
 
 def alias(name: str, field: FieldInfo) -> str:
@@ -90,7 +90,7 @@ TABLES = {alias(name, field): table_of(field) for name, field in Settings.model_
 
 
 def keys() -> Iterator[tuple[str, str, FieldInfo]]:
-    """Table (empty for the top of the file), key and field of every setting."""
+    """Yield table (empty for the top level), key and field of every setting."""
     for name, field in Settings.model_fields.items():
         table = table_of(field)
         if table is None:
@@ -105,7 +105,7 @@ def keys() -> Iterator[tuple[str, str, FieldInfo]]:
 
 
 def documented() -> dict[tuple[str, str], str]:
-    """The default of every key on the page, by table and key, as its row says it."""
+    """The documented default of every key, by table and key."""
     found: dict[tuple[str, str], str] = {}
     table = None
     for line in text("settings.md").splitlines():
@@ -119,7 +119,7 @@ def documented() -> dict[tuple[str, str], str]:
 
 
 def default(field: FieldInfo) -> str:
-    """A default as it would stand in the file."""
+    """A default as docs/settings.md writes it."""
     if field.is_required():
         return "*required*"
     value = field.default
@@ -148,7 +148,7 @@ def test_the_defaults_on_the_page_are_those_of_the_code() -> None:
 
 
 def blocks(name: str) -> list[tuple[str, str]]:
-    """What stands behind ``toml`` on its fence, and the text of every TOML block of a guide."""
+    """The fence's text after ``toml``, and the content, of every TOML block of a guide."""
     return re.findall(r"^```toml ?(\w*)\n(.*?)^```", text(name), re.DOTALL | re.MULTILINE)
 
 
@@ -188,7 +188,7 @@ def test_the_examples_are_in_order_and_leave_nothing_out(
     checked = CliRunner().invoke(main, ["check-config", str(tmp_path / "config" / f"{name}.toml")])
     assert checked.exit_code == 0, checked.output
     warned = [line for line in checked.output.splitlines() if line.startswith("warning")]
-    assert all("public.address" in line for line in warned), warned  # it is one for documents
+    assert all("public.address" in line for line in warned), warned  # a documentation address
 
 
 def test_the_rules_in_the_guide_are_those_of_the_policy_in_their_order() -> None:
@@ -275,13 +275,13 @@ def test_every_metric_is_documented_and_no_other() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names that a page's headings can be linked by."""
+    """The link anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {anchor(heading) for heading in headings}
 
 
 def anchor(heading: str) -> str:
-    """The name of one."""
+    """The link anchor of one heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 

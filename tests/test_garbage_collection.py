@@ -1,4 +1,4 @@
-"""The collector looks at everything when no call is going on, or after a quarter of an hour."""
+"""Full garbage collections run when no call is active, or after a quarter of an hour."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _collector_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def looks() -> Iterator[list[float]]:
-    """When all generations were looked through, by the loop's time."""
+    """Event loop times at which full (generation 2) collections started."""
     seen: list[float] = []
 
     def look(phase: str, info: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""IPv6 and IPv4 on either side of one call, over real sockets of ::1 and 127.0.0.1."""
+"""Calls bridged between IPv6 and IPv4, over real sockets on ::1 and 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Stage:
 
 @asynccontextmanager
 async def a_stage(folder: Path, *, caller: str, phone: str, transport: str = "udp") -> AsyncIterator[Stage]:
-    """The whole edge between a caller and a phone on these addresses."""
+    """The complete edge between a caller and a phone on these addresses."""
     authority, media = make_authority(), SocketMedia()
     (folder / "ca.pem").write_bytes(authority.cert_pem)
     certificate, key = authority.issue(["localhost"], [FOUR, SIX])
@@ -132,7 +132,7 @@ async def test_a_call_is_bridged_between_ip_versions(
 
 
 def _network(sdp: bytes) -> list[str]:
-    """What o= and c= say of the network."""
+    """The address type and address of the o= and c= lines."""
     lines = [line for line in sdp.decode().splitlines() if line[:2] in ("o=", "c=")]
     return sorted({line.partition("IN ")[2] for line in lines})
 

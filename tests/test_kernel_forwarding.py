@@ -1,4 +1,4 @@
-"""What the settings ask of the system."""
+"""Kernel forwarding of audio: what the settings need from the system, and the fallback."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_machine_that_may_treat_packets_otherwise_is_told_of_where_the_kernel_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert missing(settings(tmp_path, "kernel")) == []
-    monkeypatch.setattr(host, "_BY_MORE", {15: "table"})  # every rule has one
+    monkeypatch.setattr(host, "_BY_MORE", {15: "table"})  # every routing rule has a table
     assert missing(settings(tmp_path, "auto")) == []
     assert missing(settings(tmp_path, "kernel")) == [
         'media.mode = "kernel" falls back to "relay": a rule of routing goes by table (see `ip rule`)'

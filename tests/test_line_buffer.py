@@ -1,4 +1,4 @@
-"""Lines reach the file a moment later, together, whole and in order."""
+"""The line buffer: lines are written shortly after, batched, whole and in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ by_str = partial(map, str)
 
 
 class Counted(io.StringIO):
-    """Counts how often it is written to."""
+    """A stream that counts its writes."""
 
     writes = 0
 
@@ -52,7 +52,7 @@ async def test_a_closed_file_harms_nobody() -> None:
 
 
 class Disk(io.StringIO):
-    """A file on a disk that may be full."""
+    """A file on a disk that can be made full."""
 
     full = True
 

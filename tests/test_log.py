@@ -240,7 +240,7 @@ def test_a_logger_that_a_call_has_takes_little_room() -> None:
 
 
 def test_a_logger_has_whatever_is_asked_of_it_anywhere() -> None:
-    """It is typed as structlog's, which has more: what it lacks would fail in the midst of a call."""
+    """It is typed as structlog's logger, which has more methods: a missing one would fail mid-call."""
     root = Path(log.__file__).parents[1]
     texts = [
         path.read_text("utf-8") for room in ("proxy", "screening") for path in (root / room).rglob("*.py")

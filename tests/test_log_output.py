@@ -1,4 +1,4 @@
-"""A reader of the log who does not read costs lines; the process that writes never waits for it."""
+"""Log output to a stalled reader: lines are dropped, and the writing process never blocks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINE = "x" * 99 + "\n"
 
 
 class Pipe:
-    """One whose other end reads when it is told to."""
+    """A pipe whose other end is read only on request."""
 
     def __init__(self) -> None:
         self._read, write = os.pipe()
@@ -27,7 +27,7 @@ class Pipe:
         self.end: TextIO = os.fdopen(write, "w")
 
     def reads(self) -> str:
-        """All that is there now."""
+        """Read everything available now."""
         parts = []
         try:
             while part := os.read(self._read, 65536):
@@ -119,7 +119,7 @@ async def test_a_reader_that_leaves_meanwhile_is_no_matter(out: LogOutput, pipe:
 
 
 def test_a_terminal_that_stands_still_holds_up_nobody_either(lost: list[int]) -> None:
-    """As after Ctrl-S; it may have room for less than a line."""
+    """As after Ctrl-S, which may leave room for less than one line."""
     screen, terminal = os.openpty()
     with os.fdopen(terminal, "w") as end, os.fdopen(screen, "rb", buffering=0):
         out = LogOutput(end, lost.append)

@@ -1,4 +1,4 @@
-"""The address that "auto" stands for is followed while it changes."""
+"""The media address of `address = "auto"` follows changes of the host's address."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ number = [ { dialed = "*", destinations = ["sip:phone@127.0.0.1:9"] } ]
 
 
 class Line:
-    """A dialled line: it has another address now and then, and none in between."""
+    """A dial-up line: its address changes from time to time, with none in between."""
 
     def __init__(self) -> None:
         self.address: str | None = "192.0.2.99"

@@ -1,4 +1,4 @@
-"""One audio port is flooded, on real sockets: other calls go on, and signalling is answered."""
+"""A flood at one audio port, on real sockets: other calls and signalling go on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ while (passed := time.monotonic() - began) < seconds:
     time.sleep(0.0005)
 print(sent)
 """
-"""Sixty thousand packets a second, under 256 SSRCs."""
+"""A program that sends 60,000 packets a second, under 256 SSRCs."""
 
 
 def bound() -> socket.socket:
@@ -53,7 +53,7 @@ def sdp(end: socket.socket) -> bytes:
 
 
 class Talk:
-    """One call of two ends, of which the first speaks."""
+    """A call of two endpoints; the first sends audio to the second."""
 
     def __init__(self, app: App, number: Number) -> None:
         self.session = app._media(number)
@@ -70,7 +70,7 @@ class Talk:
         return self.session.address("caller")[1]
 
     async def speaks(self, seconds: float) -> None:
-        """A packet each 20 ms, whose timestamp is its number."""
+        """Send a packet every 20 ms; its RTP timestamp encodes its index."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self.ends[1].fileno(), self._hears)
         began = loop.time()
@@ -97,7 +97,7 @@ class Talk:
 
 
 async def asks(port: int, seconds: float) -> list[float]:
-    """How long each of our OPTIONS waits for its answer."""
+    """Send OPTIONS for ``seconds``; return how long each answer took."""
     loop, waits = asyncio.get_running_loop(), list[float]()
     with bound() as peer:
         until = loop.time() + seconds
@@ -119,7 +119,7 @@ async def test_a_flood_at_one_call_hurts_nobody_else(tmp_path: Path, who: str) -
     assert number is not None
     async with App(told) as app:
         flooded, calm, stranger = Talk(app, number), Talk(app, number), bound()
-        await flooded.speaks(0.1)  # now it is known who speaks there
+        await flooded.speaks(0.1)  # now the source of the stream is latched
         out = (stranger if who == "stranger" else flooded.ends[0]).fileno()
         arguments = [str(flooded.port), str(FLOOD_S), str(out)]
         flooder = await asyncio.create_subprocess_exec(
@@ -127,7 +127,7 @@ async def test_a_flood_at_one_call_hurts_nobody_else(tmp_path: Path, who: str) -
         )
         waits, _ = await asyncio.gather(asks(app.advertised.ports["udp"], FLOOD_S), calm.speaks(FLOOD_S))
         said, _ = await flooder.communicate()
-        assert int(said) > 20_000 * FLOOD_S  # what a busy machine sends of the sixty thousand
+        assert int(said) > 20_000 * FLOOD_S  # a busy machine sends fewer than 60,000 a second
         counts = flooded.session.counts("caller")
         if who == "stranger":
             assert counts.dropped > 1000

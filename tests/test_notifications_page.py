@@ -1,4 +1,4 @@
-"""The page about being told says what the code does: fields, schedule, URLs, and how to check a signature."""
+"""docs/notifications.md matches the code: fields, schedule, URLs and signature check."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 
 
 def fields(after: str) -> set[str]:
-    """The fields of the first table after some words."""
+    """The fields of the first field table after the text ``after``."""
     rows = PAGE.split(after, 1)[1].split("| field | meaning |\n|---|---|\n", 1)[1].split("\n\n", 1)[0]
     return {name for row in rows.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
 

@@ -1,4 +1,4 @@
-"""What the README tells a new user to do works as printed."""
+"""The commands and settings in the README work as printed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRETS = {"SIGNALWIRE_PASSWORD": "s", "OPENAI_API_KEY": "sk-x", "OPENAI_WEBHOOK
 
 
 def a_checkout(folder: Path) -> Path:
-    """Config and certificates where a user would have them."""
+    """Give folder the config and certificates of a user's checkout; return its config folder."""
     (folder / "config").mkdir()
     for path in (ROOT / "config").iterdir():
         (folder / "config" / path.name).write_bytes(path.read_bytes())
@@ -65,13 +65,13 @@ def test_the_example_settings_name_every_secret_that_is_missing(tmp_path: Path) 
 
 
 def commands(page: str) -> list[list[str]]:
-    """The lines of a page that are commands of ours, in words."""
+    """The `screendoor` commands on a page, split into words."""
     lines = re.findall(r"^(?:    )?(?:\$ )?(?:\.venv/bin/)?screendoor ([^#\n]*)", page, re.MULTILINE)
     return [shlex.split(part.split(" > ")[0]) for line in lines for part in line.split("&& screendoor ")]
 
 
 def command_of(words: Sequence[str]) -> tuple[click.Command, list[str]]:
-    """What they name, and the words behind it."""
+    """The CLI command that the words name, and the remaining words."""
     found: click.Command = main
     left = list(words)
     while isinstance(found, click.Group):
@@ -107,7 +107,7 @@ def test_the_service_runs_a_command_of_ours_and_gives_calls_the_time_that_they_h
     assert int(service["TimeoutStopSec"]) > Drain().limit_s
     assert int(service["RestartPreventExitStatus"]) == EXIT_USAGE
     rights = service["AmbientCapabilities"], service["CapabilityBoundingSet"]
-    assert rights == ("CAP_BPF CAP_NET_ADMIN", "CAP_BPF CAP_NET_ADMIN")  # what audio in the kernel takes
+    assert rights == ("CAP_BPF CAP_NET_ADMIN", "CAP_BPF CAP_NET_ADMIN")  # for audio in the kernel
 
 
 def test_the_readme_shows_how_to_begin() -> None:

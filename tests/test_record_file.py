@@ -1,4 +1,4 @@
-"""Records are appended as whole lines, or not at all."""
+"""The call record file: whole-line appends, rotation, and removing a caller."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANNA, BOB = "+14155550100", "+14155550199"
 
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
-    """No file may grow beyond this; the system says so in the midst of a write, as a full disk does."""
+    """Limit file sizes to ``size`` bytes: a write beyond fails midway, as on a full disk."""
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -70,7 +70,7 @@ def test_what_a_killed_process_left_of_a_line_spoils_no_other(tmp_path: Path) ->
     torn = line("b", ANNA)[:20] + "\n"
     assert path.read_text() == line("a", BOB) + torn + line("c", ANNA) + line("d", BOB) + line("e", BOB)
     assert remove_caller(path, ANNA) == 1, "his whole record is found"
-    path.write_text("by hand")  # as an editor leaves it, where ours is not the file any more
+    path.write_text("by hand")  # as an editor replaces it: our open file is no longer this path
     path.rename(tmp_path / "moved")
     path.write_text("by hand")
     file.write(line("f", BOB))
@@ -111,7 +111,7 @@ def test_who_appends_goes_on_in_the_file_of_that_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         file.write(line("e", BOB))
     tmp_path.mkdir()
-    file.write(line("f", BOB))  # and it is found again
+    file.write(line("f", BOB))  # the path is opened again
     file.close()
 
 

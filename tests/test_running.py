@@ -1,4 +1,4 @@
-"""The edge as a process: signals end it, and live calls may finish."""
+"""The edge as a process: shutdown on signals, and draining of live calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.network
 
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when the house has begun."""
+    """Set when the edge has started."""
     begun = asyncio.Event()
     monkeypatch.setattr("proxy.running.disable_automatic_collection", begun.set)
     return begun
@@ -59,7 +59,7 @@ async def test_a_signal_ends_a_start_that_waits_for_a_silent_name_server(
 
 @pytest.fixture
 def hang_up() -> Iterator[Callable[[signal.Handlers], None]]:
-    """Have SIGHUP treated so when the house begins, whatever the tests were begun under."""
+    """Set the SIGHUP disposition the edge starts with, whatever the test run inherited."""
     before = signal.getsignal(signal.SIGHUP)
     yield lambda how: signal.signal(signal.SIGHUP, how) and None
     signal.signal(signal.SIGHUP, before)

@@ -1,4 +1,4 @@
-"""Whole calls of the real edge with a carrier that insists on certificates, and knows ours."""
+"""Complete calls over mutual TLS between the real edge and a carrier."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.network
 
 HERE = "127.0.0.1"
 OLD = TlsPolicy(max_version="1.2", ciphers="AES128-SHA:AES256-SHA256")
-"""Bandwidth's: RSA key exchange with CBC, at TLS 1.2 alone."""
+"""Bandwidth's cipher suites: RSA key exchange with CBC, TLS 1.2 only."""
 
 SETTINGS = """
 records = ""
@@ -78,7 +78,7 @@ class House:
         (folder / "our-ca.pem").write_bytes(self.ours.cert_pem)
         (folder / "password").write_text("secret")
         self.issue("edge", self.ours, ["localhost"], ips=[HERE], rsa_bits=2048)
-        # For servers alone, as public authorities issue it; its DNS name is not the domain it serves.
+        # serverAuth only, as public CAs issue it; its DNS name is not the SIP domain it serves.
         self.issue(
             "carrier",
             self.theirs,
@@ -96,7 +96,7 @@ class House:
         (self.folder / f"{stem}.key").write_bytes(key)
 
     def network(self, stem: str = "carrier") -> SocketNetwork:
-        """A carrier's: it shows a certificate where it connects."""
+        """A carrier's network, which presents a client certificate when it connects."""
         files = self.folder / f"{stem}.pem", self.folder / f"{stem}.key"
         rules = ClientRules(self.folder / "our-ca.pem", (), *files)
         return SocketNetwork(profiles=TlsProfiles(ClientTls(rules=rules), {}))
@@ -126,11 +126,11 @@ class House:
         return carrier
 
     async def bridged(self) -> None:
-        """A call that stands."""
+        """Set up a bridged call."""
         await self.carrier.invites()
         await self.phone.answers()
         await self.carrier.receives(200)
-        assert (await self.carrier.requests("OPTIONS")).status == 200  # behind the ACK
+        assert (await self.carrier.requests("OPTIONS")).status == 200  # answered after the ACK was processed
 
     async def over(self) -> CallRecord:
         return await asyncio.wait_for(self.records.get(), 10)
@@ -151,7 +151,7 @@ async def test_a_call_comes_by_certificate_and_goes_out_on_the_trunk_s_own_terms
     assert flow._engine.cipher == "AES128-SHA"  # type: ignore[attr-defined]
     await house.carrier.current.hangs_up()
     assert (await house.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
-    # The connection that was kept since the start is the one that the call took.
+    # The call used the connection kept open since startup.
     assert [one.inbound for one in house.app.network.connections].count(False) == 1
     assert house.carrier.faults == house.phone.faults == []
 
@@ -179,7 +179,7 @@ async def test_a_certificate_is_renewed_while_a_call_stands_and_the_call_lives_o
 
 
 async def test_connections_that_die_in_a_call_are_made_again_and_the_call_lives(house: House) -> None:
-    """Both carriers' ends go; the caller hangs up on a new connection, and our BYE makes one to the phone."""
+    """Carrier and phone lose their connections; the caller's BYE and ours each open a new one."""
     await house.bridged()
     networks = [peer.network for peer in (house.carrier, house.phone)]
     assert all(isinstance(network, SocketNetwork) for network in networks)

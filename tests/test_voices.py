@@ -1,4 +1,4 @@
-"""Who speaks, as the settings say."""
+"""Choice of the speech provider from the settings, and rendering of prompts."""
 
 from __future__ import annotations
 
