@@ -55,7 +55,6 @@ class Heard:
 
     def __init__(self) -> None:
         self.lines: set[int] = set()
-        self.numbers: set[int] = set()
         self.count = 0
 
     def __call__(self, packet: memoryview, source: tuple[str, int]) -> None:
@@ -64,7 +63,6 @@ class Heard:
             return
         _, _, sequence, _, ssrc = HEADER.unpack_from(packet)
         self.lines.add(ssrc)
-        self.numbers.add(sequence)
         self.count += 1
         assert len(self.lines) == 1
 
