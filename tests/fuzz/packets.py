@@ -61,7 +61,7 @@ class Heard:
         if is_rtcp(bytes(packet)):
             assert read(bytes(packet)) is not None
             return
-        _, _, sequence, _, ssrc = HEADER.unpack_from(packet)
+        _, _, _, _, ssrc = HEADER.unpack_from(packet)
         self.lines.add(ssrc)
         self.count += 1
         assert len(self.lines) == 1
