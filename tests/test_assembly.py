@@ -177,9 +177,7 @@ async def test_a_trunks_word_on_its_callers_goes_as_far_as_it_says(
     assert known(a_flow("192.0.2.66")) == PeerTrust()
     # Known by password only: not trusted.
     proved = assembly.trust_of(told, admission, [], lambda flow: "one")
-    assert proved(a_flow("192.0.2.66")) == PeerTrust(
-        "one", identity=trust.identity
-    )  # known by password only: not trusted
+    assert proved(a_flow("192.0.2.66")) == PeerTrust("one", identity=trust.identity)
 
 
 @pytest.mark.parametrize(
