@@ -35,11 +35,6 @@ class RecentCalls:
         self._calls: dict[tuple[str, str], tuple[str, list[datetime]]] = {}
         """The id of the latest call and the times of all, oldest first, by (caller, dialled number)."""
 
-    def called(self, caller: Caller) -> datetime | None:
-        """Record this call and return when the caller last called before it, or None. Idempotent."""
-        earlier = self.record(caller)
-        return earlier[-1] if earlier else None
-
     def record(self, caller: Caller) -> Sequence[datetime]:
         """Record this call and return the times of the caller's earlier ones, oldest first. Idempotent."""
         if caller.number is None:

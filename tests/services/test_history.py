@@ -48,7 +48,7 @@ async def test_what_is_kept_may_be_known_only_when_callers_have_come_already(tmp
         for again in (False, True):
             assert not await costs.restore(settings, accounts, memory, AT, again)
             assert not await memory_setup.restore(recent, memory, AT, again)
-        assert recent.called(caller) is None
+        assert not recent.record(caller)
         await asyncio.to_thread(memory.start)
         try:
             assert await costs.restore(settings, accounts, memory, AT, True)

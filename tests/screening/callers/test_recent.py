@@ -19,13 +19,18 @@ def caller(number: str | None, at: datetime = AT, dialed: str = "+14155551234") 
     return Caller(f"call {next(CALLS)}", number, None, dialed, "", at)
 
 
+def previous(recent: RecentCalls, caller: Caller) -> datetime | None:
+    """When the caller last called before this call, which is recorded."""
+    return next(reversed(recent.record(caller)), None)
+
+
 def test_the_last_call_of_each_caller_to_each_number_is_known() -> None:
     recent = RecentCalls()
-    assert recent.called(caller("+1")) is None
-    assert recent.called(caller("+1", AT + timedelta(minutes=1))) == AT
-    assert recent.called(caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
-    assert recent.called(caller("+1", dialed="*")) is None
-    assert recent.called(caller("+2")) is None
+    assert previous(recent, caller("+1")) is None
+    assert previous(recent, caller("+1", AT + timedelta(minutes=1))) == AT
+    assert previous(recent, caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
+    assert previous(recent, caller("+1", dialed="*")) is None
+    assert previous(recent, caller("+2")) is None
 
 
 def test_every_call_of_late_is_known_the_latest_last() -> None:
@@ -38,11 +43,11 @@ def test_every_call_of_late_is_known_the_latest_last() -> None:
 
 def test_a_call_that_is_asked_about_twice_is_one_call() -> None:
     recent = RecentCalls()
-    recent.called(caller("+1"))
+    previous(recent, caller("+1"))
     later = caller("+1", AT + timedelta(minutes=1))
-    assert recent.called(later) == AT
-    assert recent.called(replace(later, challenged=True)) == AT
-    assert recent.called(caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
+    assert previous(recent, later) == AT
+    assert previous(recent, replace(later, challenged=True)) == AT
+    assert previous(recent, caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
 
 
 def test_calls_of_before_a_start_are_taken_in() -> None:
@@ -53,19 +58,19 @@ def test_calls_of_before_a_start_are_taken_in() -> None:
     )
     found = recent.record(caller("+1", AT + timedelta(hours=9)))
     assert list(found) == [each.at for each in before[-MAX_CALLS_EACH:]]
-    assert recent.called(caller("+2")) == AT
-    assert recent.called(caller("+3")) is None
+    assert previous(recent, caller("+2")) == AT
+    assert previous(recent, caller("+3")) is None
 
 
 def test_withheld_callers_are_nobody() -> None:
     recent = RecentCalls()
-    assert recent.called(caller(None)) is None
-    assert recent.called(caller(None)) is None
+    assert previous(recent, caller(None)) is None
+    assert previous(recent, caller(None)) is None
 
 
 def test_of_many_the_latest_are_remembered() -> None:
     recent = RecentCalls(2)
     for number in ("+1", "+2", "+1", "+3"):
-        recent.called(caller(number))
-    assert recent.called(caller("+1")) == AT
-    assert recent.called(caller("+2")) is None
+        previous(recent, caller(number))
+    assert previous(recent, caller("+1")) == AT
+    assert previous(recent, caller("+2")) is None
