@@ -287,25 +287,22 @@ def rate(low: float, high: float) -> Callable[[object], float]:
     return check
 
 
-def probe(value: object) -> float:
-    """Validate the interval of probes, in seconds; 0 means never."""
-    if isinstance(value, bool) or value != 0:
-        return seconds(5, 3600)(value)
-    return 0.0
+def zero_or_seconds(low: float, high: float) -> Callable[[object], float]:
+    """Return a validator for a time in seconds within these bounds, or 0, which switches the matter off."""
+    bounded = seconds(low, high)
+
+    def check(value: object) -> float:
+        return 0.0 if value == 0 and not isinstance(value, bool) else bounded(value)
+
+    return check
 
 
-def inactivity(value: object) -> float:
-    """Validate how long a leg may be silent, in seconds; 0 means forever."""
-    if isinstance(value, bool) or value != 0:
-        return seconds(10, 3600)(value)
-    return 0.0
-
-
-def call_limit(value: object) -> float:
-    """Return how long a call may last, in seconds, a week at most; 0 is without limit."""
-    if isinstance(value, bool) or value != 0:
-        return seconds(60, 604_800)(value)
-    return 0.0
+probe = zero_or_seconds(5, 3600)
+"""The interval of probes; 0: never."""
+inactivity = zero_or_seconds(10, 3600)
+"""How long a leg may be silent; 0: forever."""
+call_limit = zero_or_seconds(60, 604_800)
+"""How long a call may last, a week at most; 0: without limit."""
 
 
 def count(low: int, high: int) -> Callable[[object], int]:

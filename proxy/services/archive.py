@@ -56,12 +56,15 @@ class StoredArchive:
 
     async def trace(self, call: str) -> Sequence[Row]:
         """Its SIP messages, as the API shows them."""
-        return [_shown(TracedMessage.of(each)) for each in await self._ask(lambda c: sip_trace.load(c, call))]
+        return [_shown(message) for message in await self._messages(call)]
 
     async def capture(self, call: str) -> bytes:
         """Its SIP messages as pcapng; empty if none are stored."""
-        messages = [TracedMessage.of(each) for each in await self._ask(lambda c: sip_trace.load(c, call))]
+        messages = await self._messages(call)
         return await asyncio.to_thread(pcapng, messages) if messages else b""
+
+    async def _messages(self, call: str) -> list[TracedMessage]:
+        return [TracedMessage.of(each) for each in await self._ask(lambda c: sip_trace.load(c, call))]
 
     async def entries(
         self, name: str, number: str | None, after: Sequence[Any] | None, limit: int
