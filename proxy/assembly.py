@@ -152,11 +152,15 @@ def trust_of(
 
 
 def _number(settings: Settings, number: model.Number, trunks: Mapping[str, Trunk]) -> Number:
-    agent, screening = settings.agent_of(number), settings.screening_of(number)
+    screening = settings.screening_of(number)
+    agents = [
+        Agent(each.name, str(each.sip), profile_of(each), SrtpPolicy(each.srtp))
+        for each in settings.agents_of(number)
+    ]
     return Number(
         number.dialed,
         tuple(_destination(settings, place, trunks, number) for place in number.destinations),
-        Agent(agent.name, str(agent.sip), profile_of(agent), SrtpPolicy(agent.srtp)) if agent else None,
+        agents[0] if agents else None,
         number.ring_limit_s,
         OnFailure(screening.on_failure),
         VoicemailSettings(
@@ -179,6 +183,7 @@ def _number(settings: Settings, number: model.Number, trunks: Mapping[str, Trunk
         ),
         whisper_keys=screening.whisper_keys == "on",
         reject_card=screening.reject_card,
+        backups=tuple(agents[1:]),
     )
 
 

@@ -179,9 +179,9 @@ def check_config(file: Path) -> None:
     click.echo(f"  webhook      http{'s' if settings.http.certificate else ''} port {settings.http.bind[1]}")
     for number in settings.numbers:
         places = ", ".join(destination.text for destination in number.destinations)
-        agent = settings.agent_of(number)
+        agents = " or ".join(agent.name for agent in settings.agents_of(number))
         click.echo(
-            f"  {number.dialed}  {f'screened by {agent.name}' if agent else 'not screened'}, then {places}"
+            f"  {number.dialed}  {f'screened by {agents}' if agents else 'not screened'}, then {places}"
         )
     for one in settings.notified:
         click.echo(f"  tells        {one.name}, by {'webhook' if one.webhook else 'apprise'}")

@@ -356,6 +356,10 @@ class Screener(Protocol):
 
     async def plan(self, caller: Caller) -> Plan: ...
 
+    def ask(self, caller: Caller) -> Plan:
+        """Plan to have `caller.agent` ask a caller whose first agent did not take the call."""
+        ...
+
     def remember(self, caller: Caller, wish: Wish) -> None:
         """Store the user's wish for this caller's number. Returns at once."""
         ...

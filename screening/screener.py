@@ -90,7 +90,7 @@ class Screener:
         """
         self._agents = {agent.name: agent for agent in agents}
         self._numbers = {number.dialed: number for number in numbers}
-        self._briefings = {each.dialed: Briefings(each.talk) for each in numbers if each.talk is not None}
+        self._briefings = _briefings(numbers)
         self._policies = dict(policies or {})
         self.accounts = accounts or Accounts(wall_clock)
         self.recent = RecentCalls()
@@ -128,7 +128,7 @@ class Screener:
 
     async def plan(self, caller: Caller) -> Plan:
         """Apply the dialled number's policy to this caller, after verifying their identity."""
-        policy = self._policies.get(caller.dialed) or self._policies.get(ANY_NUMBER) or ASK_EVERYBODY
+        policy = self._policy(caller)
         if caller.signed is None:
             return self._plan_for(policy, caller)
         verification = await self._verify(caller, caller.signed, policy.country)
@@ -137,6 +137,9 @@ class Screener:
         return replace(
             self._plan_for(policy, replace(caller, verification=verification)), verification=verification
         )
+
+    def _policy(self, caller: Caller) -> Policy:
+        return self._policies.get(caller.dialed) or self._policies.get(ANY_NUMBER) or ASK_EVERYBODY
 
     async def _verify(self, caller: Caller, signed: IdentityHeaders, country: str) -> Verification | None:
         """Verify the caller ourselves; None leaves it at what the trunk reported."""
@@ -173,6 +176,10 @@ class Screener:
                 return self._plan_to_ask(caller, decision.reason, policy)
             case _:
                 assert_never(decision.action)
+
+    def ask(self, caller: Caller) -> Plan:
+        """Plan to have `caller.agent` ask a caller whose first agent did not take the call."""
+        return self._plan_to_ask(caller, "", self._policy(caller))
 
     def remember(self, caller: Caller, wish: Wish) -> None:
         """Pass on the user's wish for this caller's number to be stored."""
@@ -216,7 +223,7 @@ class Screener:
 
     def _briefing(self, caller: Caller, number: NumberSettings | None, policy: Policy) -> Briefing | None:
         """What the agent is told about this call; None for what its own settings say."""
-        briefings = self._briefings.get(number.dialed) if number is not None else None
+        briefings = self._briefings.get((number.dialed, caller.agent)) if number is not None else None
         if briefings is None:
             return None
         shown = normalize(caller.number, policy.country) if caller.number else None
@@ -285,6 +292,11 @@ class Screener:
             await work
         except Exception:
             log.exception("screening crashed")
+
+
+def _briefings(numbers: Sequence[NumberSettings]) -> dict[tuple[str, str], Briefings]:
+    """By dialled number and agent."""
+    return {(each.dialed, agent): Briefings(talk) for each in numbers for agent, talk in each.talks.items()}
 
 
 def _only(values: Sequence[str]) -> str:

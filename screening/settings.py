@@ -124,3 +124,10 @@ class NumberSettings:
     """How its callers are talked to; None: only as its agent's settings say."""
     targets: Mapping[str, str] = field(default_factory=dict)
     """The target posted to ``/refer`` for each named destination."""
+    backup_talks: Mapping[str, TalkSettings] = field(default_factory=dict)
+    """Likewise `talk` of each backup agent, by its name."""
+
+    @property
+    def talks(self) -> Mapping[str, TalkSettings]:
+        """How its callers are talked to, by each agent that we brief."""
+        return {**self.backup_talks, **({self.agent: self.talk} if self.talk is not None else {})}

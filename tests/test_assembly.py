@@ -135,6 +135,18 @@ def test_a_number_may_say_as_whom_its_destinations_are_called(of_number: str, pr
     assert [place.identity_profile.value for place in number.destinations] == profiles
 
 
+def test_a_number_is_screened_by_its_agent_and_that_agents_backups() -> None:
+    backup = 'backup = "b" }, { name = "b", provider = "sip", sip = "sip:b@192.0.2.3" } ]'
+    trunks = TRUNKS.replace('srtp = "off" } ]', f'srtp = "off", {backup}')
+    text = f'{trunks}number = [ {{ dialed = "*", {PLACES} }} ]'
+    number = assembly.routing(parse(text, {}, file="t.toml", folder=Path())).find(invite())
+    assert number is not None
+    assert [(each.name, each.uri, each.srtp.value) for each in number.agents] == [
+        ("a", "sip:a@192.0.2.9", "off"),
+        ("b", "sip:b@192.0.2.3", "offer"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("source", "trusted"),
     [("192.0.2.1", True), ("192.0.2.2", True), ("192.0.2.3", False), ("192.0.2.66", False)],

@@ -81,6 +81,14 @@ def test_a_good_file_is_in_order_and_summed_up() -> None:
     ]
 
 
+def test_backup_agents_are_summed_up_beside_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "sd.toml"
+    backup = '[[agent]]\nname = "spare"\nprovider = "sip"\nsip = "sip:agent@127.0.0.1:5081"\n[http]'
+    text = Path(LAB).read_text().replace('name = "local"', 'name = "local"\nbackup = "spare"')
+    file.write_text(text.replace("[http]", backup))
+    assert "  *  screened by local or spare, then" in call("check-config", str(file)).stdout
+
+
 def test_listeners_of_ipv6_are_summed_up_in_brackets(tmp_path: Path) -> None:
     file = tmp_path / "sd.toml"
     file.write_text(Path(LAB).read_text().replace('"127.0.0.1:5060"', '"[::1]:5060"'))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
+from proxy.call.context import CallContext
 from proxy.call.invite_builder import InviteBuilder
 from proxy.call.journal import Journal
 from proxy.call.outcome import NOT_TAKEN
@@ -14,13 +16,41 @@ from proxy.call.waiting import EndOf, first_of
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from proxy.ua.scope import limit
-from screening.contract import Ask, News, Screening, Undecided, Verdict
+from screening.contract import Ask, Caller, News, Screener, Screening, Undecided, Verdict
 
 
 async def call_agent(
+    agent: Leg,
+    configured: Agent,
+    ask: Ask,
+    invite_builder: InviteBuilder,
+    journal: Journal,
+    context: CallContext,
+) -> str | None:
+    """Call the agent unless it is down; returns None once it has answered, else why it takes no call."""
+    if context.down(f"agent:{configured.name}"):
+        return "the agent is down: it fails its probes"
+    problem = await _call(agent, configured, ask, invite_builder, journal)
+    if problem is None:
+        context.agents.answered(configured)
+    else:
+        context.agents.failed(configured)
+    return problem
+
+
+def ask_of_backup(agents: list[Agent], caller: Caller, screener: Screener) -> Ask | None:
+    """How to ask the next of these agents; None if none can be asked. Those that cannot are removed."""
+    while agents:
+        plan = screener.ask(replace(caller, agent=agents[0].name))
+        if isinstance(plan, Ask):
+            return plan
+        del agents[0]
+    return None
+
+
+async def _call(
     agent: Leg, configured: Agent, ask: Ask, invite_builder: InviteBuilder, journal: Journal
 ) -> str | None:
-    """Call the agent; returns None once it has answered, else why it does not take the call."""
     outgoing = invite_builder.to_agent(configured, ask.headers)
     ask.screening.tell(News.AGENT_CALLED)
     waits: tuple[Coroutine[Any, Any, Verdict | None], ...] = (

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, assert_never
 
-from proxy.call.agent import call_agent, next_decision
+from proxy.call.agent import ask_of_backup, call_agent, next_decision
 from proxy.call.attestation import PeerTrust
 from proxy.call.border import Identity
 from proxy.call.caller import CallerSide
@@ -36,7 +36,7 @@ from proxy.call.outcome import (
 from proxy.call.race import GLOBAL_FAILURE
 from proxy.call.record import CallRecord, clock_from
 from proxy.call.ringing import Ringing
-from proxy.call.routing import Destination, Number
+from proxy.call.routing import Agent, Destination, Number
 from proxy.call.transfer import Transfers
 from proxy.call.waiting import EndOf, meanwhile
 from proxy.call.whisper import Whisper
@@ -69,8 +69,8 @@ class Call:
     """One call: its legs, its record, and everything that is done with the caller."""
 
     __slots__ = (
-        "__weakref__", "_agent", "_caller", "_caller_info", "_context", "_identity", "_journal", "_legs",
-        "_number", "_screening", "_transfers", "_trunk", "record",
+        "__weakref__", "_agent", "_agents", "_caller", "_caller_info", "_context", "_identity", "_journal",
+        "_legs", "_number", "_screening", "_transfers", "_trunk", "record",
     )  # fmt: skip
 
     def __init__(
@@ -140,7 +140,9 @@ class Call:
         except OfferRefused as refusal:
             self._caller.refuse_offer(refusal)
             return False
-        self._caller_info = describe_caller(self.record, self._identity, self._number)
+        self._agents = self._context.agents.of(self._number.agents, self._context.down)
+        first = self._agents[0] if self._agents else None
+        self._caller_info = describe_caller(self.record, self._identity, self._number, first)
         return True
 
     async def _follow_plan(self, plan: Plan) -> None:
@@ -179,20 +181,30 @@ class Call:
     # The agent.
 
     async def _screen(self, ask: Ask) -> None:
-        """Let the agent talk to the caller until there is a verdict; go on without one if the agent fails."""
+        """Let an agent talk to the caller until there is a verdict; go on without one if the agent fails."""
+        following: Ask | None = ask
+        while following is not None:
+            following = await self._screen_by(self._agents.pop(0), following)
+
+    async def _screen_by(self, configured: Agent, ask: Ask) -> Ask | None:
+        """Let this agent talk to the caller; returns how to ask its backup if it does not take the call."""
+        self._screening = ask.screening
         self._journal.follow(ask.screening)
-        configured = self._number.agent
-        assert configured is not None
         with self._legs.leg("agent", peer=configured.uri, takes_refer=True, srtp=configured.srtp) as agent:
             self._agent, self._transfers = agent, Transfers(self._number, self._journal)
             agent.ended.add_done_callback(lambda ended: ask.screening.tell(News.AGENT_LEFT))
-            problem: str | None = "the agent is down: it fails its probes"
-            if not self._context.down(f"agent:{configured.name}"):
-                problem = await call_agent(agent, configured, ask, self._invite_builder(), self._journal)
+            problem = await call_agent(
+                agent, configured, ask, self._invite_builder(), self._journal, self._context
+            )
             if problem is None:
                 problem = await self._converse(agent, ask.screening)
+            elif backup := ask_of_backup(self._agents, self._caller_info, self._context.screener):
+                self._journal.step("backup agent called", problem)
+                ask.screening.over("another agent is called")
+                return backup
             if problem is not None:
                 await self._fail_open(problem, self._number.on_failure)
+        return None
 
     async def _converse(self, agent: Leg, screening: Screening) -> str | None:
         """Act on the agent's verdicts until one settles the call.
@@ -354,7 +366,11 @@ class Call:
             self._agent.end(EndReason.TRANSFERRED)
             del self._transfers
         self._journal.settle(Result.BRIDGED, "the caller talked to the phone")
-        del self._caller_info, self._identity  # not needed while they talk, which may take hours
+        del (
+            self._agents,
+            self._caller_info,
+            self._identity,
+        )  # not needed while they talk, which may take hours
 
     def _report_phone(self, status: int, news: News) -> None:
         """Tell the agent what became of the phone: by NOTIFY for each REFER, and through its screening."""

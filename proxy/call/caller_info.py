@@ -6,13 +6,18 @@ from dataclasses import replace
 
 from proxy.call.border import Identity
 from proxy.call.record import CallRecord
-from proxy.call.routing import Number
+from proxy.call.routing import Agent, Number
 from screening.contract import Caller, IdentityHeaders
 
 
-def describe_caller(record: CallRecord, identity: Identity, number: Number) -> Caller:
-    """The `Caller` of a call, from its INVITE as far as the sender is trusted."""
-    agent, diverted_from, attested = number.agent, identity.diverted_from, identity.attested
+def describe_caller(
+    record: CallRecord, identity: Identity, number: Number, agent: Agent | None = None
+) -> Caller:
+    """The `Caller` of a call, from its INVITE as far as the sender is trusted.
+
+    `agent`: the agent to call first.
+    """
+    diverted_from, attested = identity.diverted_from, identity.attested
     return Caller(
         record.call,
         identity.number,

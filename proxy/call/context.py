@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from proxy.call.agents import AgentOrder
 from proxy.call.attestation import NO_TRUST, PeerTrust
 from proxy.call.destination_caps import DestinationCaps
 from proxy.call.destinations import Backoff
@@ -47,6 +48,7 @@ class CallContext:
     """Notifies of phones that register while a call rings."""
     down: Callable[[str], bool] = lambda name: False
     """Whether a peer (`agent:NAME` or `trunk:NAME`) fails its probes."""
+    agents: AgentOrder = field(default_factory=lambda: AgentOrder(lambda: asyncio.get_running_loop().time()))
     backoff: Backoff = field(default_factory=Backoff)
     trust_of: Callable[[Flow], PeerTrust] = lambda flow: NO_TRUST
     """What the peer at the other end of a flow is trusted to say about callers."""

@@ -119,6 +119,7 @@ class Number:
     dialed: str
     destinations: tuple[Destination, ...]
     agent: Agent | None
+    """The agent that screens its callers; None if nobody is screened."""
     ring_limit_s: float = 25.0
     on_failure: OnFailure = OnFailure.RING
     voicemail: VoicemailSettings = field(default_factory=VoicemailSettings)
@@ -141,6 +142,10 @@ class Number:
     """Whether whoever picks up may also block or trust the caller by a key."""
     reject_card: str | None = None
     """URL of the signed jCard that a 608 points to, by which callers can complain (RFC 8688 §3.2)."""
+    backups: tuple[Agent, ...] = ()
+    """The agents that are called, in turn, if `agent` does not take a call."""
+    agents: tuple[Agent, ...] = field(init=False, repr=False, compare=False)
+    """All its agents; empty if nobody is screened."""
     always_announces: bool = field(init=False, repr=False, compare=False)
     """Whether any of its destinations hears an announcement for every caller."""
 
@@ -149,6 +154,7 @@ class Number:
             destination.confirm not in WITHOUT_WHISPER for destination in self.destinations
         )
         object.__setattr__(self, "always_announces", always_announces)
+        object.__setattr__(self, "agents", (self.agent, *self.backups) if self.agent else ())
 
     def ringing_with(self, destination: Destination) -> Sequence[Destination]:
         """The destinations that ring when one is selected: all of them if they ring at once."""

@@ -110,6 +110,8 @@ class Agent(Vendor):
     """Its SIP URI; for OpenAI derived from `project` if not given."""
     srtp: Literal["off", "offer", "require"] = "offer"
     """Whether its audio is encrypted; the values are those of `proxy.media.sdes`."""
+    backup: Name | None = None
+    """The agent that is called if this one does not take a call; it may have a backup, too."""
     ca: File | None = None
     """PEM file of additional trusted authorities, for an agent without a public certificate."""
     tls: Tls | None = None
@@ -237,6 +239,15 @@ class Settings(Table):
         if not self.agents or not asks(number.screen, {}, dict(self.screening_of(number))):
             return None
         return next((agent for agent in self.agents if agent.name == number.agent), self.agents[0])
+
+    def agents_of(self, number: Number) -> tuple[Agent, ...]:
+        """Return the agent that screens this number, and its backups in their order."""
+        by_name, found = {agent.name: agent for agent in self.agents}, dict[str, Agent]()
+        agent = self.agent_of(number)
+        while agent is not None and agent.name not in found:
+            found[agent.name] = agent
+            agent = by_name.get(agent.backup or "")
+        return tuple(found.values())
 
     def screening_of(self, number: Number) -> Screening:
         """Return ``[screening]`` with what this number overrides."""

@@ -49,6 +49,7 @@ def check(raw: Raw, where: SettingsContext) -> Iterator[Found]:
         if file := read(where.file, agent.get("ca")):
             yield from loads(f"{at}.ca", certificate.certificate, file)
     yield from _agents_reachable(raw)
+    yield from _backups_exist(raw)
     yield from _speech_has_key(raw)
     for at, number in tables(raw, "number"):
         yield from _number_reachable(at, number, raw)
@@ -117,6 +118,14 @@ def _trunk_usable(at: str, trunk: Raw) -> Iterator[Found]:
             yield f"{at}.username", fault("a username and a password (register needs them)", "nothing")
         if not trunk.get("registrar") and not trunk.get("outbound"):
             yield f"{at}.registrar", fault("where to register: registrar, or outbound", "neither")
+
+
+def _backups_exist(raw: Raw) -> Iterator[Found]:
+    names = [agent.get("name") for _, agent in tables(raw, "agent")]
+    for at, agent in tables(raw, "agent"):
+        others = [name for name in names if name != agent.get("name")]
+        if isinstance(backup := agent.get("backup"), str) and backup not in others:
+            yield f"{at}.backup", fault(f"the name of another [[agent]] ({_list(others)})", shown(backup))
 
 
 def _agents_reachable(raw: Raw) -> Iterator[Found]:

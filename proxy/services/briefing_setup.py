@@ -17,9 +17,24 @@ DEFAULT_TOOLS = (REQUEST_CONNECT, END_CALL)
 
 def talk(settings: Settings, number: config.Number) -> TalkSettings | None:
     """The talk settings of a number; None if its agent is not ours to brief, or it has none."""
-    agent, common = settings.agent_of(number), settings.screening_of(number)
-    if agent is None or agent.provider == SIP_AGENT:
-        return None
+    agent = settings.agent_of(number)
+    return next((found for each, found in _talks(settings, number) if each is agent), None)
+
+
+def backup_talks(settings: Settings, number: config.Number) -> Mapping[str, TalkSettings]:
+    """The talk settings of a number for each backup agent that is ours to brief, by its name."""
+    first = settings.agent_of(number)
+    return {each.name: found for each, found in _talks(settings, number) if each is not first}
+
+
+def _talks(settings: Settings, number: config.Number) -> Iterator[tuple[config.Agent, TalkSettings]]:
+    for agent in settings.agents_of(number):
+        if agent.provider != SIP_AGENT:
+            yield agent, _talk(settings, number, agent)
+
+
+def _talk(settings: Settings, number: config.Number, agent: config.Agent) -> TalkSettings:
+    common = settings.screening_of(number)
     own = agent.instructions
     recorded = common.record == "on" and common.record_announced
     return TalkSettings(
@@ -60,38 +75,38 @@ def _transcribed(settings: Settings) -> bool:
 def problems(settings: Settings, file: str) -> Iterator[Problem]:
     """Invalid templates, each reported under the key where it is defined."""
     seen = set[str]()
-    for place, number in enumerate(settings.numbers):
-        if (talk_settings := talk(settings, number)) is None:
-            continue
+    for place, agent, talk_settings in _all_talks(settings):
         try:
             Briefings(talk_settings)
         except BadTemplates as bad:
             for key, problem in bad.problems.items():
-                line = Problem(
-                    file, _at(settings, number, place, key), "a template that can be used", problem
-                )
+                at = _at(settings, place, agent, key)
+                line = Problem(file, at, "a template that can be used", problem)
                 if str(line) not in seen:
                     seen.add(str(line))
                     yield line
 
 
-def _at(settings: Settings, number: config.Number, place: int, key: str) -> str:
+def _all_talks(settings: Settings) -> Iterator[tuple[int, config.Agent, TalkSettings]]:
+    """The talk settings of all numbers, each with the number's place and the agent."""
+    for place, number in enumerate(settings.numbers):
+        yield from ((place, agent, found) for agent, found in _talks(settings, number))
+
+
+def _at(settings: Settings, place: int, agent: config.Agent, key: str) -> str:
     """Where a template of a number is defined: the number, ``[screening]`` or its agent."""
     name = key.partition(".")[0]
-    if getattr(number, name) is not None:
+    if getattr(settings.numbers[place], name) is not None:
         return f"number[{place}].{key}"
     if getattr(settings.screening, name) is not None:
         return f"screening.{key}"
-    agent = settings.agent_of(number)
-    return f"agent[{settings.agents.index(agent)}].{key}" if agent is not None else key
+    return f"agent[{settings.agents.index(agent)}].{key}"
 
 
 def remarks(settings: Settings) -> Iterator[str]:
     """Custom texts that do not disclose an automated assistant, one line each."""
     found: dict[str, None] = {}
-    for place, number in enumerate(settings.numbers):
-        if (talk_settings := talk(settings, number)) is None:
-            continue
+    for place, agent, talk_settings in _all_talks(settings):
         own = {
             "greeting": talk_settings.greeting is not None,
             "instructions": bool(talk_settings.instructions),
@@ -99,19 +114,25 @@ def remarks(settings: Settings) -> Iterator[str]:
         for language, briefing in Briefings(talk_settings).by_language().items():
             for key, text in (("greeting", briefing.greeting), ("instructions", briefing.instructions)):
                 if own[key] and text and not says_automated(text):
-                    at = _at(settings, number, place, key)
+                    at = _at(settings, place, agent, key)
                     found[f"{at}: it does not say ({language}) that an automated assistant speaks"] = None
     yield from found
 
 
 def shown(settings: Settings, number: config.Number) -> Iterator[str]:
-    """The briefing of a number's agent for an unknown caller, as ``screendoor prompt`` prints it."""
-    talk_settings = talk(settings, number)
-    if talk_settings is None:
+    """The briefing of a number's agents for an unknown caller, as ``screendoor prompt`` prints it."""
+    talks = list(_talks(settings, number))
+    if not talks:
         yield f"{number.dialed}: no agent of which we know what it says"
-        return
+    for agent, talk_settings in talks:
+        yield from _shown(
+            number.dialed if len(talks) == 1 else f"{number.dialed}, {agent.name}", talk_settings
+        )
+
+
+def _shown(about: str, talk_settings: TalkSettings) -> Iterator[str]:
     for language, briefing in Briefings(talk_settings).by_language().items():
-        yield f"# {number.dialed}, {language}"
+        yield f"# {about}, {language}"
         yield f"tools: {', '.join(briefing.tools.names)}"
         keys = ", ".join(f"{key} = {does}" for key, does in briefing.keys.items())
         yield f"keys: {keys or 'none'}"

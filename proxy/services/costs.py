@@ -58,13 +58,13 @@ def remarks(settings: Settings) -> Iterator[str]:
     """Warnings about money caps that have no effect because a model has no price."""
     known = prices(settings)
     for number in settings.numbers:
-        agent = settings.agent_of(number)
-        if agent is None or not _money_is_capped(settings, number):
+        if not _money_is_capped(settings, number):
             continue
-        model = agent.name if agent.provider == SIP_AGENT else agent.model
-        if known.find(model) is None:
-            where = f'[costs.prices."{model}"]'
-            yield f'costs: money is capped for {number.dialed}, but "{model}" has no price: write {where}'
+        for agent in settings.agents_of(number):
+            model = agent.name if agent.provider == SIP_AGENT else agent.model
+            if known.find(model) is None:
+                where = f'[costs.prices."{model}"]'
+                yield f'costs: money is capped for {number.dialed}, but "{model}" has no price: write {where}'
 
 
 def _money_is_capped(settings: Settings, number: Number) -> bool:

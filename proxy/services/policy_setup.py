@@ -234,6 +234,7 @@ def screener(
                 settings.screening_of(number).ask_if_there_s,
                 briefing_setup.talk(settings, number),
                 briefing_setup.targets(number),
+                briefing_setup.backup_talks(settings, number),
             )
             for number in settings.numbers
         ],

@@ -78,6 +78,25 @@ refer_target = "sip:+14155559876@anywhere.example.com"
     assert second.target == "sip:+14155559876@anywhere.example.com"
 
 
+def test_the_agents_of_a_number_are_its_own_and_the_backups_of_that_each_once(settled: Settled) -> None:
+    own = """
+[[agent]]
+name = "{}"
+provider = "sip"
+sip = "sip:bot@192.0.2.50"
+backup = "{}"
+"""
+    first = GOOD.replace('srtp = "off"', 'srtp = "off"\nbackup = "house"')
+    more = own.format("house", "last") + own.format("last", "house") + own.format("other", "openai")
+    settings = settled(
+        first + more + '[[number]]\ndialed = "*"\ndestinations = ["tel:+14155559876"]\nagent = "last"'
+    )
+    named = [[agent.name for agent in settings.agents_of(number)] for number in settings.numbers]
+    assert named == [["openai", "house", "last"], ["last", "house"]]
+    assert settled(GOOD).agents_of(settings.numbers[0]) == settled(GOOD).agents
+    assert settled(GOOD + 'screen = "off"').agents_of(settled(GOOD + 'screen = "off"').numbers[0]) == ()
+
+
 def test_destinations_know_the_trunk_they_are_dialled_through(settled: Settled) -> None:
     places = '["sip:101@trunk:signalwire", "tel:+14155559876", "sip:alice@192.0.2.60"]'
     settings = settled(GOOD.replace('["sip:+14155559876@trunk:signalwire"]', places))

@@ -52,6 +52,8 @@ SIP_AGENT = GOOD.replace('srtp = "off"', 'srtp = "off"\nprovider = "sip"')
         ("file:certs/privkey.pem", "webhook.secret", "listen[1].key: expected a PEM private key, got .*webhook.secret, which does not load as one"),
         ("certs/fullchain.pem", "webhook.secret", "listen[1].certificate: expected a PEM certificate, got .*webhook.secret, which does not load as one"),
         ('srtp = "off"', 'ca = "webhook.secret"', "agent[0].ca: expected a PEM certificate, got .*webhook.secret, which does not load as one"),
+        ('srtp = "off"', 'backup = "openai"', 'agent[0].backup: expected the name of another [[agent]] (none is configured), got "openai"'),
+        ('srtp = "off"', 'backup = "house"', 'agent[0].backup: expected the name of another [[agent]] (none is configured), got "house"'),
         ('username = "screendoor"', "", "trunk[0].username: expected a username, since there is a password, got nothing"),
         ('caller_id = "+14155550100"', 'identity = "pai_original"', 'trunk[0].caller_id: expected a caller_id (identity "pai_original" needs it), got nothing'),
         ('caller_id = "+14155550100"', 'identity = "ppi_account"', 'trunk[0].caller_id: expected a caller_id (identity "ppi_account" needs it), got nothing'),

@@ -133,10 +133,18 @@ class ScriptedScreener:
         self.screening = ScriptedScreening()
         self.planned: Plan | None = None
         self.callers: list[Caller] = []
+        self.backup: Plan | None = None
+        """The plan for a backup agent; None: as for the first."""
+        self.asked_of: list[str] = []
+        """The names of the backup agents that were asked for a plan."""
         self.wishes: list[tuple[str | None, Wish]] = []
 
     def remember(self, caller: Caller, wish: Wish) -> None:
         self.wishes.append((caller.number, wish))
+
+    def ask(self, caller: Caller) -> Plan:
+        self.asked_of.append(caller.agent)
+        return self.backup or Ask(self.screening, {"X-Screendoor-Token": "t0ken2"}, patience_s=8.0)
 
     async def plan(self, caller: Caller) -> Plan:
         self.callers.append(caller)

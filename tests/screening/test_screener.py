@@ -139,6 +139,27 @@ async def test_the_agent_is_asked_with_a_token() -> None:
         assert h.vendor.verbs == []
 
 
+async def test_a_backup_agent_is_asked_in_a_screening_of_its_own_and_a_late_webhook_is_turned_away() -> None:
+    async with house() as h:
+        ask = await h.asks()
+        ask.screening.over("another agent is called")
+        backup = h.screener.ask(h.caller(agent="azure"))
+        assert isinstance(backup, Ask)
+        backup.screening.tell(News.AGENT_CALLED)
+        await h.webhook(token(ask), call_id="rtc_late")
+        assert [verb for _, verb in h.vendor.verbs] == ["reject rtc_late"]
+        await h.webhook(token(backup), call_id="rtc_new", secret="another secret")
+        assert h.vendor.verbs[1][1] == "accept rtc_new"
+        backup.screening.over("the test is over")
+
+
+async def test_a_call_to_a_backup_agent_is_no_second_call_of_the_caller() -> None:
+    async with house() as h:
+        await h.asks()
+        h.screener.ask(h.caller(agent="bot"))
+        assert h.screener.recent.record(replace(h.caller(), call="c2")) == [h.now()]
+
+
 @pytest.mark.parametrize(
     ("agent", "reason"), [("", "no agent screens this number"), ("nobody", "no agent named nobody")]
 )

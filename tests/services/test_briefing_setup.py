@@ -80,6 +80,35 @@ def test_the_agent_knows_names_and_purposes_and_what_is_referred_to_stays_with_u
     assert briefing_setup.targets(settings.numbers[0]) == {"sales": "tel:+14155559876"}
 
 
+def test_a_backup_agent_is_briefed_by_its_own_instructions(made: Make, house: Path) -> None:
+    azure = (
+        '{ name = "azure", provider = "azure-realtime", resource = "r", region = "eastus2", '
+        'project = "proj_Y", model = "m", api_key = "env:KEY", webhook_secret = "env:SECRET", '
+        'backup = "house", instructions = "You are an AI. Ask who it is." }'
+    )
+    own = '{ name = "house", provider = "sip", sip = "sip:bot@192.0.2.50" }'
+    two = SETTINGS.replace('name = "openai",', 'name = "openai", backup = "azure",').replace(
+        'webhook_secret = "env:SECRET" } ]',
+        f'webhook_secret = "env:SECRET" }}, {azure}, {own} ]',
+    )
+    settings = parse(two % ("", PLACE, ""), ENVIRON, file="x", folder=house)
+    [number] = settings.numbers
+    first, backups = briefing_setup.talk(settings, number), briefing_setup.backup_talks(settings, number)
+    assert first is not None
+    assert first.instructions == {}
+    assert {name: talk.instructions for name, talk in backups.items()} == {
+        "azure": {"": "You are an AI. Ask who it is."}
+    }
+    lines = list(briefing_setup.shown(settings, number))
+    assert [line for line in lines if line.startswith("#")] == [
+        "# +14155551234, openai, en",
+        "# +14155551234, azure, en",
+    ]
+    bad = parse(two.replace("who it is", "{{ whom }}") % ("", PLACE, ""), ENVIRON, file="x", folder=house)
+    [problem] = briefing_setup.problems(bad, "x")
+    assert str(problem).startswith("x: agent[1].instructions: expected a template that can be used")
+
+
 def test_the_hours_are_said_in_words(made: Make) -> None:
     hours = 'time_zone = "Europe/Berlin"\nhours = ["Mon-Fri 09:00-17:00"]\nquiet = ["22:00-07:00"]'
     settings = made(common=f'{hours}\nholidays = ["12-25"]')
