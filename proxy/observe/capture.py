@@ -11,6 +11,7 @@ import structlog
 
 from proxy.observe.masking import masked
 from proxy.observe.trace import TracedMessage
+from proxy.observe.unanswered import UnansweredInvites
 from proxy.sip.message import Request, Response
 from proxy.transport.flow import Flow
 
@@ -24,8 +25,6 @@ MAX_OCTETS = 64_000_000
 """Limit to what is held for all calls together; new calls beyond it are not captured."""
 MAX_MESSAGES = 2000
 """Limit per Call-ID; a call that lasts a day has some hundred, by its session timer."""
-MAX_UNANSWERED = 256
-"""Limit to INVITEs that we have not answered yet: a stranger's never is, and there may be any number."""
 
 Keep = Callable[[str, Sequence[TracedMessage]], None]
 Legs = Iterable[tuple[str, Sequence[str]]]
@@ -59,7 +58,7 @@ class Capture:
         """`keep` is called with a call's name and its messages in order; again if more messages come."""
         self._keep, self._clock = keep, clock
         self._dialogs: dict[str, _CapturedDialog] = {}
-        self._unanswered: dict[str, TracedMessage] = {}
+        self._unanswered = UnansweredInvites()
         self._over: dict[str, _EndedCall] = {}
         self._octets, self._full = 0, False
 
@@ -68,10 +67,8 @@ class Capture:
         call_id, sent = message.call_id, direction == ">"
         dialog = self._dialogs.get(call_id) or self._begin_dialog(call_id, sent, message)
         if dialog is None:
-            if not sent and _is_initial_invite(message):
-                self._unanswered.setdefault(call_id, self._traced(sent, flow, message))
-                if len(self._unanswered) > MAX_UNANSWERED:
-                    del self._unanswered[next(iter(self._unanswered))]
+            if self._may_become_call(call_id, sent, message):
+                self._unanswered.add(call_id, self._traced(sent, flow, message))
             return
         if len(dialog.messages) < MAX_MESSAGES:
             self._add(dialog, self._traced(sent, flow, message))
@@ -97,14 +94,25 @@ class Capture:
             self._finish(over)
 
     def _begin_dialog(self, call_id: str, sent: bool, message: Request | Response) -> _CapturedDialog | None:
-        """Begin capturing a Call-ID: at our own INVITE, or at our first response to a peer's."""
-        first = self._unanswered.pop(call_id, None) if sent else None
-        if (first is None and not (sent and _is_initial_invite(message))) or self._is_full():
+        """Begin capturing a Call-ID: at our own INVITE, or at our first response to a peer's.
+
+        A challenge is no such response: whoever gets it may be a stranger, and never send credentials.
+        """
+        if not sent or _is_challenge(message):
+            return None
+        before = self._unanswered.take(call_id)
+        if not (before or _is_initial_invite(message)) or self._is_full():
             return None
         dialog = self._dialogs[call_id] = _CapturedDialog()
-        if first is not None:
-            self._add(dialog, first)
+        for traced in before:
+            self._add(dialog, traced)
         return dialog
+
+    def _may_become_call(self, call_id: str, sent: bool, message: Request | Response) -> bool:
+        """Whether to hold a message that is of no captured dialog: an INVITE, our challenge, or its ACK."""
+        return (not sent and _is_initial_invite(message)) or (
+            call_id in self._unanswered and message.cseq.method in ("INVITE", "ACK")
+        )
 
     def _traced(self, sent: bool, flow: Flow, message: Request | Response) -> TracedMessage:
         octets = masked(message.encode())
@@ -151,6 +159,10 @@ class Capture:
 
 def _is_initial_invite(message: Request | Response) -> bool:
     return isinstance(message, Request) and message.method == "INVITE" and message.to_tag is None
+
+
+def _is_challenge(message: Request | Response) -> bool:
+    return isinstance(message, Response) and message.status == 401 and message.cseq.method == "INVITE"
 
 
 def _is_refusal(message: Request | Response) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 import pytest_asyncio
@@ -12,11 +13,15 @@ from structlog.testing import capture_logs
 
 from proxy.call.identity_profile import IdentityProfile
 from proxy.call.routing import Destination, Trunk
-from proxy.observe import capture
+from proxy.observe import capture, unanswered
 from proxy.observe.capture import LATE_S, SOON_S, Capture
 from proxy.observe.trace import TracedMessage
-from proxy.sip.message import Request, parse_message
+from proxy.sip.digest import DigestClient
+from proxy.sip.digest_server import DigestServer
+from proxy.sip.message import Request, Response, parse_message
 from proxy.transport.flow import Target
+from proxy.ua.challenger import Challenger
+from proxy.ua.digest_trunks import DigestTrunks
 from proxy.ua.reason import EndReason
 from proxy.ua.transactions import NullUser
 from screening.contract import Refusal, Refuse
@@ -24,6 +29,7 @@ from tests.kit import messages
 from tests.kit.edge import (
     CARRIER,
     EDGE,
+    HOST,
     OPENAI,
     PHONE_NUMBER,
     STRANGER,
@@ -149,7 +155,7 @@ async def test_of_strangers_who_get_no_answer_nothing_is_gathered(
     """The edge parses their requests if they contain one of our usernames, but no call end frees them."""
     edge = watched.edge
     edge.gate.usernames = (b"alice",)
-    monkeypatch.setattr(capture, "MAX_UNANSWERED", 3, raising=False)
+    monkeypatch.setattr(unanswered, "MAX_CALL_IDS", 3)
     flow = await edge.host.connect(Target("udp", (STRANGER, 5060), STRANGER))
     for number in range(9):
         request = messages.invite(branch=f"z9hG4bKs{number}", call_id=f"s{number}")
@@ -162,6 +168,62 @@ async def test_of_strangers_who_get_no_answer_nothing_is_gathered(
     await edge.passes(LATE_S + 1)
     [(_, _, seen)] = watched.kept
     assert drawn(seen, "caller")[:2] == ["< INVITE", "> 100"]
+
+
+def let_in_by_password(edge: Edge) -> None:
+    """Add a trunk that proves itself by its password."""
+    challenger = Challenger(edge.core, edge.gate, DigestServer(HOST, b"secret"))
+    edge.core.authenticated_peers.add(DigestTrunks(edge.gate, challenger, {"pbx": ("trunk", "pw")}))
+    edge.gate.usernames = (b"pbx",)
+
+
+def called_as_pbx(number: int, *, call_id: str = "") -> Request:
+    return messages.invite(
+        "sip:+14155551234@sbc.example.com", branch=f"z9hG4bKp{number}", call_id=call_id or f"p{number}",
+        cseq=number + 1, contact=f"<sip:pbx@{STRANGER}:5060>", sent_by=f"{STRANGER}:5060",
+    )  # fmt: skip
+
+
+def challenges(edge: Edge) -> list[Response]:
+    """The challenges sent so far; nobody stands at the stranger's address to receive them."""
+    return [cast(Response, parse_message(each.data)) for each in edge.wire.lost if b" 401 " in each.data]
+
+
+async def test_of_strangers_who_are_challenged_little_is_gathered(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever knows the name of a trunk gets a challenge, and may never send credentials."""
+    edge = watched.edge
+    let_in_by_password(edge)
+    monkeypatch.setattr(unanswered, "MAX_CALL_IDS", 3)
+    flow = await edge.host.connect(Target("udp", (STRANGER, 5060), STRANGER))
+    for number in range(9):
+        edge.core.received(flow, called_as_pbx(number).encode())
+    await edge.passes(1)
+    assert len(challenges(edge)) == 9
+    assert (watched.gathered, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 3)
+
+
+async def test_a_call_that_proved_itself_is_kept_with_its_challenge(watched: Watched) -> None:
+    edge = watched.edge
+    let_in_by_password(edge)
+    edge.screener.planned = Refuse(Refusal.BLOCKED)
+    flow = await edge.host.connect(Target("udp", (STRANGER, 5060), STRANGER))
+    first = called_as_pbx(1, call_id="c")
+    edge.core.received(flow, first.encode())
+    await edge.passes(1)
+    [challenge] = challenges(edge)
+    ack = messages.within(first, "ACK", to_tag=challenge.to_tag, branch="z9hG4bKp1", cseq=2)
+    edge.core.received(flow, ack.encode())
+    again = called_as_pbx(2, call_id="c")
+    for name, value in DigestClient("pbx", "pw").authorize(again, challenge, "cnonce"):
+        again.headers.add(name, value)
+    edge.core.received(flow, again.encode())
+    await watched.over()
+    await edge.passes(LATE_S + 1)
+    caller = drawn(watched.kept[-1][2], "caller")
+    assert caller[:6] == ["< INVITE", "> 401", "< ACK", "< INVITE", "> 100", "> 603"]
+    assert (watched.gathered, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 0)
 
 
 async def test_an_invite_that_comes_once_more_behind_its_refusal_is_let_go_too(watched: Watched) -> None:
