@@ -23,26 +23,37 @@ class Reloading(Generic[T]):
         """`make` builds the context from these files; its errors are raised here."""
         self._make = make
         self._files = [file for file in files if file is not None]
-        self._last_mtimes = self._mtimes()
+        self._last_versions = self._versions()
+        self._failed = False
+        """Whether the last attempt failed: a renewal in several steps is warned of once."""
         self._made = make()
 
     def current(self) -> T:
         """The context for a new connection."""
-        mtimes = self._mtimes()
-        if mtimes != self._last_mtimes:
-            self._last_mtimes = mtimes
+        versions = self._versions()
+        if versions != self._last_versions:
+            self._last_versions = versions
             try:
                 self._made = self._make()
+                self._failed = False
                 log.info("certificate reloaded", certificate=str(self._files[0]))
             except (OSError, TransportFailed) as error:  # half written: retried at the next change
-                log.warning("certificate not reloaded, the old one stays", why=str(error))
+                say = log.debug if self._failed else log.warning
+                say("certificate not reloaded, the old one stays", why=str(error))
+                self._failed = True
         return self._made
 
-    def _mtimes(self) -> tuple[int, ...]:
-        mtimes = []
+    def _versions(self) -> list[tuple[int, int, int]]:
+        """What tells each file's versions apart.
+
+        The time alone does not: within a few milliseconds the system gives the same one twice.
+        """
+        versions = []
         for path in self._files:
             try:
-                mtimes.append(os.stat(path).st_mtime_ns)
+                found = os.stat(path)
             except OSError:
-                mtimes.append(0)
-        return tuple(mtimes)
+                versions.append((0, 0, 0))
+            else:
+                versions.append((found.st_mtime_ns, found.st_size, found.st_ino))
+        return versions

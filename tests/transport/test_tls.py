@@ -372,6 +372,33 @@ def test_a_renewed_certificate_is_taken_by_new_connections(tmp_path, authority):
     assert renewed.established
 
 
+def test_a_file_written_again_within_one_tick_of_the_clock_is_taken(tmp_path, authority):
+    tls = server_tls(tmp_path, authority, "old.example")
+    context = ServerContext(tls)
+    certificate, key = authority.issue(["new.example"])
+    for file, content in ((tls.key, key), (tls.certificate, b""), (tls.certificate, certificate)):
+        Path(file).write_bytes(content)
+        os.utime(file, ns=(1, 1))
+        context.engine()
+    client = ClientTls(ca_file(tmp_path, authority)).engine("new.example")
+    shake(client, context.engine())
+    assert client.established
+
+
+def test_a_renewal_in_several_steps_is_warned_of_once(tmp_path, authority):
+    tls = server_tls(tmp_path, authority, "old.example")
+    context = ServerContext(tls)
+    with capture_logs() as logs:
+        for name in ("new.example", "newer.example"):
+            certificate, key = authority.issue([name])
+            steps = ((tls.key, b""), (tls.key, key), (tls.certificate, b""), (tls.certificate, certificate))
+            for file, content in steps:
+                Path(file).write_bytes(content)
+                context.engine()
+    told = [line["event"] for line in logs if line["log_level"] != "debug"]
+    assert told == ["certificate not reloaded, the old one stays", "certificate reloaded"] * 2
+
+
 def test_a_certificate_that_vanishes_leaves_the_old_one_in_use(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "a.example")
     context = ServerContext(tls)
