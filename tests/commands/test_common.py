@@ -13,13 +13,13 @@ from click.testing import CliRunner
 
 from proxy.cli import main
 from tests.commands.test_commands import TEXT
-from tests.web.api.kept import ANNA, a_memory
+from tests.web.api.sample_memory import ANNA, a_memory
 
 OURS = "+14155551234"
 
 
 @pytest.fixture(autouse=True)
-def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def machine_in_another_time_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put the machine into a time zone that no user here has."""
     monkeypatch.setenv("TZ", "XXX-3")
     time.tzset()
@@ -28,7 +28,7 @@ def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def told(folder: Path, zones: str, *arguments: str) -> str:
+def output_of(folder: Path, zones: str, *arguments: str) -> str:
     text = TEXT.replace("FOLDER", str(folder))
     where = f'number = [ {{ dialed = "{OURS}",'
     everywhere, _, here = zones.partition(" ")
@@ -53,27 +53,27 @@ def told(folder: Path, zones: str, *arguments: str) -> str:
     ],
     ids=["machine", "everywhere", "only number", "two", "of the number"],
 )
-def test_until_is_by_the_users_time_zone_and_not_by_the_machines(
+def test_until_is_read_in_the_configured_time_zone_not_that_of_the_machine(
     tmp_path: Path, zones: str, options: list[str], hour: int
 ) -> None:
     for which in ("expect", "add"):
-        said = told(tmp_path, zones, "contacts", which, ANNA, "--until", "2036-12-24T18:00", *options)
+        said = output_of(tmp_path, zones, "contacts", which, ANNA, "--until", "2036-12-24T18:00", *options)
         assert "until 2036-12-24 18:00" in said or which == "add"
-        rows = json.loads(told(tmp_path, zones, "contacts", "list", "--json"))
+        rows = json.loads(output_of(tmp_path, zones, "contacts", "list", "--json"))
         assert datetime.fromisoformat(rows[0]["until"]) == datetime(2036, 12, 24, hour, tzinfo=UTC)
 
 
-def test_a_time_that_says_its_zone_is_taken_by_that(tmp_path: Path) -> None:
+def test_until_with_a_utc_offset_is_read_by_that_offset(tmp_path: Path) -> None:
     zone = "America/New_York"
-    said = told(tmp_path, zone, "contacts", "expect", ANNA, "--until", "2036-12-24T18:00+01:00")
+    said = output_of(tmp_path, zone, "contacts", "expect", ANNA, "--until", "2036-12-24T18:00+01:00")
     assert "until 2036-12-24 12:00" in said
 
 
-def test_calls_are_sought_and_shown_by_the_users_clock(tmp_path: Path) -> None:
+def test_calls_are_filtered_and_shown_in_the_configured_time_zone(tmp_path: Path) -> None:
     with a_memory(tmp_path):
         zone = "Asia/Kathmandu"  # 5:45 ahead of UTC
-        lines = told(tmp_path, zone, "calls", "--since", "2026-11-22T14:48").splitlines()
+        lines = output_of(tmp_path, zone, "calls", "--since", "2026-11-22T14:48").splitlines()
         assert [line.split()[0] for line in lines[1:]] == ["call4", "call3"]
         assert lines[-1].split()[1:3] == ["2026-11-22", "14:48"]
-        assert "  2026-11-22 14:48  " in told(tmp_path, zone, "call", "call3").splitlines()[0]
-        assert " 2026-11-22 14:4" in told(tmp_path, zone, "voicemail", "list").splitlines()[1]
+        assert "  2026-11-22 14:48  " in output_of(tmp_path, zone, "call", "call3").splitlines()[0]
+        assert " 2026-11-22 14:4" in output_of(tmp_path, zone, "voicemail", "list").splitlines()[1]

@@ -25,7 +25,9 @@ def a_caller(call: str) -> Caller:
 
 
 @pytest.mark.network
-async def test_whoever_calls_next_is_let_through_and_the_one_after_is_screened(tmp_path: Path) -> None:
+async def test_after_expect_anybody_the_next_caller_rings_and_the_one_after_is_screened(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "sd.toml"
     file.write_text(TEXT.replace("FOLDER", str(tmp_path)))
     settings = load(file, {})

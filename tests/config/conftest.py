@@ -49,9 +49,9 @@ ENVIRON = {"SIGNALWIRE_PASSWORD": "trunk-secret", "OPENAI_API_KEY": "sk-very-sec
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def settings_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the valid settings refer to."""
-    folder = tmp_path_factory.mktemp("house")
+    folder = tmp_path_factory.mktemp("settings")
     write_certificates(folder / "certs", ["sbc.example.com"])
     write_certificates(folder / "other", ["*.example.com", "203.0.113.10"])
     (folder / "webhook.secret").write_text("whsec_hush\n")
@@ -62,22 +62,22 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settled(house: Path) -> Callable[[str], Settings]:
-    """Parse settings text as if the file were in the ``house`` folder."""
+def parse_settings(settings_folder: Path) -> Callable[[str], Settings]:
+    """Parse settings text as if the file were in the ``settings_folder`` folder."""
 
     def found(elsewhere: str) -> str:
         return "2001:db8::99" if ":" in elsewhere else "192.0.2.99"
 
-    return lambda text: parse(text, ENVIRON, file="sd.toml", folder=house, find_address=found)
+    return lambda text: parse(text, ENVIRON, file="sd.toml", folder=settings_folder, find_address=found)
 
 
 @pytest.fixture
-def faults(settled: Callable[[str], Settings]) -> Callable[[str], list[str]]:
+def faults(parse_settings: Callable[[str], Settings]) -> Callable[[str], list[str]]:
     """List the problem lines for invalid settings text, without the file name prefix."""
 
     def listed(text: str) -> list[str]:
         with pytest.raises(SettingsError) as caught:
-            settled(text)
+            parse_settings(text)
         lines = str(caught.value).splitlines()
         assert all(line.startswith("sd.toml: ") for line in lines)
         return [line.removeprefix("sd.toml: ") for line in lines]

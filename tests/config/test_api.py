@@ -28,11 +28,11 @@ def faults(more: str) -> list[str]:
     return [str(problem).removeprefix("sd.toml: ") for problem in caught.value.problems]
 
 
-def test_without_the_table_there_is_no_api() -> None:
+def test_no_api_tokens_are_set_without_an_api_table() -> None:
     assert settings("").api.tokens == ()
 
 
-def test_a_token_stands_alone_or_in_a_table() -> None:
+def test_a_token_is_written_as_a_plain_secret_or_as_a_table() -> None:
     api = settings('[api]\ntokens = ["env:A", { name = "dash", token = "env:B", may = "read" }]').api
     told = [(one.name, one.token.get_secret_value(), one.may) for one in api.tokens]
     assert told == [(None, "a" * 32, "write"), ("dash", "b" * 32, "read")]
@@ -40,7 +40,7 @@ def test_a_token_stands_alone_or_in_a_table() -> None:
 
 
 @pytest.mark.parametrize("name", ["SHORT", "SPACE", "ODD"])
-def test_a_token_that_can_be_guessed_or_not_be_sent_is_none(name: str) -> None:
+def test_a_token_that_is_too_short_or_has_invalid_characters_is_refused(name: str) -> None:
     [fault] = faults(f'[api]\ntokens = ["env:{name}"]')
     assert fault.startswith("api.tokens[0].token: expected a token of 16 characters or more")
     assert ENVIRON[name] not in fault.partition("got")[2]
@@ -62,7 +62,7 @@ def test_a_token_that_can_be_guessed_or_not_be_sent_is_none(name: str) -> None:
         ('tokens = ["env:A"]\ntoken = "env:A"', "api.token: expected a known key"),
     ],
 )
-def test_each_fault_is_one_clear_line(table: str, fault: str) -> None:
+def test_an_invalid_api_table_gives_one_problem_line(table: str, fault: str) -> None:
     [found] = faults(f"[api]\n{table}")
     assert found.startswith(fault)
 
@@ -77,13 +77,13 @@ def test_each_fault_is_one_clear_line(table: str, fault: str) -> None:
         ("10.0.0.1:80", False),
     ],
 )
-def test_tokens_that_cross_a_public_network_plainly_are_worth_a_word(bind: str, warned: bool) -> None:
+def test_api_tokens_over_plain_http_on_a_public_address_give_a_warning(bind: str, warned: bool) -> None:
     told = settings(f'[http]\nbind = "{bind}"\n[api]\ntokens = ["env:A"]')
     assert any("for all to read" in line for line in warnings(told)) is warned
     silent = settings(f'[http]\nbind = "{bind}"')
     assert not any(line.startswith("api") for line in warnings(silent))
 
 
-def test_the_same_token_twice_is_worth_a_word() -> None:
+def test_a_duplicate_api_token_gives_a_warning() -> None:
     told = settings('[http]\nbind = "127.0.0.1:80"\n[api]\ntokens = ["env:A", "env:A"]')
     assert "api.tokens: the same token stands there twice; the first one counts" in list(warnings(told))

@@ -9,7 +9,7 @@ import pytest
 from proxy.config import Settings
 from tests.config.conftest import GOOD
 
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 Faults = Callable[[str], list[str]]
 BEFORE_NUMBER = "[[number]]"
 
@@ -18,12 +18,14 @@ def common(text: str) -> str:
     return GOOD.replace(BEFORE_NUMBER, f"[screening]\n{text}\n[[number]]")
 
 
-def test_a_number_adds_to_the_lists_and_has_its_own_values(settled: Settled) -> None:
+def test_a_number_extends_the_caller_lists_and_overrides_single_values(parse_settings: ParseSettings) -> None:
     text = common(
         'block = ["+1900*"]\nvip = ["+14155550100"]\ntime_zone = "Europe/Berlin"\nquiet = ["22:00-07:00"]\n'
         'holidays = [2026-12-25, "01-01"]\nanonymous = "reject"'
     )
-    settings = settled(f'{text}\nblock = ["+4930*"]\nquiet = ["20:00-08:00"]\nrepeat_s = 0\ncountry = "de"')
+    settings = parse_settings(
+        f'{text}\nblock = ["+4930*"]\nquiet = ["20:00-08:00"]\nrepeat_s = 0\ncountry = "de"'
+    )
     [number] = settings.numbers
     told = settings.screening_of(number)
     assert (told.block, told.vip) == (("+1900*", "+4930*"), ("+14155550100",))
@@ -46,16 +48,18 @@ def test_a_number_adds_to_the_lists_and_has_its_own_values(settled: Settled) -> 
         ("off", 'out_of_hours = "reject"', False),
     ],
 )
-def test_an_agent_is_there_where_anybody_may_be_asked(
-    settled: Settled, screen: str, more: str, asked: bool
+def test_a_number_has_an_agent_only_if_some_caller_may_be_asked(
+    parse_settings: ParseSettings, screen: str, more: str, asked: bool
 ) -> None:
-    settings = settled(f'{GOOD}\nscreen = "{screen}"\n{more}')
+    settings = parse_settings(f'{GOOD}\nscreen = "{screen}"\n{more}')
     assert (settings.agent_of(settings.numbers[0]) is not None) is asked
 
 
-def test_a_number_that_may_have_somebody_asked_needs_an_agent(settled: Settled, faults: Faults) -> None:
+def test_a_number_that_asks_any_kind_of_caller_requires_an_agent(
+    parse_settings: ParseSettings, faults: Faults
+) -> None:
     without = GOOD[: GOOD.index("[[agent]]")] + GOOD[GOOD.index("[[number]]") :]
-    assert settled(f'{without}\nscreen = "trusted"').agents == ()
+    assert parse_settings(f'{without}\nscreen = "trusted"').agents == ()
     assert faults(f'{without}\nscreen = "trusted"\nanonymous = "ask"') == [
         "agent: expected at least one [[agent]] table, got none"
     ]
@@ -90,6 +94,6 @@ def test_a_number_that_may_have_somebody_asked_needs_an_agent(settled: Settled, 
         ("repeat_s = -1", "screening.repeat_s: expected seconds between 0 and 86400, got -1"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(faults: Faults, text: str, problem: str) -> None:
+def test_an_invalid_screening_value_gives_one_problem_line(faults: Faults, text: str, problem: str) -> None:
     [found] = faults(common(text))
     assert found.startswith(problem)

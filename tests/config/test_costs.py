@@ -10,7 +10,7 @@ import pytest
 from proxy.config import Settings
 from tests.config.conftest import GOOD
 
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 Faults = Callable[[str], list[str]]
 
 
@@ -18,20 +18,20 @@ def common(text: str) -> str:
     return GOOD.replace("[[number]]", f"[costs]\n{text}\n[[number]]")
 
 
-def test_nothing_is_capped_unless_the_file_says_so(settled: Settled) -> None:
-    costs = settled(GOOD).costs
+def test_no_costs_are_capped_by_default(parse_settings: ParseSettings) -> None:
+    costs = parse_settings(GOOD).costs
     assert {value for key, value in costs if key != "currency"} == {None}
     assert costs.currency == "USD"
 
 
-def test_money_is_what_is_written_to_the_last_digit(settled: Settled) -> None:
-    costs = settled(common("day_money = 0.1\ncall_minutes = 2.5\nnumber_tokens = 100000")).costs
+def test_amounts_of_money_are_read_as_exact_decimals(parse_settings: ParseSettings) -> None:
+    costs = parse_settings(common("day_money = 0.1\ncall_minutes = 2.5\nnumber_tokens = 100000")).costs
     assert (costs.day_money, costs.call_minutes, costs.number_tokens) == (Decimal("0.1"), 2.5, 100_000)
 
 
-def test_a_number_has_its_own_caps_before_the_common_ones(settled: Settled) -> None:
+def test_caps_of_a_number_override_the_common_caps(parse_settings: ParseSettings) -> None:
     text = common("call_money = 0.5\nnumber_money = 5")
-    settings = settled(f"{text}\ncosts = {{ number_money = 1, caller_minutes = 0 }}")
+    settings = parse_settings(f"{text}\ncosts = {{ number_money = 1, caller_minutes = 0 }}")
     own = settings.numbers[0].costs
     assert own is not None
     told = own.merged_with(settings.costs)
@@ -39,8 +39,8 @@ def test_a_number_has_its_own_caps_before_the_common_ones(settled: Settled) -> N
     assert told["caller_money"] is None
 
 
-def test_a_price_is_by_model_whatever_the_models_name_has_in_it(settled: Settled) -> None:
-    prices = settled(
+def test_a_price_is_set_for_a_model_whose_name_contains_dots(parse_settings: ParseSettings) -> None:
+    prices = parse_settings(
         common('[costs.prices."gpt-realtime-2.1"]\naudio_out = 64\ntext_cached = 0.4')
     ).costs.prices
     assert prices is not None
@@ -74,11 +74,11 @@ def test_a_price_is_by_model_whatever_the_models_name_has_in_it(settled: Settled
         ),
     ],
 )
-def test_each_fault_is_one_line(faults: Faults, text: str, problem: str) -> None:
+def test_an_invalid_cost_setting_gives_one_problem_line(faults: Faults, text: str, problem: str) -> None:
     assert faults(common(text)) == [problem]
 
 
-def test_a_number_has_no_caps_over_all_numbers(faults: Faults) -> None:
+def test_a_daily_cap_over_all_numbers_is_refused_in_a_number(faults: Faults) -> None:
     [problem] = faults(f"{GOOD}\ncosts = {{ day_money = 1 }}")
     assert problem.startswith("number[0].costs.day_money: expected ")
     assert problem.endswith("got an unknown key")

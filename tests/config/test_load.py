@@ -13,18 +13,23 @@ import pytest
 from proxy.config import Destination, NoRoute, PortRange, Settings, SettingsError, load, local_address, parse
 from tests.config.conftest import ENVIRON, GOOD
 
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 Faults = Callable[[str], list[str]]
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_good_file_becomes_settings_with_every_default_filled(settled: Settled, house: Path) -> None:
-    settings = settled(GOOD)
+def test_a_valid_file_gives_settings_with_all_defaults(
+    parse_settings: ParseSettings, settings_folder: Path
+) -> None:
+    settings = parse_settings(GOOD)
     assert settings.public.address == "203.0.113.10"
     udp, tls = settings.listeners
     assert (udp.transport, udp.bind, udp.certificate) == ("udp", ("0.0.0.0", 5060), None)
-    assert (tls.certificate, tls.key) == (house / "certs/fullchain.pem", house / "certs/privkey.pem")
+    assert (tls.certificate, tls.key) == (
+        settings_folder / "certs/fullchain.pem",
+        settings_folder / "certs/privkey.pem",
+    )
     (trunk,) = settings.trunks
     assert trunk.sources == ("sip.signalwire.com", ip_network("198.51.100.0/24"), ip_network("192.0.2.7"))
     assert trunk.password is not None
@@ -41,18 +46,18 @@ def test_a_good_file_becomes_settings_with_every_default_filled(settled: Settled
     assert settings.records == Path("calls.jsonl")
 
 
-def test_secrets_do_not_show_when_settings_are_printed(settled: Settled) -> None:
-    printed = repr(settled(GOOD)) + str(settled(GOOD))
+def test_printed_settings_contain_no_secrets(parse_settings: ParseSettings) -> None:
+    printed = repr(parse_settings(GOOD)) + str(parse_settings(GOOD))
     assert "trunk-secret" not in printed
     assert "sk-very-secret" not in printed
 
 
-def test_settings_cannot_be_changed(settled: Settled) -> None:
+def test_settings_are_immutable(parse_settings: ParseSettings) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        settled(GOOD).public.host = "elsewhere"  # type: ignore[misc]
+        parse_settings(GOOD).public.host = "elsewhere"  # type: ignore[misc]
 
 
-def test_a_number_may_override_the_screening_and_name_its_agent(settled: Settled) -> None:
+def test_a_number_may_override_screening_settings_and_choose_its_agent(parse_settings: ParseSettings) -> None:
     more = """
 [[agent]]
 name = "second"
@@ -66,7 +71,7 @@ talk_limit_s = 30
 on_failure = "voicemail"
 refer_target = "sip:+14155559876@anywhere.example.com"
 """
-    settings = settled(GOOD + more)
+    settings = parse_settings(GOOD + more)
     first, second = settings.numbers
     assert settings.agent_of(first).name == "openai"
     assert settings.agent_of(second).name == "second"
@@ -78,7 +83,9 @@ refer_target = "sip:+14155559876@anywhere.example.com"
     assert second.target == "sip:+14155559876@anywhere.example.com"
 
 
-def test_the_agents_of_a_number_are_its_own_and_the_backups_of_that_each_once(settled: Settled) -> None:
+def test_the_agents_of_a_number_are_its_agent_and_each_backup_once(
+    parse_settings: ParseSettings,
+) -> None:
     own = """
 [[agent]]
 name = "{}"
@@ -86,20 +93,23 @@ provider = "sip"
 sip = "sip:bot@192.0.2.50"
 backup = "{}"
 """
-    first = GOOD.replace('srtp = "off"', 'srtp = "off"\nbackup = "house"')
-    more = own.format("house", "last") + own.format("last", "house") + own.format("other", "openai")
-    settings = settled(
+    first = GOOD.replace('srtp = "off"', 'srtp = "off"\nbackup = "in-house"')
+    more = own.format("in-house", "last") + own.format("last", "in-house") + own.format("other", "openai")
+    settings = parse_settings(
         first + more + '[[number]]\ndialed = "*"\ndestinations = ["tel:+14155559876"]\nagent = "last"'
     )
     named = [[agent.name for agent in settings.agents_of(number)] for number in settings.numbers]
-    assert named == [["openai", "house", "last"], ["last", "house"]]
-    assert settled(GOOD).agents_of(settings.numbers[0]) == settled(GOOD).agents
-    assert settled(GOOD + 'screen = "off"').agents_of(settled(GOOD + 'screen = "off"').numbers[0]) == ()
+    assert named == [["openai", "in-house", "last"], ["last", "in-house"]]
+    assert parse_settings(GOOD).agents_of(settings.numbers[0]) == parse_settings(GOOD).agents
+    assert (
+        parse_settings(GOOD + 'screen = "off"').agents_of(parse_settings(GOOD + 'screen = "off"').numbers[0])
+        == ()
+    )
 
 
-def test_destinations_know_the_trunk_they_are_dialled_through(settled: Settled) -> None:
+def test_a_destination_is_dialled_through_its_trunk_or_directly(parse_settings: ParseSettings) -> None:
     places = '["sip:101@trunk:signalwire", "tel:+14155559876", "sip:alice@192.0.2.60"]'
-    settings = settled(GOOD.replace('["sip:+14155559876@trunk:signalwire"]', places))
+    settings = parse_settings(GOOD.replace('["sip:+14155559876@trunk:signalwire"]', places))
     through, any_trunk, direct = settings.numbers[0].destinations
     assert through == Destination("sip:101@trunk:signalwire", "101", "signalwire", None)
     assert settings.trunk_of(through) == settings.trunk_of(any_trunk) == settings.trunks[0]
@@ -107,36 +117,40 @@ def test_destinations_know_the_trunk_they_are_dialled_through(settled: Settled) 
     assert (direct.number, str(direct.uri)) == (None, "sip:alice@192.0.2.60")
 
 
-def test_a_first_destination_that_is_no_number_is_the_target_itself(settled: Settled) -> None:
+def test_the_refer_target_defaults_to_the_uri_of_a_first_destination_without_a_number(
+    parse_settings: ParseSettings,
+) -> None:
     text = GOOD.replace("sip:+14155559876@trunk:signalwire", "sip:alice@192.0.2.60")
-    assert settled(text).numbers[0].target == "sip:alice@192.0.2.60"
+    assert parse_settings(text).numbers[0].target == "sip:alice@192.0.2.60"
 
 
-def test_the_agent_of_openai_is_called_by_its_project(settled: Settled) -> None:
+def test_the_openai_sip_uri_is_derived_from_the_project(parse_settings: ParseSettings) -> None:
     text = GOOD.replace('sip = "sip:proj_XXXX@sip.api.openai.com:5061;transport=tls"', 'project = "proj_abc"')
-    agent = settled(text).agents[0]
+    agent = parse_settings(text).agents[0]
     assert str(agent.sip) == "sip:proj_abc@sip.api.openai.com:5061;transport=tls"
     assert agent.project == "proj_abc"
 
 
-def test_auto_becomes_the_address_towards_the_internet(settled: Settled) -> None:
-    assert settled(GOOD.replace('"203.0.113.10"', '"auto"')).public.address == "192.0.2.99"
-    assert settled(GOOD.replace('address = "203.0.113.10"', "")).public.address == "192.0.2.99"
+def test_the_auto_address_is_the_local_address_of_the_default_route(parse_settings: ParseSettings) -> None:
+    assert parse_settings(GOOD.replace('"203.0.113.10"', '"auto"')).public.address == "192.0.2.99"
+    assert parse_settings(GOOD.replace('address = "203.0.113.10"', "")).public.address == "192.0.2.99"
 
 
-def test_auto_is_of_ipv6_where_nothing_else_is_listened_on(settled: Settled) -> None:
+def test_the_auto_address_is_ipv6_only_if_all_listeners_are_ipv6(parse_settings: ParseSettings) -> None:
     auto = GOOD.replace('"203.0.113.10"', '"auto"')
-    assert settled(auto.replace('"0.0.0.0:5060"', '"[::]:5060"')).public.address == "192.0.2.99"
-    assert settled(auto.replace("0.0.0.0:", "[::]:")).public.address == "2001:db8::99"
+    assert parse_settings(auto.replace('"0.0.0.0:5060"', '"[::]:5060"')).public.address == "192.0.2.99"
+    assert parse_settings(auto.replace("0.0.0.0:", "[::]:")).public.address == "2001:db8::99"
 
 
-def test_who_takes_no_calls_needs_no_address(house: Path) -> None:
+def test_settings_read_without_secrets_need_no_public_address(settings_folder: Path) -> None:
     text = GOOD.replace('"203.0.113.10"', '"auto"')
-    offline = parse(text, {}, file="f", folder=house, find_address=lambda elsewhere: None, secrets=False)
+    offline = parse(
+        text, {}, file="f", folder=settings_folder, find_address=lambda elsewhere: None, secrets=False
+    )
     assert offline.numbers[0].dialed == "+14155551234"
 
 
-def test_auto_without_a_route_is_a_problem(house: Path) -> None:
+def test_an_auto_address_without_a_route_is_refused(settings_folder: Path) -> None:
     with pytest.raises(
         NoRoute, match=r"public\.address: expected an IP address, got \"auto\" without a route"
     ):
@@ -144,19 +158,19 @@ def test_auto_without_a_route_is_a_problem(house: Path) -> None:
             GOOD.replace('"203.0.113.10"', '"auto"'),
             ENVIRON,
             file="f",
-            folder=house,
+            folder=settings_folder,
             find_address=lambda elsewhere: None,
         )
 
 
 @pytest.mark.network
-def test_the_local_address_is_found_by_its_route_and_none_without_one() -> None:
+def test_the_local_address_is_that_of_the_route_and_none_without_a_route() -> None:
     assert local_address("127.0.0.1") == "127.0.0.1"
     assert local_address("::1") == "::1"
     assert local_address("255.255.255.255") is None  # broadcast: connect() fails without SO_BROADCAST
 
 
-def test_without_a_socket_left_no_local_address_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_local_address_is_none_when_no_socket_can_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """The code that follows the address retries later."""
 
     def none_left(*_: object) -> None:
@@ -166,7 +180,7 @@ def test_without_a_socket_left_no_local_address_is_found(monkeypatch: pytest.Mon
     assert local_address() is None
 
 
-def test_several_faults_are_all_listed_at_once_with_place_and_expectation(faults: Faults) -> None:
+def test_all_faults_are_listed_at_once_with_key_and_expected_value(faults: Faults) -> None:
     text = """
 [public]
 hots = "sbc.example.com"
@@ -277,7 +291,7 @@ ring_limit_s = true
         ("[public]", 'records = " "\n[public]', 'records: expected a path, got " "'),
     ],
 )
-def test_a_value_of_the_wrong_shape_is_said_in_words_of_toml(
+def test_a_value_of_the_wrong_type_is_described_in_toml_terms(
     faults: Faults, old: str, new: str, line: str
 ) -> None:
     text = GOOD.replace(old, new)
@@ -286,7 +300,7 @@ def test_a_value_of_the_wrong_shape_is_said_in_words_of_toml(
     assert line in faults(text)
 
 
-def test_a_list_of_which_no_entry_is_right_lacks_none(faults: Faults) -> None:
+def test_a_list_with_only_invalid_entries_is_not_also_reported_as_empty(faults: Faults) -> None:
     assert faults(GOOD.replace("sip:+14155559876@trunk:signalwire", "+14155559876")) == [
         "number[0].destinations[0]: expected a SIP URI, such as sip:user@host:5061;transport=tls,"
         ' got "+14155559876"'
@@ -294,14 +308,14 @@ def test_a_list_of_which_no_entry_is_right_lacks_none(faults: Faults) -> None:
 
 
 @pytest.mark.parametrize("value", ["True", "Ada Lovelace", "“Ada”", ""])
-def test_a_value_that_is_none_is_said_with_what_one_looks_like(faults: Faults, value: str) -> None:
+def test_an_invalid_toml_value_is_reported_with_examples_of_valid_ones(faults: Faults, value: str) -> None:
     assert faults(f"[screening]\nname = {value}\n") == [
         'line 2, column 8: expected a value of TOML, such as "text" in straight quotes, 25 or true,'
         " got something else"
     ]
 
 
-def test_an_empty_file_lists_what_it_needs(faults: Faults) -> None:
+def test_an_empty_file_reports_every_required_table(faults: Faults) -> None:
     assert faults("") == [
         "public: expected a table, got nothing",
         "listen: expected at least one [[listen]] table, got none",
@@ -311,49 +325,53 @@ def test_an_empty_file_lists_what_it_needs(faults: Faults) -> None:
     ]
 
 
-def test_a_file_that_is_no_toml_names_the_line(faults: Faults) -> None:
+def test_invalid_toml_is_reported_with_line_and_column(faults: Faults) -> None:
     (line,) = faults("[public]\nhost = sbc.example.com\n")
     assert line.startswith("line 2, column 8: expected a value of TOML, ")
 
 
-def test_toml_that_ends_early_is_a_problem_too(faults: Faults) -> None:
+def test_truncated_toml_is_a_settings_problem(faults: Faults) -> None:
     (line,) = faults("[public")
     assert "expected TOML, got" in line
 
 
-def test_records_may_be_switched_off(settled: Settled) -> None:
-    assert settled('records = ""\n' + GOOD).records is None
+def test_an_empty_records_path_switches_records_off(parse_settings: ParseSettings) -> None:
+    assert parse_settings('records = ""\n' + GOOD).records is None
 
 
-def test_a_file_is_read_with_its_own_folder_as_the_beginning_of_paths(house: Path) -> None:
-    (house / "sd.toml").write_text(GOOD)
-    assert load(house / "sd.toml", ENVIRON).listeners[1].key == house / "certs/privkey.pem"
+def test_relative_paths_start_at_the_folder_of_the_settings_file(settings_folder: Path) -> None:
+    (settings_folder / "sd.toml").write_text(GOOD)
+    assert (
+        load(settings_folder / "sd.toml", ENVIRON).listeners[1].key == settings_folder / "certs/privkey.pem"
+    )
 
 
-def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_settings_problem(tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError, match=r"none\.toml: file: expected a file that can be read, got No such file"
     ):
         load(tmp_path / "none.toml", {})
 
 
-def test_a_file_that_is_not_utf8_is_a_problem(house: Path) -> None:
+def test_a_file_that_is_not_utf8_is_a_settings_problem(settings_folder: Path) -> None:
     with pytest.raises(SettingsError, match="expected UTF-8 text, got something else at byte 0"):
-        load(house / "latin.txt", {})
+        load(settings_folder / "latin.txt", {})
 
 
-def test_a_file_may_begin_with_the_mark_of_an_editor_on_windows(tmp_path: Path) -> None:
+def test_a_byte_order_mark_at_the_start_of_the_file_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "sd.toml"
     file.write_bytes(b"\xef\xbb\xbf" + (ROOT / "config/lab.toml").read_bytes())
     assert load(file, {}).public.host == "127.0.0.1"
 
 
 @pytest.mark.parametrize("key", ['"sk-1"', "sk-…", "“sk-1”", "sk-1\nsk-2", "export KEY=sk-1"])
-def test_a_key_that_no_header_of_http_can_hold_is_refused_and_not_repeated(house: Path, key: str) -> None:
+def test_a_key_not_valid_in_an_http_header_is_refused_without_being_shown(
+    settings_folder: Path, key: str
+) -> None:
     text = GOOD.replace('"file:webhook.secret"', '"env:OPENAI_API_KEY"')
     text += '[speech]\napi_key = "env:OPENAI_API_KEY"\n'
     with pytest.raises(SettingsError) as caught:
-        parse(text, ENVIRON | {"OPENAI_API_KEY": key}, file="sd.toml", folder=house)
+        parse(text, ENVIRON | {"OPENAI_API_KEY": key}, file="sd.toml", folder=settings_folder)
     expected = "of ASCII alone, without quotes, spaces or a second line, got something else"
     assert [str(problem) for problem in caught.value.problems] == [
         f"sd.toml: agent[0].api_key: expected a key {expected}",
@@ -362,11 +380,11 @@ def test_a_key_that_no_header_of_http_can_hold_is_refused_and_not_repeated(house
     ]
 
 
-def test_a_key_and_a_webhook_secret_that_took_each_others_place_are_refused(house: Path) -> None:
+def test_a_swapped_api_key_and_webhook_secret_are_refused(settings_folder: Path) -> None:
     text = GOOD.replace('"file:webhook.secret"', '"env:SECRET"')
     environ = ENVIRON | {"OPENAI_API_KEY": "whsec_c2VjcmV0", "SECRET": "sk-very-secret"}
     with pytest.raises(SettingsError) as caught:
-        parse(text, environ, file="sd.toml", folder=house)
+        parse(text, environ, file="sd.toml", folder=settings_folder)
     assert [str(problem) for problem in caught.value.problems] == [
         "sd.toml: agent[0].api_key: expected the key, which does not begin with whsec_, got a webhook secret",
         "sd.toml: agent[0].webhook_secret: expected the secret, which does not begin with sk-, got an API key",
@@ -374,7 +392,7 @@ def test_a_key_and_a_webhook_secret_that_took_each_others_place_are_refused(hous
 
 
 @pytest.mark.parametrize("text", ["x = " + "9" * 5000, "x = " + "[" * 5000])
-def test_toml_that_python_cannot_hold_is_a_problem_too(faults: Faults, text: str) -> None:
+def test_toml_beyond_the_limits_of_the_parser_is_a_settings_problem(faults: Faults, text: str) -> None:
     assert "expected TOML" in faults(text)[0]
 
 
@@ -383,7 +401,7 @@ def test_the_lab_example_loads() -> None:
     assert settings.agents[0].provider == "sip"
 
 
-def test_the_signalwire_example_lacks_nothing_but_certificates_and_secrets() -> None:
+def test_the_signalwire_example_is_valid_except_for_certificates_and_secrets() -> None:
     with pytest.raises(SettingsError) as caught:
         load(ROOT / "config/signalwire.toml", {})
     keys = {problem.key for problem in caught.value.problems}
@@ -394,14 +412,14 @@ def test_the_signalwire_example_lacks_nothing_but_certificates_and_secrets() -> 
     }
 
 
-def test_where_nobody_is_screened_no_agent_is_needed(settled: Settled) -> None:
+def test_no_agent_is_required_when_screening_is_off(parse_settings: ParseSettings) -> None:
     unscreened = GOOD.replace("[[number]]", '[[number]]\nscreen = "off"')
     without = unscreened[: unscreened.index("[[agent]]")] + unscreened[unscreened.index("[[number]]") :]
-    settings = settled(without)
+    settings = parse_settings(without)
     assert settings.agents == ()
     assert settings.agent_of(settings.numbers[0]) is None
 
 
-def test_a_number_that_is_screened_needs_an_agent(faults: Callable[[str], list[str]]) -> None:
+def test_a_screened_number_requires_an_agent(faults: Callable[[str], list[str]]) -> None:
     without = GOOD[: GOOD.index("[[agent]]")] + GOOD[GOOD.index("[[number]]") :]
     assert faults(without) == ["agent: expected at least one [[agent]] table, got none"]

@@ -13,7 +13,7 @@ from proxy.config.paths import SettingsContext
 SECRET = "postgresql://me:hidden@db.example.com/calls"
 
 
-def where(folder: Path = Path()) -> SettingsContext:
+def context(folder: Path = Path()) -> SettingsContext:
     return SettingsContext(folder, {"DATABASE_URL": SECRET, "WRONG": "mysql://me:hidden@db/calls"})
 
 
@@ -27,25 +27,25 @@ def where(folder: Path = Path()) -> SettingsContext:
         "postgres:///x",
     ],
 )
-def test_a_url_of_either_kind_stands_in_the_settings(text: str) -> None:
-    assert url(text, where()) == text
+def test_off_and_sqlite_or_postgresql_urls_without_a_password_are_accepted(text: str) -> None:
+    assert url(text, context()) == text
 
 
-def test_one_with_a_password_stands_in_the_environment_or_in_a_file(tmp_path: Path) -> None:
+def test_a_database_url_with_a_password_is_read_from_the_environment_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text(f"{SECRET}\n", encoding="utf-8")
-    assert url("env:DATABASE_URL", where()) == url("file:url", where(tmp_path)) == SECRET
+    assert url("env:DATABASE_URL", context()) == url("file:url", context(tmp_path)) == SECRET
 
 
 @pytest.mark.parametrize(
     "wrong",
     [SECRET, "env:WRONG", "env:NOBODY", "mysql://me:hidden@db/calls", "sqlite:///", "screendoor.db", 1, ""],
 )
-def test_anything_else_is_refused_and_no_password_is_shown(wrong: object) -> None:
+def test_an_invalid_database_url_is_refused_without_showing_its_password(wrong: object) -> None:
     with pytest.raises(PydanticCustomError) as refused:
-        url(wrong, where())
+        url(wrong, context())
     assert "hidden" not in f"{refused.value}{refused.value.context}"
 
 
-def test_a_url_that_nobody_can_read_is_refused() -> None:
+def test_a_database_url_that_cannot_be_parsed_is_refused() -> None:
     with pytest.raises(PydanticCustomError):
-        url("postgresql://[broken/calls", where())
+        url("postgresql://[broken/calls", context())

@@ -9,7 +9,7 @@ import pytest
 from proxy.config import Settings, warnings
 from tests.config.conftest import GOOD
 
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 Faults = Callable[[str], list[str]]
 
 HOOK = 'webhook = "https://crm.example.com/hook"\nsecret = "env:OPENAI_API_KEY"'
@@ -19,8 +19,8 @@ def notify(*tables: str) -> str:
     return GOOD + "".join(f"\n[[notify]]\n{table}\n" for table in tables)
 
 
-def test_a_web_server_and_a_person(settled: Settled) -> None:
-    settings = settled(
+def test_a_webhook_and_an_apprise_receiver_are_read(parse_settings: ParseSettings) -> None:
+    settings = parse_settings(
         notify(
             f'name = "crm"\n{HOOK}\nnumbers = ["+14155551234"]\ntranscript = true\nlink = "https://x.example/{{call}}"',
             'name = "me"\napprise = "file:webhook.secret"\nevents = ["call.missed", "budget.warning"]',
@@ -36,9 +36,11 @@ def test_a_web_server_and_a_person(settled: Settled) -> None:
     assert me.apprise.get_secret_value() == "whsec_hush"
 
 
-def test_secrets_change_over_and_a_url_may_be_secret(settled: Settled) -> None:
+def test_a_webhook_may_have_two_secrets_and_secrets_and_url_are_not_printed(
+    parse_settings: ParseSettings,
+) -> None:
     secrets = 'secret = ["env:OPENAI_API_KEY", "file:webhook.secret"]'
-    [one] = settled(notify(f'name = "crm"\nwebhook = "https://x.example"\n{secrets}')).notified
+    [one] = parse_settings(notify(f'name = "crm"\nwebhook = "https://x.example"\n{secrets}')).notified
     assert [each.get_secret_value() for each in one.secret] == ["sk-very-secret", "whsec_hush"]
     assert "sk-very" not in repr(one)
     assert "x.example" not in repr(one)
@@ -86,11 +88,11 @@ def test_secrets_change_over_and_a_url_may_be_secret(settled: Settled) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(faults: Faults, table: str, fault: str) -> None:
+def test_an_invalid_receiver_is_reported_with_its_key(faults: Faults, table: str, fault: str) -> None:
     assert fault in faults(notify(table))
 
 
-def test_a_name_belongs_to_one(faults: Faults) -> None:
+def test_two_receivers_with_the_same_name_are_refused(faults: Faults) -> None:
     assert faults(notify(f'name = "a"\n{HOOK}', f'name = "a"\n{HOOK}')) == [
         'notify[1].name: expected a name of its own, got "a"'
     ]
@@ -104,7 +106,7 @@ def test_a_name_belongs_to_one(faults: Faults) -> None:
         "http://crm.example.com/", "http://8.8.8.8/", "http://[2001:4860:4860::8888]/", "http://10.example.com/",
     ],
 )  # fmt: skip
-def test_a_webhook_goes_by_https_or_stays_at_home(faults: Faults, url: str) -> None:
+def test_an_invalid_webhook_url_or_http_to_a_public_host_is_refused(faults: Faults, url: str) -> None:
     [fault] = faults(notify(f'name = "a"\nwebhook = "{url}"\nsecret = "env:OPENAI_API_KEY"'))
     assert fault.startswith("notify[0].webhook: expected an https:// URL")
     assert fault.endswith(", got something else") or fault.endswith(", got http:// to somewhere else")
@@ -123,18 +125,20 @@ def test_a_webhook_goes_by_https_or_stays_at_home(faults: Faults, url: str) -> N
         "x.home.arpa",
     ],
 )
-def test_plain_http_at_home_is_taken_and_warned_of(settled: Settled, host: str) -> None:
-    settings = settled(notify(f'name = "a"\nwebhook = "http://{host}/x"\nsecret = "env:OPENAI_API_KEY"'))
+def test_http_to_a_local_host_is_accepted_with_a_warning(parse_settings: ParseSettings, host: str) -> None:
+    settings = parse_settings(
+        notify(f'name = "a"\nwebhook = "http://{host}/x"\nsecret = "env:OPENAI_API_KEY"')
+    )
     assert "notify a: http:// sends who called in the clear: use https://" in warned(settings)
 
 
-def test_without_a_memory_there_is_one_warning(settled: Settled) -> None:
+def test_several_receivers_without_a_database_give_one_warning(parse_settings: ParseSettings) -> None:
     tables = [f'name = "{name}"\n{HOOK}' for name in "ab"]
     text = notify(*tables)
-    assert not any("notices" in line for line in warned(settled(text)))
-    found = [line for line in warned(settled(text + '\n[memory]\nurl = "off"\n')) if "notices" in line]
+    assert not any("notices" in line for line in warned(parse_settings(text)))
+    found = [line for line in warned(parse_settings(text + '\n[memory]\nurl = "off"\n')) if "notices" in line]
     assert found == ['notices that wait are lost when the process ends, for [memory] url is "off"']
-    assert not any("notices" in line for line in warned(settled(GOOD + '\n[memory]\nurl = "off"\n')))
+    assert not any("notices" in line for line in warned(parse_settings(GOOD + '\n[memory]\nurl = "off"\n')))
 
 
 def warned(settings: Settings) -> list[str]:

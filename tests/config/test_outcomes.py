@@ -28,14 +28,14 @@ def settings(common: str = "", own: str = "") -> Settings:
     return parse(TEXT.format(common=common, own=own), {}, file="t.toml", folder=Path())
 
 
-def test_by_default_nobody_is_challenged_and_refusals_are_603() -> None:
+def test_by_default_the_gate_is_off_and_refusals_are_603() -> None:
     common = settings().screening
     assert (common.gate, common.challenge_tries, common.challenge_limit_s) == ("off", 3, 10.0)
     assert (common.reject_with, common.block_with, common.whisper_keys) == (603, None, "off")
     assert (common.voicemail_transcript, common.voicemail_transcript_model) == ("on", "gpt-transcribe")
 
 
-def test_a_number_comes_before_what_holds_for_all() -> None:
+def test_outcome_settings_of_a_number_override_the_common_ones() -> None:
     told = settings(
         'gate = "challenge"\nblock_with = 607\nchallenge_tries = 2',
         'gate = "off"\nreject_with = 486\non_failure = "challenge"\nwhisper_keys = "on"',
@@ -45,7 +45,7 @@ def test_a_number_comes_before_what_holds_for_all() -> None:
     assert (mine.on_failure, mine.whisper_keys) == ("challenge", "on")
 
 
-def test_callers_of_every_kind_may_be_challenged() -> None:
+def test_every_kind_of_caller_may_be_challenged() -> None:
     kinds = ("anonymous", "international", "out_of_hours", "untrusted")
     common = settings("\n".join(f'{kind} = "challenge"' for kind in kinds)).screening
     assert {getattr(common, kind) for kind in kinds} == {"challenge"}
@@ -69,13 +69,13 @@ def test_callers_of_every_kind_may_be_challenged() -> None:
         ("", 'voicemail_transcript_model = "x"', "number[0].voicemail_transcript_model"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(common: str, own: str, complaint: str) -> None:
+def test_an_invalid_outcome_setting_gives_one_problem_line(common: str, own: str, complaint: str) -> None:
     with pytest.raises(SettingsError) as error:
         settings(common, own)
     [problem] = error.value.problems
     assert complaint in str(problem)
 
 
-def test_a_608_may_have_its_card_from_what_holds_for_all() -> None:
+def test_a_number_with_608_uses_the_common_reject_card() -> None:
     told = settings('reject_card = "https://example.com/complain.jws"', "reject_with = 608")
     assert told.screening_of(told.numbers[0]).reject_card == "https://example.com/complain.jws"

@@ -13,15 +13,15 @@ from proxy.config import Settings
 from tests.config.conftest import GOOD
 
 Faults = Callable[[str], list[str]]
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 
 PHONE = '[[phone]]\nname = "alice"\npassword = "file:webhook.secret"\n'
 TRUNK = '[[trunk]]\nname = "two"\nusername = "u"\npassword = "file:webhook.secret"\nregister = true\n'
 CALLED = "sip:+14155559876@trunk:signalwire"
 
 
-def test_a_registered_phone_is_a_destination(settled: Settled) -> None:
-    settings = settled(GOOD.replace(CALLED, "sip:alice@registered") + PHONE)
+def test_a_registered_phone_is_a_destination(parse_settings: ParseSettings) -> None:
+    settings = parse_settings(GOOD.replace(CALLED, "sip:alice@registered") + PHONE)
     (phone,) = settings.phones
     assert (phone.name, phone.sources) == ("alice", ())
     destination = settings.numbers[0].destinations[0]
@@ -29,8 +29,8 @@ def test_a_registered_phone_is_a_destination(settled: Settled) -> None:
     assert settings.numbers[0].target == "sip:alice@registered"
 
 
-def test_a_phone_may_be_bound_to_networks(settled: Settled) -> None:
-    settings = settled(GOOD + PHONE + 'from = ["192.168.1.0/24", "2001:db8::1"]\n')
+def test_a_phone_may_be_restricted_to_networks(parse_settings: ParseSettings) -> None:
+    settings = parse_settings(GOOD + PHONE + 'from = ["192.168.1.0/24", "2001:db8::1"]\n')
     assert settings.phones[0].sources == (ip_network("192.168.1.0/24"), ip_network("2001:db8::1"))
 
 
@@ -86,16 +86,20 @@ def test_a_phone_may_be_bound_to_networks(settled: Settled) -> None:
         ),
     ],
 )
-def test_what_is_refused(faults: Faults, text: str, line: str) -> None:
+def test_an_invalid_phone_or_registering_trunk_is_reported_with_its_key(
+    faults: Faults, text: str, line: str
+) -> None:
     assert line in faults(text)
 
 
-def test_where_we_register_may_call_us(settled: Settled) -> None:
-    two = settled(GOOD + TRUNK + 'registrar = "sip:reg.two.example.com"\n').trunks[1]
+def test_the_registrar_of_a_trunk_is_an_accepted_source(parse_settings: ParseSettings) -> None:
+    two = parse_settings(GOOD + TRUNK + 'registrar = "sip:reg.two.example.com"\n').trunks[1]
     assert assembly.sources(two) == ["reg.two.example.com"]
 
 
-def test_a_number_may_ring_at_once(settled: Settled, house: Path) -> None:
-    settings = settled(GOOD + 'ring = "at once"\n')
+def test_a_number_may_ring_all_destinations_at_once(
+    parse_settings: ParseSettings, settings_folder: Path
+) -> None:
+    settings = parse_settings(GOOD + 'ring = "at once"\n')
     (number,) = assembly.routing(settings)._numbers.values()
     assert number.at_once

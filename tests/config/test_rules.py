@@ -53,7 +53,7 @@ SIP_AGENT = GOOD.replace('srtp = "off"', 'srtp = "off"\nprovider = "sip"')
         ("certs/fullchain.pem", "webhook.secret", "listen[1].certificate: expected a PEM certificate, got .*webhook.secret, which does not load as one"),
         ('srtp = "off"', 'ca = "webhook.secret"', "agent[0].ca: expected a PEM certificate, got .*webhook.secret, which does not load as one"),
         ('srtp = "off"', 'backup = "openai"', 'agent[0].backup: expected the name of another [[agent]] (none is configured), got "openai"'),
-        ('srtp = "off"', 'backup = "house"', 'agent[0].backup: expected the name of another [[agent]] (none is configured), got "house"'),
+        ('srtp = "off"', 'backup = "in-house"', 'agent[0].backup: expected the name of another [[agent]] (none is configured), got "in-house"'),
         ('username = "screendoor"', "", "trunk[0].username: expected a username, since there is a password, got nothing"),
         ('caller_id = "+14155550100"', 'identity = "pai_original"', 'trunk[0].caller_id: expected a caller_id (identity "pai_original" needs it), got nothing'),
         ('caller_id = "+14155550100"', 'identity = "ppi_account"', 'trunk[0].caller_id: expected a caller_id (identity "ppi_account" needs it), got nothing'),
@@ -67,21 +67,21 @@ SIP_AGENT = GOOD.replace('srtp = "off"', 'srtp = "off"\nprovider = "sip"')
         ),
     ],
 )  # fmt: skip
-def test_keys_that_do_not_fit_each_other(faults: Faults, old: str, new: str, line: str) -> None:
+def test_inconsistent_keys_give_one_problem_line(faults: Faults, old: str, new: str, line: str) -> None:
     pattern = re.escape(line).replace(r"\.\*", ".*")
     found = faults(GOOD.replace(old, new))
     assert len(found) == 1
     assert re.fullmatch(pattern, found[0])
 
 
-def test_a_trunk_that_neither_calls_nor_is_called_is_of_no_use(faults: Faults) -> None:
+def test_a_trunk_without_from_and_outbound_is_refused(faults: Faults) -> None:
     text = GOOD.replace("[[agent]]", '[[trunk]]\nname = "idle"\n[[agent]]')
     assert faults(text) == [
         "trunk[1].from: expected who may call (from) or where our calls go (outbound), got neither"
     ]
 
 
-def test_a_tel_destination_needs_a_trunk_that_dials_out(faults: Faults) -> None:
+def test_a_tel_destination_requires_a_trunk_with_outbound(faults: Faults) -> None:
     text = GOOD.replace('outbound = "sip:example-domain.signalwire.com;transport=tls"', "").replace(
         "sip:+14155559876@trunk:signalwire", "tel:+14155559876"
     )
@@ -90,7 +90,7 @@ def test_a_tel_destination_needs_a_trunk_that_dials_out(faults: Faults) -> None:
     ]
 
 
-def test_a_sip_agent_needs_no_key_and_no_tls(settled: Callable[[str], object]) -> None:
+def test_a_sip_agent_requires_no_api_key_and_no_tls_listener(parse_settings: Callable[[str], object]) -> None:
     text = (
         SIP_AGENT[: SIP_AGENT.index('[[listen]]\ntransport = "tls"')]
         + SIP_AGENT[SIP_AGENT.index("[[trunk]]") :]
@@ -98,16 +98,16 @@ def test_a_sip_agent_needs_no_key_and_no_tls(settled: Callable[[str], object]) -
     text = text.replace('api_key = "env:OPENAI_API_KEY"', "").replace(
         'webhook_secret = "file:webhook.secret"', ""
     )
-    settled(text)
+    parse_settings(text)
 
 
-def test_a_refer_target_may_be_a_destination_as_written(settled: Callable[[str], object]) -> None:
+def test_a_refer_target_may_be_the_uri_of_a_destination(parse_settings: Callable[[str], object]) -> None:
     more = 'destinations = ["sip:alice@192.0.2.60"]\nrefer_target = "sip:alice@192.0.2.60"\n'
-    settled(GOOD[: GOOD.index("destinations")] + more)
+    parse_settings(GOOD[: GOOD.index("destinations")] + more)
 
 
 @pytest.mark.parametrize("target", ["sip:bob@192.0.2.60", "sip:alice@192.0.2.61", "tel:+14155559876"])
-def test_a_refer_target_with_a_name_is_the_destination_itself(faults: Faults, target: str) -> None:
+def test_a_refer_target_that_is_not_a_destination_is_refused(faults: Faults, target: str) -> None:
     more = f'destinations = ["sip:alice@192.0.2.60"]\nrefer_target = "{target}"\n'
     assert faults(GOOD[: GOOD.index("destinations")] + more) == [
         f'number[0].refer_target: expected the URI or the number of a destination, got "{target}"'
@@ -117,31 +117,33 @@ def test_a_refer_target_with_a_name_is_the_destination_itself(faults: Faults, ta
 @pytest.mark.parametrize(
     "public", ['address = "203.0.113.10"\naddress6 = "2001:db8::10"', 'address = "2001:db8::10"']
 )
-def test_an_address_of_ipv6_stands_alone_or_beside_one_of_ipv4(
-    settled: Callable[[str], object], public: str
+def test_an_ipv6_public_address_is_accepted_alone_or_beside_an_ipv4_one(
+    parse_settings: Callable[[str], object], public: str
 ) -> None:
-    settled(GOOD.replace('address = "203.0.113.10"', public))
+    parse_settings(GOOD.replace('address = "203.0.113.10"', public))
 
 
-def test_tcp_and_tls_may_have_the_numbers_of_media_ports(settled: Callable[[str], object]) -> None:
-    settled(GOOD.replace("0.0.0.0:5061", "0.0.0.0:20010"))
+def test_a_tls_listener_may_use_a_port_number_in_the_media_range(
+    parse_settings: Callable[[str], object],
+) -> None:
+    parse_settings(GOOD.replace("0.0.0.0:5061", "0.0.0.0:20010"))
 
 
-def test_ports_chosen_by_the_system_are_never_the_same(settled: Callable[[str], object]) -> None:
-    settled(GOOD.replace("0.0.0.0:5061", "0.0.0.0:0") + '[http]\nbind = "0.0.0.0:0"\n')
+def test_two_binds_to_port_0_do_not_conflict(parse_settings: Callable[[str], object]) -> None:
+    parse_settings(GOOD.replace("0.0.0.0:5061", "0.0.0.0:0") + '[http]\nbind = "0.0.0.0:0"\n')
 
 
-def test_a_key_with_a_passphrase_is_refused(faults: Faults, house: Path) -> None:
-    key = load_pem_private_key((house / "certs/privkey.pem").read_bytes(), None)
+def test_a_private_key_with_a_passphrase_is_refused(faults: Faults, settings_folder: Path) -> None:
+    key = load_pem_private_key((settings_folder / "certs/privkey.pem").read_bytes(), None)
     locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pass"))
-    (house / "locked.pem").write_bytes(locked)
+    (settings_folder / "locked.pem").write_bytes(locked)
     (line,) = faults(GOOD.replace("file:certs/privkey.pem", "locked.pem"))
     assert re.search(
         r"listen\[1\]\.key: expected a private key without a passphrase, got .*, which has one", line
     )
 
 
-def test_a_table_of_nonsense_is_listed_and_nothing_breaks(faults: Faults) -> None:
+def test_values_of_wrong_types_in_every_table_are_listed(faults: Faults) -> None:
     lines = faults(
         '[[trunk]]\nname = ["a"]\n[[listen]]\nbind = 1\n[[number]]\ndestinations = "x"\nagent = 3\n[[agent]]\n'
     )
@@ -151,7 +153,7 @@ def test_a_table_of_nonsense_is_listed_and_nothing_breaks(faults: Faults) -> Non
     assert "agent[0].sip: expected a value (this key is required), got nothing" in lines
 
 
-def test_an_account_that_is_shown_has_a_name(faults: Faults) -> None:
+def test_identity_ppi_account_requires_a_username(faults: Faults) -> None:
     text = GOOD.replace('username = "screendoor"\n', 'identity = "ppi_account"\n').replace(
         'password = "env:SIGNALWIRE_PASSWORD"\n', ""
     )
@@ -161,7 +163,7 @@ def test_an_account_that_is_shown_has_a_name(faults: Faults) -> None:
 
 
 @pytest.mark.parametrize("place", ["[[trunk]]", "[[number]]"])
-def test_an_identity_is_one_of_five(faults: Faults, place: str) -> None:
+def test_an_unknown_identity_is_refused(faults: Faults, place: str) -> None:
     [line] = faults(GOOD.replace(place, f'{place}\nidentity = "mine"'))
     assert line.startswith(f"{place.strip('[]')}[0].identity: expected ")
     assert "original_with_diversion" in line

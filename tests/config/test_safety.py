@@ -35,7 +35,7 @@ def problems(
     return []
 
 
-def test_settings_that_lead_elsewhere_are_safe() -> None:
+def test_destinations_outside_the_edge_are_accepted() -> None:
     assert problems("+14155551234 -> tel:+14155559876", "* -> sip:d@192.0.2.20", "100 -> tel:+1415555") == []
 
 
@@ -46,7 +46,7 @@ def test_settings_that_lead_elsewhere_are_safe() -> None:
         "sip:me@203.0.113.10;transport=udp", "sip:me@192.0.2.7:5070;transport=tcp", "sip:me@192.0.2.7:5070",
     ],
 )  # fmt: skip
-def test_a_destination_that_is_ourselves_is_refused(place: str) -> None:
+def test_a_destination_at_our_own_address_is_refused(place: str) -> None:
     [problem] = problems(f"+14155551234 -> {place}")
     assert problem.startswith("number[0].destinations[0]: expected somebody else's address")
 
@@ -60,16 +60,16 @@ def test_a_destination_that_is_ourselves_is_refused(place: str) -> None:
         "sip:h@[2001:db8::1]",
     ],
 )
-def test_another_port_or_another_address_is_somebody_else(place: str) -> None:
+def test_a_destination_at_another_port_transport_or_address_is_accepted(place: str) -> None:
     assert problems(f"+14155551234 -> {place}") == []
 
 
-def test_a_trunk_or_an_agent_that_is_ourselves_is_refused() -> None:
+def test_a_trunk_or_agent_at_our_own_address_is_refused() -> None:
     lines = problems("* -> tel:+14155559876", outbound="sip:sbc.example.com", agent="sip:x@203.0.113.10:5060")
     assert [line.partition(":")[0] for line in lines] == ["trunk[0].outbound", "agent[0].sip"]
 
 
-def test_numbers_that_lead_back_to_themselves_are_refused() -> None:
+def test_numbers_whose_destinations_form_a_loop_are_refused() -> None:
     assert problems("+14155551234 -> tel:+14155551234")[0].startswith(
         "number[0].destinations: expected numbers that do not lead back to this one"
     )
@@ -89,20 +89,20 @@ def test_numbers_that_lead_back_to_themselves_are_refused() -> None:
         "sip:911@192.0.2.20;user=phone", "sips:1-1-2@192.0.2.20",
     ],
 )  # fmt: skip
-def test_an_emergency_number_is_no_destination_however_it_is_spelt(place: str) -> None:
+def test_an_emergency_number_in_any_spelling_is_refused_as_destination(place: str) -> None:
     lines = problems(f"+14155551234 -> {place}")
     assert [line.partition(": expected")[0] for line in lines] == ["number[0].destinations[0]"]
     assert "no emergency number" in lines[0]
 
 
-def test_an_emergency_number_is_no_caller_id_and_no_dialed_and_no_refer_target() -> None:
+def test_an_emergency_number_is_refused_as_caller_id_dialed_and_refer_target() -> None:
     assert problems("+14155551234 -> tel:+14155559876", caller_id="911")[0].startswith("trunk[0].caller_id")
     assert problems("933 -> tel:+14155559876")[0].startswith("number[0].dialed: expected no emergency number")
     lines = problems('+14155551234 -> tel:+14155559876"]\nrefer_target = "tel:911"\nx = ["')
     assert any(line.startswith("number[0].refer_target: expected no emergency number") for line in lines)
 
 
-def test_the_numbers_of_the_countries_in_the_file_are_known_and_those_of_others_are_extensions() -> None:
+def test_emergency_numbers_of_the_countries_in_the_settings_are_refused_others_are_extensions() -> None:
     assert problems("102 -> tel:+14155559876") == []
     assert problems("102 -> tel:+911123456789")[0].startswith(
         "number[0].dialed: expected no emergency number"
@@ -110,6 +110,6 @@ def test_the_numbers_of_the_countries_in_the_file_are_known_and_those_of_others_
     assert problems("+911123456789 -> sip:100@192.0.2.20")[0].startswith("number[0].destinations[0]")
 
 
-def test_a_service_urn_is_no_destination_rfc5031_4_2() -> None:
+def test_a_service_urn_is_refused_as_destination_rfc5031_4_2() -> None:
     [problem] = problems("+14155551234 -> urn:service:sos")
     assert problem.startswith("number[0].destinations[0]: expected a SIP URI")

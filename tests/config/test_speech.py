@@ -11,12 +11,14 @@ from proxy.config import Settings
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 from tests.config.conftest import GOOD
 
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 Faults = Callable[[str], list[str]]
 
 
-def test_nothing_is_recorded_and_a_greeting_is_spoken_where_nobody_says_otherwise(settled: Settled) -> None:
-    settings = settled(GOOD)
+def test_by_default_calls_are_not_recorded_and_prompts_have_default_texts(
+    parse_settings: ParseSettings,
+) -> None:
+    settings = parse_settings(GOOD)
     screening, speech = settings.screening, settings.speech
     assert (screening.record, screening.record_announced, screening.announcement) == ("off", True, RECORDED)
     assert screening.voicemail_greeting == LEAVE_MESSAGE
@@ -24,17 +26,17 @@ def test_nothing_is_recorded_and_a_greeting_is_spoken_where_nobody_says_otherwis
     assert (settings.numbers[0].confirm, settings.numbers[0].confirm_limit_s) == (None, 20.0)
 
 
-def test_a_number_may_be_recorded_when_others_are_not(settled: Settled) -> None:
-    settings = settled(GOOD + 'record = "on"\n')
+def test_recording_may_be_enabled_for_one_number(parse_settings: ParseSettings) -> None:
+    settings = parse_settings(GOOD + 'record = "on"\n')
     assert settings.screening_of(settings.numbers[0]).record == "on"
     assert settings.screening.record == "off"
 
 
-def test_a_text_is_spoken_on_one_line(settled: Settled) -> None:
+def test_a_multiline_announcement_is_joined_to_one_line(parse_settings: ParseSettings) -> None:
     text = GOOD.replace(
         "[[number]]", '[screening]\nannouncement = """\n Recorded,\n you know. """\n[[number]]'
     )
-    assert settled(text).screening.announcement == "Recorded, you know."
+    assert parse_settings(text).screening.announcement == "Recorded, you know."
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_a_text_is_spoken_on_one_line(settled: Settled) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_one_clear_line(faults: Faults, table: str, line: str) -> None:
+def test_an_invalid_speech_setting_gives_one_problem_line(faults: Faults, table: str, line: str) -> None:
     [fault] = faults(GOOD.replace("[[number]]", f"{table}\n[[number]]"))
     assert fault.startswith(line)
 
@@ -71,12 +73,16 @@ def test_what_is_wrong_is_one_clear_line(faults: Faults, table: str, line: str) 
         ("confirm_limit_s = 1", "number[0].confirm_limit_s: expected seconds between 5 and 120"),
     ],
 )
-def test_so_it_is_with_numbers(faults: Faults, key: str, line: str) -> None:
+def test_an_invalid_confirm_setting_of_a_number_gives_one_problem_line(
+    faults: Faults, key: str, line: str
+) -> None:
     [fault] = faults(f"{GOOD}{key}\n")
     assert fault.startswith(line)
 
 
-def test_openai_speaks_for_those_who_pay(faults: Faults, settled: Settled) -> None:
+def test_openai_speech_requires_its_own_api_key_or_that_of_an_agent(
+    faults: Faults, parse_settings: ParseSettings
+) -> None:
     sip = GOOD.replace('srtp = "off"', 'srtp = "off"\nprovider = "sip"').replace(
         'api_key = "env:OPENAI_API_KEY"', ""
     )
@@ -84,5 +90,5 @@ def test_openai_speaks_for_those_who_pay(faults: Faults, settled: Settled) -> No
     assert faults(wanted) == [
         "speech.api_key: expected env:NAME or file:PATH (provider openai needs it), got nothing"
     ]
-    settled(GOOD.replace("[[number]]", '[speech]\nprovider = "openai"\n[[number]]'))  # the agent's key
-    settled(wanted.replace('"openai"\n[[', '"openai"\napi_key = "env:OPENAI_API_KEY"\n[['))
+    parse_settings(GOOD.replace("[[number]]", '[speech]\nprovider = "openai"\n[[number]]'))  # the agent's key
+    parse_settings(wanted.replace('"openai"\n[[', '"openai"\napi_key = "env:OPENAI_API_KEY"\n[['))

@@ -10,7 +10,7 @@ import pytest
 from proxy.config import Settings
 from tests.config.conftest import GOOD
 
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 Faults = Callable[[str], list[str]]
 PLACES = 'destinations = ["sip:+14155559876@trunk:signalwire"]'
 NAMED = """destinations = [
@@ -27,33 +27,37 @@ def common(text: str) -> str:
     return GOOD.replace("[[number]]", f"[screening]\n{text}\n[[number]]")
 
 
-def test_nothing_said_is_the_language_of_speech_and_a_question_after_silence(settled: Settled) -> None:
-    settings = settled(GOOD)
+def test_talk_settings_have_their_defaults(parse_settings: ParseSettings) -> None:
+    settings = parse_settings(GOOD)
     told = settings.screening_of(settings.numbers[0])
     assert (told.name, told.language, told.greeting, told.instructions) == (None, (), None, None)
     assert (told.tools, told.consent, told.ask_if_there_s, told.keys_) == (None, True, 8.0, None)
 
 
-def test_a_number_has_its_own_words_before_those_of_all(settled: Settled) -> None:
+def test_talk_settings_of_a_number_override_the_common_ones(parse_settings: ParseSettings) -> None:
     text = common('name = "Acme"\nlanguage = "de"\nconsent = false\ntools = ["end_call"]')
-    settings = settled(f'{text}\nname = "Acme support"\nlanguage = ["en", "es", "en"]\nask_if_there_s = 0')
+    settings = parse_settings(
+        f'{text}\nname = "Acme support"\nlanguage = ["en", "es", "en"]\nask_if_there_s = 0'
+    )
     told = settings.screening_of(settings.numbers[0])
     assert (told.name, told.language, told.consent) == ("Acme support", ("en", "es"), False)
     assert (told.tools, told.ask_if_there_s) == (("end_call",), 0.0)
     assert settings.screening.name == "Acme"
 
 
-def test_texts_stand_in_the_file_or_beside_it_for_one_language_or_all(
-    settled: Settled, tmp_path: Path
+def test_a_text_is_inline_or_in_a_file_for_one_language_or_all(
+    parse_settings: ParseSettings, tmp_path: Path
 ) -> None:
-    settings = settled(number('greeting = { de = "Hallo", en = "Hello" }\ninstructions = "Ask who it is."'))
+    settings = parse_settings(
+        number('greeting = { de = "Hallo", en = "Hello" }\ninstructions = "Ask who it is."')
+    )
     [given] = settings.numbers
     assert given.greeting == {"de": "Hallo", "en": "Hello"}
     assert given.instructions == {"": "Ask who it is."}
 
 
-def test_a_destination_may_have_a_name_and_a_purpose(settled: Settled) -> None:
-    settings = settled(number('keys = { "0" = "connect", "5" = "sales", "*" = "voicemail" }'))
+def test_a_destination_may_have_a_name_and_a_description(parse_settings: ParseSettings) -> None:
+    settings = parse_settings(number('keys = { "0" = "connect", "5" = "sales", "*" = "voicemail" }'))
     named, plain = settings.numbers[0].destinations
     assert (named.name, named.about, named.target) == ("sales", "new orders", "tel:+14155559876")
     assert (plain.name, plain.about, plain.target) == (None, "", "sip:alice@192.0.2.60")
@@ -78,7 +82,7 @@ def test_a_destination_may_have_a_name_and_a_purpose(settled: Settled) -> None:
         ('name = ""', "number[0].name: expected a text of one line"),
     ],
 )
-def test_what_cannot_be_is_one_line(faults: Faults, text: str, problem: str) -> None:
+def test_an_invalid_talk_setting_gives_one_problem_line(faults: Faults, text: str, problem: str) -> None:
     found = faults(number(text))
     assert len(found) == 1
     assert found[0].startswith(problem)
@@ -107,22 +111,24 @@ def test_what_cannot_be_is_one_line(faults: Faults, text: str, problem: str) -> 
         ),
     ],
 )
-def test_a_destination_that_cannot_be_is_one_line(faults: Faults, places: str, problem: str) -> None:
+def test_an_invalid_named_destination_is_reported_with_its_key(
+    faults: Faults, places: str, problem: str
+) -> None:
     found = faults(number("", f"destinations = {places}"))
     assert [line for line in found if line.startswith(problem)]
 
 
-def test_request_connect_needs_a_name_to_connect_to(faults: Faults) -> None:
+def test_request_connect_requires_a_named_destination(faults: Faults) -> None:
     [problem] = faults(number('tools = ["request_connect"]', PLACES))
     assert problem.startswith(
         'number[0].destinations: expected a destination with a name, as { name = "sales"'
     )
 
 
-def test_keys_of_all_numbers_name_no_destination(faults: Faults) -> None:
+def test_common_keys_cannot_name_a_destination(faults: Faults) -> None:
     [problem] = faults(common('keys = { "5" = "sales" }'))
     assert problem == 'screening.keys.5: expected one of connect, voicemail, got "sales"'
 
 
-def test_a_named_destination_is_looked_through_for_emergency_numbers_too(faults: Faults) -> None:
+def test_a_named_destination_with_an_emergency_number_is_refused(faults: Faults) -> None:
     assert faults(number("", 'destinations = [{ name = "x", to = "tel:+1911" }]'))

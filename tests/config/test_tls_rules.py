@@ -19,7 +19,7 @@ from proxy.transport.resolver import Resolver
 from tests.config.conftest import GOOD
 
 Faults = Callable[[str], list[str]]
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 
 TERMS = """
 [trunk.tls]
@@ -38,8 +38,8 @@ WITH_TERMS = GOOD.replace("[[agent]]", TERMS)
 LISTEN = 'key = "file:certs/privkey.pem"'
 
 
-def test_a_trunk_has_its_own_terms_of_tls_and_everybody_else_those_of_the_house(settled: Settled) -> None:
-    settings = settled(WITH_TERMS)
+def test_tls_settings_of_a_trunk_apply_only_to_that_trunk(parse_settings: ParseSettings) -> None:
+    settings = parse_settings(WITH_TERMS)
     tls = settings.trunks[0].tls
     assert tls is not None
     assert (tls.verify, tls.name, tls.max_version) == ("sip-domain", "sip.carrier.example", "1.2")
@@ -55,9 +55,11 @@ def test_a_trunk_has_its_own_terms_of_tls_and_everybody_else_those_of_the_house(
     assert terms.engine("", "anyhost")._check.name == "anyhost"  # type: ignore[union-attr]
 
 
-def test_an_agent_has_its_own_terms_too_and_its_ca_is_trusted_by_all(settled: Settled) -> None:
+def test_an_agent_with_tls_settings_has_its_own_profile_that_trusts_its_ca(
+    parse_settings: ParseSettings,
+) -> None:
     text = GOOD.replace('srtp = "off"', 'srtp = "off"\nca = "certs/ca.pem"\ntls = { min_version = "1.3" }')
-    settings = settled(text)
+    settings = parse_settings(text)
     assert assembly.routing(settings)._numbers["+14155551234"].agent.profile == "agent openai"  # type: ignore[union-attr]
     terms = network_setup.tls_profiles(settings)
     assert [str(path) for path in terms._named["agent openai"]._rules.extra_ca] == [
@@ -65,13 +67,15 @@ def test_an_agent_has_its_own_terms_too_and_its_ca_is_trusted_by_all(settled: Se
     ]
 
 
-def test_a_listener_asks_for_certificates_on_its_own_terms(settled: Settled) -> None:
+def test_a_listener_requires_client_certificates_by_its_own_tls_settings(
+    parse_settings: ParseSettings,
+) -> None:
     text = GOOD.replace(
         LISTEN,
         f'{LISTEN}\nclient_certificates = "require"\nclient_ca = "certs/ca.pem"\n'
         'ciphers = "AES128-SHA"\nmax_version = "1.2"',
     ).replace('"sip.signalwire.com",', '"tls:SIP.Carrier.example.",')
-    settings = settled(text)
+    settings = parse_settings(text)
     listen = network_setup.listen_on(settings.listeners[1])
     assert listen.tls is not None
     assert (listen.tls.clients, listen.tls.policy.ciphers) == ("require", "AES128-SHA")
@@ -80,8 +84,10 @@ def test_a_listener_asks_for_certificates_on_its_own_terms(settled: Settled) -> 
     assert network_setup.listen_on(settings.listeners[0]).tls is None
 
 
-def test_connections_have_limits_and_strangers_never_take_the_last_file(settled: Settled) -> None:
-    settings = settled(
+def test_connection_limits_are_read_and_strangers_get_a_quarter_of_the_open_files(
+    parse_settings: ParseSettings,
+) -> None:
+    settings = parse_settings(
         GOOD + "[connections]\nkeep_alive_s = 0\nidle_s = 60\nstrangers = 400\nhandshakes = 7\n"
     )
     assert network_setup.network(settings, Resolver())._keep_alive == KeepAliveRules(0.0, 60.0)
@@ -90,11 +96,11 @@ def test_connections_have_limits_and_strangers_never_take_the_last_file(settled:
     assert network_setup.connection_limits(settings, -1).strangers == 400
 
 
-def test_connections_that_are_kept_are_those_of_trunks_and_agents_that_say_so(settled: Settled) -> None:
-    assert network_setup.kept_connections(settled(GOOD)) == []
+def test_only_trunks_and_agents_with_keep_connected_keep_connections(parse_settings: ParseSettings) -> None:
+    assert network_setup.kept_connections(parse_settings(GOOD)) == []
     text = WITH_TERMS.replace("[trunk.tls]", "keep_connected = true\n[trunk.tls]")
     text = text.replace('srtp = "off"', 'srtp = "off"\nkeep_connected = true')
-    assert [(str(uri), profile) for uri, profile in network_setup.kept_connections(settled(text))] == [
+    assert [(str(uri), profile) for uri, profile in network_setup.kept_connections(parse_settings(text))] == [
         ("sip:example-domain.signalwire.com;transport=tls", "trunk signalwire"),
         ("sip:proj_XXXX@sip.api.openai.com:5061;transport=tls", ""),
     ]
@@ -122,7 +128,7 @@ def test_connections_that_are_kept_are_those_of_trunks_and_agents_that_say_so(se
         ('"sip.signalwire.com"', '"tls:*.com"', None),
     ],
 )  # fmt: skip
-def test_keys_that_do_not_fit(faults: Faults, old: str, new: str, line: str | None) -> None:
+def test_inconsistent_tls_settings_are_refused(faults: Faults, old: str, new: str, line: str | None) -> None:
     found = faults(WITH_TERMS.replace(old, new))
     if line is None:
         assert len(found) == 2, found
@@ -131,14 +137,14 @@ def test_keys_that_do_not_fit(faults: Faults, old: str, new: str, line: str | No
     assert re.fullmatch(re.escape(line).replace(r"\.\*", ".*"), found[0])
 
 
-def test_a_connection_cannot_be_kept_to_nowhere(faults: Faults) -> None:
+def test_keep_connected_requires_outbound(faults: Faults) -> None:
     text = GOOD.replace(
         "[[agent]]", '[[trunk]]\nname = "in"\nfrom = ["192.0.2.9"]\nkeep_connected = true\n[[agent]]'
     )
     assert faults(text) == ["trunk[1].keep_connected: expected outbound, which says where to, got none"]
 
 
-def test_a_certificate_s_name_is_a_name(faults: Faults) -> None:
+def test_a_wildcard_after_tls_in_from_is_refused(faults: Faults) -> None:
     text = GOOD.replace('"sip.signalwire.com"', '"tls:*.example.com"').replace(
         LISTEN, f'{LISTEN}\nclient_certificates = "request"'
     )
@@ -147,15 +153,17 @@ def test_a_certificate_s_name_is_a_name(faults: Faults) -> None:
     ]
 
 
-def test_authorities_of_clients_are_a_file_that_loads(faults: Faults, house: Path) -> None:
+def test_client_ca_that_is_not_a_pem_certificate_is_refused(faults: Faults, settings_folder: Path) -> None:
     text = GOOD.replace(LISTEN, f'{LISTEN}\nclient_certificates = "request"\nclient_ca = "webhook.secret"')
     assert faults(text) == [
-        f"listen[1].client_ca: expected a PEM certificate, got {house / 'webhook.secret'}, which does not load as one"
+        f"listen[1].client_ca: expected a PEM certificate, got {settings_folder / 'webhook.secret'}, which does not load as one"
     ]
 
 
-async def test_the_terms_of_a_trunk_that_calls_are_those_of_the_trunk_that_it_is(settled: Settled) -> None:
-    settings = settled(WITH_TERMS)
+async def test_an_incoming_flow_has_the_tls_profile_of_its_source_trunk(
+    parse_settings: ParseSettings,
+) -> None:
+    settings = parse_settings(WITH_TERMS)
     gate = Admission({trunk.name: assembly.sources(trunk) for trunk in settings.trunks}, nowhere)
     terms_of = network_setup.profile_of_flow(
         settings, lambda flow: found.trunk if (found := gate.source(flow)) else None

@@ -94,12 +94,12 @@ BAD: list[tuple[Callable[[object], object], object]] = [
 
 
 @pytest.mark.parametrize(("parse", "value", "expected"), GOOD)
-def test_a_good_value_is_read(parse: Callable[[object], object], value: object, expected: object) -> None:
+def test_a_valid_value_is_parsed(parse: Callable[[object], object], value: object, expected: object) -> None:
     assert parse(value) == expected
 
 
 @pytest.mark.parametrize(("parse", "value"), BAD)
-def test_a_bad_value_is_refused_with_what_was_expected(
+def test_an_invalid_value_is_refused_with_what_was_expected(
     parse: Callable[[object], object], value: object
 ) -> None:
     with pytest.raises(PydanticCustomError) as caught:
@@ -129,7 +129,7 @@ def test_a_bad_value_is_refused_with_what_was_expected(
         "٩١١",
     ],
 )  # fmt: skip
-def test_emergency_numbers_are_known_in_every_spelling(number: str) -> None:
+def test_emergency_numbers_are_recognised_in_every_spelling(number: str) -> None:
     assert is_emergency(number)
 
 
@@ -154,7 +154,7 @@ def test_other_numbers_are_not_taken_for_emergency_numbers(number: str) -> None:
     assert not is_emergency(number)
 
 
-def test_a_value_is_shown_short_on_one_line_and_without_a_password() -> None:
+def test_a_shown_value_is_shortened_to_one_line_without_password() -> None:
     assert shown("sip:me:hush@host") == '"sip:me:...@host"'
     assert shown("a\nb") == '"a?b"'
     assert shown("x" * 100) == '"' + "x" * 60 + '..."'
@@ -168,31 +168,31 @@ def test_a_value_is_shown_short_on_one_line_and_without_a_password() -> None:
     assert shown(None) == "nothing"
 
 
-def test_a_port_range_prints_as_it_is_written() -> None:
+def test_a_port_range_prints_as_low_hyphen_high() -> None:
     assert str(values.ports("20000-29999")) == "20000-29999"
 
 
-def test_regions_make_more_numbers_known() -> None:
+def test_emergency_numbers_of_further_regions_are_recognised() -> None:
     assert not is_emergency("102")
     assert is_emergency("102", regions_of(["+911123456789", "alice", "*"]))
     assert regions_of(["alice", "+", "911"]) == ()
 
 
-def test_a_leg_may_be_silent_for_ever_or_ten_seconds_at_least() -> None:
+def test_media_inactivity_is_0_for_off_or_10_to_3600_seconds() -> None:
     assert (values.inactivity(0), values.inactivity(10), values.inactivity(60.5)) == (0.0, 10.0, 60.5)
     for wrong in (True, False, 9, -1, 3601, "60", None):
         with pytest.raises(Exception, match="seconds between 10 and 3600"):
             values.inactivity(wrong)
 
 
-def test_a_call_may_last_from_a_minute_to_a_week_or_for_ever() -> None:
+def test_a_call_limit_is_0_for_off_or_a_minute_to_a_week() -> None:
     assert [values.call_limit(limit) for limit in (0, 60, 604_800)] == [0.0, 60.0, 604_800.0]
     for wrong in (True, False, 59, -1, 604_801, "60", None):
         with pytest.raises(PydanticCustomError, match="seconds between 60 and 604800"):
             values.call_limit(wrong)
 
 
-def test_a_probe_is_never_or_every_five_seconds_at_most() -> None:
+def test_a_probe_interval_is_0_for_off_or_5_to_3600_seconds() -> None:
     assert (values.probe(0), values.probe(5), values.probe(30.0)) == (0.0, 5.0, 30.0)
     for wrong in (False, True, 1, -5, 3601, "30"):
         with pytest.raises(PydanticCustomError):
@@ -200,7 +200,7 @@ def test_a_probe_is_never_or_every_five_seconds_at_most() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["203.0.113.10", "[2001:db8::1]", "auto", None, 6])
-def test_an_ipv6_address_is_one(wrong: object) -> None:
+def test_address6_refuses_anything_but_an_ipv6_address(wrong: object) -> None:
     with pytest.raises(PydanticCustomError, match="an IPv6 address without brackets"):
         values.address6(wrong)
 
@@ -222,5 +222,5 @@ def test_an_ipv6_address_is_one(wrong: object) -> None:
         (None, None),
     ],
 )
-def test_the_country_of_a_number(number: str | None, country: str | None) -> None:
+def test_the_country_of_a_number_follows_its_country_code(number: str | None, country: str | None) -> None:
     assert country_of(number) == country

@@ -10,7 +10,7 @@ from proxy.config import Settings
 from proxy.config.model import Agent
 from tests.config.conftest import GOOD
 
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 Faults = Callable[[str], list[str]]
 
 KEYS = 'api_key = "env:OPENAI_API_KEY"\nwebhook_secret = "file:webhook.secret"'
@@ -21,13 +21,13 @@ def agent(text: str) -> str:
     return f'{BEFORE}\n[[agent]]\nname = "a"\n{KEYS}\n{text}\n{AFTER}'
 
 
-def made(settled: Settled, text: str) -> Agent:
-    [one] = settled(agent(text)).agents
+def made(parse_settings: ParseSettings, text: str) -> Agent:
+    [one] = parse_settings(agent(text)).agents
     return one
 
 
-def test_openai_is_called_by_the_project_alone(settled: Settled) -> None:
-    one = made(settled, 'project = "proj_1"')
+def test_an_openai_agent_needs_only_its_project(parse_settings: ParseSettings) -> None:
+    one = made(parse_settings, 'project = "proj_1"')
     assert str(one.sip) == "sip:proj_1@sip.api.openai.com:5061;transport=tls"
     assert (one.api_base, one.srtp, one.transcriber) == (
         "https://api.openai.com/v1",
@@ -37,34 +37,34 @@ def test_openai_is_called_by_the_project_alone(settled: Settled) -> None:
 
 
 @pytest.mark.parametrize("provider", ["openai-realtime", "openai-live"])
-def test_a_region_sets_both_hosts(settled: Settled, provider: str) -> None:
-    one = made(settled, f'provider = "{provider}"\nproject = "proj_1"\nregion = "EU"')
+def test_a_region_sets_the_sip_host_and_the_api_host(parse_settings: ParseSettings, provider: str) -> None:
+    one = made(parse_settings, f'provider = "{provider}"\nproject = "proj_1"\nregion = "EU"')
     assert str(one.sip) == "sip:proj_1@sip-eu.api.openai.com:5061;transport=tls"
     assert one.api_base == "https://eu.api.openai.com/v1"
 
 
-def test_a_live_agent_has_its_own_model_and_takes_srtp_alone(settled: Settled) -> None:
-    one = made(settled, 'provider = "openai-live"\nproject = "proj_1"\nvoice = "ripple"')
+def test_a_live_agent_defaults_to_its_own_model_and_requires_srtp(parse_settings: ParseSettings) -> None:
+    one = made(parse_settings, 'provider = "openai-live"\nproject = "proj_1"\nvoice = "ripple"')
     assert (one.model, one.srtp, one.transcriber) == ("gpt-live-1", "require", None)
     assert (one.delegation, one.delegate_model) == ("responses", "gpt-5.6-luna")
 
 
-def test_what_region_says_may_be_written_out_beside_it(settled: Settled) -> None:
+def test_explicit_hosts_that_match_the_region_are_accepted(parse_settings: ParseSettings) -> None:
     both = 'sip = "sip:proj_1@sip-eu.api.openai.com:5061;transport=tls"\nregion = "eu"'
-    one = made(settled, f'{both}\napi_base = "https://eu.api.openai.com/v1"')
+    one = made(parse_settings, f'{both}\napi_base = "https://eu.api.openai.com/v1"')
     assert (one.sip.host, one.api_base) == ("sip-eu.api.openai.com", "https://eu.api.openai.com/v1")
 
 
-def test_azure_is_reached_by_resource_region_and_project(settled: Settled) -> None:
+def test_azure_hosts_are_derived_from_resource_and_region(parse_settings: ParseSettings) -> None:
     text = AZURE.replace("eastus2", "swedencentral").replace('"door"', '"Door"').replace('"p"', '"proj_1"')
-    one = made(settled, text)
+    one = made(parse_settings, text)
     assert str(one.sip) == "sip:proj_1@swedencentral.sip.ai.azure.com:5061;transport=tls"
     assert (one.api_base, one.transcriber) == ("https://door.openai.azure.com/openai/v1", None)
-    assert made(settled, f'{text}\ntranscription = "my-whisper"').transcriber == "my-whisper"
+    assert made(parse_settings, f'{text}\ntranscription = "my-whisper"').transcriber == "my-whisper"
 
 
-def test_transcription_can_be_switched_off(settled: Settled) -> None:
-    assert made(settled, 'project = "p"\ntranscription = "off"').transcriber is None
+def test_transcription_can_be_switched_off(parse_settings: ParseSettings) -> None:
+    assert made(parse_settings, 'project = "p"\ntranscription = "off"').transcriber is None
 
 
 EU_SIP = 'sip = "sip:proj_1@sip-eu.api.openai.com:5061;transport=tls"'
@@ -128,22 +128,24 @@ AZURE = 'provider = "azure-realtime"\nresource = "door"\nregion = "eastus2"\npro
         ),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(faults: Faults, text: str, line: str) -> None:
+def test_inconsistent_provider_settings_are_reported_with_their_key(
+    faults: Faults, text: str, line: str
+) -> None:
     assert [fault for fault in faults(agent(text)) if fault.startswith(f"agent[0].{line}")]
 
 
-def test_azure_without_a_region_says_what_is_missing(faults: Faults) -> None:
+def test_azure_without_a_region_names_the_missing_keys(faults: Faults) -> None:
     [first, *_] = faults(agent(AZURE.replace('region = "eastus2"', "")))
     assert first.startswith("agent[0].region: expected project and region, such as swedencentral (or sip)")
 
 
-def test_a_proxy_of_one_s_own_may_stand_before_rest(settled: Settled) -> None:
-    one = made(settled, f'{EU_SIP}\napi_base = "https://proxy.example.com/v1"')
+def test_api_base_may_be_a_reverse_proxy(parse_settings: ParseSettings) -> None:
+    one = made(parse_settings, f'{EU_SIP}\napi_base = "https://proxy.example.com/v1"')
     assert one.api_base == "https://proxy.example.com/v1"
 
 
 @pytest.mark.parametrize("provider", ["openai-live", "azure-realtime"])
-def test_every_vendor_needs_key_and_secret(faults: Faults, provider: str) -> None:
+def test_live_and_azure_agents_require_api_key_and_webhook_secret(faults: Faults, provider: str) -> None:
     lines = faults(agent(f'provider = "{provider}"\nproject = "p"').replace(KEYS, ""))
     for key in ("api_key", "webhook_secret"):
         assert f"agent[0].{key}: expected env:NAME or file:PATH ({provider} needs it), got nothing" in lines

@@ -15,41 +15,45 @@ from proxy.config import Settings, certificate, warnings
 from proxy.config.warning import of_this_machine
 from tests.config.conftest import GOOD
 
-Settled = Callable[[str], Settings]
+ParseSettings = Callable[[str], Settings]
 NOW = datetime.now(UTC)
 
 
-def test_good_settings_give_no_warning(settled: Settled) -> None:
-    assert list(warnings(settled(GOOD.replace("203.0.113.10", "8.8.8.8")))) == []
+def test_valid_settings_give_no_warning(parse_settings: ParseSettings) -> None:
+    assert list(warnings(parse_settings(GOOD.replace("203.0.113.10", "8.8.8.8")))) == []
 
 
 @pytest.mark.parametrize(("transport", "said"), [("tls", []), ("udp", ["udp"]), ("tcp", ["tcp"])])
-def test_keys_that_anybody_can_read_are_said_rfc4568_8(
-    settled: Settled, transport: str, said: list[str]
+def test_srtp_keys_over_an_unencrypted_transport_give_a_warning_rfc4568_8(
+    parse_settings: ParseSettings, transport: str, said: list[str]
 ) -> None:
     text = GOOD.replace("203.0.113.10", "8.8.8.8").replace('srtp = "off"', 'srtp = "require"')
-    lines = list(warnings(settled(text.replace(":5061;transport=tls", f":5061;transport={transport}"))))
+    lines = list(
+        warnings(parse_settings(text.replace(":5061;transport=tls", f":5061;transport={transport}")))
+    )
     assert lines == [
         f'agent openai: srtp = "require" sends its keys over {each}, for all to read: use transport=tls'
         for each in said
     ]
 
 
-def test_an_agent_of_ones_own_may_be_reached_from_a_private_address(settled: Settled) -> None:
+def test_a_private_public_address_with_a_sip_agent_gives_no_warning(parse_settings: ParseSettings) -> None:
     own = GOOD.replace('srtp = "off"', 'srtp = "off"\nprovider = "sip"').replace(
         "proj_XXXX@sip.api.openai.com", "agent@192.0.2.50"
     )
-    assert list(warnings(settled(own.replace("203.0.113.10", "10.0.0.5")))) == []
+    assert list(warnings(parse_settings(own.replace("203.0.113.10", "10.0.0.5")))) == []
 
 
-def test_an_address_that_openai_cannot_reach_is_said(settled: Settled) -> None:
-    (line,) = warnings(settled(GOOD.replace("203.0.113.10", "10.0.0.5")))
+def test_a_private_public_address_with_openai_gives_a_warning(parse_settings: ParseSettings) -> None:
+    (line,) = warnings(parse_settings(GOOD.replace("203.0.113.10", "10.0.0.5")))
     assert line.startswith("public.address 10.0.0.5 cannot be reached from the internet")
 
 
-def test_an_address_of_this_machine_that_it_does_not_send_from_is_said(settled: Settled) -> None:
+def test_a_public_address_of_the_machine_that_is_not_its_source_gives_a_warning(
+    parse_settings: ParseSettings,
+) -> None:
     def said(text: str, sends_from: str | None = "8.8.4.4", *, has: bool = True) -> list[str]:
-        settings = settled(text)
+        settings = parse_settings(text)
         found = warnings(settings, find_address=lambda: sends_from, has_address=lambda address: has)
         return list(found)
 
@@ -66,13 +70,13 @@ def test_an_address_of_this_machine_that_it_does_not_send_from_is_said(settled: 
 @pytest.mark.parametrize(
     ("address", "has"), [("127.0.0.1", True), ("192.0.2.1", False), ("2001:db8::1", False)]
 )
-def test_what_can_be_bound_to_is_of_this_machine(address: str, *, has: bool) -> None:
+def test_an_address_that_can_be_bound_is_of_this_machine(address: str, *, has: bool) -> None:
     assert of_this_machine(address) is has
 
 
-def test_a_certificate_for_another_name_is_said(settled: Settled) -> None:
+def test_a_certificate_for_another_name_gives_a_warning(parse_settings: ParseSettings) -> None:
     text = GOOD.replace("203.0.113.10", "8.8.8.8").replace('"sbc.example.com"', '"door.example.net"')
-    (line,) = warnings(settled(text))
+    (line,) = warnings(parse_settings(text))
     assert line.endswith("the certificate does not name public.host door.example.net")
 
 
@@ -85,10 +89,12 @@ def test_a_certificate_for_another_name_is_said(settled: Settled) -> None:
         ("a.b.example.com", False),
     ],
 )
-def test_a_certificate_covers_what_it_names_wildcards_by_one_label(
-    house: Path, host: str, covered: bool
+def test_a_certificate_covers_its_names_and_a_wildcard_covers_one_label(
+    settings_folder: Path, host: str, covered: bool
 ) -> None:
-    assert certificate.covers(certificate.certificate(house / "other/fullchain.pem"), host) is covered
+    assert (
+        certificate.covers(certificate.certificate(settings_folder / "other/fullchain.pem"), host) is covered
+    )
 
 
 def test_a_certificate_without_names_covers_nothing() -> None:

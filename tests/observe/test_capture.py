@@ -48,7 +48,7 @@ class Watched:
 
     edge: Edge
     capture: Capture
-    kept: list[tuple[float, str, Sequence[TracedMessage]]]
+    delivered: list[tuple[float, str, Sequence[TracedMessage]]]
 
     async def over(self, calls: int = 1) -> float:
         """Wait for ``calls`` calls to end and report the last one to the capture; return the time."""
@@ -58,7 +58,7 @@ class Watched:
         return self.edge.now
 
     @property
-    def gathered(self) -> int:
+    def tracked(self) -> int:
         """How many Call-IDs the capture is tracking."""
         return len(self.capture._dialogs)
 
@@ -70,13 +70,13 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
 
 
 def watching(edge: Edge) -> Watched:
-    kept: list[tuple[float, str, Sequence[TracedMessage]]] = []
-    capture = Capture(lambda call, seen: kept.append((edge.now, call, seen)), lambda: edge.now)
+    delivered: list[tuple[float, str, Sequence[TracedMessage]]] = []
+    capture = Capture(lambda call, seen: delivered.append((edge.now, call, seen)), lambda: edge.now)
     edge.core.traces.append(capture)
-    return Watched(edge, capture, kept)
+    return Watched(edge, capture, delivered)
 
 
-def drawn(seen: Sequence[TracedMessage], leg: str) -> list[str]:
+def messages_of(seen: Sequence[TracedMessage], leg: str) -> list[str]:
     """Each message of a leg as its method or status, after `>` if sent, `<` if received."""
     parsed = [(each.sent, parse_message(each.octets)) for each in seen if each.leg == leg]
     return [
@@ -85,42 +85,44 @@ def drawn(seen: Sequence[TracedMessage], leg: str) -> list[str]:
     ]
 
 
-async def test_every_message_of_every_leg_is_kept_in_its_order(watched: Watched) -> None:
+async def test_every_message_of_every_leg_is_captured_in_order(watched: Watched) -> None:
     edge = watched.edge
     await edge.bridges()
     await edge.carrier.hangs_up()
     await watched.over()
     await edge.assert_clean()
-    [(_, call, seen)] = watched.kept
+    [(_, call, seen)] = watched.delivered
     assert call == edge.record.call
     caller = ["< INVITE", "> 100", "> 180", "> 200", "< ACK", "< BYE", "> 200"]
-    assert drawn(seen, "caller") == caller
-    assert drawn(seen, "agent")[:4] == ["> INVITE", "< 100", "< 200", "> ACK"]
-    told = [each for each in drawn(seen, "agent") if each in ("< REFER", "> 202", "> NOTIFY", "> BYE")]
+    assert messages_of(seen, "caller") == caller
+    assert messages_of(seen, "agent")[:4] == ["> INVITE", "< 100", "< 200", "> ACK"]
+    told = [each for each in messages_of(seen, "agent") if each in ("< REFER", "> 202", "> NOTIFY", "> BYE")]
     assert told == ["< REFER", "> 202", "> NOTIFY", "> NOTIFY", "> BYE"]
     challenged = ["> INVITE", "< 407", "> ACK", "> INVITE", "< 200", "> ACK", "> BYE", "< 200"]
-    assert drawn(seen, "phone") == challenged
+    assert messages_of(seen, "phone") == challenged
     assert [each.at for each in seen] == sorted(each.at for each in seen)
     first = next(each for each in seen if each.leg == "agent")
     assert (first.transport, first.local[0], first.remote) == ("tls", EDGE, (OPENAI, 5061))
-    assert watched.gathered == 0
+    assert watched.tracked == 0
 
 
-async def test_a_trace_is_there_a_second_after_the_call_and_once_more_if_more_came(watched: Watched) -> None:
+async def test_a_trace_is_delivered_soon_after_the_call_and_again_if_messages_followed(
+    watched: Watched,
+) -> None:
     edge = watched.edge
     await edge.bridges()
     edge.wire.lose = lambda source, destination, data: data.startswith(b"BYE")
     edge.registry.going_on()[0].end(EndReason.BY_USER)
     ended = await watched.over()
     await edge.passes(LATE_S + 1)
-    (soon, _, early), (late, _, whole) = watched.kept
+    (soon, _, early), (late, _, whole) = watched.delivered
     assert (soon - ended, late - ended) == pytest.approx((SOON_S, LATE_S))
-    assert drawn(whole, "phone").count("> BYE") == 11  # §17.1.2.2: at 0, T1, 3*T1 … until 64*T1
+    assert messages_of(whole, "phone").count("> BYE") == 11  # §17.1.2.2: at 0, T1, 3*T1 … until 64*T1
     assert len(early) < len(whole)
-    assert watched.gathered == 0
+    assert watched.tracked == 0
 
 
-async def test_a_leg_that_was_called_again_as_somebody_else_is_kept_whole(tmp_path: Path) -> None:
+async def test_a_leg_retried_with_another_identity_is_captured_whole(tmp_path: Path) -> None:
     identity = IdentityProfile.ORIGINAL_WITH_DIVERSION
     trunk = Trunk("trunk", "sip:trunk.example.com", "screendoor", "secret", "+14155550100", identity=identity)
     place = Destination(f"sip:{PHONE_NUMBER}@trunk.example.com", PHONE_NUMBER, trunk)
@@ -135,21 +137,21 @@ async def test_a_leg_that_was_called_again_as_somebody_else_is_kept_whole(tmp_pa
         await edge.carrier.hangs_up()
         await watched.over()
         await edge.assert_clean()
-        [(_, _, seen)] = watched.kept
-        assert drawn(seen, "phone").count("> INVITE") == 4
-        assert "< 403" in drawn(seen, "phone")
+        [(_, _, seen)] = watched.delivered
+        assert messages_of(seen, "phone").count("> INVITE") == 4
+        assert "< 403" in messages_of(seen, "phone")
 
 
-async def test_what_never_became_a_call_is_let_go(watched: Watched) -> None:
+async def test_messages_of_a_refused_invite_without_a_call_are_freed(watched: Watched) -> None:
     edge = watched.edge
     await edge.carrier.invites(dialed="+14155550000")
     await edge.carrier.receives(404)
-    assert watched.gathered == 1
+    assert watched.tracked == 1
     await edge.passes(LATE_S + 1)
-    assert (watched.gathered, watched.kept) == (0, [])
+    assert (watched.tracked, watched.delivered) == (0, [])
 
 
-async def test_of_strangers_who_get_no_answer_nothing_is_gathered(
+async def test_requests_of_unanswered_strangers_are_not_captured(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The edge parses their requests if they contain one of our usernames, but no call end frees them."""
@@ -161,13 +163,13 @@ async def test_of_strangers_who_get_no_answer_nothing_is_gathered(
         request = messages.invite(branch=f"z9hG4bKs{number}", call_id=f"s{number}")
         edge.core.received(flow, request.encode())
     assert edge.gate.counts["unknown"] == 9
-    assert (watched.gathered, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 3)
+    assert (watched.tracked, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 3)
     await edge.bridges()
     await edge.carrier.hangs_up()
     await watched.over()
     await edge.passes(LATE_S + 1)
-    [(_, _, seen)] = watched.kept
-    assert drawn(seen, "caller")[:2] == ["< INVITE", "> 100"]
+    [(_, _, seen)] = watched.delivered
+    assert messages_of(seen, "caller")[:2] == ["< INVITE", "> 100"]
 
 
 def let_in_by_password(edge: Edge) -> None:
@@ -201,7 +203,7 @@ async def test_of_strangers_who_are_challenged_little_is_gathered(
         edge.core.received(flow, called_as_pbx(number).encode())
     await edge.passes(1)
     assert len(challenges(edge)) == 9
-    assert (watched.gathered, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 3)
+    assert (watched.tracked, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 3)
 
 
 async def test_a_call_that_proved_itself_is_kept_with_its_challenge(watched: Watched) -> None:
@@ -221,12 +223,12 @@ async def test_a_call_that_proved_itself_is_kept_with_its_challenge(watched: Wat
     edge.core.received(flow, again.encode())
     await watched.over()
     await edge.passes(LATE_S + 1)
-    caller = drawn(watched.kept[-1][2], "caller")
+    caller = messages_of(watched.delivered[-1][2], "caller")
     assert caller[:6] == ["< INVITE", "> 401", "< ACK", "< INVITE", "> 100", "> 603"]
-    assert (watched.gathered, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 0)
+    assert (watched.tracked, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 0)
 
 
-async def test_an_invite_that_comes_once_more_behind_its_refusal_is_let_go_too(watched: Watched) -> None:
+async def test_an_invite_retransmitted_after_its_refusal_is_freed_too(watched: Watched) -> None:
     edge = watched.edge
     await edge.carrier.invites(dialed="+14155550000")
     await edge.carrier.receives(404)
@@ -235,30 +237,32 @@ async def test_an_invite_that_comes_once_more_behind_its_refusal_is_let_go_too(w
     flow = await edge.host.connect(Target("udp", (CARRIER, 5060), CARRIER))
     edge.core.received(flow, invite)
     await edge.passes(2 * LATE_S)
-    assert watched.gathered == 0
+    assert watched.tracked == 0
 
 
-async def test_a_call_that_we_refused_is_kept_as_any_other(watched: Watched) -> None:
+async def test_a_call_refused_by_the_screening_is_captured(watched: Watched) -> None:
     edge = watched.edge
     edge.screener.planned = Refuse(Refusal.BLOCKED)
     await edge.carrier.invites()
     await edge.carrier.receives(603)
     await watched.over()
     await edge.passes(LATE_S + 1)
-    [(_, _, seen)] = watched.kept
-    assert drawn(seen, "caller") == ["< INVITE", "> 100", "> 603", "< ACK"]
-    assert watched.gathered == 0
+    [(_, _, seen)] = watched.delivered
+    assert messages_of(seen, "caller") == ["< INVITE", "> 100", "> 603", "< ACK"]
+    assert watched.tracked == 0
 
 
-async def test_what_belongs_to_no_call_is_not_gathered(watched: Watched) -> None:
+async def test_messages_outside_of_calls_are_not_captured(watched: Watched) -> None:
     edge = watched.edge
     flow = await edge.host.connect(Target("udp", (TRUNK, 5060), TRUNK))
     edge.core.launch(messages.request("OPTIONS"), flow, NullUser())
     await edge.passes(1)
-    assert watched.gathered == 0
+    assert watched.tracked == 0
 
 
-async def test_the_capture_is_bounded(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_capture_is_limited_in_octets_and_messages(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     edge = watched.edge
     monkeypatch.setattr(capture, "MAX_OCTETS", 0)
     monkeypatch.setattr(capture, "MAX_MESSAGES", 2)
@@ -269,17 +273,17 @@ async def test_the_capture_is_bounded(watched: Watched, monkeypatch: pytest.Monk
     said = [line["event"] for line in logs if line["log_level"] == "warning"]
     assert said == ["SIP of new calls not kept"]  # of the agent leg
     await edge.passes(LATE_S + 1)
-    [(_, _, seen)] = watched.kept
-    assert drawn(seen, "caller") == ["< INVITE", "> 100"]
-    assert drawn(seen, "agent") == []
+    [(_, _, seen)] = watched.delivered
+    assert messages_of(seen, "caller") == ["< INVITE", "> 100"]
+    assert messages_of(seen, "agent") == []
 
 
-async def test_a_house_that_closes_keeps_what_has_come(watched: Watched) -> None:
+async def test_closing_the_capture_delivers_pending_traces_once(watched: Watched) -> None:
     edge = watched.edge
     await edge.connects()
     await edge.carrier.hangs_up()
     await watched.over()
     watched.capture.close()
-    assert [call for _, call, _ in watched.kept] == [edge.record.call]
+    assert [call for _, call, _ in watched.delivered] == [edge.record.call]
     await edge.assert_clean()
-    assert len(watched.kept) == 1
+    assert len(watched.delivered) == 1

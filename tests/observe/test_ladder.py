@@ -24,12 +24,12 @@ INVITE = messages.invite()
         (messages.request("NOTIFY", body=b"SIP/2.0 180 Ringing\r\n"), "NOTIFY 180 Ringing"),
     ],
 )
-def test_a_line_says_what_matters(message: Request | Response, words: str) -> None:
+def test_a_ladder_line_shows_method_or_status_and_target(message: Request | Response, words: str) -> None:
     assert ladder_line(1.5, "caller", sent=False, message=message).rstrip() == f"   1.500  ──▶ {words}"
 
 
 @pytest.mark.parametrize(("leg", "title"), [("caller", "one"), ("agent", "two"), ("phone 2", "three")])
-def test_each_leg_has_its_column(leg: str, title: str) -> None:
+def test_each_leg_has_its_own_column(leg: str, title: str) -> None:
     line = ladder_line(0, leg, sent=True, message=INVITE)
     assert line.index("◀──") == heading("one", "two", "three").index(title)
     assert ("[2]" in line) == (leg == "phone 2")

@@ -34,7 +34,7 @@ k=clear:geheim
 SECRETS = (b'"bob"', b'"6629fae49393a053"', b"eyJhbGciOi", b"WVNfX19zZW1jdGwgKCkgewkyMjA", b"clear:geheim")
 
 
-def test_keys_tokens_and_answers_to_challenges_are_crossed_out_and_nothing_else() -> None:
+def test_only_keys_tokens_and_digest_responses_are_masked() -> None:
     shown = masked(INVITE)
     expected = INVITE
     for secret in SECRETS:
@@ -61,10 +61,10 @@ def test_keys_tokens_and_answers_to_challenges_are_crossed_out_and_nothing_else(
         (b'WWW-Authenticate: Digest realm="r", nonce="n"', b'WWW-Authenticate: Digest realm="r", nonce="n"'),
     ],
 )
-def test_secrets_are_known_however_they_are_written(line: bytes, shown: bytes) -> None:
+def test_secrets_are_masked_in_every_spelling(line: bytes, shown: bytes) -> None:
     assert masked(line) == shown
 
 
 @given(st.binary(), st.sampled_from([b"\r\nAuthorization: ", b" inline:", b"\nk=", b",response="]))
-def test_a_message_stays_as_long_as_it_was(octets: bytes, before: bytes) -> None:
+def test_masking_keeps_the_length_of_a_message(octets: bytes, before: bytes) -> None:
     assert len(masked(octets + before + octets)) == len(octets + before + octets)

@@ -41,7 +41,7 @@ def packets(lines: list[str]) -> list[list[str]]:
     return found
 
 
-def test_who_said_what_to_whom_and_when(tmp_path: Path) -> None:
+def test_tcpdump_reads_addresses_time_payload_and_valid_checksums(tmp_path: Path) -> None:
     sent, received = read(tmp_path, seen(True, HERE, THERE), seen(False, HERE, THERE))
     assert sent.startswith("1795338000.250000 IP ")
     assert "203.0.113.10.5061 > 192.0.2.112.5060: [udp sum ok] SIP" in sent
@@ -50,7 +50,7 @@ def test_who_said_what_to_whom_and_when(tmp_path: Path) -> None:
     assert "bad cksum" not in sent + received
 
 
-def test_over_ipv6_too_and_where_one_end_is_not_known_by_it(tmp_path: Path) -> None:
+def test_ipv6_packets_are_valid_and_a_mixed_pair_uses_a_mapped_address(tmp_path: Path) -> None:
     both, mixed = read(tmp_path, seen(True, HERE6, THERE6), seen(False, ("::", 5060), THERE))
     assert "IP6 " in both
     assert "2001:db8::1.5060 > fe80::2.5060: [udp sum ok] SIP" in both
@@ -58,12 +58,12 @@ def test_over_ipv6_too_and_where_one_end_is_not_known_by_it(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("length", [len(OPTIONS) + 1, MAX_OCTETS, MAX_OCTETS + 1])
-def test_a_message_of_any_length_is_one_packet(tmp_path: Path, length: int) -> None:
+def test_a_message_of_any_length_is_one_packet_cut_at_the_limit(tmp_path: Path, length: int) -> None:
     first, second = read(tmp_path, seen(True, HERE, THERE, OPTIONS.ljust(length)), seen(True, HERE, THERE))
     assert f"length {20 + 8 + min(length, MAX_OCTETS)})" in first
     assert "[udp sum ok]" in first
     assert "OPTIONS sip:a@b" in second
 
 
-def test_the_leg_and_the_true_transport_are_in_the_comment_of_a_packet() -> None:
+def test_the_packet_comment_names_the_leg_and_the_real_transport() -> None:
     assert pcapng([seen(True, HERE, THERE)]).count(b"agent, by TLS") == 1

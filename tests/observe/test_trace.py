@@ -24,5 +24,5 @@ ENDS = st.tuples(st.sampled_from(["192.0.2.1", "2001:db8::1"]), st.integers(0, 6
         st.binary(),
     )
 )
-def test_whatever_was_on_the_wire_comes_back_from_json(seen: TracedMessage) -> None:
+def test_every_traced_message_round_trips_through_json(seen: TracedMessage) -> None:
     assert TracedMessage.of(json.loads(json.dumps(seen.as_dict()))) == seen

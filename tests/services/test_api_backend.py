@@ -18,12 +18,12 @@ pytestmark = pytest.mark.network
 TOKEN = "t" * 32
 
 
-def text_of(folder: Path) -> str:
+def settings_text(folder: Path) -> str:
     return SETTINGS.replace("PORT", "0").replace("FOLDER", str(folder))
 
 
-async def test_the_application_serves_the_api_where_there_is_a_token(tmp_path: Path) -> None:
-    text = text_of(tmp_path) + 'api = { tokens = ["env:TOKEN"] }\n'
+async def test_the_application_serves_the_api_if_a_token_is_configured(tmp_path: Path) -> None:
+    text = settings_text(tmp_path) + 'api = { tokens = ["env:TOKEN"] }\n'
     settings = parse(text, {"TOKEN": TOKEN}, file="test.toml", folder=tmp_path)
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx2.AsyncClient(trust_env=False) as client:
@@ -44,14 +44,14 @@ async def test_the_application_serves_the_api_where_there_is_a_token(tmp_path: P
         assert "event: end" in [line async for line in stream.aiter_lines()]
 
 
-async def test_without_a_token_there_is_nothing_at_its_address(tmp_path: Path) -> None:
-    settings = parse(text_of(tmp_path), {}, file="test.toml", folder=tmp_path)
+async def test_without_a_token_the_api_paths_are_404(tmp_path: Path) -> None:
+    settings = parse(settings_text(tmp_path), {}, file="test.toml", folder=tmp_path)
     async with App(settings) as app, httpx2.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"http://127.0.0.1:{app.http_port}/api/v1/openapi.json")
         assert answer.status_code == 404
 
 
-def test_who_has_it_off_does_not_import_it() -> None:
+def test_importing_the_application_does_not_import_fastapi_or_sqlalchemy() -> None:
     code = (
         "import sys, proxy.app, proxy.cli; sys.exit('fastapi' in sys.modules or 'sqlalchemy' in sys.modules)"
     )

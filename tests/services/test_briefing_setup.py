@@ -35,43 +35,48 @@ NAMED = 'destinations = [{ name = "sales", to = "tel:+14155559876", about = "ord
 
 
 @pytest.fixture(autouse=True, scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def settings_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the certificates that the settings name."""
-    folder = tmp_path_factory.mktemp("house")
+    folder = tmp_path_factory.mktemp("settings")
     write_certificates(folder, ["sbc.example.com"])
     return folder
 
 
 @pytest.fixture
-def made(house: Path) -> Make:
+def make_settings(settings_folder: Path) -> Make:
     """A factory of settings, with keys of the number and of all numbers."""
 
-    def settled(of_number: str = "", common: str = "", places: str = PLACE, top: str = "") -> Settings:
+    def parse_settings(of_number: str = "", common: str = "", places: str = PLACE, top: str = "") -> Settings:
         text = f"{top}\n{SETTINGS % (common, places, of_number)}"
-        return parse(text, ENVIRON, file="x", folder=house)
+        return parse(text, ENVIRON, file="x", folder=settings_folder)
 
-    return settled
+    return parse_settings
 
 
-def test_what_is_kept_is_told_unless_the_user_says_that_callers_know(made: Make) -> None:
+def test_the_briefing_discloses_transcripts_and_recordings_unless_consent_is_off(make_settings: Make) -> None:
     def told(settings: Settings) -> tuple[bool, bool]:
         found = briefing_setup.talk(settings, settings.numbers[0])
         assert found is not None
         return found.transcribed, found.recorded
 
-    assert told(made()) == (True, False)
-    assert told(made(top='records = ""')) == (True, False)  # stored in the memory
-    assert told(made(top='records = ""\nmemory = { transcripts = "off" }')) == (False, False)
-    assert told(made(top='records = ""\nmemory = { url = "off" }')) == (False, False)
-    assert told(made("consent = false")) == (False, False)
-    assert told(made("consent = false", 'record = "on"\nannouncement = ""')) == (False, False)
-    assert told(made(common='record = "on"')) == (True, False)  # announced before the agent speaks
-    assert told(made(common='record = "on"\nannouncement = ""')) == (True, True)
-    assert told(made(common='record = "on"\nannouncement = ""\nrecord_announced = false')) == (True, False)
+    assert told(make_settings()) == (True, False)
+    assert told(make_settings(top='records = ""')) == (True, False)  # stored in the memory
+    assert told(make_settings(top='records = ""\nmemory = { transcripts = "off" }')) == (False, False)
+    assert told(make_settings(top='records = ""\nmemory = { url = "off" }')) == (False, False)
+    assert told(make_settings("consent = false")) == (False, False)
+    assert told(make_settings("consent = false", 'record = "on"\nannouncement = ""')) == (False, False)
+    assert told(make_settings(common='record = "on"')) == (True, False)  # announced before the agent speaks
+    assert told(make_settings(common='record = "on"\nannouncement = ""')) == (True, True)
+    assert told(make_settings(common='record = "on"\nannouncement = ""\nrecord_announced = false')) == (
+        True,
+        False,
+    )
 
 
-def test_the_agent_knows_names_and_purposes_and_what_is_referred_to_stays_with_us(made: Make) -> None:
-    settings = made('name = "Acme"\nlanguage = ["de", "en"]', places=NAMED)
+def test_the_briefing_has_names_and_descriptions_of_destinations_but_not_their_uris(
+    make_settings: Make,
+) -> None:
+    settings = make_settings('name = "Acme"\nlanguage = ["de", "en"]', places=NAMED)
     found = briefing_setup.talk(settings, settings.numbers[0])
     assert found is not None
     assert [(place.name, place.about) for place in found.places] == [("sales", "orders")]
@@ -80,18 +85,20 @@ def test_the_agent_knows_names_and_purposes_and_what_is_referred_to_stays_with_u
     assert briefing_setup.targets(settings.numbers[0]) == {"sales": "tel:+14155559876"}
 
 
-def test_a_backup_agent_is_briefed_by_its_own_instructions(made: Make, house: Path) -> None:
+def test_a_backup_agent_is_briefed_by_its_own_instructions(
+    make_settings: Make, settings_folder: Path
+) -> None:
     azure = (
         '{ name = "azure", provider = "azure-realtime", resource = "r", region = "eastus2", '
         'project = "proj_Y", model = "m", api_key = "env:KEY", webhook_secret = "env:SECRET", '
-        'backup = "house", instructions = "You are an AI. Ask who it is." }'
+        'backup = "settings_folder", instructions = "You are an AI. Ask who it is." }'
     )
-    own = '{ name = "house", provider = "sip", sip = "sip:bot@192.0.2.50" }'
+    own = '{ name = "settings_folder", provider = "sip", sip = "sip:bot@192.0.2.50" }'
     two = SETTINGS.replace('name = "openai",', 'name = "openai", backup = "azure",').replace(
         'webhook_secret = "env:SECRET" } ]',
         f'webhook_secret = "env:SECRET" }}, {azure}, {own} ]',
     )
-    settings = parse(two % ("", PLACE, ""), ENVIRON, file="x", folder=house)
+    settings = parse(two % ("", PLACE, ""), ENVIRON, file="x", folder=settings_folder)
     [number] = settings.numbers
     first, backups = briefing_setup.talk(settings, number), briefing_setup.backup_talks(settings, number)
     assert first is not None
@@ -104,24 +111,28 @@ def test_a_backup_agent_is_briefed_by_its_own_instructions(made: Make, house: Pa
         "# +14155551234, openai, en",
         "# +14155551234, azure, en",
     ]
-    bad = parse(two.replace("who it is", "{{ whom }}") % ("", PLACE, ""), ENVIRON, file="x", folder=house)
+    bad = parse(
+        two.replace("who it is", "{{ whom }}") % ("", PLACE, ""), ENVIRON, file="x", folder=settings_folder
+    )
     [problem] = briefing_setup.problems(bad, "x")
     assert str(problem).startswith("x: agent[1].instructions: expected a template that can be used")
 
 
-def test_the_hours_are_said_in_words(made: Make) -> None:
+def test_the_opening_hours_are_described_in_words(make_settings: Make) -> None:
     hours = 'time_zone = "Europe/Berlin"\nhours = ["Mon-Fri 09:00-17:00"]\nquiet = ["22:00-07:00"]'
-    settings = made(common=f'{hours}\nholidays = ["12-25"]')
+    settings = make_settings(common=f'{hours}\nholidays = ["12-25"]')
     assert briefing_setup.hours(settings.screening) == (
         "Mon-Fri 09:00-17:00; not 22:00-07:00; closed on 12-25 (time of Europe/Berlin)"
     )
-    assert briefing_setup.hours(made().screening) == ""
+    assert briefing_setup.hours(make_settings().screening) == ""
 
 
-def test_templates_that_cannot_be_used_are_named_where_they_stand(made: Make) -> None:
+def test_an_invalid_template_is_reported_with_its_key(make_settings: Make) -> None:
     lines = [
         str(each)
-        for each in briefing_setup.problems(made('greeting = "{{ nme }}"', 'instructions = "{% if"'), "x")
+        for each in briefing_setup.problems(
+            make_settings('greeting = "{{ nme }}"', 'instructions = "{% if"'), "x"
+        )
     ]
     assert lines == [
         "x: number[0].greeting: expected a template that can be used, got it asks for nme, which is not "
@@ -132,21 +143,21 @@ def test_templates_that_cannot_be_used_are_named_where_they_stand(made: Make) ->
     assert lines[1].startswith("x: screening.instructions: expected a template that can be used, got line 1:")
 
 
-def test_a_text_of_ones_own_that_does_not_say_what_speaks_is_warned_of(made: Make) -> None:
-    settings = made('greeting = "Hello, this is Ada."\ninstructions = "Ask who it is."')
+def test_custom_texts_that_do_not_disclose_the_ai_give_a_warning(make_settings: Make) -> None:
+    settings = make_settings('greeting = "Hello, this is Ada."\ninstructions = "Ask who it is."')
     assert list(briefing_setup.remarks(settings)) == [
         "number[0].greeting: it does not say (en) that an automated assistant speaks",
         "number[0].instructions: it does not say (en) that an automated assistant speaks",
     ]
-    said = made('greeting = "This is a robot."\ninstructions = "You are an AI."')
+    said = make_settings('greeting = "This is a robot."\ninstructions = "You are an AI."')
     assert list(briefing_setup.remarks(said)) == []
-    [silent] = briefing_setup.remarks(made('greeting = ""', 'instructions = "Ask who it is."'))
+    [silent] = briefing_setup.remarks(make_settings('greeting = ""', 'instructions = "Ask who it is."'))
     assert silent.startswith("screening.instructions: it does not say (en)")
-    assert list(briefing_setup.remarks(made())) == []
+    assert list(briefing_setup.remarks(make_settings())) == []
 
 
-def test_the_prompt_is_shown_with_everything_filled_in(house: Path) -> None:
-    file = house / "screendoor.toml"
+def test_the_prompt_command_shows_the_rendered_prompt(settings_folder: Path) -> None:
+    file = settings_folder / "screendoor.toml"
     file.write_text(SETTINGS % ("", NAMED, 'name = "Acme"\nkeys = { "0" = "connect" }'))
     run = CliRunner().invoke(main, ["prompt", "--config", str(file), "--to", "+14155551234"], env=ENVIRON)
     assert run.exit_code == 0, run.output
@@ -159,8 +170,8 @@ def test_the_prompt_is_shown_with_everything_filled_in(house: Path) -> None:
     assert unknown.exit_code == 2
 
 
-def test_the_instructions_that_come_as_an_example_are_a_template_that_can_be_used(made: Make) -> None:
+def test_the_example_instructions_are_a_valid_template(make_settings: Make) -> None:
     text = (Path(__file__).parents[2] / "config/instructions.md").read_text(encoding="utf-8")
-    settings = made(f"instructions = '''{text}'''")
+    settings = make_settings(f"instructions = '''{text}'''")
     assert list(briefing_setup.problems(settings, "x")) == []
     assert list(briefing_setup.remarks(settings)) == []

@@ -19,11 +19,11 @@ from screening.costs.prices import PUBLISHED, Price
 from screening.memory.database import Database
 from screening.memory.store import Memory
 from tests.screening.memory.records import finish
-from tests.services.settled import AT, GERMAN, US, settled
+from tests.services.two_numbers import AT, GERMAN, US, parse_settings
 
 
-def test_each_number_has_the_common_caps_and_its_own_and_the_day_of_its_place(tmp_path: Path) -> None:
-    settings = settled(
+def test_each_number_has_its_own_or_the_common_caps_and_time_zone(tmp_path: Path) -> None:
+    settings = parse_settings(
         tmp_path,
         "[costs]\ncall_minutes = 2\nnumber_money = 5\nday_tokens = 9"
         "\n[screening]\ntime_zone = 'Europe/Berlin'",
@@ -38,8 +38,8 @@ def test_each_number_has_the_common_caps_and_its_own_and_the_day_of_its_place(tm
     assert found.all_numbers.zone == ZoneInfo("Europe/Berlin")
 
 
-def test_the_prices_of_the_file_stand_before_the_published_ones(tmp_path: Path) -> None:
-    settings = settled(
+def test_prices_of_the_settings_override_the_published_ones(tmp_path: Path) -> None:
+    settings = parse_settings(
         tmp_path, '[costs.prices."gpt-live-1"]\nminute = 0.04\n[costs.prices.local]\nminute = 1'
     )
     found = costs.prices(settings)
@@ -48,18 +48,21 @@ def test_the_prices_of_the_file_stand_before_the_published_ones(tmp_path: Path) 
     assert found.of("gpt-realtime-mini") == PUBLISHED["gpt-realtime-mini"]
 
 
-def test_capped_money_without_a_price_is_warned_of(tmp_path: Path) -> None:
-    assert list(policy_setup.remarks(settled(tmp_path, "[costs]\nday_minutes = 1"))) == []
-    assert list(policy_setup.remarks(settled(tmp_path, "", "costs = { call_money = 1 }"))) == [
+def test_a_money_cap_without_a_price_gives_a_warning(tmp_path: Path) -> None:
+    assert list(policy_setup.remarks(parse_settings(tmp_path, "[costs]\nday_minutes = 1"))) == []
+    assert list(policy_setup.remarks(parse_settings(tmp_path, "", "costs = { call_money = 1 }"))) == [
         'costs: money is capped for +14155551234, but "local" has no price: write [costs.prices."local"]'
     ]
     assert (
-        list(policy_setup.remarks(settled(tmp_path, "[costs]\nday_money = 1\nprices.local.minute = 1"))) == []
+        list(
+            policy_setup.remarks(parse_settings(tmp_path, "[costs]\nday_money = 1\nprices.local.minute = 1"))
+        )
+        == []
     )
 
 
-async def test_a_caller_for_whom_there_is_no_budget_is_not_asked(tmp_path: Path) -> None:
-    settings = settled(tmp_path, "[costs]\nday_minutes = 10")
+async def test_a_caller_is_not_screened_once_the_budget_is_spent(tmp_path: Path) -> None:
+    settings = parse_settings(tmp_path, "[costs]\nday_minutes = 10")
     screener = policy_setup.screener(settings, lambda: AT)
     caller = Caller("c", "+13475550148", None, US, "local", AT)
     async with screener:
@@ -73,7 +76,9 @@ async def test_a_caller_for_whom_there_is_no_budget_is_not_asked(tmp_path: Path)
 # What was spent before the start.
 
 
-def running(folder: Path, *told: tuple[str, str | None, datetime, float, int, float | None]) -> Memory:
+def memory_with_calls(
+    folder: Path, *told: tuple[str, str | None, datetime, float, int, float | None]
+) -> Memory:
     """A started memory on disk with these calls: dialed, caller, when, minutes, tokens, money."""
     memory = Memory(Database(f"sqlite:///{folder}/calls.db"), process="p")
     memory.start()
@@ -99,10 +104,10 @@ CALLS = (
 )
 
 
-async def test_what_was_spent_today_is_known_after_a_restart(tmp_path: Path) -> None:
-    settings = settled(tmp_path, "[costs]\nday_minutes = 3.5", "costs = { caller_tokens = 900 }")
+async def test_costs_of_today_are_restored_after_a_restart(tmp_path: Path) -> None:
+    settings = parse_settings(tmp_path, "[costs]\nday_minutes = 3.5", "costs = { caller_tokens = 900 }")
     screener = policy_setup.screener(settings, lambda: AT)
-    memory = running(tmp_path, *CALLS)
+    memory = memory_with_calls(tmp_path, *CALLS)
     try:
         await memory.ask(lambda connection: None)
         await costs.restore(settings, screener.accounts, memory, AT)
@@ -116,10 +121,10 @@ async def test_what_was_spent_today_is_known_after_a_restart(tmp_path: Path) -> 
     assert plan == Undecided("the budget for today is spent: 3.5 of 3.5 minutes")
 
 
-async def test_without_a_memory_the_day_begins_with_nothing_and_one_line_says_so(
+async def test_without_a_database_costs_start_at_zero_with_one_log_line_if_capped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    capped, free = settled(tmp_path, "[costs]\nday_minutes = 3"), settled(tmp_path)
+    capped, free = parse_settings(tmp_path, "[costs]\nday_minutes = 3"), parse_settings(tmp_path)
     for settings in (free, capped):
         accounts = policy_setup.screener(settings, lambda: AT).accounts
         await costs.restore(settings, accounts, None, AT)
@@ -140,15 +145,15 @@ async def test_without_a_memory_the_day_begins_with_nothing_and_one_line_says_so
         ("Asia/Kathmandu", "2026-11-22T00:00", {"2026-11-21T18:16": True, "2026-11-21T18:14": False}),
     ],
 )
-async def test_a_day_has_all_of_its_hours(
+async def test_a_day_begins_at_local_midnight_across_clock_changes(
     tmp_path: Path, zone: str, now: str, counted: dict[str, bool]
 ) -> None:
-    settings = settled(tmp_path, f"[screening]\ntime_zone = '{zone}'")
+    settings = parse_settings(tmp_path, f"[screening]\ntime_zone = '{zone}'")
     at = datetime.fromisoformat(f"{now}+00:00")
     for n, (began, counts) in enumerate(counted.items()):
         (folder := tmp_path / str(n)).mkdir()
         one = (US, None, datetime.fromisoformat(f"{began}+00:00"), 2.0, 500, None)
-        memory = running(folder, one)
+        memory = memory_with_calls(folder, one)
         try:
             *_, whole = await memory.ask(lambda c: costs.spent(c, settings, at))
         finally:
@@ -156,10 +161,10 @@ async def test_a_day_has_all_of_its_hours(
         assert whole["today"]["minutes"] == (2.0 if counts else 0.0), began  # type: ignore[index]
 
 
-def test_the_command_adds_up_today_and_this_month_by_number(tmp_path: Path) -> None:
-    memory = running(tmp_path, *CALLS)
+def test_the_costs_command_sums_today_and_this_month_by_number(tmp_path: Path) -> None:
+    memory = memory_with_calls(tmp_path, *CALLS)
     memory.close()
-    settings = settled(tmp_path, f'[memory]\nurl = "sqlite:///{tmp_path}/calls.db"')
+    settings = parse_settings(tmp_path, f'[memory]\nurl = "sqlite:///{tmp_path}/calls.db"')
     assert list(costing.lines(costing.spent(settings, AT))) == [
         "USD            today                                     this month",
         "                    calls   minutes    tokens     money       calls   minutes    tokens     money",

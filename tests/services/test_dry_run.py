@@ -37,7 +37,7 @@ def tried(folder: Path, *arguments: str, text: str = TEXT) -> Result:
     return CliRunner().invoke(main, ["try", *arguments, "--config", str(folder / "sd.toml")])
 
 
-def test_every_rule_that_is_asked_has_a_line_and_the_decision_is_the_last(tmp_path: Path) -> None:
+def test_try_prints_a_line_for_every_rule_checked_and_then_the_decision(tmp_path: Path) -> None:
     result = tried(tmp_path, "+14155550100", "--at", "2026-12-24T23:00")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [
@@ -57,7 +57,7 @@ def test_every_rule_that_is_asked_has_a_line_and_the_decision_is_the_last(tmp_pa
     ]
 
 
-def test_the_key_that_callers_have_to_press_is_named(tmp_path: Path) -> None:
+def test_try_mentions_the_key_press_challenge(tmp_path: Path) -> None:
     text = TEXT.replace("[screening]", '[screening]\ngate = "challenge"')
     last = tried(tmp_path, "+16505550100", "--at", "2026-12-24T12:00", text=text).stdout.splitlines()[-1]
     assert last.endswith(": the caller has to press a key, then the agent local talks to the caller first")
@@ -92,7 +92,7 @@ def test_the_key_that_callers_have_to_press_is_named(tmp_path: Path) -> None:
         (["anonymous"], "reject, by the rule anonymous: the number is withheld: the call is refused"),
     ],
 )
-def test_time_name_and_repetition_are_taken_into_account(
+def test_try_applies_time_name_verification_and_repeated_calls(
     tmp_path: Path, arguments: list[str], decision: str
 ) -> None:
     result = tried(tmp_path, *arguments)
@@ -100,7 +100,7 @@ def test_time_name_and_repetition_are_taken_into_account(
     assert result.stdout.splitlines()[-1].startswith(decision)
 
 
-def test_the_number_that_is_called_is_found_as_by_a_call(tmp_path: Path) -> None:
+def test_try_finds_the_dialed_number_as_a_call_would(tmp_path: Path) -> None:
     several = TEXT + ANOTHER
     named = tried(tmp_path, "+16505550100", "--to", "+14155551234", "--at", "2026-12-24T12:00", text=several)
     assert named.stdout.splitlines()[-1].startswith("ask, by the rule level: ")
@@ -118,19 +118,21 @@ def test_the_number_that_is_called_is_found_as_by_a_call(tmp_path: Path) -> None
         (["+1"], TEXT + ANOTHER, "there are several numbers: say which one is called, with --to"),
     ],
 )
-def test_what_cannot_be_tried_is_said(tmp_path: Path, arguments: list[str], text: str, why: str) -> None:
+def test_invalid_arguments_of_try_are_explained(
+    tmp_path: Path, arguments: list[str], text: str, why: str
+) -> None:
     result = tried(tmp_path, *arguments, text=text)
     assert result.exit_code == 2
     assert why in result.stderr
 
 
-def test_settings_that_are_wrong_are_listed(tmp_path: Path) -> None:
+def test_try_lists_invalid_settings(tmp_path: Path) -> None:
     result = tried(tmp_path, "+1", text=TEXT.replace("22:00", "22"))
     assert result.exit_code == 2
     assert "screening.quiet[0]: expected days, times or both" in result.stderr
 
 
-def test_the_lists_of_the_database_are_asked_too(tmp_path: Path) -> None:
+def test_try_checks_the_lists_in_the_database(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/kept.db"
     text = TEXT.replace("[screening]", f'[memory]\nurl = "{url}"\n[screening]')
     before = tried(tmp_path, "+14155550123", "--at", "2026-12-24T12:00", text=text)

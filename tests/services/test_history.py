@@ -16,7 +16,7 @@ from screening.costs.caps import Amount
 from screening.memory.database import Database
 from screening.memory.store import Memory
 from tests.screening.memory.records import finish
-from tests.services.settled import AT, US, settled
+from tests.services.two_numbers import AT, US, parse_settings
 
 CALLER = "+13475550148"
 
@@ -36,9 +36,9 @@ def call(name: str, at: datetime, minutes: float) -> dict[str, object]:
 
 
 @pytest.mark.network
-async def test_what_is_kept_may_be_known_only_when_callers_have_come_already(tmp_path: Path) -> None:
+async def test_state_restored_late_excludes_calls_counted_since_the_start(tmp_path: Path) -> None:
     """Without the calls since the start, which are already counted."""
-    settings = settled(tmp_path, "[costs]\nday_minutes = 3.5")
+    settings = parse_settings(tmp_path, "[costs]\nday_minutes = 3.5")
     accounts, recent = policy_setup.screener(settings, lambda: AT).accounts, RecentCalls()
     memory = Memory(Database(f"sqlite:///{tmp_path}/calls.db"), process="p")
     finish(memory, call("c1", AT - timedelta(hours=1), 1.5))
@@ -65,11 +65,11 @@ async def test_what_is_kept_may_be_known_only_when_callers_have_come_already(tmp
 
 
 @pytest.mark.virtual
-async def test_what_is_not_known_at_the_start_is_asked_for_until_it_is() -> None:
+async def test_restoring_is_retried_every_10_s_until_it_succeeds() -> None:
     loop = asyncio.get_running_loop()
     began, asked = loop.time(), list[tuple[str, float, bool]]()
 
-    def known_after(name: str, seconds: float) -> history.Restore:
+    def restore_after(name: str, seconds: float) -> history.Restore:
         async def restore(again: bool) -> bool:
             asked.append((name, loop.time() - began, again))
             return loop.time() - began >= seconds
@@ -77,7 +77,7 @@ async def test_what_is_not_known_at_the_start_is_asked_for_until_it_is() -> None
         return restore
 
     async with history.restored(
-        [known_after("at once", 0), known_after("soon", 15), known_after("never", 99)]
+        [restore_after("at once", 0), restore_after("soon", 15), restore_after("never", 99)]
     ):
         await asyncio.sleep(35)
     await asyncio.sleep(60)

@@ -42,15 +42,15 @@ number = [
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def kept_in(folder: Path, days: int = 30, now: datetime = AT) -> tuple[Settings, RunningMemory]:
+def memory_in(folder: Path, days: int = 30, now: datetime = AT) -> tuple[Settings, RunningMemory]:
     settings = parse(TEXT.format(folder=folder, days=days), {}, file="t.toml", folder=folder)
     running = build_memory(settings, "p1", lambda: now)
     assert running is not None
     return settings, running
 
 
-async def test_the_words_of_a_message_come_after_its_record(tmp_path: Path) -> None:
-    kept = kept_in(tmp_path)[1].memory
+async def test_a_voicemail_transcript_is_stored_after_its_record(tmp_path: Path) -> None:
+    kept = memory_in(tmp_path)[1].memory
     await asyncio.to_thread(kept.start)
     record = CallRecord("c1", None, "*", AT)
     record.voicemail, record.outcome = "voicemail/c1.wav", Outcome(Result.VOICEMAIL, "nobody is in")
@@ -66,10 +66,10 @@ async def test_the_words_of_a_message_come_after_its_record(tmp_path: Path) -> N
     assert [(row.call, row.transcript) for row in rows] == [("c1", "The cake is ready.")]
 
 
-async def test_whom_the_user_blocks_or_trusts_at_the_phone_is_on_the_list_of_the_number_called(
+async def test_a_caller_blocked_or_trusted_by_key_is_put_on_the_list_of_the_dialed_number(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings, running = kept_in(tmp_path)
+    settings, running = memory_in(tmp_path)
     await asyncio.to_thread(running.memory.start)
     remember = wish_recorder(running.memory, settings, lambda: AT)
     try:
@@ -88,8 +88,8 @@ async def test_whom_the_user_blocks_or_trusts_at_the_phone_is_on_the_list_of_the
     assert "not remembered" in capsys.readouterr().out
 
 
-async def test_who_called_within_a_day_before_a_start_is_known_then(tmp_path: Path) -> None:
-    _, running = kept_in(tmp_path)
+async def test_callers_of_the_last_24_hours_are_restored_at_the_start(tmp_path: Path) -> None:
+    _, running = memory_in(tmp_path)
     kept = running.memory
     await asyncio.to_thread(kept.start)
     times = {"old": timedelta(hours=25), "c1": timedelta(hours=23), "c2": timedelta(minutes=1)}
@@ -107,17 +107,17 @@ async def test_who_called_within_a_day_before_a_start_is_known_then(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("days", "later", "left"), [(7, 6, ["c1"]), (7, 8, []), (0, 4000, ["c1"])])
-async def test_calls_are_forgotten_after_keep_days_and_never_where_that_is_0(
+async def test_calls_are_deleted_after_keep_days_and_never_if_it_is_0(
     days: int, later: int, left: list[str], tmp_path: Path
 ) -> None:
-    kept = kept_in(tmp_path, days)[1].memory
+    kept = memory_in(tmp_path, days)[1].memory
     await asyncio.to_thread(kept.start)
     record = CallRecord("c1", "+14155550199", "*", AT)
     record.ended, record.outcome = AT, Outcome(Result.BRIDGED, "they talked")
     finish(kept, record.as_dict())
     await asyncio.to_thread(kept.close)
     time = Time(AT + timedelta(days=later))
-    running = build_memory(kept_in(tmp_path, days)[0], "p1", lambda: time.now, lambda: time.seconds)
+    running = build_memory(memory_in(tmp_path, days)[0], "p1", lambda: time.now, lambda: time.seconds)
     assert running is not None
     kept = running.memory
     await asyncio.to_thread(kept.start)

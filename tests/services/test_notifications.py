@@ -58,12 +58,12 @@ def problems(tmp_path: Path, text: str) -> list[str]:
     return [str(each) for each in notifications.check(settings, "sd.toml")]
 
 
-def test_secrets_and_urls_in_order_are_not_spoken_of(tmp_path: Path) -> None:
+def test_valid_secrets_and_urls_give_no_problems(tmp_path: Path) -> None:
     told = hook("https://x.example", '["env:GOOD", "env:GOOD"]')
     assert problems(tmp_path, told + '[[notify]]\nname = "me"\napprise = "env:URL"\n') == []
 
 
-def test_a_bad_secret_and_a_bad_url_are_a_line_each_without_what_they_are(tmp_path: Path) -> None:
+def test_an_invalid_secret_or_url_is_reported_without_its_value(tmp_path: Path) -> None:
     told = hook("https://x.example", '"env:BAD"') + '[[notify]]\nname = "me"\napprise = "env:NO_URL"\n'
     told += '[[notify]]\nname = "two"\nwebhook = "https://x.example"\nsecret = ["env:GOOD", "env:BAD"]\n'
     assert problems(tmp_path, told) == [
@@ -76,7 +76,9 @@ def test_a_bad_secret_and_a_bad_url_are_a_line_each_without_what_they_are(tmp_pa
     ]
 
 
-async def test_a_screened_call_arrives_signed_at_a_web_server(tmp_path: Path) -> None:
+async def test_a_screened_call_is_delivered_signed_to_a_webhook_and_retried_after_a_500(
+    tmp_path: Path,
+) -> None:
     secret = tmp_path / "hook.secret"
     secret.write_text(SECRET, encoding="utf-8")
     async with Receiver(answer(500), answer(204)) as receiver:
@@ -139,7 +141,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("after", [1, 60, 200])
-def test_no_call_that_is_over_lacks_its_notice_after_kill_9(tmp_path: Path, after: int) -> None:
+def test_after_sigkill_every_finished_call_has_its_notice(tmp_path: Path, after: int) -> None:
     file = tmp_path / "kept.db"
     child = subprocess.Popen(leashed([sys.executable, "-c", CHILD, f"sqlite:///{file}"]), cwd=ROOT)
     try:
@@ -195,7 +197,7 @@ def send_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> tu
     return came.exit_code, came.output
 
 
-def test_the_command_says_what_came_back(
+def test_notify_test_prints_the_answer_of_each_receiver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hooked: str
 ) -> None:
     monkeypatch.setenv("JSON", hooked.replace("http://", "json://"))
@@ -207,7 +209,7 @@ def test_the_command_says_what_came_back(
     assert [each["title"] for each in Hooked.got if "title" in each] == ["Test notice"]
 
 
-def test_the_command_fails_where_one_is_not_told(
+def test_notify_test_fails_if_a_receiver_refuses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hooked: str
 ) -> None:
     monkeypatch.setattr(Hooked, "status", 401)
@@ -215,13 +217,17 @@ def test_the_command_fails_where_one_is_not_told(
     assert (code, said) == (1, "hook: not told, answered 401\n")
 
 
-def test_the_command_needs_somebody_to_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notify_test_without_receivers_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, said = send_tests(tmp_path, monkeypatch, "")
     assert code == 2
     assert "has no [[notify]]" in said
 
 
-def test_check_config_lists_who_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_config_lists_the_receivers_and_their_problems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = hook("http://127.0.0.1/", '"env:GOOD"') + '[[notify]]\nname = "me"\napprise = "env:URL"\n'
     send_tests(tmp_path, monkeypatch, text.replace("env:GOOD", "env:BAD"))
     file = str(tmp_path / "sd.toml")

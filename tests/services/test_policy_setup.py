@@ -12,13 +12,13 @@ from proxy.services import policy_setup
 from screening.contract import Caller
 from screening.decision import Action, Level
 from tests.screening.pki import ANN, CALL, StiPki, shaken, token
-from tests.services import settled as house
-from tests.services.settled import AT, GERMAN, TEXT, US
+from tests.services import two_numbers
+from tests.services.two_numbers import AT, GERMAN, TEXT, US
 
 
-def settled(folder: Path, common: str = "", own: str = "") -> Settings:
+def parse_settings(folder: Path, common: str = "", own: str = "") -> Settings:
     """`common` are keys of ``[screening]``."""
-    return house.settled(folder, f"[screening]\n{common}", own)
+    return two_numbers.parse_settings(folder, f"[screening]\n{common}", own)
 
 
 def rule(settings: Settings, number: str | None, dialed: str = US, name: str | None = None) -> str:
@@ -26,7 +26,7 @@ def rule(settings: Settings, number: str | None, dialed: str = US, name: str | N
     return f"{decision.action.value} by {decision.rule}"
 
 
-async def test_with_roots_identity_headers_are_verified_and_only_then(tmp_path: Path) -> None:
+async def test_identity_headers_are_verified_only_if_roots_are_configured(tmp_path: Path) -> None:
     pki = StiPki()
     (tmp_path / "root.pem").write_bytes(pki.root.pem)
     text = TEXT % ("", "") + '[stir]\nroots = ["root.pem"]\n'
@@ -38,7 +38,7 @@ async def test_with_roots_identity_headers_are_verified_and_only_then(tmp_path: 
         found = (await screener.plan(caller)).verification
     assert found is not None
     assert found.why == "the certificate's address is not one that is fetched"
-    async with policy_setup.screener(settled(tmp_path), lambda: AT) as screener:
+    async with policy_setup.screener(parse_settings(tmp_path), lambda: AT) as screener:
         assert (await screener.plan(caller)).verification is None
 
 
@@ -46,9 +46,9 @@ def problems(settings: Settings) -> list[str]:
     return [str(each) for each in policy_setup.check(settings, "t.toml")]
 
 
-def test_a_contact_without_a_country_code_is_one_of_the_country_of_each_number(tmp_path: Path) -> None:
+def test_contacts_without_a_country_code_are_read_by_the_country_of_each_number(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("Anna,+16505550100\nBob,(415) 555-0101\nCarl,030 12345670\nX,9\n")
-    settings = settled(tmp_path, 'contacts = ["c.csv"]')
+    settings = parse_settings(tmp_path, 'contacts = ["c.csv"]')
     assert rule(settings, "+14155550101") == "ring by contacts"
     assert rule(settings, "+493012345670", GERMAN) == "ring by contacts"
     assert rule(settings, "+14155550101", GERMAN) == "ask by level"
@@ -62,32 +62,33 @@ def test_a_contact_without_a_country_code_is_one_of_the_country_of_each_number(t
     ]
 
 
-def test_a_number_may_say_of_which_country_its_callers_are(tmp_path: Path) -> None:
+def test_the_country_of_a_number_sets_how_national_numbers_are_read(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("Carl,030 12345670\n")
-    own = settled(tmp_path, 'contacts = ["c.csv"]\ncountry = "us"', 'country = "de"')
+    own = parse_settings(tmp_path, 'contacts = ["c.csv"]\ncountry = "us"', 'country = "de"')
     assert rule(own, "030 12345670") == "ring by contacts"
     assert (
-        rule(settled(tmp_path, 'contacts = ["c.csv"]', 'country = "de"'), "03012345670") == "ring by contacts"
+        rule(parse_settings(tmp_path, 'contacts = ["c.csv"]', 'country = "de"'), "03012345670")
+        == "ring by contacts"
     )
 
 
-def test_a_number_of_a_country_code_that_nobody_has_is_where_its_destination_is(tmp_path: Path) -> None:
+def test_the_country_of_an_unassigned_code_is_that_of_the_destination(tmp_path: Path) -> None:
     text = TEXT.replace(GERMAN, "+9991234567") % ("", "")
     settings = parse(text, {}, file="t.toml", folder=tmp_path)
     assert [policy_setup.country(settings, number) for number in settings.numbers] == ["US", "DE"]
     assert problems(settings) == []
 
 
-def test_only_some_bad_rows_are_shown(tmp_path: Path) -> None:
+def test_only_the_first_10_bad_rows_are_shown(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("Anna,+16505550100\n" + "X,9\n" * 20)
-    told = list(policy_setup.remarks(settled(tmp_path, 'contacts = ["c.csv"]\ncountry = "us"')))
+    told = list(policy_setup.remarks(parse_settings(tmp_path, 'contacts = ["c.csv"]\ncountry = "us"')))
     assert len(told) == 11
     assert told[-1].endswith("c.csv: and 10 more such lines")
 
 
-def test_the_lists_of_a_number_are_its_own_and_those_of_all(tmp_path: Path) -> None:
+def test_a_number_uses_its_own_lists_and_the_common_ones(tmp_path: Path) -> None:
     own = 'block = ["+1650*"]\nblock_names = ["*loans*"]\nallow = ["+14155550100"]\nscreen = "trusted"'
-    settings = settled(
+    settings = parse_settings(
         tmp_path, 'block = ["+1900*"]\nvip = ["+14155550300"]\nemergency = ["+14155550911"]', own
     )
     assert rule(settings, "+19005550100") == rule(settings, "+16505550100") == "reject by block pattern"
@@ -108,16 +109,16 @@ def test_the_lists_of_a_number_are_its_own_and_those_of_all(tmp_path: Path) -> N
     assert (policies[US].level, policies[GERMAN].level) == (Level.TRUSTED, Level.UNKNOWN)
 
 
-def test_home_is_the_country_of_the_number_and_what_is_added(tmp_path: Path) -> None:
-    settings = settled(tmp_path, 'international = "voicemail"\nhome = ["ca"]')
+def test_home_countries_are_that_of_the_number_and_those_configured(tmp_path: Path) -> None:
+    settings = parse_settings(tmp_path, 'international = "voicemail"\nhome = ["ca"]')
     assert rule(settings, "+16045550100") == rule(settings, "+16505550100") == "ask by level"
     assert rule(settings, "+493012345670") == "voicemail by international"
     assert rule(settings, "+493012345670", GERMAN) == "ask by level"
 
 
-def test_hours_are_those_of_the_time_zone(tmp_path: Path) -> None:
+def test_hours_apply_in_the_time_zone_of_the_number(tmp_path: Path) -> None:
     common = 'time_zone = "Europe/Berlin"\nquiet = ["22:00-07:00"]\nanonymous = "reject"'
-    settings = settled(tmp_path, common, 'time_zone = "America/Los_Angeles"\nout_of_hours = "reject"')
+    settings = parse_settings(tmp_path, common, 'time_zone = "America/Los_Angeles"\nout_of_hours = "reject"')
     assert rule(settings, "+16505550100") == "ask by level"
     assert rule(settings, "+16505550100", GERMAN) == "voicemail by hours"
     assert rule(settings, None) == rule(settings, None, GERMAN) == "reject by anonymous"
@@ -149,22 +150,24 @@ def test_hours_are_those_of_the_time_zone(tmp_path: Path) -> None:
         ('contacts = ["gone.csv"]', "screening.contacts[0]: expected a file that can be read, got No such"),
     ],
 )
-def test_what_only_the_screening_can_judge_is_one_line_too(tmp_path: Path, text: str, problem: str) -> None:
+def test_values_checked_by_the_screening_give_one_problem_line(
+    tmp_path: Path, text: str, problem: str
+) -> None:
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "sheet.xlsx").write_bytes(b"PK\x03\x04\0\0")
     (tmp_path / "gone.csv").write_text("Anna,+14155550100")
-    settings = settled(tmp_path, text)
+    settings = parse_settings(tmp_path, text)
     (tmp_path / "gone.csv").unlink()
     [found] = problems(settings)
     assert found.startswith(f"t.toml: {problem}")
 
 
-def test_what_is_wrong_with_a_number_is_said_of_it(tmp_path: Path) -> None:
-    [found] = problems(settled(tmp_path, own='block = ["x"]'))
+def test_a_problem_in_the_lists_of_a_number_names_its_key(tmp_path: Path) -> None:
+    [found] = problems(parse_settings(tmp_path, own='block = ["x"]'))
     assert found.startswith("t.toml: number[0].block[0]: ")
 
 
-def test_a_contact_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
+def test_a_changed_contact_file_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "c.csv"
     file.write_text("Anna,+16505550100\n")
     assert policy_setup.contacts_of(file, "US").rows == 1

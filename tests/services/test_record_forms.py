@@ -26,7 +26,9 @@ def a_record(said: tuple[TranscriptLine, ...] = ()) -> CallRecord:
 @pytest.mark.parametrize(
     "said", [(), (TranscriptLine("caller", 'a "parcel"', 1.5), TranscriptLine("agent", "Thanks.", None))]
 )
-def test_a_line_is_the_whole_record_with_its_transcript_last(said: tuple[TranscriptLine, ...]) -> None:
+def test_a_record_line_is_the_whole_record_in_the_order_of_its_fields(
+    said: tuple[TranscriptLine, ...],
+) -> None:
     record = a_record(said)
     line = RecordForms(record).line()
     assert json.loads(line) == record.as_dict()
@@ -34,13 +36,13 @@ def test_a_line_is_the_whole_record_with_its_transcript_last(said: tuple[Transcr
     assert "\n" not in line
 
 
-def test_the_json_lacks_what_was_said_alone() -> None:
+def test_the_json_is_the_record_without_the_transcript() -> None:
     record = a_record((TranscriptLine("caller", "a parcel", 1.5),))
     forms = json.loads(RecordForms(record).json())
     assert forms == {name: value for name, value in record.as_dict().items() if name != "transcript"}
 
 
-def test_each_form_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_form_of_a_record_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     forms = RecordForms(a_record())
     first, text = forms(), forms.json()
     monkeypatch.setattr(CallRecord, "as_dict", None)
@@ -53,7 +55,7 @@ def test_each_form_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     st.none() | st.floats(allow_nan=False),
     st.none() | st.integers(-(2**70), 2**70),
 )
-def test_whatever_stands_in_a_record_can_be_read_from_it(
+def test_a_record_with_any_values_can_be_read_from_its_line(
     name: str, seconds: float | None, heard: int | None
 ) -> None:
     record = a_record()

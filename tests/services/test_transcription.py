@@ -69,7 +69,7 @@ class FakeTranscription:
 
 
 @pytest.mark.network
-async def test_a_message_is_transcribed_by_the_lab_and_kept_beside_it(message: Path) -> None:
+async def test_a_voicemail_transcript_is_stored_privately_beside_the_recording(message: Path) -> None:
     finished: list[CallRecord] = []
     async with OpenAiLab("sk-lab", "whsec_", "") as lab:
         transcriber = VoicemailTranscriber(settings(lab.base_url), at_once)
@@ -92,7 +92,7 @@ async def test_a_message_is_transcribed_by_the_lab_and_kept_beside_it(message: P
 
 
 @pytest.mark.network
-async def test_the_lab_hears_the_sdk_and_us_alike(message: Path) -> None:
+async def test_the_lab_gives_the_sdk_and_us_the_same_transcript(message: Path) -> None:
     async with OpenAiLab("sk-lab", "whsec_", "") as lab, httpx2.AsyncClient(trust_env=False) as http:
         ours = await OpenAITranscription(Account(lab.base_url, "sk-lab"), http).transcribe(message)
         async with AsyncOpenAI(api_key="sk-lab", base_url=lab.base_url, max_retries=0) as sdk:
@@ -107,7 +107,7 @@ async def test_the_lab_hears_the_sdk_and_us_alike(message: Path) -> None:
 @pytest.mark.parametrize(
     "common", ['voicemail_transcript = "off"', ""], ids=["where it is off", "where nothing was recorded"]
 )
-async def test_a_record_is_told_on_at_once(message: Path, common: str) -> None:
+async def test_a_record_that_needs_no_transcript_is_passed_on_at_once(message: Path, common: str) -> None:
     finished: list[CallRecord] = []
     transcriber = VoicemailTranscriber(settings(common=common), at_once)
     transcriber.listeners.append(finished.append)
@@ -116,7 +116,7 @@ async def test_a_record_is_told_on_at_once(message: Path, common: str) -> None:
     await transcriber.close()
 
 
-async def test_without_a_key_nothing_is_transcribed(message: Path) -> None:
+async def test_without_an_api_key_nothing_is_transcribed(message: Path) -> None:
     text = TEXT.replace('speech = {{ api_key = "env:KEY", api_base = "{base}" }}', "").format(common="")
     finished: list[CallRecord] = []
     keyless = VoicemailTranscriber(parse(text, {}, file="t.toml", folder=Path()), at_once)
@@ -126,7 +126,7 @@ async def test_without_a_key_nothing_is_transcribed(message: Path) -> None:
     await keyless.close()
 
 
-async def test_a_failure_costs_one_line_and_the_record_is_told_on_all_the_same(message: Path) -> None:
+async def test_a_failed_transcription_is_one_log_line_and_the_record_is_passed_on(message: Path) -> None:
     finished: list[CallRecord] = []
     transcriber = VoicemailTranscriber(settings(), at_once)
     transcriber.listeners.append(finished.append)
@@ -142,7 +142,9 @@ async def test_a_failure_costs_one_line_and_the_record_is_told_on_all_the_same(m
     await transcriber.close()
 
 
-async def test_two_are_transcribed_at_once_and_what_is_too_many_is_left(message: Path) -> None:
+async def test_two_messages_are_transcribed_at_once_and_those_over_the_queue_limit_skipped(
+    message: Path,
+) -> None:
     finished: list[CallRecord] = []
     transcriber = VoicemailTranscriber(settings(), at_once)
     transcriber.listeners.append(finished.append)
@@ -161,7 +163,7 @@ async def test_two_are_transcribed_at_once_and_what_is_too_many_is_left(message:
     await transcriber.close()
 
 
-async def test_what_is_not_done_at_the_end_is_told_on_as_it_is(message: Path) -> None:
+async def test_on_close_records_being_transcribed_are_passed_on_without_transcript(message: Path) -> None:
     finished: list[CallRecord] = []
     transcriber = VoicemailTranscriber(settings(), at_once)
     transcriber.listeners.append(finished.append)

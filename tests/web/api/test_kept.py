@@ -20,7 +20,7 @@ from proxy.web.api.models import Trial
 from screening.memory import history, lists, sip_trace
 from screening.memory.schema import entries
 from tests.screening.memory.records import finish
-from tests.web.api.kept import ANNA, BEGAN, BOB, TAKEN, a_memory, a_record
+from tests.web.api.sample_memory import ANNA, BEGAN, BOB, TAKEN, a_memory, a_record
 from tests.web.api.served import READS, Served, a_client, serving, settings
 
 JSON = {"Content-Type": "application/json"}

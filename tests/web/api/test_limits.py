@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.web.api.limits import BODY_LIMIT_BYTES, UPLOAD_LIMIT_BYTES
-from tests.web.api.kept import a_memory
+from tests.web.api.sample_memory import a_memory
 from tests.web.api.served import WRITES, Served, a_client, serving
 
 pytestmark = pytest.mark.network

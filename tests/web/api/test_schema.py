@@ -14,7 +14,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from proxy.web.api.app import describe
-from tests.web.api.kept import a_memory
+from tests.web.api.sample_memory import a_memory
 from tests.web.api.served import WRITES, serving
 
 pytestmark = pytest.mark.network

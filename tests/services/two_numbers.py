@@ -25,6 +25,6 @@ US, GERMAN = "+14155551234", "+493012345678"
 AT = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
 
 
-def settled(folder: Path, common: str = "", own: str = "") -> Settings:
+def parse_settings(folder: Path, common: str = "", own: str = "") -> Settings:
     """`common`: more tables. `own`: keys of the first number."""
     return parse(TEXT % (common, own), {}, file="t.toml", folder=folder)
