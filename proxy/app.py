@@ -19,7 +19,14 @@ import structlog
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from proxy import assembly, certificate_expiry, folders, kernel_forwarding, media_address, network_setup
+from proxy import (
+    assembly,
+    certificate_expiry,
+    folders,
+    kernel_forwarding,
+    media_address,
+    network_setup,
+)
 from proxy.call.admission import Admission
 from proxy.call.context import CallContext
 from proxy.call.feed import Feed
@@ -44,6 +51,7 @@ from proxy.media.stream import Stream
 from proxy.media.udp import SocketMedia
 from proxy.metrics import Metrics
 from proxy.observe.wire_log import log_message
+from proxy.services import model_watch
 from proxy.services.services import Services
 from proxy.transport.address_set import AddressSetLookup
 from proxy.transport.flow import Flow, format_address
@@ -180,7 +188,11 @@ class App:
         self._stack.callback(self.registrar.close)
         self.network.start(self.core)
         await self.admission.refresh()
-        watching = self.overload.watch(), certificate_expiry.watch(self._settings, _utc_now)
+        watching = (
+            self.overload.watch(),
+            certificate_expiry.watch(self._settings, _utc_now),
+            model_watch.watch(self._settings, _utc_now, self.services.model_ends),
+        )
         following = media_address.follow(self._settings, self._public_address_changed)
         for upkeep in (self.admission.keep_fresh(), *watching, following, self.voices.prepare()):
             self._stack.push_async_callback(_cancelled, asyncio.ensure_future(upkeep))

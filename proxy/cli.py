@@ -115,7 +115,7 @@ def run(file: Path) -> None:
     settings = load_settings(file)
     log.configure(settings.log.level, settings.log.format)
     today = datetime.now(UTC).date()
-    for text in [*warnings(settings), *ending(settings, today), *remarks(settings)]:
+    for text in [*warnings(settings), *map(str, ending(settings, today)), *remarks(settings)]:
         structlog.get_logger("screendoor").warning(text)
     sys.exit(_run(settings))
 
@@ -170,7 +170,13 @@ def check_config(file: Path) -> None:
     settings = load_settings(file)
     now = datetime.now(UTC)
     over = (remark.text for remark in certificate_expiry.remarks(settings, now))
-    told = (*warnings(settings), *over, *missing(settings), *ending(settings, now.date()), *remarks(settings))
+    told = (
+        *warnings(settings),
+        *over,
+        *missing(settings),
+        *map(str, ending(settings, now.date())),
+        *remarks(settings),
+    )
     for text in told:
         click.echo(f"warning: {text}", err=True)
     click.echo(f"{file}: in order")

@@ -14,10 +14,10 @@ import pytest
 
 from screening.notices import signing
 from screening.notices.apprise_channel import problem
-from screening.notices.notice import Event, budget_notice, call_notices
+from screening.notices.notice import Event, budget_notice, call_notices, shutdown_notice
 from screening.notices.retry_schedule import MAX_TRIES, RETRY_DELAYS_S
 from tests.screening.notices.records import record
-from tests.screening.notices.test_notice import Warned
+from tests.screening.notices.test_notice import ENDS, Warned
 
 PAGE = (Path(__file__).parents[1] / "docs" / "notifications.md").read_text(encoding="utf-8")
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
@@ -47,6 +47,11 @@ def test_the_fields_of_a_call_are_those_of_the_table_and_of_the_example() -> Non
 def test_the_fields_of_a_limit_are_those_of_the_table() -> None:
     data = budget_notice(Warned(), datetime(2026, 11, 22, tzinfo=UTC)).data
     assert set(data) == fields("Fields of a `budget.warning`")
+
+
+def test_the_fields_of_a_shutdown_are_those_of_the_table() -> None:
+    data = shutdown_notice(ENDS, datetime(2026, 12, 30, tzinfo=UTC)).data
+    assert set(data) == fields("Fields of a `model.warning`")
 
 
 def test_every_event_is_explained() -> None:

@@ -66,7 +66,7 @@ def _is_local_host(host: str) -> bool:
     return address.is_private or address.is_loopback or address.is_link_local
 
 
-Told = Literal["call.screened", "call.missed", "voicemail.new", "budget.warning"]
+Told = Literal["call.screened", "call.missed", "voicemail.new", "budget.warning", "model.warning"]
 
 
 class Notify(Table):

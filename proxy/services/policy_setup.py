@@ -15,7 +15,7 @@ from proxy.config.attestation import Stir
 from proxy.config.callers import CallerRules
 from proxy.config.numbers import EMERGENCY, country_of
 from proxy.config.problem import shown
-from proxy.services import briefing_setup, costs
+from proxy.services import briefing_setup, costs, transcription
 from screening import settings_check
 from screening.callers import number_list, timetable
 from screening.callers.contacts import Contacts, Import, read
@@ -25,6 +25,7 @@ from screening.callers.timetable import Timetable
 from screening.callers.wildcards import Wildcards
 from screening.decision import Action, Doubt, Level, Rate
 from screening.openai import model_shutdowns
+from screening.openai.model_shutdowns import Shutdown
 from screening.policy import Policy, normalized_name
 from screening.screener import Screener
 from screening.settings import AgentSettings, NumberSettings, ScreeningSettings
@@ -76,10 +77,12 @@ def _problems(file: str, at: str, whom: CallerRules, countries: Iterable[str]) -
                 yield Problem(file, f"{at}.contacts[{i}]", "a CSV or vCard file with telephone numbers", why)
 
 
-def ending(settings: Settings, today: date) -> Iterator[str]:
-    """Agent models that have been shut down or soon will be, one line each."""
+def ending(settings: Settings, today: date) -> Iterator[Shutdown]:
+    """The models in the settings that have been shut down or soon will be."""
     for agent in settings.agents:
-        yield from model_shutdowns.shutdown_warnings(_agent(agent), today)
+        yield from model_shutdowns.shutdowns(_agent(agent), today)
+    if (found := transcription.shutdown(settings, today)) is not None:
+        yield found
 
 
 def remarks(settings: Settings) -> Iterator[str]:

@@ -22,6 +22,7 @@ from proxy.services import costs, history, memory_setup, notifications, policy_s
 from proxy.services.record_forms import RecordForms
 from proxy.services.transcription import VoicemailTranscriber
 from proxy.ua.ids import Ids
+from screening.openai.model_shutdowns import Shutdown
 
 if TYPE_CHECKING:
     from screening.memory.store import Memory
@@ -85,6 +86,11 @@ class Services:
         if memory is not None:
             restores.append(partial(memory_setup.restore, self.screener.recent, memory, now))
         return restores
+
+    def model_ends(self, shutdown: Shutdown) -> None:
+        """A model in the settings is shut down soon, or was."""
+        if self.dispatcher is not None:
+            self.dispatcher.shutdown(shutdown)
 
     def began(self, record: CallRecord) -> None:
         """A call came in."""

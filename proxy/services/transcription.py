@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 import httpx2
@@ -14,6 +15,8 @@ from proxy.call.record import CallRecord
 from proxy.config import Settings
 from proxy.media.disk_writer import Disk
 from proxy.voices import account_of
+from screening.openai import model_shutdowns
+from screening.openai.model_shutdowns import Shutdown
 from screening.transcription import Account, OpenAITranscription, Transcription, TranscriptionFailed
 
 log = structlog.get_logger("screendoor")
@@ -32,12 +35,7 @@ class VoicemailTranscriber:
         """Called with each finished record, once the transcript of its voicemail, if any, is known."""
         self._http: httpx2.AsyncClient | None = None
         self._transcription: Transcription | None = None
-        enabled_numbers = [
-            number.dialed
-            for number in settings.numbers
-            if settings.screening_of(number).voicemail_transcript == "on"
-        ]
-        self._enabled_numbers = frozenset(enabled_numbers)
+        self._enabled_numbers = enabled_numbers = _enabled_numbers(settings)
         paid = account_of(settings)
         if enabled_numbers and paid is not None:
             self._http = httpx2.AsyncClient()
@@ -115,3 +113,21 @@ def _keep(file: Path, text: str) -> None:
     with suppress(OSError):
         file.touch(mode=0o600)
         file.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _enabled_numbers(settings: Settings) -> frozenset[str]:
+    """The dialled numbers whose voicemails are to be transcribed."""
+    return frozenset(
+        number.dialed
+        for number in settings.numbers
+        if settings.screening_of(number).voicemail_transcript == "on"
+    )
+
+
+def shutdown(settings: Settings, today: date) -> Shutdown | None:
+    """The shutdown of the model that transcribes voicemails; None if it is not near, or not OpenAI's."""
+    paid = account_of(settings)
+    if paid is None or "api.openai.com/" not in paid.api_base or not _enabled_numbers(settings):
+        return None
+    model = settings.screening.voicemail_transcript_model
+    return model_shutdowns.shutdown("screening: voicemail_transcript_model", model, today)

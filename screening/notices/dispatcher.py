@@ -19,9 +19,14 @@ import structlog
 from screening.condition import Condition
 from screening.notices.channel import Delivered, GivenUp, Later, Outcome
 from screening.notices.delivery import Delivery, Outbox, OutboxUnavailable
-from screening.notices.notice import Budget, Record
+from screening.notices.notice import Budget, Record, Shutdown
 from screening.notices.retry_schedule import pause_s, retry_delay_s
-from screening.notices.target import Target, deliveries_for_budget, deliveries_for_call
+from screening.notices.target import (
+    Target,
+    deliveries_for_budget,
+    deliveries_for_call,
+    deliveries_for_shutdown,
+)
 
 log = structlog.get_logger("screendoor")
 
@@ -70,6 +75,10 @@ class Dispatcher:
     def budget(self, budget: Budget) -> None:
         """Send a budget warning; returns at once. A stored outbox sends each warning once a day."""
         self._enqueue(deliveries_for_budget(self._targets, budget, self._now()))
+
+    def shutdown(self, shutdown: Shutdown) -> None:
+        """Send a notice of a model's shutdown; returns at once. A stored outbox sends one for each stage."""
+        self._enqueue(deliveries_for_shutdown(self._targets, shutdown, self._now()))
 
     def wake(self) -> None:
         """Check the outbox now, because something was added to it. Thread-safe."""

@@ -37,6 +37,8 @@ class Event(enum.Enum):
     """A caller left a message."""
     BUDGET = "budget.warning"
     """A budget is nearly spent, or spent."""
+    MODEL = "model.warning"
+    """A model in the settings is shut down soon, or was."""
     TEST = "test"
     """A test of the delivery; not available in the settings."""
 
@@ -84,6 +86,28 @@ class Budget(Protocol):
     def reached(self) -> bool: ...  # whether callers now bypass the agent because of it
 
 
+class Shutdown(Protocol):
+    """The shutdown of a model, as `screening.openai` knows it."""
+
+    @property
+    def at(self) -> str: ...  # what uses the model, as in ``agent openai: model``
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def ends(self) -> date: ...
+
+    @property
+    def instead(self) -> str: ...  # the model to use in its place
+
+    @property
+    def over(self) -> bool: ...  # whether it has been shut down
+
+    @property
+    def stage(self) -> str: ...  # there is one notice of each
+
+
 def call_notices(record: Record, *, with_transcript: bool) -> list[Notice]:
     """Notices of a call that ended, the most important last. `with_transcript`: include the transcript."""
     data = _data(record, with_transcript=with_transcript)
@@ -108,6 +132,20 @@ def budget_notice(budget: Budget, at: datetime) -> Notice:
     named = "-".join(str(data[key]) for key in ("cap", "dialed", "caller", "day", "reached"))
     data["summary"] = text.budget(data)
     return Notice(f"budget-{digest(named)}", Event.BUDGET, _iso(at), data, budget.dialed)
+
+
+def shutdown_notice(shutdown: Shutdown, at: datetime) -> Notice:
+    """The notice of a model's shutdown; it has the same id when repeated at the same stage."""
+    data: dict[str, Any] = {
+        "used_by": shutdown.at,
+        "model": shutdown.model,
+        "ends": shutdown.ends.isoformat(),
+        "instead": shutdown.instead,
+        "over": shutdown.over,
+        "summary": str(shutdown),
+    }
+    named = f"{shutdown.at}-{shutdown.model}-{shutdown.ends}-{shutdown.stage}"
+    return Notice(f"model-{digest(named)}", Event.MODEL, _iso(at), data)
 
 
 def trial_notice(named: str, at: datetime) -> Notice:

@@ -9,9 +9,19 @@ from functools import cache
 
 from screening.notices.channel import Channel
 from screening.notices.delivery import Delivery
-from screening.notices.notice import Budget, Event, Notice, Record, budget_notice, call_notices, digest
+from screening.notices.notice import (
+    Budget,
+    Event,
+    Notice,
+    Record,
+    Shutdown,
+    budget_notice,
+    call_notices,
+    digest,
+    shutdown_notice,
+)
 
-ALL_EVENTS = frozenset((Event.SCREENED, Event.MISSED, Event.VOICEMAIL, Event.BUDGET))
+ALL_EVENTS = frozenset((Event.SCREENED, Event.MISSED, Event.VOICEMAIL, Event.BUDGET, Event.MODEL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +79,13 @@ def deliveries_for_call(
 
 def deliveries_for_budget(targets: Sequence[Target], budget: Budget, now: float) -> list[Delivery]:
     """Deliveries for a budget warning, to all targets."""
-    notice = budget_notice(budget, datetime.fromtimestamp(now, UTC))
+    return _deliveries(targets, budget_notice(budget, datetime.fromtimestamp(now, UTC)), now)
+
+
+def deliveries_for_shutdown(targets: Sequence[Target], shutdown: Shutdown, now: float) -> list[Delivery]:
+    """Deliveries for the shutdown of a model, to all targets."""
+    return _deliveries(targets, shutdown_notice(shutdown, datetime.fromtimestamp(now, UTC)), now)
+
+
+def _deliveries(targets: Sequence[Target], notice: Notice, now: float) -> list[Delivery]:
     return [target.delivery(notice, now) for target in targets if target.wants(notice)]

@@ -50,6 +50,8 @@ def message(
             title, lines = _of_call(event, data)
         case "budget.warning":
             title, lines = ("Budget spent" if data["reached"] else "Budget warning"), [budget(data)]
+        case "model.warning":
+            title, lines = ("Model shut down" if data["over"] else "Model ends soon"), [data["summary"]]
         case _:
             title, lines = "Test notice", [str(data.get("summary") or "")]
     if (late := _late(at, now, zone)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from screening.settings import AZURE_REALTIME, OPENAI_LIVE, SIP_AGENT, AgentSettings
@@ -36,15 +37,52 @@ listed because tutorials still name them. Azure uses names of deployments instea
 """
 
 
-def shutdown_warnings(agent: AgentSettings, today: date) -> Iterator[str]:
-    """Yield a line for each of the agent's models that has been or will soon be shut down."""
+LAST_CALL = timedelta(days=7)
+"""How long before its shutdown a model is warned about once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """A model in the settings that has been or will soon be shut down."""
+
+    at: str
+    """What uses it, as in ``agent openai: model``."""
+    model: str
+    ends: date
+    instead: str
+    """Its successor."""
+    today: date
+
+    @property
+    def over(self) -> bool:
+        return self.today >= self.ends
+
+    @property
+    def stage(self) -> str:
+        """``soon``, ``last call`` or ``over``: users are notified once of each."""
+        if self.over:
+            return "over"
+        return "last call" if self.today >= self.ends - LAST_CALL else "soon"
+
+    def __str__(self) -> str:
+        when = "was switched off on" if self.over else "is switched off on"
+        return f'{self.at} "{self.model}" {when} {self.ends}: use "{self.instead}"'
+
+
+def shutdown(at: str, model: str, today: date) -> Shutdown | None:
+    """The shutdown of one of OpenAI's models; None if it is not near, or not known."""
+    ends, instead = SHUTDOWNS.get(model, (None, ""))
+    if ends is None or today < ends - WARN_BEFORE:
+        return None
+    return Shutdown(at, model, ends, instead, today)
+
+
+def shutdowns(agent: AgentSettings, today: date) -> Iterator[Shutdown]:
+    """Yield each of the agent's models that has been or will soon be shut down."""
     if agent.provider in (SIP_AGENT, AZURE_REALTIME):
         return
     of_live = agent.provider == OPENAI_LIVE
     second = ("delegate_model", agent.delegate_model) if of_live else ("transcription", agent.transcription)
     for key, model in (("model", agent.model), second):
-        ends, instead = SHUTDOWNS.get(model or "", (None, ""))
-        if ends is None or today < ends - WARN_BEFORE:
-            continue
-        when = f"is switched off on {ends}" if today < ends else f"was switched off on {ends}"
-        yield f'agent {agent.name}: {key} "{model}" {when}: use "{instead}"'
+        if found := shutdown(f"agent {agent.name}: {key}", model or "", today):
+            yield found

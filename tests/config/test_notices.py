@@ -70,8 +70,8 @@ def test_a_webhook_may_have_two_secrets_and_secrets_and_url_are_not_printed(
         ),
         (
             f'name = "a"\n{HOOK}\nevents = ["call.lost"]',
-            'notify[0].events[0]: expected one of "call.screened", "call.missed", "voicemail.new" or'
-            ' "budget.warning", got "call.lost"',
+            'notify[0].events[0]: expected one of "call.screened", "call.missed", "voicemail.new",'
+            ' "budget.warning" or "model.warning", got "call.lost"',
         ),
         (
             f'name = "a"\n{HOOK}\nnumbers = ["+14155550000"]',

@@ -17,7 +17,7 @@ from screening.notices.notice import Event
 from screening.notices.retry_schedule import RETRY_DELAYS_S
 from screening.notices.target import Target
 from tests.screening.notices.records import record
-from tests.screening.notices.test_notice import Warned
+from tests.screening.notices.test_notice import ENDS, Warned
 
 DONE = Delivered("answered 204")
 BUSY = Later("answered 503")
@@ -94,6 +94,14 @@ async def test_a_limit_of_the_costs_is_told() -> None:
         dispatcher.budget(Warned())
         await asyncio.sleep(1)
     assert [delivery.event for _, delivery in receiver.got] == ["budget.warning"]
+
+
+async def test_the_shutdown_of_a_model_is_told() -> None:
+    receiver = Scripted(DONE)
+    async with dispatcher_of(receiver, events=frozenset((Event.MODEL,))) as dispatcher:
+        dispatcher.shutdown(ENDS)
+        await asyncio.sleep(1)
+    assert [delivery.event for _, delivery in receiver.got] == ["model.warning"]
 
 
 async def test_what_did_not_arrive_is_tried_again_ever_later() -> None:

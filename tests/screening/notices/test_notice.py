@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
-from screening.notices.notice import Event, budget_notice, call_notices
+from screening.notices.notice import Event, budget_notice, call_notices, shutdown_notice
+from screening.openai.model_shutdowns import Shutdown
 from tests.screening.notices.records import leg, record
 
 
@@ -140,3 +141,20 @@ def test_a_limit_is_one_notice_a_day_and_one_when_it_is_reached() -> None:
     assert first.data["percent"] == 80
     others = [Warned(reached=True), Warned(day=date(2026, 11, 23)), Warned(dialed=None), Warned(cap="money")]
     assert len({first.id, *(budget_notice(each, at).id for each in others)}) == 5
+
+
+ENDS = Shutdown("agent a: model", "gpt-realtime", date(2027, 1, 20), "gpt-realtime-2.1", date(2026, 12, 30))
+
+
+def test_a_shutdown_is_one_notice_for_each_stage() -> None:
+    at = datetime(2026, 12, 30, 9, tzinfo=UTC)
+    days = [date(2026, 12, 30), date(2027, 1, 12), date(2027, 1, 13), date(2027, 1, 19), date(2027, 1, 20)]
+    told = [shutdown_notice(replace(ENDS, today=day), at) for day in days]
+    assert [each.data["over"] for each in told] == [False, False, False, False, True]
+    assert told[0].id == told[1].id
+    assert told[2].id == told[3].id
+    assert len({each.id for each in told}) == 3
+    other = replace(ENDS, at="agent b: model")
+    assert shutdown_notice(other, at).id != told[0].id
+    assert told[0].data["summary"] == str(ENDS)
+    assert told[0].event is Event.MODEL

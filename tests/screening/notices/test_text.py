@@ -96,6 +96,15 @@ def test_a_limit_is_told_in_a_sentence() -> None:
     assert body == "100 % of day_money is spent: 5 of 5 USD. Callers are no longer asked by the assistant."
 
 
+def test_the_shutdown_of_a_model_is_told_in_a_sentence() -> None:
+    told = {"over": False, "summary": 'agent a: model "m" is switched off on 2027-01-20: use "n"'}
+    title, body = message("model.warning", told, THEN.isoformat(), THEN, UTC)
+    assert (title, body) == ("Model ends soon", told["summary"])
+    assert (
+        message("model.warning", told | {"over": True}, THEN.isoformat(), THEN, UTC)[0] == "Model shut down"
+    )
+
+
 def test_a_strangers_words_call_no_room_together_and_stay_short() -> None:
     assert sanitized("<!channel> @everyone\nHi\u202e @here", 100) == "‹!channel› @ everyone Hi @ here"
     assert sanitized("[Your bank](https://evil.example)", 100) == "[Your bank] (https://evil.example)"

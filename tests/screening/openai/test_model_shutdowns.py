@@ -4,14 +4,14 @@ from datetime import date
 
 import pytest
 
-from screening.openai.model_shutdowns import SHUTDOWNS, shutdown_warnings
+from screening.openai.model_shutdowns import SHUTDOWNS, shutdowns
 from screening.settings import AgentSettings
 
 NOVEMBER, DECEMBER, LATER = date(2026, 11, 20), date(2026, 12, 1), date(2027, 2, 1)
 
 
 def told(today: date, provider: str = "openai-realtime", **keys: str) -> list[str]:
-    return list(shutdown_warnings(AgentSettings("a", provider, **keys), today))  # type: ignore[arg-type]
+    return list(map(str, shutdowns(AgentSettings("a", provider, **keys), today)))  # type: ignore[arg-type]
 
 
 def test_a_model_is_warned_about_from_sixty_days_before_its_end() -> None:
