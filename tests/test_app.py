@@ -96,7 +96,7 @@ async def get(app: App, path: str) -> httpx2.Response:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-async def test_a_call_over_each_transport_goes_through(transport: str) -> None:
+async def test_a_call_over_each_transport_is_bridged(transport: str) -> None:
     scene = Scene("plain", "a wanted caller", scenery=Scenery(carrier_transport=transport), caller=talks)
     async with Stage(scene.scenery) as stage:
         await scene.play(stage)
@@ -110,7 +110,7 @@ async def test_a_call_over_each_transport_goes_through(transport: str) -> None:
         assert [peer.faults for peer in stage.peers] == [[], [], []]
 
 
-async def test_a_certificate_that_is_over_is_said_and_shown(tmp_path: Path) -> None:
+async def test_an_expired_certificate_is_logged_and_in_the_metrics(tmp_path: Path) -> None:
     chain, key = make_authority().issue(["127.0.0.1"], starts=datetime(2020, 1, 1, tzinfo=UTC), days=90)
     (tmp_path / "sip.pem").write_bytes(chain)
     (tmp_path / "key.pem").write_bytes(key)
@@ -129,7 +129,7 @@ async def test_a_certificate_that_is_over_is_said_and_shown(tmp_path: Path) -> N
 
 @needs_kernel
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_a_call_whose_audio_the_kernel_forwards_goes_through(
+def test_a_call_with_audio_forwarded_by_the_kernel_is_bridged(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     async def play() -> None:
@@ -161,7 +161,7 @@ def test_a_call_whose_audio_the_kernel_forwards_goes_through(
 
 @needs_kernel
 @pytest.mark.parametrize(("mode", "level"), [("", "info"), ('mode = "kernel",', "warning")])
-async def test_on_a_machine_that_may_treat_packets_otherwise_the_house_relays_and_says_why(
+async def test_with_unsupported_routing_rules_the_edge_relays_audio_and_logs_why(
     mode: str, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "_BY_MORE", {15: "table"})  # every routing rule has a table
@@ -188,16 +188,16 @@ FALLS_BACK = f'media.mode = "kernel" falls back to "relay": {NO_TABLE}'
     [("", [("info", HERE)]), ('mode = "kernel",', [("warning", FALLS_BACK)]), ('mode = "relay",', [])],
     ids=["as shipped", "kernel", "relay"],
 )
-def test_without_the_capability_one_line_says_that_the_house_relays_and_it_does(
+def test_without_capabilities_the_edge_relays_audio_and_logs_one_line(
     mode: str, told: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     """A subprocess of root drops its privileges. It warns only if the settings ask for the kernel by name."""
     text = SETTINGS.replace("PORT", "0").replace("media = {", f"media = {{ {mode}")
     text = text.replace("error", "info").replace("FOLDER/records/calls.jsonl", "")
     text = text.replace("sqlite:///FOLDER/screendoor.db", "off")
-    (tmp_path / "house.toml").write_text(text)
+    (tmp_path / "edge.toml").write_text(text)
     ran = subprocess.run(
-        [sys.executable, "-c", A_NOBODYS_HOUSE, str(tmp_path / "house.toml")],
+        [sys.executable, "-c", UNPRIVILEGED_EDGE, str(tmp_path / "edge.toml")],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -213,7 +213,7 @@ def test_without_the_capability_one_line_says_that_the_house_relays_and_it_does(
     assert ran.stdout == "RelaySession Stream\n"
 
 
-A_NOBODYS_HOUSE = """
+UNPRIVILEGED_EDGE = """
 import asyncio, sys
 from pathlib import Path
 from proxy import log
@@ -222,7 +222,7 @@ from proxy.config import load
 from tests.kit.edge import a_number
 from tests.media.kernel.privilege import give_up
 
-async def stand():
+async def start():
     async with App(settings) as app:
         session = app._media(a_number())
         session.offer("caller")
@@ -232,11 +232,11 @@ async def stand():
 settings = load(Path(sys.argv[1]), {})
 log.configure(settings.log.level, settings.log.format)
 give_up({2})  # CAP_DAC_READ_SEARCH: what is imported late may lie where nobody else may look
-asyncio.run(stand())
+asyncio.run(start())
 """
 
 
-def test_a_call_goes_through_on_uvloop_too() -> None:
+def test_a_call_is_bridged_on_uvloop() -> None:
     """`screendoor run` uses uvloop where installed; all other tests run on plain asyncio."""
 
     async def play() -> None:
@@ -251,7 +251,7 @@ def test_a_call_goes_through_on_uvloop_too() -> None:
         runner.run(play())
 
 
-async def test_a_number_that_is_not_screened_rings_at_once(tmp_path: Path) -> None:
+async def test_an_unscreened_number_is_planned_to_ring_without_an_agent(tmp_path: Path) -> None:
     """The screener derives the plan from the settings; no agent is called."""
     text = SETTINGS.replace("[ { dialed", '[ { screen = "off", dialed')
     told = parse(text.replace("PORT", "0").replace("FOLDER", str(tmp_path)), {}, file="t", folder=tmp_path)
@@ -278,7 +278,7 @@ async def test_a_finished_call_is_one_line_in_the_record_file(tmp_path: Path) ->
     assert told["transcript"]
 
 
-async def test_memory_messages_and_challenges_are_shown_at_a_scrape(tmp_path: Path) -> None:
+async def test_the_metrics_show_database_transcription_and_challenge_counters(tmp_path: Path) -> None:
     ended = [
         (Result.BRIDGED, True),
         (Result.CALLER_LEFT, False),
@@ -299,7 +299,7 @@ async def test_memory_messages_and_challenges_are_shown_at_a_scrape(tmp_path: Pa
     assert any(line.startswith("screendoor_memory_waiting ") for line in shown)
 
 
-async def test_a_call_is_in_the_memory_when_it_begins_and_when_it_is_over() -> None:
+async def test_a_call_is_stored_when_it_begins_and_updated_when_it_ends() -> None:
     async with Stage(PLAIN["reject"].scenery) as stage:
         memory = stage.app.services.memory
         assert memory is not None
@@ -317,14 +317,14 @@ async def test_a_call_is_in_the_memory_when_it_begins_and_when_it_is_over() -> N
         assert said == [line.text for line in record.transcript]
 
 
-async def test_a_memory_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+async def test_a_database_path_that_is_a_directory_is_an_error_at_startup(tmp_path: Path) -> None:
     (tmp_path / "screendoor.db").mkdir()
     with pytest.raises(OSError, match=r"screendoor\.db: Is a directory"):
         async with App(settings(tmp_path)):
             pass
 
 
-async def test_health_says_that_the_house_is_closing(tmp_path: Path) -> None:
+async def test_health_is_503_draining_during_shutdown(tmp_path: Path) -> None:
     async with App(settings(tmp_path)) as app:
         assert (await get(app, "/healthz")).json()["status"] == "ok"
         await app.drain(0.0)
@@ -332,12 +332,12 @@ async def test_health_says_that_the_house_is_closing(tmp_path: Path) -> None:
         assert (closing.status_code, closing.json()["status"]) == (503, "draining")
 
 
-async def test_a_sip_agent_needs_no_webhook_door(tmp_path: Path) -> None:
+async def test_with_only_a_sip_agent_the_webhook_path_is_404(tmp_path: Path) -> None:
     async with App(settings(tmp_path)) as app:
         assert (await get(app, "/openai/webhook")).status_code == 404
 
 
-async def test_a_taken_port_is_one_clear_error_and_nothing_stays_open(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_an_error_at_startup_and_leaves_no_task(tmp_path: Path) -> None:
     async with App(settings(tmp_path)) as app:
         before = asyncio.all_tasks()
         with pytest.raises(TransportFailed, match="Address already in use"):
@@ -346,7 +346,7 @@ async def test_a_taken_port_is_one_clear_error_and_nothing_stays_open(tmp_path: 
         assert asyncio.all_tasks() <= before
 
 
-async def test_audio_on_an_address_of_another_machine_is_one_clear_error(tmp_path: Path) -> None:
+async def test_a_media_address_of_another_machine_is_an_error_at_startup(tmp_path: Path) -> None:
     text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
     text = text.replace('media = { bind = "127.0.0.1"', 'media = { bind = "192.0.2.1"')
     with pytest.raises(TransportFailed, match="cannot receive audio on 192"):
@@ -354,7 +354,7 @@ async def test_audio_on_an_address_of_another_machine_is_one_clear_error(tmp_pat
             pass
 
 
-async def test_a_house_that_stops_says_its_bye_again_where_that_was_lost(tmp_path: Path) -> None:
+async def test_on_shutdown_a_lost_bye_is_retransmitted_until_answered(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
@@ -375,7 +375,7 @@ async def test_a_house_that_stops_says_its_bye_again_where_that_was_lost(tmp_pat
         await hearing
 
 
-def test_what_only_the_screening_knows_is_a_problem_line_too(tmp_path: Path) -> None:
+def test_agent_settings_refused_by_the_screening_are_problem_lines(tmp_path: Path) -> None:
     wrong = SETTINGS.replace(
         'provider = "sip", sip = "sip:agent@127.0.0.1:9", srtp = "off"',
         'sip = "sip:p@127.0.0.1:9;transport=tls", srtp = "off", voice = "nobody", '
@@ -397,7 +397,7 @@ def test_what_only_the_screening_knows_is_a_problem_line_too(tmp_path: Path) -> 
     assert lines[1].endswith("webhook secret is not base64 after whsec_")
 
 
-async def test_the_wire_is_logged_at_debug_without_credentials(tmp_path: Path) -> None:
+async def test_sip_messages_are_logged_at_debug_without_credentials(tmp_path: Path) -> None:
     text = SETTINGS.replace('level = "error"', 'level = "debug"').replace("PORT", "0")
     told = parse(text.replace("FOLDER", str(tmp_path)), {}, file="test.toml", folder=tmp_path)
     heard = io.StringIO()
@@ -435,7 +435,7 @@ async def test_a_trunk_that_answers_its_probe_is_shown_as_up(tmp_path: Path) -> 
             assert shown in (await get(app, "/metrics")).text
 
 
-async def test_what_is_no_text_on_the_wire_costs_no_record(tmp_path: Path) -> None:
+async def test_bytes_that_are_not_utf8_are_kept_in_the_record(tmp_path: Path) -> None:
     record = CallRecord("c", None, "*", datetime.now(UTC), outcome=Outcome(Result.CALLER_LEFT, "left"))
     record.legs.append(LegRecord("caller", "sip:\udcff@h", record.began))
     async with App(settings(tmp_path)) as app:
@@ -468,7 +468,7 @@ class Registrar:
         """Ignore it: the edge closed its connection."""
 
 
-async def registered(tmp_path: Path, registrar: Registrar) -> Settings:
+async def registering_settings(tmp_path: Path, registrar: Registrar) -> Settings:
     """Settings of an edge that registers with ``registrar``."""
     _, port = await registrar.network.listen(ListenOn("tcp", ("127.0.0.1", 0)))
     more = f'outbound = "sip:127.0.0.1:{port};transport=tcp", register = true'
@@ -479,9 +479,9 @@ async def registered(tmp_path: Path, registrar: Registrar) -> Settings:
     return parse(text.replace("FOLDER", str(tmp_path)), {"PW": "pw"}, file="t", folder=tmp_path)
 
 
-async def test_it_registers_with_a_trunk_says_so_and_unregisters_at_the_end(tmp_path: Path) -> None:
+async def test_a_trunk_registration_is_shown_in_health_and_removed_at_shutdown(tmp_path: Path) -> None:
     registrar = Registrar()
-    told = await registered(tmp_path, registrar)
+    told = await registering_settings(tmp_path, registrar)
     async with App(told) as app:
         async with asyncio.timeout(5):
             while (health := (await get(app, "/healthz")).json())["registrations"]["lab"] != "registered":
@@ -494,10 +494,10 @@ async def test_it_registers_with_a_trunk_says_so_and_unregisters_at_the_end(tmp_
     await registrar.network.close()
 
 
-async def test_it_stays_registered_while_the_last_calls_go_on(tmp_path: Path) -> None:
+async def test_a_trunk_stays_registered_while_the_last_calls_drain(tmp_path: Path) -> None:
     """Behind a NAT, a trunk needs our registration to reach us, even for a BYE."""
     registrar = Registrar()
-    async with App(await registered(tmp_path, registrar)) as app:
+    async with App(await registering_settings(tmp_path, registrar)) as app:
         async with asyncio.timeout(5):
             while (await get(app, "/healthz")).json()["registrations"]["lab"] != "registered":
                 await asyncio.sleep(0.01)
@@ -515,7 +515,7 @@ async def test_it_stays_registered_while_the_last_calls_go_on(tmp_path: Path) ->
     await registrar.network.close()
 
 
-async def test_a_recorded_call_is_whole_on_the_disk_when_all_is_stopped() -> None:
+async def test_a_recording_is_complete_once_the_disk_thread_is_closed() -> None:
     scene = Scene("plain", "a wanted caller", scenery=Scenery(of_number='record = "on"'), caller=talks)
     async with Stage(scene.scenery) as stage:
         await scene.play(stage)
@@ -531,7 +531,7 @@ async def test_a_recorded_call_is_whole_on_the_disk_when_all_is_stopped() -> Non
         assert stage.openai_api.spoken[2].startswith("Call from")
 
 
-async def test_calls_that_cannot_be_recorded_are_said_at_the_start(tmp_path: Path) -> None:
+async def test_an_unusable_recording_folder_is_an_error_at_startup(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     here = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
     text = here + f'screening = {{ record = "on", recording_dir = "{tmp_path}/file/recordings" }}'
@@ -540,7 +540,7 @@ async def test_calls_that_cannot_be_recorded_are_said_at_the_start(tmp_path: Pat
         await app.__aenter__()
 
 
-async def test_messages_that_cannot_be_taken_are_a_warning(
+async def test_an_unusable_voicemail_folder_is_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")

@@ -78,11 +78,11 @@ def ours() -> Iterator[tuple[str, str, str]]:
                 yield module_of(path), f"{path.relative_to(ROOT)}:{line}", imported
 
 
-def test_there_is_something_to_judge() -> None:
+def test_the_sources_are_found() -> None:
     assert len(SOURCES) > 50
 
 
-def test_imports_go_one_way() -> None:
+def test_imports_follow_the_allowed_directions() -> None:
     wrong = [
         f"{where}: {module} imports {imported}"
         for module, where, imported in ours()
@@ -92,7 +92,7 @@ def test_imports_go_one_way() -> None:
     assert wrong == []
 
 
-def test_the_call_is_imported_by_nothing_below_it() -> None:
+def test_proxy_call_is_imported_only_by_itself_and_the_composition_root() -> None:
     wrong = [
         f"{where}: {module} imports {imported}"
         for module, where, imported in ours()
@@ -101,7 +101,7 @@ def test_the_call_is_imported_by_nothing_below_it() -> None:
     assert wrong == []
 
 
-def test_the_edge_knows_the_judgement_by_its_contract_alone() -> None:
+def test_proxy_imports_only_the_contract_of_screening() -> None:
     wrong = [
         f"{where}: {module} imports {imported}"
         for module, where, imported in ours()
@@ -111,7 +111,7 @@ def test_the_edge_knows_the_judgement_by_its_contract_alone() -> None:
     assert wrong == []
 
 
-def test_nothing_of_ours_imports_the_tests_or_the_lab_but_the_command_line() -> None:
+def test_only_the_command_line_imports_the_lab_and_nothing_imports_the_tests() -> None:
     wrong = [
         f"{where}: {module} imports {imported}"
         for module, where, imported in ours()
@@ -120,7 +120,7 @@ def test_nothing_of_ours_imports_the_tests_or_the_lab_but_the_command_line() -> 
     assert wrong == []
 
 
-def test_the_protocol_has_no_clock_no_chance_no_network_and_no_log() -> None:
+def test_proxy_sip_imports_no_clock_randomness_network_or_logging() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line}: imports {imported}"
         for path in SOURCES
@@ -132,7 +132,7 @@ def test_the_protocol_has_no_clock_no_chance_no_network_and_no_log() -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
-def test_files_and_functions_stay_short(path: Path) -> None:
+def test_source_files_and_functions_are_within_the_length_limits(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= LONGEST_FILE
     long = [

@@ -52,7 +52,7 @@ def settings(public: str, media: str = "", agent: str = "") -> Settings:
         ("2001:db8::1", "203.0.113.10", None, "203.0.113.10", "[2001:db8::1]"),
     ],
 )
-def test_peers_are_told_a_host_of_their_ip_version(
+def test_the_advertised_host_matches_the_ip_version_of_the_peer(
     host: str, address: str, address6: str | None, four: str, six: str | None
 ) -> None:
     public = f'host = "{host}", address = "{address}"' + (f', address6 = "{address6}"' if address6 else "")
@@ -69,7 +69,7 @@ def test_peers_are_told_a_host_of_their_ip_version(
         ("2001:db8::1", False, False),
     ],
 )
-def test_a_machine_in_a_private_network_tells_its_neighbours_its_address_there(
+def test_private_peers_get_a_private_address_behind_nat_or_in_a_private_network(
     monkeypatch: pytest.MonkeyPatch, address: str, ours: bool, told: bool
 ) -> None:
     monkeypatch.setattr(assembly, "of_this_machine", lambda address: ours)
@@ -90,11 +90,13 @@ def test_a_machine_in_a_private_network_tells_its_neighbours_its_address_there(
         ),
     ],
 )
-def test_audio_has_a_home_for_each_ip_version(public: str, media: str, homes: list[tuple[str, str]]) -> None:
+def test_media_addresses_are_set_per_ip_version(
+    public: str, media: str, homes: list[tuple[str, str]]
+) -> None:
     assert assembly.media_addresses(settings(f'host = "sbc.example.com", {public}', media)) == homes
 
 
-def test_trunks_that_call_out_are_probed_and_agents_where_it_is_asked_for() -> None:
+def test_outbound_trunks_are_probed_and_agents_only_with_probe_s() -> None:
     public = 'host = "sbc.example.com", address = "203.0.113.10"'
     trunks = [
         ProbedPeer("trunk:one", "sip:one.example;transport=tcp", 30.0),
@@ -128,7 +130,9 @@ PLACES = 'destinations = ["sip:+14155559876@trunk:one", "sip:+14155559876@trunk:
         ('identity = "trunk_did", ', ["trunk_did", "trunk_did", "internal"]),
     ],
 )
-def test_a_number_may_say_as_whom_its_destinations_are_called(of_number: str, profiles: list[str]) -> None:
+def test_the_identity_profile_of_a_number_overrides_that_of_its_trunks(
+    of_number: str, profiles: list[str]
+) -> None:
     text = f'{TRUNKS}number = [ {{ dialed = "*", {of_number}{PLACES} }} ]'
     number = assembly.routing(parse(text, {}, file="t.toml", folder=Path())).find(invite())
     assert number is not None
@@ -151,7 +155,7 @@ def test_a_number_is_screened_by_its_agent_and_that_agents_backups() -> None:
     ("source", "trusted"),
     [("192.0.2.1", True), ("192.0.2.2", True), ("192.0.2.3", False), ("192.0.2.66", False)],
 )
-async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
+async def test_a_trunk_is_trusted_by_source_address_unless_trust_identity_is_false(
     source: str, trusted: bool
 ) -> None:
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
@@ -159,7 +163,7 @@ async def test_trunks_are_trusted_by_their_address_unless_they_are_not_to_be(
     assert assembly.trust_of(told, admission, [], lambda flow: "one")(a_flow(source)).trusted is trusted
 
 
-def test_a_place_that_we_call_out_to_may_be_written_as_an_address_of_ipv6() -> None:
+def test_the_outbound_uri_of_a_trunk_may_have_an_ipv6_address() -> None:
     text = TRUNKS.replace("sip:192.0.2.1", "sip:[2001:db8::1]:5070")
     assert text != TRUNKS
     told = parse(f'{text}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
@@ -177,7 +181,7 @@ def test_a_place_that_we_call_out_to_may_be_written_as_an_address_of_ipv6() -> N
         ("headers", False, PeerTrust("one")),
     ],
 )
-async def test_a_trunks_word_on_its_callers_goes_as_far_as_it_says(
+async def test_the_verification_setting_limits_the_trust_in_a_trunk(
     verification: str, trusted: bool, trust: PeerTrust
 ) -> None:
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
@@ -201,7 +205,7 @@ async def test_a_trunks_word_on_its_callers_goes_as_far_as_it_says(
         (', confirm = "press-1"', ["press-1", "press-1", "press-1", "press-1"]),
     ],
 )
-def test_what_a_carrier_dials_is_asked_to_press_1_unless_the_number_says_otherwise(
+def test_destinations_through_a_trunk_require_press_1_unless_the_number_overrides_it(
     of_number: str, asked: list[str]
 ) -> None:
     places = (
@@ -222,7 +226,7 @@ def test_what_a_carrier_dials_is_asked_to_press_1_unless_the_number_says_otherwi
     assert number.confirm_limit_s == 20.0
 
 
-def test_recordings_are_of_numbers_that_ask_for_them_and_announced_unless_callers_know() -> None:
+def test_only_numbers_with_record_are_recorded_and_announced_by_default() -> None:
     def number(screening: str, of_number: str = ""):
         text = TEXT.replace('["tel:+14155559876"]', '["tel:+14155559876"]' + of_number)
         text = text % ('host = "h.example", address = "192.0.2.1"', "", "silence_limit_s = 20")
@@ -261,14 +265,14 @@ def sound(tmp_path: Path, number: str, more: str = "") -> Sound:
         ('dialed = "+442079460123", tones = "it"', 'tones = "fr"', "it"),
     ],
 )
-def test_tones_are_those_of_the_country_called_unless_the_settings_say_another(
+def test_tones_follow_the_country_of_the_number_unless_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, media: str, country: str
 ) -> None:
     monkeypatch.setattr(f"{__name__}.TEXT", TEXT.replace("media = { %s }", f"media = {{ {media} %s }}"))
     assert sound(tmp_path, number).media.tones.ringback is tones_of(country).ringback
 
 
-def test_a_numbers_own_prompts_come_before_those_of_all(tmp_path: Path) -> None:
+def test_prompts_of_a_number_override_the_common_ones(tmp_path: Path) -> None:
     of_all = '[prompts]\nvoicemail_greeting = "1.wav"\nhold_music = "file:2.wav"\n'
     found = sound(tmp_path, 'dialed = "*", prompts = { voicemail_greeting = "3.wav" }', of_all)
     assert found.greeting is not None
@@ -279,11 +283,11 @@ def test_a_numbers_own_prompts_come_before_those_of_all(tmp_path: Path) -> None:
     assert found.early_media is EarlyMedia.RINGBACK
 
 
-def test_a_number_may_have_early_media_of_its_own(tmp_path: Path) -> None:
+def test_early_media_may_be_set_for_a_number(tmp_path: Path) -> None:
     assert sound(tmp_path, 'dialed = "*", early_media = "pass"').early_media is EarlyMedia.PASS
 
 
-def test_a_prompt_that_cannot_be_played_is_one_line_of_the_check(tmp_path: Path) -> None:
+def test_a_prompt_that_cannot_be_played_is_one_problem_line(tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_bytes(b"ID3")
     with pytest.raises(SettingsError) as raised:
         sound(tmp_path, 'dialed = "*"', '[prompts]\nunavailable = "bad.wav"\nhold_music = "gone.wav"\n')
@@ -300,7 +304,7 @@ def test_a_prompt_that_cannot_be_played_is_one_line_of_the_check(tmp_path: Path)
 # How audio is protected.
 
 
-def test_each_leg_is_protected_as_its_trunk_its_agent_or_its_phone_says() -> None:
+def test_each_leg_has_the_srtp_policy_of_its_trunk_agent_or_phone() -> None:
     text = TRUNKS.replace('srtp = "off"', 'srtp = "require"').replace(
         'name = "two",', 'name = "two", srtp = "offer",'
     )
@@ -315,7 +319,7 @@ def test_each_leg_is_protected_as_its_trunk_its_agent_or_its_phone_says() -> Non
     assert policies == ["accept", "offer", "accept", "off"]
 
 
-def test_a_caller_is_protected_as_his_trunk_says_and_one_of_no_trunk_as_he_offers() -> None:
+def test_a_caller_leg_has_the_srtp_policy_of_its_trunk_or_else_accept() -> None:
     text = TRUNKS.replace('name = "two",', 'name = "two", srtp = "require",')
     text += f'number = [ {{ dialed = "*", {PLACES} }} ]'
     told = parse(text, {}, file="t.toml", folder=Path())
@@ -324,7 +328,7 @@ def test_a_caller_is_protected_as_his_trunk_says_and_one_of_no_trunk_as_he_offer
     assert by("").value == "accept"
 
 
-def test_a_trunk_that_asks_for_credentials_in_a_call_of_its_own_gets_those_of_its_account() -> None:
+def test_a_trunk_that_challenges_us_gets_the_credentials_of_its_account() -> None:
     text = TRUNKS.replace('name = "two",', 'name = "two", username = "u", password = "env:PW",')
     text += f'number = [ {{ dialed = "*", {PLACES} }} ]'
     by = assembly.credentials(parse(text, {"PW": "pw"}, file="t.toml", folder=Path()))
@@ -332,7 +336,7 @@ def test_a_trunk_that_asks_for_credentials_in_a_call_of_its_own_gets_those_of_it
     assert by("two") is not by("two")
 
 
-def test_a_destination_keeps_the_name_that_the_agent_knows_it_by() -> None:
+def test_a_destination_keeps_its_configured_name() -> None:
     trunked = '{ name = "a", to = "sip:+14155559876@trunk:one" }'
     places = f'[{trunked}, {{ name = "b", to = "sip:desk@192.0.2.4" }}, "tel:+14155559877"]'
     text = f'{TRUNKS}number = [ {{ dialed = "*", destinations = {places} }} ]'
@@ -351,7 +355,7 @@ def test_a_destination_keeps_the_name_that_the_agent_knows_it_by() -> None:
         (', anonymous = "challenge"', 17),
     ],
 )
-def test_what_the_challenged_hear_is_spoken_at_the_start(of_number: str, texts: int) -> None:
+def test_challenge_prompts_are_prepared_only_if_someone_may_be_challenged(of_number: str, texts: int) -> None:
     text = f'{TRUNKS}number = [ {{ dialed = "*", {PLACES}{of_number} }} ]'
     said = assembly.challenge_prompts(parse(text, {}, file="t.toml", folder=Path()))
     assert len(said) == texts
@@ -359,7 +363,7 @@ def test_what_the_challenged_hear_is_spoken_at_the_start(of_number: str, texts: 
         assert "This number is protected. To be put through, press 7." in said
 
 
-def test_what_becomes_of_callers_is_told_to_the_call() -> None:
+def test_challenge_and_refusal_settings_reach_the_call() -> None:
     keys = 'challenge_tries = 2, challenge_limit_s = 7, challenge_failed = "reject", whisper_keys = "on"'
     card = 'reject_with = 608, reject_card = "https://example.com/c.jws"'
     text = f'{TRUNKS}number = [ {{ dialed = "*", {PLACES}, {keys}, {card} }} ]'

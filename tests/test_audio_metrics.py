@@ -8,7 +8,7 @@ from proxy.media.quality import DirectionQuality, Quality
 from proxy.metrics import Metrics
 
 
-def test_a_leg_that_is_over_is_counted_by_leg_and_direction() -> None:
+def test_audio_of_a_finished_leg_is_counted_by_leg_and_direction() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     heard, sent = DirectionQuality(100, 3, 12.0, mos=4.1), DirectionQuality(98)
     metrics.audio.leg_over("phone 2", Quality(heard, sent, dropped=5), silent=False)

@@ -84,12 +84,12 @@ def said(settings: Settings, now: datetime = NOW) -> list[certificate_expiry.Rem
     ]
 
 
-def test_nothing_is_said_while_there_is_time(settings: Settings) -> None:
+def test_certificates_with_enough_time_left_give_no_remark(settings: Settings) -> None:
     assert said(settings) == []
     assert said(settings, NOW + 46 * DAY - timedelta(minutes=1)) == []
 
 
-def test_each_certificate_that_ends_soon_or_is_over_is_one_line(settings: Settings) -> None:
+def test_each_expiring_or_expired_certificate_gives_one_line(settings: Settings) -> None:
     how = "(renewed files are taken without a restart)"
     lines = [
         "sip.pem: the certificate {} " + how,
@@ -104,7 +104,9 @@ def test_each_certificate_that_ends_soon_or_is_over_is_one_line(settings: Settin
     assert said(settings, NOW + 61 * DAY) == [(one.format(over), True) for one in lines]
 
 
-def test_one_for_a_few_days_is_due_with_a_quarter_of_them(settings: Settings, issue: Issue) -> None:
+def test_a_short_lived_certificate_is_reported_with_a_quarter_of_its_life_left(
+    settings: Settings, issue: Issue
+) -> None:
     issue("web", 2 * DAY, days=6)
     assert said(settings) == []
     [(text, over)] = said(settings, NOW + 0.6 * DAY)
@@ -112,9 +114,7 @@ def test_one_for_a_few_days_is_due_with_a_quarter_of_them(settings: Settings, is
     assert not over
 
 
-def test_a_renewal_that_left_half_of_its_files_is_said(
-    settings: Settings, issue: Issue, tmp_path: Path
-) -> None:
+def test_an_incomplete_renewal_is_reported(settings: Settings, issue: Issue, tmp_path: Path) -> None:
     for spoil in (
         lambda: issue("ours", 90 * DAY, key=False),  # the previous key stays
         lambda: (tmp_path / "ours-key.pem").unlink(),
@@ -129,7 +129,7 @@ def test_a_renewal_that_left_half_of_its_files_is_said(
 
 
 @pytest.mark.virtual
-async def test_they_are_looked_at_now_and_every_day(settings: Settings, issue: Issue) -> None:
+async def test_certificates_are_checked_at_the_start_and_every_day(settings: Settings, issue: Issue) -> None:
     loop = asyncio.get_running_loop()
     start = loop.time()
     issue("web", 1.5 * DAY)
@@ -150,7 +150,7 @@ async def test_they_are_looked_at_now_and_every_day(settings: Settings, issue: I
         watching.cancel()
 
 
-def test_when_each_ends_is_read_from_its_file_as_it_is_now(
+def test_expiry_times_are_read_from_the_current_files(
     settings: Settings, issue: Issue, tmp_path: Path
 ) -> None:
     def ends() -> dict[str, float]:

@@ -61,7 +61,7 @@ def raising(error: BaseException) -> Run:
     return run
 
 
-def test_the_version_is_said() -> None:
+def test_version_prints_the_version() -> None:
     assert call("--version").output == f"screendoor {VERSION}\n"
 
 
@@ -69,7 +69,7 @@ def test_help_names_every_command() -> None:
     assert all(command in call("--help").output for command in ("run", "demo", "check-config"))
 
 
-def test_a_good_file_is_in_order_and_summed_up() -> None:
+def test_check_config_summarizes_a_valid_file() -> None:
     result = call("check-config", LAB)
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
@@ -89,13 +89,13 @@ def test_backup_agents_are_summed_up_beside_the_first(tmp_path: Path) -> None:
     assert "  *  screened by local or spare, then" in call("check-config", str(file)).stdout
 
 
-def test_listeners_of_ipv6_are_summed_up_in_brackets(tmp_path: Path) -> None:
+def test_check_config_prints_ipv6_listeners_in_brackets(tmp_path: Path) -> None:
     file = tmp_path / "sd.toml"
     file.write_text(Path(LAB).read_text().replace('"127.0.0.1:5060"', '"[::1]:5060"'))
     assert "  listens      udp [::1]:5060\n" in call("check-config", str(file)).stdout
 
 
-def test_the_file_may_be_named_by_the_environment(application: Callable[[Run], None]) -> None:
+def test_the_settings_file_may_be_named_by_screendoor_config(application: Callable[[Run], None]) -> None:
     async def run(settings: object) -> int:
         return 7
 
@@ -106,7 +106,7 @@ def test_the_file_may_be_named_by_the_environment(application: Callable[[Run], N
     assert CliRunner().invoke(main, ["run"], env={"SCREENDOOR_CONFIG": None}).exit_code == 2
 
 
-def test_what_is_allowed_but_doubtful_is_a_warning(tmp_path: Path) -> None:
+def test_check_config_prints_doubtful_settings_as_warnings(tmp_path: Path) -> None:
     file = tmp_path / "sd.toml"
     file.write_text(Path(LAB).read_text().replace('srtp = "off"', 'srtp = "offer"'))
     result = call("check-config", str(file))
@@ -115,12 +115,12 @@ def test_what_is_allowed_but_doubtful_is_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["all", "refer-silent"])
-def test_a_lab_that_stays_up_has_no_fault(fault: str) -> None:
+def test_demo_refuses_serve_together_with_fault(fault: str) -> None:
     result = call("demo", "--serve", "--fault", fault)
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, "Error: either --serve or --fault")
 
 
-def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
+def test_check_config_warns_of_an_expiring_certificate(tmp_path: Path) -> None:
     issued = datetime.now(UTC) - timedelta(days=80)
     chain, key = make_authority().issue(["localhost"], starts=issued, days=90)
     (tmp_path / "web.pem").write_bytes(chain)
@@ -134,7 +134,9 @@ def test_a_certificate_that_ends_soon_is_a_warning(tmp_path: Path) -> None:
     )
 
 
-def test_what_this_system_does_not_give_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_config_warns_of_kernel_forwarding_without_ebpf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "sd.toml"
     file.write_text(Path(LAB).read_text().replace("[media]", '[media]\nmode = "kernel"'))
     assert call("check-config", str(file)).stderr == ""
@@ -162,7 +164,7 @@ def test_every_problem_is_a_line_on_standard_error_and_the_exit_code_is_2(
     ]
 
 
-def test_a_network_that_is_not_there_yet_is_no_fault_of_the_settings(
+def test_a_missing_network_exits_with_1_so_that_systemd_restarts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nowhere(probe: socket.socket, address: object) -> None:
@@ -178,7 +180,7 @@ def test_a_network_that_is_not_there_yet_is_no_fault_of_the_settings(
     )
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_a_one_line_error(tmp_path: Path) -> None:
     result = call("run", "--config", str(tmp_path / "none.toml"))
     assert result.exit_code == 2
     assert (
@@ -187,7 +189,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     )
 
 
-def test_run_hands_the_settings_over_and_ends_with_what_comes_back(
+def test_run_passes_the_settings_on_uvloop_and_exits_with_the_returned_code(
     application: Callable[[Run], None],
 ) -> None:
     seen: list[object] = []
@@ -203,7 +205,7 @@ def test_run_hands_the_settings_over_and_ends_with_what_comes_back(
     assert loop == "uvloop"
 
 
-def test_uvloop_looks_up_more_than_two_names_at_a_time() -> None:
+def test_uvloop_resolves_many_names_concurrently() -> None:
     program = """
 import asyncio, os
 from proxy.cli import _loop_factory
@@ -219,7 +221,7 @@ with asyncio.Runner(loop_factory=_loop_factory()) as runner:
     assert int(threads.stdout) > 60  # half of them are resolver threads
 
 
-def test_a_process_without_any_stream_says_what_it_says_to_nobody() -> None:
+def test_a_process_without_standard_streams_writes_to_dev_null() -> None:
     program = f"""
 import os
 import structlog
@@ -235,7 +237,9 @@ os._exit(7 if all(os.fstat(n).st_rdev == os.stat(os.devnull).st_rdev for n in ra
     assert subprocess.run(closed, check=False).returncode == 7
 
 
-def test_run_does_without_uvloop(application: Callable[[Run], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_uses_asyncio_if_uvloop_is_not_installed(
+    application: Callable[[Run], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
 
     async def run(settings: object) -> int:
@@ -253,7 +257,7 @@ def test_run_does_without_uvloop(application: Callable[[Run], None], monkeypatch
         ExceptionGroup("x", [ExceptionGroup("y", [OSError(98, "Address already in use: 127.0.0.1:5060")])]),
     ],
 )
-def test_a_port_that_is_taken_is_one_line_and_no_traceback(
+def test_a_port_in_use_is_one_line_without_traceback(
     application: Callable[[Run], None], error: Exception
 ) -> None:
     application(raising(error))
@@ -264,7 +268,7 @@ def test_a_port_that_is_taken_is_one_line_and_no_traceback(
     assert line.endswith("Address already in use: 127.0.0.1:5060")
 
 
-def test_a_folder_that_is_not_ours_is_said_with_its_name(application: Callable[[Run], None]) -> None:
+def test_a_permission_error_names_the_folder(application: Callable[[Run], None]) -> None:
     async def forbidden(settings: object) -> int:
         raise PermissionError(errno.EACCES, "Permission denied", "recordings")
 
@@ -273,18 +277,18 @@ def test_a_folder_that_is_not_ours_is_said_with_its_name(application: Callable[[
     assert (result.exit_code, result.stderr) == (1, "screendoor: recordings: Permission denied\n")
 
 
-def test_a_bug_stays_a_bug(application: Callable[[Run], None]) -> None:
+def test_an_unexpected_exception_is_not_caught(application: Callable[[Run], None]) -> None:
     application(raising(ExceptionGroup("x", [OSError("port"), ValueError("bug")])))
     assert isinstance(call("run", "--config", LAB).exception, ExceptionGroup)
 
 
-def test_an_interrupt_ends_quietly(application: Callable[[Run], None]) -> None:
+def test_an_interrupt_exits_with_130_without_output(application: Callable[[Run], None]) -> None:
     application(raising(KeyboardInterrupt()))
     result = call("run", "--config", LAB)
     assert (result.exit_code, result.stderr) == (130, "")
 
 
-def test_doubts_are_logged_at_the_start(application: Callable[[Run], None], tmp_path: Path) -> None:
+def test_run_logs_the_warnings_of_the_settings(application: Callable[[Run], None], tmp_path: Path) -> None:
     file = tmp_path / "sd.toml"
     file.write_text(Path(LAB).read_text().replace('srtp = "off"', 'srtp = "offer"'))
 
@@ -295,7 +299,7 @@ def test_doubts_are_logged_at_the_start(application: Callable[[Run], None], tmp_
     assert "agent local: srtp" in call("run", "--config", str(file)).stderr
 
 
-def test_demo_hands_its_options_to_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_passes_its_options_to_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, ...]] = []
 
     def lab(*arguments: object) -> int:
@@ -313,5 +317,5 @@ def test_demo_hands_its_options_to_the_lab(monkeypatch: pytest.MonkeyPatch) -> N
     ]
 
 
-def test_demo_knows_its_decisions() -> None:
+def test_demo_refuses_an_unknown_decision() -> None:
     assert call("demo", "--decision", "maybe").exit_code == 2

@@ -37,7 +37,7 @@ def names_in(file: str) -> tuple[str, ...]:
     return tuple(each.name.removeprefix("test_") for each in functions if each.name.startswith("test_"))
 
 
-def meant(file: str, beginning: str) -> list[str]:
+def matching_tests(file: str, beginning: str) -> list[str]:
     """The tests a name on the page may mean: an exact match, or else those it prefixes by whole words."""
     tests = names_in(file)
     if beginning in tests:
@@ -83,11 +83,11 @@ def in_prose() -> list[tuple[str, str]]:
     return found
 
 
-def test_every_test_on_the_page_exists_and_is_meant_alone() -> None:
+def test_every_name_on_the_page_identifies_exactly_one_test() -> None:
     wrong = [
         f"{file}: {name} may be {tests or 'nothing'}"
         for file, name in [*named(), *in_prose()]
-        if len(tests := meant(file, name)) != 1
+        if len(tests := matching_tests(file, name)) != 1
     ]
     assert wrong == []
     assert len(named()) > 300
@@ -119,7 +119,7 @@ def test_every_case_of_an_rfc_that_lists_cases_has_its_row(
     rfc = heading.lower().replace(" ", "")
     for case in cases:
         assert f"[{folder}" in found[case], f"{heading} §{case}"
-        tests = [test for file, name in read(found[case]) for test in meant(file, name)]
+        tests = [test for file, name in read(found[case]) for test in matching_tests(file, name)]
         assert any(covers(test, rfc, case) for test in tests), f"{heading} §{case}: {tests}"
 
 
@@ -143,10 +143,10 @@ def test_every_file_on_the_page_is_linked_once() -> None:
     assert all((TESTS / file).is_file() for file, _ in links)
 
 
-def test_the_readme_leads_to_the_page() -> None:
+def test_the_readme_links_to_the_page() -> None:
     assert "](docs/conformance.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_all_but_rows_and_links_is_wrapped() -> None:
+def test_prose_on_the_page_is_wrapped() -> None:
     long = [line for line in PAGE.splitlines() if len(line) > WIDTH and line[:1] not in "|["]
     assert long == []

@@ -32,7 +32,7 @@ notify = [ { name = "me", webhook = "http://127.0.0.1:9/", secret = "env:SECRET"
 """
 
 
-async def test_a_call_is_paid_for_and_when_the_budget_is_spent_the_phone_rings_at_once(
+async def test_a_call_is_metered_and_once_the_budget_is_spent_the_phone_rings_unscreened(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     scene = PLAIN["reject"]
@@ -69,7 +69,7 @@ async def test_a_call_is_paid_for_and_when_the_budget_is_spent_the_phone_rings_a
 
 
 @pytest.mark.parametrize("provider", ["live", "live-client"])
-async def test_a_live_session_costs_its_minutes_and_the_tokens_of_its_delegate(
+async def test_a_live_session_costs_its_minutes_and_the_tokens_of_its_delegate_model(
     provider: Provider,
 ) -> None:
     scene = PLAIN["reject"]
@@ -87,7 +87,7 @@ async def test_a_live_session_costs_its_minutes_and_the_tokens_of_its_delegate(
     assert -0.001 < voice_min - cost.minutes < 5 / 60  # the vendor's clock starts before ours
 
 
-async def test_those_who_are_told_of_calls_are_told_of_budgets(tmp_path: Path) -> None:
+async def test_budget_warnings_go_to_the_notification_dispatcher(tmp_path: Path) -> None:
     text = TOLD.replace("FOLDER", str(tmp_path))
     secret = {"SECRET": "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}
     async with App(parse(text, secret, file="test.toml", folder=tmp_path)) as app:

@@ -128,11 +128,11 @@ def default(field: FieldInfo) -> str:
     return "`{}`".format(":".join(map(str, value)) if isinstance(value, tuple) else value)
 
 
-def test_every_setting_is_documented_and_nothing_else() -> None:
+def test_the_settings_page_documents_exactly_the_existing_settings() -> None:
     assert {(table, key) for table, key, _ in keys()} == set(documented())
 
 
-def test_every_table_has_its_heading_with_the_brackets_that_it_is_written_with() -> None:
+def test_every_settings_table_has_a_heading_in_its_toml_brackets() -> None:
     for name, field in Settings.model_fields.items():
         if table_of(field) is not None:
             key = alias(name, field)
@@ -140,7 +140,7 @@ def test_every_table_has_its_heading_with_the_brackets_that_it_is_written_with()
             assert f"\n## `{written}`\n" in text("settings.md")
 
 
-def test_the_defaults_on_the_page_are_those_of_the_code() -> None:
+def test_the_documented_defaults_are_those_of_the_code() -> None:
     assert {(table, key): default(field) for table, key, field in keys()} == documented()
 
 
@@ -156,12 +156,12 @@ def fragments() -> list[Any]:
     return [block for guide in GUIDES for mark, block in blocks(guide.name) if mark == "fragment"]
 
 
-def wholes() -> list[Any]:
+def complete_blocks() -> list[Any]:
     return [block for guide in GUIDES for mark, block in blocks(guide.name) if mark != "fragment"]
 
 
-@pytest.mark.parametrize("block", wholes())
-def test_whole_settings_in_the_guides_are_in_order(tmp_path: Path, block: str) -> None:
+@pytest.mark.parametrize("block", complete_blocks())
+def test_complete_settings_in_the_guides_are_valid(tmp_path: Path, block: str) -> None:
     write_certificates(tmp_path / "certs", ["sbc.example.com"])
     folder = tmp_path / "config"
     folder.mkdir()
@@ -172,13 +172,13 @@ def test_whole_settings_in_the_guides_are_in_order(tmp_path: Path, block: str) -
     assert parse(block, SECRETS, file="the guide", folder=folder).numbers
 
 
-def test_the_examples_of_the_guide_to_screening_are_those_files() -> None:
+def test_the_examples_in_the_screening_guide_equal_the_files_in_config() -> None:
     files = [(ROOT / "config" / f"{name}.toml").read_text(encoding="utf-8") for name in EXAMPLES]
     assert [block for mark, block in blocks("screening.md") if mark != "fragment"] == files
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_examples_are_in_order_and_leave_nothing_out(
+def test_the_example_settings_pass_check_config_without_other_warnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
@@ -191,13 +191,13 @@ def test_the_examples_are_in_order_and_leave_nothing_out(
     assert all("public.address" in line for line in warned), warned  # a documentation address
 
 
-def test_the_rules_in_the_guide_are_those_of_the_policy_in_their_order() -> None:
+def test_the_screening_guide_lists_the_policy_rules_in_order() -> None:
     section = text("screening.md").partition("## The rules")[2].partition("\n## ")[0]
     assert re.findall(r"^\| `([\w ]+)` \|", section, re.MULTILINE) == [rule.name for rule in RULES]
 
 
 @pytest.mark.parametrize("block", fragments())
-def test_fragments_in_the_guides_have_keys_that_exist(block: str) -> None:
+def test_toml_fragments_in_the_guides_use_existing_keys(block: str) -> None:
     known = {(table, key) for table, key, _ in keys()}
     for name, value in tomllib.loads(block).items():
         assert name in TABLES
@@ -205,10 +205,10 @@ def test_fragments_in_the_guides_have_keys_that_exist(block: str) -> None:
         assert {(name, key) for table in tables for key in table} <= known
 
 
-def test_the_guides_show_every_provider() -> None:
+def test_the_examples_in_the_guides_cover_every_provider() -> None:
     providers = {
         agent.get("provider", "openai-realtime")
-        for block in wholes()
+        for block in complete_blocks()
         for agent in tomllib.loads(block)["agent"]
     }
     agent = TABLES["agent"]
@@ -216,7 +216,7 @@ def test_the_guides_show_every_provider() -> None:
     assert providers == set(get_args(agent.model_fields["provider"].annotation))
 
 
-def test_the_prices_in_the_guide_are_those_that_are_built_in() -> None:
+def test_the_prices_in_the_guide_are_the_built_in_ones() -> None:
     section = text("costs.md").partition("Prices are for a million")[2].partition("\nPrices change")[0]
     assert f"{AS_OF:%-d %B %Y}" in section
     told = {}
@@ -234,7 +234,7 @@ def fields(kind: Any) -> set[str]:
     return {field.name for field in dataclasses.fields(kind)}
 
 
-def test_the_record_in_the_guide_has_the_fields_of_a_record() -> None:
+def test_the_example_record_in_the_guide_has_the_fields_of_a_record() -> None:
     [example] = re.findall(r"```json\n(.*?)```", text("calls.md"), re.DOTALL)
     record = json.loads(example)
     assert set(record) == fields(CallRecord)
@@ -242,7 +242,7 @@ def test_the_record_in_the_guide_has_the_fields_of_a_record() -> None:
     assert all(set(line) == fields(TranscriptLine) for line in record["transcript"])
 
 
-def test_every_field_and_every_result_of_a_record_is_explained() -> None:
+def test_every_field_and_result_of_a_record_is_documented() -> None:
     _, _, section = text("calls.md").partition("## The call record")
     rows = "\n".join(line for line in section.splitlines() if line.startswith("|"))
     for word in (
@@ -251,7 +251,7 @@ def test_every_field_and_every_result_of_a_record_is_explained() -> None:
         assert f"`{word}`" in rows, word
 
 
-def test_every_metric_is_documented_and_no_other() -> None:
+def test_the_guides_document_exactly_the_existing_metrics() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.follow_sessions({})
     metrics.follow_strangers({}, lambda: 0)
@@ -286,7 +286,7 @@ def anchor(heading: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_relative_links_lead_somewhere(page: Path) -> None:
+def test_relative_links_and_anchors_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         if "://" in target:
             continue
@@ -297,7 +297,7 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_long_page_begins_with_its_contents(page: Path) -> None:
+def test_a_long_page_begins_with_a_table_of_contents(page: Path) -> None:
     told = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     if page.parent.name == "docs" and told.count("\n") > LONG:
         contents = told.partition("\nOn this page: ")[2].partition("\n\n")[0]
@@ -306,6 +306,6 @@ def test_a_long_page_begins_with_its_contents(page: Path) -> None:
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
-def test_the_guides_are_wrapped_and_the_readme_leads_to_them(guide: Path) -> None:
+def test_the_guides_are_wrapped_and_linked_from_the_readme(guide: Path) -> None:
     assert [line for line in text(guide.name).splitlines() if len(line) > WIDTH] == []
     assert f"](docs/{guide.name})" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ def _collector_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def looks() -> Iterator[list[float]]:
+def full_collections() -> Iterator[list[float]]:
     """Event loop times at which full (generation 2) collections started."""
     seen: list[float] = []
 
@@ -42,7 +42,7 @@ def looks() -> Iterator[list[float]]:
 
 
 @pytest.mark.usefixtures("_collector_as_before")
-def test_what_stands_at_the_start_is_not_looked_at_again() -> None:
+def test_disabling_automatic_collection_freezes_existing_objects() -> None:
     disable_automatic_collection()
     assert gc.get_freeze_count() > 10_000
     assert not gc.isenabled()
@@ -50,26 +50,33 @@ def test_what_stands_at_the_start_is_not_looked_at_again() -> None:
 
 @pytest.mark.virtual
 @pytest.mark.usefixtures("_collector_as_before")
-async def test_everything_is_looked_at_in_quiet_or_in_the_end(looks: list[float]) -> None:
+async def test_full_collections_run_when_idle_or_after_the_maximum_delay(
+    full_collections: list[float],
+) -> None:
     disable_automatic_collection()
-    looks.clear()
+    full_collections.clear()
     calls, start = [1], asyncio.get_running_loop().time()
     looking = asyncio.ensure_future(collect_when_idle(lambda: calls[0], lambda: 0))
     await asyncio.sleep(MAX_DELAY_S - 1)
-    assert looks == []
+    assert full_collections == []
     await asyncio.sleep(2)
-    assert [at - start for at in looks] == [MAX_DELAY_S]
+    assert [at - start for at in full_collections] == [MAX_DELAY_S]
     calls[0] = 0
     await asyncio.sleep(2 * IDLE_CHECK_S)
-    assert [at - start for at in looks[1:]] == [MAX_DELAY_S + IDLE_CHECK_S, MAX_DELAY_S + 2 * IDLE_CHECK_S]
+    assert [at - start for at in full_collections[1:]] == [
+        MAX_DELAY_S + IDLE_CHECK_S,
+        MAX_DELAY_S + 2 * IDLE_CHECK_S,
+    ]
     looking.cancel()
 
 
 @pytest.mark.virtual
 @pytest.mark.usefixtures("_collector_as_before")
-async def test_what_piles_up_is_looked_at_though_calls_go_on(looks: list[float]) -> None:
+async def test_growing_garbage_is_collected_during_calls_without_a_full_collection(
+    full_collections: list[float],
+) -> None:
     disable_automatic_collection()
-    looks.clear()
+    full_collections.clear()
     calls = [10]
     looking = asyncio.ensure_future(collect_when_idle(lambda: calls[0], lambda: 0))
     await asyncio.sleep(0)
@@ -83,5 +90,5 @@ async def test_what_piles_up_is_looked_at_though_calls_go_on(looks: list[float])
     kept += [[] for _ in range(GARBAGE_OBJECTS + 1_000)]
     await asyncio.sleep(CHECK_INTERVAL_S)
     assert grown_objects() < 1_000, "ten more calls were there already"
-    assert looks == [], "the old was let be"
+    assert full_collections == [], "the old was let be"
     looking.cancel()

@@ -120,13 +120,13 @@ async def test_a_call_is_bridged_between_ip_versions(
                 await asyncio.sleep(0.05)
         await stage.carrier.hangs_up()
         await asyncio.wait_for(stage.record, 10)
-    assert _network(answer.body) == _said(caller)
+    assert _network(answer.body) == _expected_address(caller)
     assert answer.contact is not None
     assert answer.contact.uri.host == _in_uri(caller)
     assert call.over
     invite = called.invite
     assert isinstance(invite, Request)
-    assert _network(invite.body) == _said(phone)
+    assert _network(invite.body) == _expected_address(phone)
     assert invite.contact is not None
     assert {invite.via.host, invite.contact.uri.host} == {_in_uri(phone)}
 
@@ -137,7 +137,7 @@ def _network(sdp: bytes) -> list[str]:
     return sorted({line.partition("IN ")[2] for line in lines})
 
 
-def _said(address: str) -> list[str]:
+def _expected_address(address: str) -> list[str]:
     return [f"IP6 {address}" if ":" in address else f"IP4 {address}"]
 
 

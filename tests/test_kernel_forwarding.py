@@ -16,7 +16,7 @@ LAB = Path(__file__).parents[1] / "config" / "lab.toml"
 
 
 def settings(folder: Path, mode: str) -> Settings:
-    file = folder / "house.toml"
+    file = folder / "edge.toml"
     file.write_text(LAB.read_text().replace("[media]", f'[media]\nmode = "{mode}"'))
     return load(file, {})
 
@@ -29,7 +29,7 @@ def settings(folder: Path, mode: str) -> Settings:
         ("kernel", ['media.mode = "kernel" falls back to "relay": no eBPF on Plan9 x86_64']),
     ],
 )
-def test_a_system_without_ebpf_lacks_something_only_where_that_was_asked_for(
+def test_missing_ebpf_is_reported_only_for_mode_kernel(
     mode: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Plan9")
@@ -40,19 +40,19 @@ def test_a_system_without_ebpf_lacks_something_only_where_that_was_asked_for(
 @pytest.mark.parametrize(
     ("mode", "kernel"), [("auto", True), ("kernel", True), ("relay", False), ("direct", False)]
 )
-def test_the_kernel_forwards_if_it_may_unless_another_way_was_asked_for(
+def test_kernel_forwarding_is_wanted_in_modes_auto_and_kernel(
     mode: str, kernel: bool, tmp_path: Path
 ) -> None:
     assert wanted(settings(tmp_path, mode)) is kernel
 
 
-def test_nobody_need_ask_for_it() -> None:
+def test_the_default_media_mode_is_auto() -> None:
     assert load(LAB, {}).media.mode == "auto"
 
 
 @pytest.mark.network
 @needs_kernel
-def test_a_machine_that_may_treat_packets_otherwise_is_told_of_where_the_kernel_was_asked_for(
+def test_unsupported_routing_rules_are_reported_only_for_mode_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert missing(settings(tmp_path, "kernel")) == []

@@ -25,7 +25,7 @@ class Counted(io.StringIO):
 
 
 @pytest.mark.virtual
-async def test_lines_of_one_moment_are_written_in_one_go() -> None:
+async def test_lines_written_together_are_one_write_to_the_stream() -> None:
     lines = LineBuffer(out := Counted(), by_str)
     lines.write("one")
     lines.write("two")
@@ -37,14 +37,14 @@ async def test_lines_of_one_moment_are_written_in_one_go() -> None:
     assert out.getvalue() == "one\ntwo\nthree\n"
 
 
-def test_without_an_event_loop_nothing_waits() -> None:
+def test_without_an_event_loop_lines_are_written_at_once() -> None:
     lines = LineBuffer(out := io.StringIO(), by_str)
     lines.write("one")
     assert out.getvalue() == "one\n"
 
 
 @pytest.mark.virtual
-async def test_a_closed_file_harms_nobody() -> None:
+async def test_flushing_to_a_closed_file_raises_nothing() -> None:
     lines = LineBuffer(out := io.StringIO(), by_str)
     lines.write("one")
     out.close()
@@ -61,7 +61,7 @@ class Disk(io.StringIO):
             raise OSError(28, "No space left on device")
 
 
-def test_a_full_disk_costs_lines_and_nobody_else_and_is_said_once() -> None:
+def test_a_full_disk_loses_lines_and_reports_the_start_and_the_end_once() -> None:
     told: list[tuple[str | None, int]] = []
     disk = Disk()
     lines = LineBuffer(disk, by_str, lambda error, lost: told.append((error and error.strerror, lost)))
@@ -78,7 +78,7 @@ def test_a_full_disk_costs_lines_and_nobody_else_and_is_said_once() -> None:
     lines.close()
 
 
-def test_what_cannot_be_written_can_be_closed() -> None:
+def test_a_buffer_that_cannot_be_written_can_be_closed() -> None:
     with Path("/dev/full").open("w") as full:
         lines = LineBuffer(full, by_str)
         lines.write("one")

@@ -40,7 +40,7 @@ def written(level: str = "info", form: str = "console") -> io.StringIO:
     return out
 
 
-def test_the_call_and_leg_stand_before_the_event_and_its_values() -> None:
+def test_a_line_has_call_and_leg_before_the_event_and_its_values() -> None:
     out = written()
     logger().bind(leg="agent", call="7f3a").info("answered", status=200, after_s=0.84)
     time, level, rest = out.getvalue().split(maxsplit=2)
@@ -55,7 +55,7 @@ def test_a_line_without_a_call_begins_with_its_event() -> None:
     assert out.getvalue().split(maxsplit=2)[2] == "ready listening=True\n"
 
 
-def test_nothing_a_peer_sent_can_begin_another_line_or_pass_for_another_value() -> None:
+def test_values_are_escaped_so_that_they_cannot_forge_lines_or_keys() -> None:
     out = written()
     logger().info(
         "refused\r\nforged", name="Bob\nfake", said='a" b', empty="", raw=b"x\x00", note="two words ü"
@@ -66,7 +66,7 @@ def test_nothing_a_peer_sent_can_begin_another_line_or_pass_for_another_value() 
     assert out.getvalue().count("\n") == 1
 
 
-def test_an_error_brings_its_traceback_below_the_line() -> None:
+def test_an_exception_is_logged_with_its_traceback() -> None:
     out = written()
     try:
         raise ValueError("broken")
@@ -77,7 +77,7 @@ def test_an_error_brings_its_traceback_below_the_line() -> None:
     assert trace[-1] == "ValueError: broken"
 
 
-def test_levels_below_the_one_asked_for_are_silent() -> None:
+def test_levels_below_the_configured_one_are_not_logged() -> None:
     out = written("warning")
     logger().info("answered")
     assert out.getvalue() == ""
@@ -86,7 +86,7 @@ def test_levels_below_the_one_asked_for_are_silent() -> None:
     assert out.getvalue().endswith("> method=BYE\n")
 
 
-def test_json_has_one_object_a_line() -> None:
+def test_json_format_writes_one_object_per_line() -> None:
     out = written(form="json")
     logger().bind(call="7f3a").info("answered", status=200)
     entry = json.loads(out.getvalue())
@@ -94,14 +94,14 @@ def test_json_has_one_object_a_line() -> None:
     assert entry == {"call": "7f3a", "event": "answered", "status": 200, "level": "info"}
 
 
-def test_warnings_of_libraries_come_in_the_same_form_and_their_chatter_not_at_all() -> None:
+def test_warnings_of_libraries_are_logged_but_not_their_debug_output() -> None:
     out = written("debug")
     logging.getLogger("websockets").debug("> Authorization: Bearer sk-secret")
     logging.getLogger("uvicorn.error").warning("Invalid %s", "request")
     assert out.getvalue().split(maxsplit=1)[1] == "warning Invalid request\n"
 
 
-def test_logging_goes_to_standard_error_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+def test_logging_goes_to_standard_error_by_default(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure()
     logger().info("ready")
     assert capsys.readouterr().err.endswith("ready\n")
@@ -123,7 +123,7 @@ def test_numbers_are_masked(number: str | None, masked: str) -> None:
     assert log.mask(number) == masked
 
 
-async def test_lines_of_the_story_are_written_together_and_a_warning_at_once() -> None:
+async def test_info_lines_are_batched_and_a_warning_flushes_at_once() -> None:
     out = written()
     logger().info("first")
     logger().info("second")
@@ -135,7 +135,7 @@ async def test_lines_of_the_story_are_written_together_and_a_warning_at_once() -
     assert [line.split()[2] for line in out.getvalue().splitlines()][2:] == ["third", "fourth"]
 
 
-async def test_a_stream_that_is_closed_costs_nobody_anything() -> None:
+async def test_logging_to_a_closed_stream_raises_nothing() -> None:
     out = written()
     logger().info("first")
     out.close()
@@ -143,7 +143,7 @@ async def test_a_stream_that_is_closed_costs_nobody_anything() -> None:
     logger().error("second")
 
 
-def test_a_log_that_cannot_be_written_costs_whoever_writes_nothing() -> None:
+def test_logging_to_a_full_disk_raises_nothing() -> None:
     class Full(io.StringIO):
         def flush(self) -> None:
             raise OSError(28, "No space left on device")
@@ -153,7 +153,7 @@ def test_a_log_that_cannot_be_written_costs_whoever_writes_nothing() -> None:
     logger().info("anything")
 
 
-def test_a_line_says_when_it_was_said_to_the_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_has_its_time_to_the_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
     for at, clock, day in [
         (1795392000.0, "00.000", "2026-11-23T00:00:00.000Z"),
         (1795392000.9996, "00.999", "2026-11-23T00:00:00.999Z"),
@@ -169,7 +169,7 @@ def test_a_line_says_when_it_was_said_to_the_millisecond(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("form", ["console", "json"])
-def test_what_is_equal_and_of_another_kind_is_written_as_what_it_is(form: str) -> None:
+def test_equal_values_of_different_types_are_written_differently(form: str) -> None:
     out = written(form=form)
     for value in (1, True, 1.0, 0, False, [1], (True,), None):
         logger().info("counted", value=value)
@@ -197,7 +197,7 @@ def test_what_is_equal_and_of_another_kind_is_written_as_what_it_is(form: str) -
     ),
     st.none() | st.text(min_size=1, max_size=8) | st.just("7f3a"),
 )
-def test_a_line_is_the_same_however_often_it_is_said(
+def test_a_cached_line_equals_a_freshly_formatted_one(
     event: str, values: dict[str, object], call: str | None
 ) -> None:
     line = log.Line()
@@ -208,7 +208,7 @@ def test_a_line_is_the_same_however_often_it_is_said(
         assert first.isprintable()
 
 
-def test_of_what_was_said_little_is_kept_and_nothing_long() -> None:
+def test_the_line_cache_is_limited_in_entries_and_length() -> None:
     line = log.Line()
     for number in range(1000):
         line.lines([("info", 0.0, "7f3a", "ended", {"why": f"because {number}"})])
@@ -218,7 +218,7 @@ def test_of_what_was_said_little_is_kept_and_nothing_long() -> None:
     assert max(map(len, line._cache.values())) <= 160
 
 
-async def test_what_another_thread_says_meanwhile_is_neither_lost_nor_said_twice() -> None:
+async def test_lines_from_other_threads_are_written_exactly_once() -> None:
     out = written()
 
     def talk(name: str) -> None:
@@ -232,14 +232,14 @@ async def test_what_another_thread_says_meanwhile_is_neither_lost_nor_said_twice
     assert len(said) == len(set(said)) == 1500
 
 
-def test_a_logger_that_a_call_has_takes_little_room() -> None:
+def test_a_bound_logger_is_small() -> None:
     written()
     bound = logger().bind(call="7f3a")
     assert sys.getsizeof(bound) <= 64
     assert not hasattr(bound, "__dict__")
 
 
-def test_a_logger_has_whatever_is_asked_of_it_anywhere() -> None:
+def test_the_logger_has_every_method_used_in_the_sources() -> None:
     """It is typed as structlog's logger, which has more methods: a missing one would fail mid-call."""
     root = Path(log.__file__).parents[1]
     texts = [

@@ -26,7 +26,7 @@ class Pipe:
         os.set_blocking(self._read, False)
         self.end: TextIO = os.fdopen(write, "w")
 
-    def reads(self) -> str:
+    def read_available(self) -> str:
         """Read everything available now."""
         parts = []
         try:
@@ -36,13 +36,13 @@ class Pipe:
             pass
         return b"".join(parts).decode()
 
-    def leaves(self) -> None:
+    def close_reader(self) -> None:
         os.close(self._read)
         self._read = -1
 
     def close(self) -> None:
         if self._read >= 0:
-            self.leaves()
+            self.close_reader()
         self.end.close()
 
 
@@ -63,82 +63,82 @@ def out(pipe: Pipe, lost: list[int]) -> LogOutput:
     return LogOutput(pipe.end, lost.append)
 
 
-def says(out: LogOutput, lines: int) -> None:
+def write_lines(out: LogOutput, lines: int) -> None:
     for _ in range(lines):
         out.write(LINE)
     out.flush()
 
 
-def test_what_there_is_room_for_is_there_at_once(out: LogOutput, pipe: Pipe) -> None:
+def test_output_that_fits_the_pipe_is_written_at_once(out: LogOutput, pipe: Pipe) -> None:
     out.write("one é\n")
     out.flush()
-    assert pipe.reads() == "one é\n"
+    assert pipe.read_available() == "one é\n"
 
 
-def test_a_reader_that_does_not_read_holds_up_nobody_and_misses_nothing_for_a_while(
+def test_a_stalled_reader_does_not_block_and_gets_all_lines_later(
     out: LogOutput, pipe: Pipe, lost: list[int]
 ) -> None:
-    says(out, 2000)
-    heard = pipe.reads()
+    write_lines(out, 2000)
+    heard = pipe.read_available()
     assert 0 < len(heard) < 2000 * len(LINE)
     while len(heard) < 2000 * len(LINE):
         out.flush()
-        heard += pipe.reads()
+        heard += pipe.read_available()
     assert heard == 2000 * LINE
     assert lost == []
 
 
-def test_what_it_would_not_read_for_long_is_lost_in_whole_lines_and_counted(
+def test_lines_over_the_buffer_limit_are_dropped_whole_and_counted(
     out: LogOutput, pipe: Pipe, lost: list[int]
 ) -> None:
     said = 2 * MAX_BYTES // len(LINE)
-    says(out, said)
-    heard = pipe.reads()
+    write_lines(out, said)
+    heard = pipe.read_available()
     while lost == []:
         out.flush()
-        heard += pipe.reads()
+        heard += pipe.read_available()
     assert heard == heard.count("\n") * LINE
     assert lost == [said - heard.count("\n")]
 
 
-async def test_what_waits_is_put_out_though_nothing_more_is_said(out: LogOutput, pipe: Pipe) -> None:
-    says(out, 1000)
-    heard = pipe.reads()
+async def test_buffered_output_is_retried_without_further_writes(out: LogOutput, pipe: Pipe) -> None:
+    write_lines(out, 1000)
+    heard = pipe.read_available()
     for _ in range(10):
         await asyncio.sleep(RETRY_S)
-        heard += pipe.reads()
+        heard += pipe.read_available()
     assert heard == 1000 * LINE
 
 
-async def test_a_reader_that_leaves_meanwhile_is_no_matter(out: LogOutput, pipe: Pipe) -> None:
-    says(out, 1000)
-    pipe.leaves()
+async def test_a_closed_reader_raises_broken_pipe_only_on_the_next_write(out: LogOutput, pipe: Pipe) -> None:
+    write_lines(out, 1000)
+    pipe.close_reader()
     await asyncio.sleep(2 * RETRY_S)
     with pytest.raises(BrokenPipeError):
-        says(out, 1)
+        write_lines(out, 1)
 
 
-def test_a_terminal_that_stands_still_holds_up_nobody_either(lost: list[int]) -> None:
+def test_a_stopped_terminal_does_not_block(lost: list[int]) -> None:
     """As after Ctrl-S, which may leave room for less than one line."""
     screen, terminal = os.openpty()
     with os.fdopen(terminal, "w") as end, os.fdopen(screen, "rb", buffering=0):
         out = LogOutput(end, lost.append)
         for _ in range(200):
-            says(out, 20)
+            write_lines(out, 20)
         out.close()
         assert end.closed
     assert lost == []
 
 
-def test_a_stream_that_is_closed_is_not_written_to(out: LogOutput, pipe: Pipe) -> None:
-    says(out, 1000)
+def test_a_closed_output_refuses_writes(out: LogOutput, pipe: Pipe) -> None:
+    write_lines(out, 1000)
     out.close()
     assert pipe.end.closed
     with pytest.raises(ValueError, match="closed"):
-        says(out, 1)
+        write_lines(out, 1)
 
 
-def test_a_file_and_what_is_none_of_the_systems_need_nothing_of_this(tmp_path: Path, pipe: Pipe) -> None:
+def test_only_pipes_and_terminals_may_block_not_files_or_closed_streams(tmp_path: Path, pipe: Pipe) -> None:
     with (tmp_path / "log").open("w") as file:
         assert not may_block(file)
     assert not may_block(file)
@@ -146,7 +146,7 @@ def test_a_file_and_what_is_none_of_the_systems_need_nothing_of_this(tmp_path: P
     assert may_block(pipe.end)
 
 
-ENDS = """
+LOGGING_PROGRAM = """
 import structlog
 from proxy.log import configure
 configure("info")
@@ -155,8 +155,8 @@ for number in range(20000):
 """
 
 
-def test_the_last_lines_of_a_process_are_waited_for_and_a_reader_that_sleeps_is_not() -> None:
-    command = [sys.executable, "-c", ENDS]
+def test_at_exit_the_last_lines_are_written_but_a_stalled_reader_is_not_awaited() -> None:
+    command = [sys.executable, "-c", LOGGING_PROGRAM]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as read:
         assert read.stderr is not None
         assert "number=19999\n" in read.stderr.read()

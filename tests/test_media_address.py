@@ -43,7 +43,7 @@ def settings(address: str, find: Callable[[str], str | None]) -> Settings:
 
 
 @pytest.mark.virtual
-async def test_an_address_that_was_found_is_followed() -> None:
+async def test_an_auto_address_follows_changes_of_the_local_address() -> None:
     line, told = Line(), list[str]()
     following = asyncio.ensure_future(media_address.follow(settings("auto", line), told.append, line))
     with capture_logs() as log:
@@ -62,7 +62,7 @@ async def test_an_address_that_was_found_is_followed() -> None:
 
 
 @pytest.mark.virtual
-async def test_an_address_that_is_written_stays() -> None:
+async def test_a_configured_address_is_not_followed() -> None:
     line = Line()
     async with asyncio.timeout(1):
         await media_address.follow(settings("203.0.113.10", line), pytest.fail, line)
@@ -70,7 +70,7 @@ async def test_an_address_that_is_written_stays() -> None:
 
 @pytest.mark.network
 @pytest.mark.parametrize("mode", ["relay", "direct"])
-async def test_new_calls_are_told_of_the_new_address(mode: str) -> None:
+async def test_new_calls_offer_the_changed_address(mode: str) -> None:
     told = settings("auto", Line())
     told = told.model_copy(update={"media": told.media.model_copy(update={"mode": mode})})
     async with App(told) as app:

@@ -69,10 +69,10 @@ class Talk:
     def port(self) -> int:
         return self.session.address("caller")[1]
 
-    async def speaks(self, seconds: float) -> None:
+    async def send_audio(self, seconds: float) -> None:
         """Send a packet every 20 ms; its RTP timestamp encodes its index."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self.ends[1].fileno(), self._hears)
+        loop.add_reader(self.ends[1].fileno(), self._receive_audio)
         began = loop.time()
         self.at: dict[int, float] = {}
         while loop.time() - began < seconds:
@@ -84,7 +84,7 @@ class Talk:
         await asyncio.sleep(0.2)
         loop.remove_reader(self.ends[1].fileno())
 
-    def _hears(self) -> None:
+    def _receive_audio(self) -> None:
         packet = self.ends[1].recv(2048)
         if packet[12:] == bytes(160):
             self.late_s.append(asyncio.get_running_loop().time() - self.at[self.heard])
@@ -96,7 +96,7 @@ class Talk:
             end.close()
 
 
-async def asks(port: int, seconds: float) -> list[float]:
+async def probe_with_options(port: int, seconds: float) -> list[float]:
     """Send OPTIONS for ``seconds``; return how long each answer took."""
     loop, waits = asyncio.get_running_loop(), list[float]()
     with bound() as peer:
@@ -112,20 +112,24 @@ async def asks(port: int, seconds: float) -> list[float]:
 
 
 @pytest.mark.parametrize("who", ["stranger", "peer"])
-async def test_a_flood_at_one_call_hurts_nobody_else(tmp_path: Path, who: str) -> None:
+async def test_a_flood_of_one_audio_port_does_not_affect_other_calls_or_signalling(
+    tmp_path: Path, who: str
+) -> None:
     text = SETTINGS.replace("PORT", "0").replace("FOLDER", str(tmp_path))
     told = parse(text, {}, file="test.toml", folder=tmp_path)
     number = assembly.routing(told).find(invite())
     assert number is not None
     async with App(told) as app:
         flooded, calm, stranger = Talk(app, number), Talk(app, number), bound()
-        await flooded.speaks(0.1)  # now the source of the stream is latched
+        await flooded.send_audio(0.1)  # now the source of the stream is latched
         out = (stranger if who == "stranger" else flooded.ends[0]).fileno()
         arguments = [str(flooded.port), str(FLOOD_S), str(out)]
         flooder = await asyncio.create_subprocess_exec(
             sys.executable, "-c", FLOOD, *arguments, stdout=asyncio.subprocess.PIPE, pass_fds=[out]
         )
-        waits, _ = await asyncio.gather(asks(app.advertised.ports["udp"], FLOOD_S), calm.speaks(FLOOD_S))
+        waits, _ = await asyncio.gather(
+            probe_with_options(app.advertised.ports["udp"], FLOOD_S), calm.send_audio(FLOOD_S)
+        )
         said, _ = await flooder.communicate()
         assert int(said) > 20_000 * FLOOD_S  # a busy machine sends fewer than 60,000 a second
         counts = flooded.session.counts("caller")

@@ -8,7 +8,7 @@ from proxy.metrics import Metrics
 from proxy.version import VERSION
 
 
-def test_calls_are_counted_in_and_out_by_outcome() -> None:
+def test_calls_are_counted_in_progress_and_by_outcome() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.call_began()
     metrics.call_began()
@@ -17,7 +17,7 @@ def test_calls_are_counted_in_and_out_by_outcome() -> None:
     assert registry.get_sample_value("screendoor_calls_total", {"outcome": "bridged"}) == 1
 
 
-def test_what_was_refused_and_what_arrived_is_counted() -> None:
+def test_malformed_messages_and_webhooks_are_counted_and_the_version_is_shown() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.message_malformed()
     metrics.webhook_received("accepted")
@@ -34,27 +34,27 @@ def test_a_counter_kept_elsewhere_is_read_at_every_scrape() -> None:
     assert registry.get_sample_value("screendoor_sessions_total", {"result": "matched"}) == 3
 
 
-def test_strangers_are_counted_by_why_and_the_banned_as_they_are_now() -> None:
+def test_refused_sources_are_counted_by_reason_and_banned_ones_shown() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.follow_strangers({"unknown": 7}, lambda: 3)
     assert registry.get_sample_value("screendoor_refused_sources_total", {"why": "unknown"}) == 7
     assert registry.get_sample_value("screendoor_banned_sources") == 3
 
 
-def test_calls_turned_away_are_counted_and_the_lag_is_as_it_is_now() -> None:
+def test_shed_calls_are_counted_and_the_event_loop_lag_is_shown() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.follow_capacity({"trunk": 2}, lambda: 0.25)
     assert registry.get_sample_value("screendoor_shed_calls_total", {"why": "trunk"}) == 2
     assert registry.get_sample_value("screendoor_loop_lag_seconds") == 0.25
 
 
-def test_streams_in_the_kernel_are_shown_as_they_are_now() -> None:
+def test_current_kernel_streams_are_shown() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.follow_kernel(lambda: 6)
     assert registry.get_sample_value("screendoor_kernel_streams") == 6
 
 
-def test_targets_are_shown_as_their_probes_say() -> None:
+def test_targets_are_shown_as_up_or_down() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     known = [("trunk:t", "udp:192.0.2.1:5060", True), ("trunk:t", "udp:192.0.2.2:5060", False)]
     metrics.follow_targets(lambda: known)
@@ -63,7 +63,7 @@ def test_targets_are_shown_as_their_probes_say() -> None:
         assert registry.get_sample_value("screendoor_target_up", labels) == float(up)
 
 
-def test_the_memory_is_shown_as_it_is_now() -> None:
+def test_the_state_of_the_database_writer_is_shown() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.follow_memory(lambda: 3, lambda: 2, lambda: 1)
     assert registry.get_sample_value("screendoor_memory_waiting") == 3
@@ -80,13 +80,13 @@ def test_transcriptions_and_challenges_are_counted_by_result() -> None:
     assert registry.get_sample_value("screendoor_challenges_total", {"result": "passed"}) == 2
 
 
-def test_connections_that_came_to_nothing_are_shown_by_why() -> None:
+def test_refused_connections_are_counted_by_reason() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     metrics.follow_connections({"timeout": 2})
     assert registry.get_sample_value("screendoor_refused_connections_total", {"result": "timeout"}) == 2
 
 
-def test_when_certificates_end_is_asked_at_every_scrape() -> None:
+def test_certificate_expiry_times_are_read_at_every_scrape() -> None:
     metrics = Metrics(registry := CollectorRegistry())
     ends = [("sip.pem", 1800000000.0)]
     metrics.follow_certificates(lambda: ends)

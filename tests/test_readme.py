@@ -33,7 +33,7 @@ def a_checkout(folder: Path) -> Path:
     return folder / "config"
 
 
-def test_the_settings_in_the_readme_are_in_order(tmp_path: Path) -> None:
+def test_the_settings_in_the_readme_are_valid(tmp_path: Path) -> None:
     [toml] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     path = a_checkout(tmp_path) / "readme.toml"
     path.write_text(toml, encoding="utf-8")
@@ -42,11 +42,11 @@ def test_the_settings_in_the_readme_are_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["signalwire.toml", "lab.toml"])
-def test_the_example_settings_are_in_order(tmp_path: Path, name: str) -> None:
+def test_the_example_settings_are_valid(tmp_path: Path, name: str) -> None:
     load(a_checkout(tmp_path) / name, SECRETS)
 
 
-def test_what_the_example_settings_leave_out_is_in_order_too(tmp_path: Path) -> None:
+def test_commented_out_settings_of_the_example_are_valid_too(tmp_path: Path) -> None:
     config = a_checkout(tmp_path)
     file = config / "signalwire.toml"
     text = file.read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def test_what_the_example_settings_leave_out_is_in_order_too(tmp_path: Path) -> 
     assert settings.api.tokens
 
 
-def test_the_example_settings_name_every_secret_that_is_missing(tmp_path: Path) -> None:
+def test_loading_the_example_names_every_missing_secret(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         load(a_checkout(tmp_path) / "signalwire.toml", {})
     assert all(any(name in str(problem) for problem in refused.value.problems) for name in SECRETS)
@@ -85,7 +85,7 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_screendoor_command_in_the_guides_is_one(page: Path) -> None:
+def test_every_screendoor_command_in_the_guides_exists(page: Path) -> None:
     for words in commands(page.read_text(encoding="utf-8")):
         command, left = command_of(words)
         known = {option for parameter in command.params for option in parameter.opts}
@@ -95,7 +95,7 @@ def test_every_screendoor_command_in_the_guides_is_one(page: Path) -> None:
         assert values.get("--decision", "allow") in PLAIN
 
 
-def test_the_service_runs_a_command_of_ours_and_gives_calls_the_time_that_they_have() -> None:
+def test_the_systemd_unit_runs_an_existing_command_and_allows_time_to_drain() -> None:
     unit = configparser.ConfigParser(strict=False, interpolation=None, comment_prefixes="#")
     unit.optionxform = str
     unit.read(ROOT / "config" / "screendoor.service", encoding="utf-8")
@@ -110,10 +110,10 @@ def test_the_service_runs_a_command_of_ours_and_gives_calls_the_time_that_they_h
     assert rights == ("CAP_BPF CAP_NET_ADMIN", "CAP_BPF CAP_NET_ADMIN")  # for audio in the kernel
 
 
-def test_the_readme_shows_how_to_begin() -> None:
+def test_the_readme_shows_the_basic_commands() -> None:
     assert {words[0] for words in commands(README)} >= {"demo", "check-config", "run", "try", "calls"}
 
 
-def test_the_files_that_the_readme_points_to_are_there() -> None:
+def test_the_files_linked_from_the_readme_exist() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target

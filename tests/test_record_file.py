@@ -21,7 +21,7 @@ ANNA, BOB = "+14155550100", "+14155550199"
 
 
 @contextmanager
-def room_for(size: int) -> Iterator[None]:
+def file_size_limit(size: int) -> Iterator[None]:
     """Limit file sizes to ``size`` bytes: a write beyond fails midway, as on a full disk."""
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -32,7 +32,7 @@ def room_for(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_it_is_for_its_owner_alone_unless_the_one_before_was_not(tmp_path: Path) -> None:
+def test_a_record_file_has_mode_0600_or_that_of_its_rotated_predecessor(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     file = RecordFile(path)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -43,7 +43,7 @@ def test_it_is_for_its_owner_alone_unless_the_one_before_was_not(tmp_path: Path)
     assert (path.stat().st_mode & 0o777, path.read_text()) == (0o640, "two\n")
 
 
-def test_lines_are_appended_whatever_is_in_them(tmp_path: Path) -> None:
+def test_lines_are_appended_and_surrogates_escaped(tmp_path: Path) -> None:
     for text in ("one\n", "tw\udcff\n"):
         file = RecordFile(tmp_path / "new" / "calls.jsonl")
         assert file.write(text) == len(text)
@@ -51,17 +51,17 @@ def test_lines_are_appended_whatever_is_in_them(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "calls.jsonl").read_bytes() == b"one\ntw\\udcff\n"
 
 
-def test_half_a_line_is_taken_back(tmp_path: Path) -> None:
+def test_a_partly_written_line_is_truncated(tmp_path: Path) -> None:
     file = RecordFile(tmp_path / "calls.jsonl")
     file.write("first\n")
-    with room_for(100), pytest.raises(OSError, match="File too large"):
+    with file_size_limit(100), pytest.raises(OSError, match="File too large"):
         file.write("x" * 200 + "\n")
     file.write("last\n")
     file.close()
     assert (tmp_path / "calls.jsonl").read_text() == "first\nlast\n"
 
 
-def test_what_a_killed_process_left_of_a_line_spoils_no_other(tmp_path: Path) -> None:
+def test_a_line_cut_off_by_a_killed_process_does_not_corrupt_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_text(line("a", BOB) + line("b", ANNA)[:20])
     file = RecordFile(path)
@@ -82,7 +82,7 @@ def line(call: str, caller: str | None) -> str:
     return json.dumps({"call": call, "caller": caller, "plan": f"ask: {ANNA}"}, ensure_ascii=False) + "\n"
 
 
-def test_a_caller_is_taken_out_and_the_rest_stays_to_the_byte(tmp_path: Path) -> None:
+def test_removing_a_caller_keeps_all_other_bytes(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     assert remove_caller(path, ANNA) == 0, "there is none yet"
     rest = f'{line("b", BOB)}{line("c", None)}"{ANNA}"\n{{"caller": "{ANNA}"\n[]\n'
@@ -95,7 +95,7 @@ def test_a_caller_is_taken_out_and_the_rest_stays_to_the_byte(tmp_path: Path) ->
     assert [each.name for each in tmp_path.iterdir()] == ["calls.jsonl"]
 
 
-def test_who_appends_goes_on_in_the_file_of_that_name(tmp_path: Path) -> None:
+def test_after_removal_or_rotation_lines_go_to_the_file_of_that_name(tmp_path: Path) -> None:
     path, link = tmp_path / "calls.jsonl", tmp_path / "link.jsonl"
     link.symlink_to(path)
     file = RecordFile(link)
@@ -115,17 +115,17 @@ def test_who_appends_goes_on_in_the_file_of_that_name(tmp_path: Path) -> None:
     file.close()
 
 
-def test_no_line_is_lost_while_a_caller_is_taken_out_again_and_again(tmp_path: Path) -> None:
+def test_no_line_is_lost_while_a_caller_is_removed_concurrently(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     over = threading.Event()
     gone = []
 
-    def forgets() -> None:
+    def remove_repeatedly() -> None:
         while not over.is_set():
             gone.append(remove_caller(path, ANNA))
 
     file = RecordFile(path)
-    threads = [threading.Thread(target=forgets) for _ in range(2)]
+    threads = [threading.Thread(target=remove_repeatedly) for _ in range(2)]
     for thread in threads:
         thread.start()
     for n in range(1000):
@@ -138,7 +138,7 @@ def test_no_line_is_lost_while_a_caller_is_taken_out_again_and_again(tmp_path: P
     file.close()
 
 
-def test_what_one_appends_who_would_not_wait_is_taken_along(
+def test_lines_appended_without_the_lock_during_removal_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "calls.jsonl"
@@ -155,17 +155,17 @@ def test_what_one_appends_who_would_not_wait_is_taken_along(
     assert list(slow) == []
 
 
-def test_where_it_cannot_be_written_anew_all_is_as_it_was(tmp_path: Path) -> None:
+def test_a_failed_removal_leaves_the_file_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_text(line("a", ANNA) + 10 * line("b", BOB))
     before = path.read_text()
-    with room_for(100), pytest.raises(OSError, match="File too large"):
+    with file_size_limit(100), pytest.raises(OSError, match="File too large"):
         remove_caller(path, ANNA)
     assert path.read_text() == before
     assert [each.name for each in tmp_path.iterdir()] == ["calls.jsonl"]
 
 
-def test_a_file_system_that_numbers_one_file_in_two_ways_is_written_to(
+def test_writing_works_on_a_file_system_with_inconsistent_inode_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.path.samestat", lambda one, other: False)
@@ -175,12 +175,12 @@ def test_a_file_system_that_numbers_one_file_in_two_ways_is_written_to(
     assert (tmp_path / "calls.jsonl").read_text() == "one\n"
 
 
-def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_a_directory_as_record_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         RecordFile(tmp_path)
 
 
-def test_a_lock_that_somebody_keeps_holds_up_the_calls_once_and_shortly(tmp_path: Path) -> None:
+def test_a_lock_held_by_another_process_delays_writing_once_and_briefly(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     file = RecordFile(path)
     with path.open("rb") as theirs:

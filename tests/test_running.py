@@ -29,14 +29,14 @@ def ready(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_the_house(tmp_path: Path, number: int, ready: asyncio.Event) -> None:
+async def test_sigterm_or_sigint_stops_the_edge(tmp_path: Path, number: int, ready: asyncio.Event) -> None:
     running = asyncio.ensure_future(run(settings(tmp_path)))
     await asyncio.wait_for(ready.wait(), 10)
     os.kill(os.getpid(), number)
     assert await asyncio.wait_for(running, 10) == 0
 
 
-async def test_a_signal_ends_a_start_that_waits_for_a_silent_name_server(
+async def test_sigterm_ends_a_start_that_waits_for_a_silent_name_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = asyncio.Event()
@@ -65,7 +65,7 @@ def hang_up() -> Iterator[Callable[[signal.Handlers], None]]:
     signal.signal(signal.SIGHUP, before)
 
 
-async def test_a_terminal_that_is_closed_lets_live_calls_finish_however_often_it_says_so(
+async def test_repeated_sighup_drains_live_calls_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     hang_up: Callable[[signal.Handlers], None],
@@ -89,7 +89,7 @@ async def test_a_terminal_that_is_closed_lets_live_calls_finish_however_often_it
     assert drained == [30.0]
 
 
-async def test_under_nohup_a_terminal_that_is_closed_stops_nothing(
+async def test_under_nohup_sighup_stays_ignored(
     tmp_path: Path, hang_up: Callable[[signal.Handlers], None], ready: asyncio.Event
 ) -> None:
     hang_up(signal.SIG_IGN)
@@ -100,7 +100,7 @@ async def test_under_nohup_a_terminal_that_is_closed_stops_nothing(
     assert await asyncio.wait_for(running, 10) == 0
 
 
-async def test_a_running_house_may_open_as_many_sockets_as_it_is_let(tmp_path: Path) -> None:
+async def test_the_edge_raises_its_descriptor_limit_to_the_hard_limit(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
     try:

@@ -68,7 +68,7 @@ confirm = "off"
 """.replace("RANGE", free_range(100))
 
 
-class House:
+class MutualTlsEdge:
     """The edge, the carrier that calls it, and the phone that the carrier rings."""
 
     def __init__(self, folder: Path) -> None:
@@ -137,57 +137,61 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    made = House(tmp_path)
+async def edge(tmp_path: Path) -> AsyncIterator[MutualTlsEdge]:
+    made = MutualTlsEdge(tmp_path)
     async with made.stack:
         await made.start()
         yield made
 
 
-async def test_a_call_comes_by_certificate_and_goes_out_on_the_trunk_s_own_terms(house: House) -> None:
-    await house.bridged()
-    flow = house.phone.current.flow
+async def test_a_call_is_admitted_by_client_certificate_and_sent_with_the_trunk_tls_settings(
+    edge: MutualTlsEdge,
+) -> None:
+    await edge.bridged()
+    flow = edge.phone.current.flow
     assert flow.peer_names == {"localhost"}
     assert flow._engine.cipher == "AES128-SHA"  # type: ignore[attr-defined]
-    await house.carrier.current.hangs_up()
-    assert (await house.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
+    await edge.carrier.current.hangs_up()
+    assert (await edge.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
     # The call used the connection kept open since startup.
-    assert [one.inbound for one in house.app.network.connections].count(False) == 1
-    assert house.carrier.faults == house.phone.faults == []
+    assert [one.inbound for one in edge.app.network.connections].count(False) == 1
+    assert edge.carrier.faults == edge.phone.faults == []
 
 
-async def test_a_certificate_for_another_name_is_a_stranger_s(house: House) -> None:
-    house.issue("other", house.theirs, ["sip.other.example"])
-    other = await house.calling(house.network("other"))
+async def test_a_client_certificate_for_another_name_gets_no_answer(edge: MutualTlsEdge) -> None:
+    edge.issue("other", edge.theirs, ["sip.other.example"])
+    other = await edge.calling(edge.network("other"))
     await other.invites()
     await other.receives_nothing(for_s=0.5)
-    assert house.records.empty()
+    assert edge.records.empty()
 
 
-async def test_a_certificate_is_renewed_while_a_call_stands_and_the_call_lives_on(house: House) -> None:
-    await house.bridged()
-    before = house.phone.current.flow
-    house.issue("edge", house.ours, ["localhost", "renewed.example"], ips=[HERE], rsa_bits=2048)
-    newcomer = await house.calling(house.network())
+async def test_a_certificate_renewed_during_a_call_does_not_end_the_call(edge: MutualTlsEdge) -> None:
+    await edge.bridged()
+    before = edge.phone.current.flow
+    edge.issue("edge", edge.ours, ["localhost", "renewed.example"], ips=[HERE], rsa_bits=2048)
+    newcomer = await edge.calling(edge.network())
     await newcomer.invites(dialed="+14155550000")
     await newcomer.receives(404)
     assert not before.closed
-    await house.carrier.reinvites(hold=True)
-    await house.carrier.current.hangs_up()
-    assert (await house.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
-    assert house.carrier.faults == house.phone.faults == []
+    await edge.carrier.reinvites(hold=True)
+    await edge.carrier.current.hangs_up()
+    assert (await edge.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
+    assert edge.carrier.faults == edge.phone.faults == []
 
 
-async def test_connections_that_die_in_a_call_are_made_again_and_the_call_lives(house: House) -> None:
+async def test_connections_lost_during_a_call_are_reopened_and_the_call_ends_normally(
+    edge: MutualTlsEdge,
+) -> None:
     """Carrier and phone lose their connections; the caller's BYE and ours each open a new one."""
-    await house.bridged()
-    networks = [peer.network for peer in (house.carrier, house.phone)]
+    await edge.bridged()
+    networks = [peer.network for peer in (edge.carrier, edge.phone)]
     assert all(isinstance(network, SocketNetwork) for network in networks)
     dead = [flow for network in networks for flow in network.connections]  # type: ignore[attr-defined]
     for flow in dead:
         flow.abort()
     await asyncio.gather(*(flow.socket_closed for flow in dead))
-    await house.carrier.current.hangs_up()
-    await house.phone.receives("BYE")
-    assert (await house.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
-    assert house.carrier.faults == house.phone.faults == []
+    await edge.carrier.current.hangs_up()
+    await edge.phone.receives("BYE")
+    assert (await edge.over()).outcome.result is Result.BRIDGED  # type: ignore[union-attr]
+    assert edge.carrier.faults == edge.phone.faults == []

@@ -31,7 +31,7 @@ def voices(folder: Path, disk: DiskThread, speech: str, agent: str = "silence_li
     return Voices(parse(text, {"KEY": "sk-lab"}, file="t.toml", folder=folder), disk)
 
 
-async def test_the_first_agent_with_a_key_pays_and_what_callers_hear_is_spoken_once(tmp_path: Path) -> None:
+async def test_speech_uses_the_key_of_the_first_agent_and_caches_caller_prompts(tmp_path: Path) -> None:
     disk = DiskThread()
     async with OpenAiLab("sk-lab", "whsec_", "") as lab:
         agent = f'api_key = "env:KEY", api_base = "{lab.base_url}"'
@@ -44,7 +44,7 @@ async def test_the_first_agent_with_a_key_pays_and_what_callers_hear_is_spoken_o
         assert lab.spoken == sorted([LEAVE_MESSAGE, RECORDED])
 
 
-async def test_what_callers_hear_is_not_forgotten_for_what_phones_are_told(tmp_path: Path) -> None:
+async def test_caller_prompts_are_not_evicted_by_whispers_to_phones(tmp_path: Path) -> None:
     async with OpenAiLab("sk-lab", "whsec_", "") as lab:
         speaking = voices(tmp_path, DiskThread(), f'api_key = "env:KEY", api_base = "{lab.base_url}"')
         await speaking.prepare()
@@ -56,7 +56,7 @@ async def test_what_callers_hear_is_not_forgotten_for_what_phones_are_told(tmp_p
         assert lab.spoken.count(LEAVE_MESSAGE) == 1
 
 
-async def test_an_account_of_its_own_may_pay(tmp_path: Path) -> None:
+async def test_speech_may_use_its_own_api_key(tmp_path: Path) -> None:
     async with OpenAiLab("sk-lab", "whsec_", "") as lab:
         speaking = voices(tmp_path, DiskThread(), f'api_key = "env:KEY", api_base = "{lab.base_url}"')
         await speaking.speak("Hello", "en")
@@ -64,7 +64,7 @@ async def test_an_account_of_its_own_may_pay(tmp_path: Path) -> None:
         assert lab.spoken == ["Hello"]
 
 
-async def test_without_a_key_this_machine_speaks_and_with_prompts_alone_only_what_is_recorded(
+async def test_without_a_key_espeak_speaks_and_provider_prompts_only_plays_recordings(
     tmp_path: Path,
 ) -> None:
     espeak = voices(tmp_path, DiskThread(), 'language = "en"')
@@ -76,7 +76,7 @@ async def test_without_a_key_this_machine_speaks_and_with_prompts_alone_only_wha
         await prompts.speak("Hello, Grace", "en")
 
 
-async def test_where_openai_fails_the_next_voice_speaks(tmp_path: Path) -> None:
+async def test_if_openai_fails_espeak_speaks(tmp_path: Path) -> None:
     base = 'api_key = "env:KEY", api_base = "http://127.0.0.1:9/v1"'
     speaking = voices(tmp_path, DiskThread(), base)
     assert (await speaking.speak("Hello, Grace", "en")).seconds > 0.3

@@ -22,7 +22,7 @@ class Receipt:
 
 
 @dataclass
-class Letterbox:
+class Receiver:
     """A webhook receiver that records its deliveries."""
 
     receipt: Receipt = field(default_factory=Receipt)
@@ -33,86 +33,86 @@ class Letterbox:
         return self.receipt
 
 
-class House:
+class Application:
     """The application with its metrics, and an ASGI client for it."""
 
-    def __init__(self, door: Letterbox | None, health: Mapping[str, object] | None = None) -> None:
+    def __init__(self, receiver: Receiver | None, health: Mapping[str, object] | None = None) -> None:
         self.metrics = Metrics(CollectorRegistry())
         app = build_app(
-            door,
+            receiver,
             lambda: health or {"status": "ok", "calls": 3},
             self.metrics.registry,
             counted=self.metrics.webhook_received,
         )
-        self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://door")
+        self.client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://receiver")
 
     def counted(self, result: str) -> float | None:
         return self.metrics.registry.get_sample_value("screendoor_webhooks_total", {"result": result})
 
 
-async def test_a_webhook_goes_to_the_door_as_it_came() -> None:
-    door = Letterbox()
-    house = House(door)
+async def test_a_webhook_reaches_the_receiver_with_its_headers_and_raw_body() -> None:
+    receiver = Receiver()
+    application = Application(receiver)
     body = b'{"type" :  "realtime.call.incoming"}\n'
-    answer = await house.client.post("/openai/webhook", content=body, headers={"Webhook-Id": "wh_1"})
+    answer = await application.client.post("/openai/webhook", content=body, headers={"Webhook-Id": "wh_1"})
     assert (answer.status_code, answer.json()) == (200, {"reason": "accepted"})
-    ((headers, received),) = door.deliveries
+    ((headers, received),) = receiver.deliveries
     assert received == body
     assert headers["webhook-id"] == "wh_1"
-    assert house.counted("accepted") == 1
+    assert application.counted("accepted") == 1
 
 
 @pytest.mark.parametrize(("status", "result"), [(401, "refused"), (500, "failed")])
-async def test_what_the_door_says_is_the_answer(status: int, result: str) -> None:
-    house = House(Letterbox(Receipt(status, "no")))
-    answer = await house.client.post("/openai/webhook", content=b"{}")
+async def test_the_answer_has_the_status_and_reason_of_the_receiver(status: int, result: str) -> None:
+    application = Application(Receiver(Receipt(status, "no")))
+    answer = await application.client.post("/openai/webhook", content=b"{}")
     assert (answer.status_code, answer.json()) == (status, {"reason": "no"})
-    assert house.counted(result) == 1
+    assert application.counted(result) == 1
 
 
-async def test_a_body_longer_than_any_webhook_is_not_taken_in() -> None:
-    house = House(door := Letterbox())
-    answer = await house.client.post("/openai/webhook", content=b"x" * (BODY_LIMIT_BYTES + 1))
+async def test_a_webhook_over_the_size_limit_is_413() -> None:
+    application = Application(receiver := Receiver())
+    answer = await application.client.post("/openai/webhook", content=b"x" * (BODY_LIMIT_BYTES + 1))
     assert answer.status_code == 413
-    assert door.deliveries == []
-    assert house.counted("unread") == 1
+    assert receiver.deliveries == []
+    assert application.counted("unread") == 1
 
 
 @pytest.mark.virtual
-async def test_a_body_that_does_not_come_is_not_waited_for_long() -> None:
+async def test_a_webhook_body_that_does_not_arrive_in_time_is_408() -> None:
     import asyncio
 
     async def stalled() -> AsyncIterator[bytes]:
         yield b"{"
         await asyncio.sleep(3600)
 
-    house = House(door := Letterbox())
-    answer = await house.client.post("/openai/webhook", content=stalled())
+    application = Application(receiver := Receiver())
+    answer = await application.client.post("/openai/webhook", content=stalled())
     assert answer.status_code == 408
-    assert door.deliveries == []
+    assert receiver.deliveries == []
 
 
-async def test_a_webhook_is_posted_and_nothing_else() -> None:
-    assert (await House(Letterbox()).client.get("/openai/webhook")).status_code == 405
+async def test_a_get_of_the_webhook_path_is_405() -> None:
+    assert (await Application(Receiver()).client.get("/openai/webhook")).status_code == 405
 
 
-async def test_without_a_door_there_is_no_webhook() -> None:
-    assert (await House(None).client.post("/openai/webhook", content=b"{}")).status_code == 404
+async def test_without_a_receiver_the_webhook_path_is_404() -> None:
+    assert (await Application(None).client.post("/openai/webhook", content=b"{}")).status_code == 404
 
 
 async def test_health_is_ok_while_calls_are_taken() -> None:
-    answer = await House(None).client.get("/healthz")
+    answer = await Application(None).client.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "calls": 3, "version": VERSION})
 
 
 async def test_health_is_503_while_draining() -> None:
-    answer = await House(None, {"status": "draining", "calls": 1}).client.get("/healthz")
+    answer = await Application(None, {"status": "draining", "calls": 1}).client.get("/healthz")
     assert (answer.status_code, answer.json()["status"]) == (503, "draining")
 
 
 async def test_metrics_are_in_the_text_form_of_prometheus() -> None:
-    house = House(None)
-    house.metrics.call_ended("bridged")
-    answer = await house.client.get("/metrics")
+    application = Application(None)
+    application.metrics.call_ended("bridged")
+    answer = await application.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     assert 'screendoor_calls_total{outcome="bridged"} 1.0' in answer.text

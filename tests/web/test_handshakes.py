@@ -46,7 +46,7 @@ def _client(certificates: Path) -> httpx2.AsyncClient:
 
 
 @pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, Loop])
-def test_those_who_never_shake_hands_take_a_few_files_for_a_short_time(
+def test_clients_that_send_no_handshake_hold_a_limited_number_of_descriptors(
     app: Starlette,
     certificates: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -74,7 +74,7 @@ def test_those_who_never_shake_hands_take_a_few_files_for_a_short_time(
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01"])
-async def test_a_handshake_that_does_not_go_on_is_not_waited_for(
+async def test_a_stalled_handshake_is_closed_after_the_time_limit(
     app: Starlette, certificates: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr("proxy.web.handshakes.HANDSHAKE_LIMIT_S", 0.2)
@@ -85,7 +85,7 @@ async def test_a_handshake_that_does_not_go_on_is_not_waited_for(
         writer.close()
 
 
-async def test_what_is_no_tls_is_hung_up_on(app: Starlette, certificates: Path) -> None:
+async def test_a_client_that_does_not_speak_tls_is_disconnected(app: Starlette, certificates: Path) -> None:
     async with _server(app, certificates) as server, asyncio.timeout(6):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
@@ -94,7 +94,9 @@ async def test_what_is_no_tls_is_hung_up_on(app: Starlette, certificates: Path) 
         writer.close()
 
 
-async def test_a_handshake_that_goes_on_holds_up_no_end(app: Starlette, certificates: Path) -> None:
+async def test_a_handshake_in_progress_does_not_delay_the_shutdown(
+    app: Starlette, certificates: Path
+) -> None:
     before = asyncio.all_tasks()
     async with asyncio.timeout(6):
         async with _server(app, certificates) as server:
@@ -112,7 +114,9 @@ class _NoFiles(socket.socket):
         raise OSError(errno.EMFILE, "too many open files")
 
 
-async def test_without_a_file_left_it_takes_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_accepting_pauses_and_retries_when_no_descriptor_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("proxy.web.handshakes.RETRY_ACCEPT_S", 0.01)
     with _NoFiles() as listening:
         listening.bind(("127.0.0.1", 0))

@@ -32,7 +32,7 @@ def app() -> Starlette:
     return build_app(None, lambda: {"status": "ok", "calls": 0}, CollectorRegistry())
 
 
-async def test_it_serves_on_the_port_it_took_and_leaves_no_task_behind(app: Starlette) -> None:
+async def test_the_server_serves_on_its_port_and_leaves_no_task_after_stopping(app: Starlette) -> None:
     before = asyncio.all_tasks()
     async with HttpServer(app, "127.0.0.1", 0) as server, httpx2.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{server.port}/healthz")
@@ -43,7 +43,7 @@ async def test_it_serves_on_the_port_it_took_and_leaves_no_task_behind(app: Star
         await asyncio.open_connection("127.0.0.1", server.port)
 
 
-async def test_strangers_who_send_no_http_fill_no_log(
+async def test_invalid_http_requests_are_logged_only_once(
     app: Starlette, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("proxy.web.server._WARNING_LIMIT._said", {})
@@ -56,7 +56,7 @@ async def test_strangers_who_send_no_http_fill_no_log(
     assert [record.message for record in caplog.records] == ["Invalid HTTP request received."]
 
 
-async def test_nobody_says_by_a_header_that_he_is_somebody_else() -> None:
+async def test_forwarding_headers_are_ignored() -> None:
     """Token guesses are counted by client address, so forwarding headers are ignored."""
 
     async def whence(request: Request) -> Response:
@@ -70,21 +70,21 @@ async def test_nobody_says_by_a_header_that_he_is_somebody_else() -> None:
     assert answer.text == "http 127.0.0.1"
 
 
-async def test_it_may_stop_before_it_was_asked_anything(app: Starlette) -> None:
+async def test_the_server_can_stop_before_any_request(app: Starlette) -> None:
     before = asyncio.all_tasks()
     async with HttpServer(app, "127.0.0.1", 0):
         pass
     assert asyncio.all_tasks() == before
 
 
-async def test_signals_stay_with_the_host(app: Starlette) -> None:
+async def test_the_server_does_not_replace_signal_handlers(app: Starlette) -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     async with HttpServer(app, "127.0.0.1", 0) as server, httpx2.AsyncClient() as client:
         await client.get(f"http://127.0.0.1:{server.port}/healthz")
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
-async def test_a_port_that_is_taken_is_an_oserror_that_names_it(app: Starlette) -> None:
+async def test_a_port_in_use_is_an_oserror_naming_the_port(app: Starlette) -> None:
     async with HttpServer(app, "127.0.0.1", 0) as server:
         said = f"^cannot listen on http 127.0.0.1 port {server.port}: Address already in use$"
         with pytest.raises(OSError, match=said):
@@ -92,7 +92,7 @@ async def test_a_port_that_is_taken_is_an_oserror_that_names_it(app: Starlette) 
                 pass
 
 
-async def test_it_serves_https_with_a_certificate_of_its_own(app: Starlette, tmp_path: Path) -> None:
+async def test_the_server_serves_https_with_its_own_certificate(app: Starlette, tmp_path: Path) -> None:
     write_certificates(tmp_path, ["127.0.0.1"])
     chain, key = tmp_path / "fullchain.pem", tmp_path / "privkey.pem"
     trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
@@ -104,7 +104,7 @@ async def test_it_serves_https_with_a_certificate_of_its_own(app: Starlette, tmp
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_a_renewed_certificate_is_shown_without_a_restart_and_half_of_one_is_not(
+def test_a_renewed_certificate_is_used_without_a_restart_but_not_an_incomplete_one(
     app: Starlette, tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     chain, key = tmp_path / "fullchain.pem", tmp_path / "privkey.pem"
@@ -132,7 +132,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart_and_half_of_one_is_not
         runner.run(renewing())
 
 
-async def test_a_certificate_that_does_not_load_is_raised_at_once(app: Starlette, tmp_path: Path) -> None:
+async def test_a_certificate_that_does_not_load_raises_at_startup(app: Starlette, tmp_path: Path) -> None:
     (tmp_path / "bad.pem").write_text("nothing")
     server = HttpServer(app, "127.0.0.1", 0, certificate=tmp_path / "bad.pem", key=tmp_path / "bad.pem")
     with pytest.raises(ssl.SSLError):
@@ -140,7 +140,7 @@ async def test_a_certificate_that_does_not_load_is_raised_at_once(app: Starlette
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nHo", GOOD, GOOD + b"GET /hea"])
-async def test_a_request_that_does_not_come_whole_is_not_waited_for(
+async def test_an_incomplete_request_is_closed_after_the_time_limit(
     app: Starlette, begun: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.web.server.HEAD_LIMIT_S", 0.2)
@@ -152,7 +152,7 @@ async def test_a_request_that_does_not_come_whole_is_not_waited_for(
         writer.close()
 
 
-async def test_of_too_many_who_ask_for_nothing_the_first_is_hung_up_on(
+async def test_over_the_connection_limit_the_oldest_idle_connections_are_closed(
     app: Starlette, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[Request] = []

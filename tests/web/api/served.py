@@ -75,7 +75,7 @@ def a_client(port: int, token: str = WRITES) -> httpx2.AsyncClient:
 
 
 @dataclass(frozen=True)
-class Told:
+class ServerSentEvent:
     """One server-sent event."""
 
     id: str | None
@@ -83,13 +83,13 @@ class Told:
     data: dict[str, Any]
 
 
-async def told(answer: httpx2.Response) -> AsyncIterator[Told]:
+async def server_sent_events(answer: httpx2.Response) -> AsyncIterator[ServerSentEvent]:
     """Yield the events of a stream as they arrive."""
     fields: dict[str, str] = {}
     async for line in answer.aiter_lines():
         if not line:
             if "event" in fields:
-                yield Told(fields.get("id"), fields["event"], json.loads(fields["data"]))
+                yield ServerSentEvent(fields.get("id"), fields["event"], json.loads(fields["data"]))
             fields = {}
         elif not line.startswith(":"):
             name, _, value = line.partition(": ")

@@ -35,7 +35,7 @@ async def refused(door: Access, authorization: bytes | None, address: str = "192
     return caught.value
 
 
-async def test_whoever_has_a_token_is_known_by_his_name() -> None:
+async def test_a_valid_token_identifies_its_holder_and_a_read_token_may_not_write() -> None:
     door = access()
     assert await door.reader(request(b"Bearer " + b"w" * 32)) is WRITER
     assert await door.reader(request(b"bearer  " + b"r" * 32)) is READER
@@ -46,19 +46,19 @@ async def test_whoever_has_a_token_is_known_by_his_name() -> None:
 
 
 @pytest.mark.parametrize("given", [None, b"", b"Basic d3c6", b"Bearer", b"Bearer  ", b"w" * 32])
-async def test_without_a_token_there_is_nothing(given: bytes | None) -> None:
+async def test_a_request_without_a_bearer_token_is_401(given: bytes | None) -> None:
     problem = await refused(access(), given)
     assert (problem.status_code, problem.headers) == (401, {"WWW-Authenticate": 'Bearer realm="screendoor"'})
 
 
 @given(st.binary(max_size=80))
-async def test_nothing_else_passes(guess: bytes) -> None:
+async def test_any_other_token_is_401(guess: bytes) -> None:
     if guess.strip().decode("latin-1").strip() in ("w" * 32, "r" * 32):
         return
     assert (await refused(access(), b"Bearer " + guess)).status_code == 401
 
 
-async def test_whoever_guesses_is_slowed_and_counted_and_the_right_token_passes_all_the_while() -> None:
+async def test_token_guesses_are_delayed_and_counted_while_valid_tokens_still_pass() -> None:
     door, clock = access(), asyncio.get_running_loop().time
     with capture_logs() as logs:
         for _ in range(FREE_GUESSES):
@@ -78,7 +78,7 @@ async def test_whoever_guesses_is_slowed_and_counted_and_the_right_token_passes_
     assert (await refused(door, b"Bearer guess")).status_code == 401
 
 
-async def test_guesses_from_everywhere_do_not_flood_the_log() -> None:
+async def test_guesses_from_many_addresses_log_a_limited_number_of_lines() -> None:
     door = access()
     with capture_logs() as logs:
         for number in range(500):
@@ -89,7 +89,7 @@ async def test_guesses_from_everywhere_do_not_flood_the_log() -> None:
     assert len(logs) == LINES_PER_MINUTE + 1
 
 
-async def test_so_many_addresses_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_remembered_addresses_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.web.api.access.MAX_ADDRESSES", 3)
     door = access()
     for n in range(10):

@@ -10,19 +10,19 @@ import pytest
 
 from proxy.call.feed import MAX_WAITING
 from proxy.services.api_backend import MAX_LISTENERS
-from tests.web.api.served import READS, WRITES, Served, a_client, serving, told
+from tests.web.api.served import READS, WRITES, Served, a_client, server_sent_events, serving
 
 pytestmark = pytest.mark.network
 
 
-async def listened(served: Served, number: int) -> None:
+async def listener_count_is(served: Served, number: int) -> None:
     """Wait until the feed has that many listeners."""
     async with asyncio.timeout(10):
         while served.edge.feed.listener_count != number:
             await asyncio.sleep(0.01)
 
 
-async def test_a_call_is_told_as_it_happens(tmp_path: Path) -> None:
+async def test_the_stream_sends_the_events_of_a_call_as_they_happen(tmp_path: Path) -> None:
     async with (
         serving(tmp_path) as served,
         a_client(served.port, READS) as reader,
@@ -30,7 +30,7 @@ async def test_a_call_is_told_as_it_happens(tmp_path: Path) -> None:
     ):
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert answer.headers["cache-control"] == "no-store"
-        events = told(answer)
+        events = server_sent_events(answer)
         await served.edge.connects()
         first = await anext(events)
         assert first.name == "began"
@@ -47,40 +47,40 @@ async def test_a_call_is_told_as_it_happens(tmp_path: Path) -> None:
         assert event.data["result"] == "declined"
 
 
-async def test_only_one_call_is_told_where_that_is_asked(tmp_path: Path) -> None:
+async def test_the_call_parameter_limits_the_stream_to_one_call(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         async with served.client.stream("GET", "/api/v1/events?call=c2") as answer:
             served.edge.feed.publish("c1", "step", step="x", why="y")
             served.edge.feed.publish("c2", "step", step="x", why="y")
-            assert (await anext(told(answer))).data["call"] == "c2"
-        await listened(served, 0)
+            assert (await anext(server_sent_events(answer))).data["call"] == "c2"
+        await listener_count_is(served, 0)
 
 
-async def test_whoever_was_away_gets_what_he_missed(tmp_path: Path) -> None:
+async def test_a_client_that_reconnects_with_last_event_id_gets_the_missed_events(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         async with served.client.stream("GET", "/api/v1/events") as answer:
             served.edge.feed.publish("c1", "step", step="one", why="")
-            last = (await anext(told(answer))).id
+            last = (await anext(server_sent_events(answer))).id
             assert last is not None
-        await listened(served, 0)
+        await listener_count_is(served, 0)
         served.edge.feed.publish("c1", "step", step="two", why="")
         back = {"Last-Event-ID": last}
         async with served.client.stream("GET", "/api/v1/events", headers=back) as answer:
-            events = told(answer)
+            events = server_sent_events(answer)
             assert (await anext(events)).data["step"] == "two"
             served.edge.feed.publish("c1", "step", step="three", why="")
             assert (await anext(events)).data["step"] == "three"
 
 
 @pytest.mark.parametrize("last", ["another-1", "1", "-", "x-99999999999999999999", "²-²", "ERA-99"])
-async def test_whoever_missed_too_much_is_told_so(tmp_path: Path, last: str) -> None:
+async def test_an_unknown_last_event_id_gets_a_missed_event(tmp_path: Path, last: str) -> None:
     async with serving(tmp_path) as served:
         back = {"Last-Event-ID": last.encode("utf-8")}
         async with served.client.stream("GET", "/api/v1/events", headers=back) as answer:
-            assert (await anext(told(answer))).name == "missed"
+            assert (await anext(server_sent_events(answer))).name == "missed"
 
 
-async def test_a_line_comes_now_and_then_where_nothing_happens(
+async def test_an_idle_stream_sends_heartbeat_comments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.web.api.events.HEARTBEAT_S", 0.05)
@@ -96,14 +96,14 @@ async def test_a_line_comes_now_and_then_where_nothing_happens(
         assert line.startswith("id: ")
 
 
-async def test_who_reads_too_slowly_is_cut_off_and_costs_nobody_anything(tmp_path: Path) -> None:
+async def test_a_slow_reader_is_disconnected_without_delaying_others(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         slow = socket.create_connection(("127.0.0.1", served.port))
         head = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {WRITES}\r\n\r\n"
         slow.sendall(head.encode())
-        await listened(served, 1)
+        await listener_count_is(served, 1)
         async with served.client.stream("GET", "/api/v1/events") as answer:
-            events = told(answer)
+            events = server_sent_events(answer)
             for n in range(12 * MAX_WAITING):  # lines so long that together they overflow every buffer
                 served.edge.feed.publish("c1", "line", speaker="caller", text="word " * 600, at_s=n)
                 assert (await anext(events)).data["at_s"] == n
@@ -116,11 +116,11 @@ async def test_who_reads_too_slowly_is_cut_off_and_costs_nobody_anything(tmp_pat
                 except BlockingIOError:
                     await asyncio.sleep(0.001)
         assert b"you read too slowly" in received
-        await listened(served, 0)
+        await listener_count_is(served, 0)
         slow.close()
 
 
-async def test_who_reads_nothing_at_all_is_hung_up_on(
+async def test_a_client_that_reads_nothing_is_disconnected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.web.server.UNREAD_LIMIT_S", 0.5)
@@ -128,38 +128,38 @@ async def test_who_reads_nothing_at_all_is_hung_up_on(
         dead = socket.create_connection(("127.0.0.1", served.port))
         head = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {WRITES}\r\n\r\n"
         dead.sendall(head.encode())
-        await listened(served, 1)
+        await listener_count_is(served, 1)
         for n in range(12 * MAX_WAITING):
             served.edge.feed.publish("c1", "line", speaker="caller", text="word " * 600, at_s=n)
             if n % 16 == 0:
                 await asyncio.sleep(0)
-        await listened(served, 0)
+        await listener_count_is(served, 0)
         dead.close()
 
 
-async def test_a_hundred_readers_all_hear_the_same(tmp_path: Path) -> None:
+async def test_a_hundred_clients_receive_the_same_events(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
 
         async def reads() -> list[str]:
             names = []
             async with a_client(served.port) as client, client.stream("GET", "/api/v1/events") as answer:
-                async for event in told(answer):
+                async for event in server_sent_events(answer):
                     names.append(event.name)
                     if event.name == "over":
                         break
             return names
 
         readers = [asyncio.create_task(reads()) for _ in range(100)]
-        await listened(served, 100)
+        await listener_count_is(served, 100)
         await served.edge.connects()
         await served.edge.carrier.hangs_up()
         heard = await asyncio.gather(*readers)
         assert heard[0][0] == "began"
         assert all(each == heard[0] for each in heard)
-        await listened(served, 0)
+        await listener_count_is(served, 0)
 
 
-async def test_more_readers_than_there_is_room_for_are_told_so(tmp_path: Path) -> None:
+async def test_clients_over_the_listener_limit_get_503(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         from contextlib import ExitStack
 
@@ -170,8 +170,8 @@ async def test_more_readers_than_there_is_room_for_are_told_so(tmp_path: Path) -
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
-async def test_when_we_stop_readers_are_told_so(tmp_path: Path) -> None:
+async def test_open_streams_get_an_end_event_on_shutdown(tmp_path: Path) -> None:
     async with serving(tmp_path) as served, served.client.stream("GET", "/api/v1/events") as answer:
         served.edge.feed.close()
-        [end] = [event async for event in told(answer)]
+        [end] = [event async for event in server_sent_events(answer)]
         assert (end.name, end.data) == ("end", {"why": "the service is stopping"})

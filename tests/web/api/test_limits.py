@@ -38,7 +38,7 @@ async def raw(served: Served, text: bytes) -> bytes:
     return answer
 
 
-async def test_every_error_is_a_problem(tmp_path: Path) -> None:
+async def test_every_error_is_a_problem_document(tmp_path: Path) -> None:
     async with serving(tmp_path) as served, a_client(served.port, "") as stranger:
         assert_problem(await stranger.get("/api/v1/calls/live"), 401)
         assert_problem(await served.get("/nothing/here"), 404)
@@ -63,7 +63,7 @@ async def test_head_is_answered_as_get_without_the_body_rfc9110_9_3_2(tmp_path: 
         assert (await served.client.head("/api/v1/nothing/here")).status_code == 404
 
 
-async def test_a_bug_of_ours_is_a_problem_that_tells_nothing(tmp_path: Path) -> None:
+async def test_an_internal_error_is_a_problem_document_without_details(tmp_path: Path) -> None:
     with a_memory(tmp_path) as memory:
         memory.submit(lambda c: c.exec_driver_sql("drop table voicemails")).result(10)
         async with serving(tmp_path, memory) as served:
@@ -73,7 +73,7 @@ async def test_a_bug_of_ours_is_a_problem_that_tells_nothing(tmp_path: Path) -> 
             assert_problem(answer, answer.status_code)
 
 
-async def test_a_body_that_is_too_long_is_not_taken_in(tmp_path: Path) -> None:
+async def test_a_body_over_the_size_limit_is_413(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         told = b"x" * (BODY_LIMIT_BYTES + 1)
         assert_problem(await served.post("/try", content=told, headers=JSON), 413)
@@ -85,7 +85,7 @@ async def test_a_body_that_is_too_long_is_not_taken_in(tmp_path: Path) -> None:
         assert b" 413 " in await raw(served, head % (UPLOAD_LIMIT_BYTES + 1))
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for_long(
+async def test_a_body_that_does_not_arrive_in_time_is_408(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.web.api.limits.BODY_LIMIT_S", 0.2)
@@ -114,12 +114,12 @@ async def test_a_body_that_does_not_come_is_not_waited_for_long(
     ],
     ids=range(10),
 )
-async def test_a_hostile_body_is_a_problem(tmp_path: Path, body: bytes) -> None:
+async def test_a_hostile_body_is_a_422_problem(tmp_path: Path, body: bytes) -> None:
     async with serving(tmp_path) as served:
         assert_problem(await served.post("/try", content=body, headers=JSON), 422)
 
 
-async def test_whatever_is_sought_nothing_fails(tmp_path: Path) -> None:
+async def test_any_search_query_is_answered_200_or_422(tmp_path: Path) -> None:
     names = ("since", "until", "caller", "dialed", "result", "decision", "cursor", "limit", "x")
     queries = st.dictionaries(st.sampled_from(names), st.text(max_size=40), max_size=4)
 
@@ -134,7 +134,7 @@ async def test_whatever_is_sought_nothing_fails(tmp_path: Path) -> None:
             await _each(queries, asks)
 
 
-async def test_times_at_the_ends_of_the_calendar_are_refused(tmp_path: Path) -> None:
+async def test_times_at_the_ends_of_the_calendar_are_422(tmp_path: Path) -> None:
     ends = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00")
     with a_memory(tmp_path) as memory:
         async with serving(tmp_path, memory) as served:

@@ -14,7 +14,7 @@ from tests.web.api.served import READS, a_client, serving
 pytestmark = pytest.mark.network
 
 
-async def test_the_calls_that_go_on_are_listed_with_what_goes_on_in_them(tmp_path: Path) -> None:
+async def test_calls_in_progress_are_listed_with_state_transcript_and_legs(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         assert (await served.get("/calls/live")).json() == {"items": []}
         await served.edge.connects()
@@ -30,7 +30,7 @@ async def test_the_calls_that_go_on_are_listed_with_what_goes_on_in_them(tmp_pat
         assert (await served.get("/calls/live")).json() == {"items": []}
 
 
-async def test_a_call_that_goes_on_tells_what_it_costs_so_far_and_what_is_known_of_it(tmp_path: Path) -> None:
+async def test_a_call_in_progress_shows_its_cost_so_far_and_its_verification(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         await served.edge.connects()
         [call] = served.edge.registry.going_on()
@@ -46,7 +46,7 @@ async def test_a_call_that_goes_on_tells_what_it_costs_so_far_and_what_is_known_
         assert cost == told
 
 
-async def test_the_user_puts_the_caller_through(tmp_path: Path) -> None:
+async def test_connect_bridges_the_caller_to_the_phone(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         await served.edge.connects()
         [item] = (await served.get("/calls/live")).json()["items"]
@@ -65,7 +65,7 @@ async def test_the_user_puts_the_caller_through(tmp_path: Path) -> None:
         assert record.outcome.result is Result.BRIDGED
 
 
-async def test_the_user_has_the_caller_asked_and_then_rejected(tmp_path: Path) -> None:
+async def test_ask_passes_a_question_to_the_agent_and_reject_ends_the_call(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         await served.edge.connects()
         [item] = (await served.get("/calls/live")).json()["items"]
@@ -76,7 +76,7 @@ async def test_the_user_has_the_caller_asked_and_then_rejected(tmp_path: Path) -
         assert (await served.edge.over()).decision == "REJECT"
 
 
-async def test_the_user_has_a_message_taken(tmp_path: Path) -> None:
+async def test_voicemail_ends_the_screening_with_a_message(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         await served.edge.connects()
         [item] = (await served.get("/calls/live")).json()["items"]
@@ -87,7 +87,7 @@ async def test_the_user_has_a_message_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '{"text": ""}', '{"text": "a\\nb"}', '{"text": "\\ud800"}'])
 @pytest.mark.parametrize("kind", ["application/json", "text/plain"])
-async def test_what_is_no_question_is_not_asked(tmp_path: Path, body: str, kind: str) -> None:
+async def test_an_invalid_question_is_422_and_not_asked(tmp_path: Path, body: str, kind: str) -> None:
     async with serving(tmp_path) as served:
         await served.edge.connects()
         [item] = (await served.get("/calls/live")).json()["items"]
@@ -101,14 +101,14 @@ async def test_what_is_no_question_is_not_asked(tmp_path: Path, body: str, kind:
         await served.edge.over()
 
 
-async def test_a_call_that_does_not_go_on_is_404(tmp_path: Path) -> None:
+async def test_actions_on_a_call_not_in_progress_are_404(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         for wish in ("connect", "reject", "voicemail", "hangup"):
             assert (await served.post(f"/calls/nobody/{wish}")).status_code == 404
         assert (await served.post("/calls/nobody/ask", json={"text": "Who?"})).status_code == 404
 
 
-async def test_a_token_that_may_read_changes_nothing(tmp_path: Path) -> None:
+async def test_a_read_token_cannot_control_calls(tmp_path: Path) -> None:
     async with serving(tmp_path) as served, a_client(served.port, READS) as reader:
         await served.edge.connects()
         [item] = (await reader.get("/api/v1/calls/live")).json()["items"]
@@ -119,14 +119,14 @@ async def test_a_token_that_may_read_changes_nothing(tmp_path: Path) -> None:
         assert (await served.edge.over()).ended_by == "caller"
 
 
-async def test_where_nothing_is_kept_it_says_so(tmp_path: Path) -> None:
+async def test_without_a_database_stored_data_is_503(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         for path in ("/calls", "/calls/gone", "/lists/block", "/voicemails", "/callers/1/export"):
             answer = await served.get(path)
             assert (answer.status_code, "nothing is kept" in answer.json()["detail"]) == (503, True)
 
 
-async def test_the_policy_is_tried(tmp_path: Path) -> None:
+async def test_try_shows_the_rules_and_the_decision(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         answer = await served.post("/try", json={"number": "+14155550100"})
         assert answer.status_code == 200

@@ -64,7 +64,7 @@ OPERATIONS = [
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("path", "verb"), OPERATIONS, ids=lambda part: part)
-def test_every_endpoint_does_what_the_document_says(
+def test_every_operation_conforms_to_the_openapi_document(
     document: Any, path: str, verb: str, mode: GenerationMode
 ) -> None:
     cases = document[path][verb].as_strategy(generation_mode=mode)
@@ -80,7 +80,7 @@ def test_every_endpoint_does_what_the_document_says(
     asked()
 
 
-def test_every_endpoint_is_described_with_its_problems_and_its_token(document: Any) -> None:
+def test_every_operation_documents_its_problems_and_its_bearer_token(document: Any) -> None:
     raw = document.raw_schema
     operations = [each for path in raw["paths"].values() for each in path.values()]
     assert len(operations) == 27

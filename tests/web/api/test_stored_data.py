@@ -41,7 +41,7 @@ async def names(served: Served, query: str) -> list[str]:
     return [item["id"] for item in answer.json()["items"]]
 
 
-async def test_calls_are_listed_the_latest_first(tmp_path: Path) -> None:
+async def test_calls_lists_the_latest_call_first(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         assert await names(served, "") == ["call4", "call3", "call2", "call1", "call0"]
         [item] = (await served.get("/calls?limit=1")).json()["items"]
@@ -63,7 +63,9 @@ async def test_calls_are_listed_the_latest_first(tmp_path: Path) -> None:
         ("?dialed=nobody", []),
     ],
 )
-async def test_calls_are_sought(tmp_path: Path, query: str, expected: list[str]) -> None:
+async def test_calls_are_filtered_by_caller_dialed_time_result_and_decision(
+    tmp_path: Path, query: str, expected: list[str]
+) -> None:
     async with keeping(tmp_path) as served:
         assert await names(served, query) == expected
 
@@ -76,7 +78,9 @@ async def test_calls_are_sought(tmp_path: Path, query: str, expected: list[str])
         ("voicemails?limit=2&heard=false", "call", ["call3", "call2", "call1"]),
     ],
 )
-async def test_pages_follow_one_another(tmp_path: Path, begin: str, name: str, whole: list[str]) -> None:
+async def test_next_links_lead_through_all_pages(
+    tmp_path: Path, begin: str, name: str, whole: list[str]
+) -> None:
     async with keeping(tmp_path) as served:
         found: list[str] = []
         path: str | None = f"/api/v1/{begin}"
@@ -93,14 +97,14 @@ async def test_pages_follow_one_another(tmp_path: Path, begin: str, name: str, w
     "cursor",
     ["x", "W10=", "WyJhIl0=", "WyJhIiwiYiJd", "MQ==", "Ö", "WyIwMDAxLTAxLTAxVDAwOjAwKzEwOjAwIiwieCJd"],
 )
-async def test_a_cursor_that_is_none_of_ours_is_422(tmp_path: Path, cursor: str) -> None:
+async def test_an_invalid_cursor_is_422(tmp_path: Path, cursor: str) -> None:
     async with keeping(tmp_path) as served:
         for path in ("/calls", "/voicemails", "/lists/block"):
             answer = await served.get(path, params={"cursor": cursor})
             assert answer.status_code == 422, (path, answer.text)
 
 
-async def test_a_call_has_its_story(tmp_path: Path) -> None:
+async def test_a_call_has_its_story_and_transcript(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         call = (await served.get("/calls/call1")).json()
         assert call["story"] == ["caller answered", "voicemail"]
@@ -127,7 +131,7 @@ LEG = {
 }  # fmt: skip
 
 
-async def test_a_call_has_its_legs(tmp_path: Path) -> None:
+async def test_a_call_has_its_legs_with_call_ids_and_quality(tmp_path: Path) -> None:
     legs = [
         LEG | {"call_ids": ["7b1e"], "quality": QUALITY},
         LEG | {"name": "agent", "quality": None},  # as earlier versions stored it
@@ -140,7 +144,7 @@ async def test_a_call_has_its_legs(tmp_path: Path) -> None:
             assert (await served.get("/calls/call1")).json()["legs"] == []
 
 
-async def test_the_sip_of_a_call_is_shown_and_handed_out_as_a_capture_file(tmp_path: Path) -> None:
+async def test_the_sip_trace_of_a_call_is_served_as_json_and_pcapng(tmp_path: Path) -> None:
     bye = b"BYE sip:a@b SIP/2.0\r\nUser-Agent: \xff\r\n\r\n"
     ends = ("203.0.113.10", 5061), ("2001:db8::1", 5061)
     seen = [
@@ -171,7 +175,7 @@ async def test_the_sip_of_a_call_is_shown_and_handed_out_as_a_capture_file(tmp_p
                 assert (await served.get(f"/calls/{path}")).status_code == 404
 
 
-async def test_a_message_that_the_agent_took_is_among_the_others_without_a_sound(tmp_path: Path) -> None:
+async def test_a_text_message_taken_by_the_agent_is_listed_without_audio(tmp_path: Path) -> None:
     with a_memory(tmp_path) as memory:
         finish(memory, a_record("call5", 5, BOB, **TAKEN))
         async with serving(tmp_path, memory) as served:
@@ -193,7 +197,7 @@ async def test_a_message_that_the_agent_took_is_among_the_others_without_a_sound
             assert (await served.get("/voicemails/call5")).status_code == 404
 
 
-async def test_the_words_of_a_message_stand_in_its_call(tmp_path: Path) -> None:
+async def test_a_call_has_the_transcript_of_its_voicemail(tmp_path: Path) -> None:
     with a_memory(tmp_path) as memory:
         memory.enqueue(lambda c: history.set_transcript(c, "call1", "It is Anna."))
         async with serving(tmp_path, memory) as served:
@@ -205,7 +209,7 @@ async def test_the_words_of_a_message_stand_in_its_call(tmp_path: Path) -> None:
             )
 
 
-async def test_what_calls_cost_is_told_by_number_and_in_all(tmp_path: Path) -> None:
+async def test_costs_are_given_per_number_and_in_total(tmp_path: Path) -> None:
     minutes = int((datetime.now(UTC) - BEGAN) / timedelta(minutes=1))
     with a_memory(tmp_path) as memory:
         finish(memory, a_record("call5", minutes, **TAKEN))
@@ -217,12 +221,12 @@ async def test_what_calls_cost_is_told_by_number_and_in_all(tmp_path: Path) -> N
         assert item["month"] == {"calls": 1, "minutes": 0.5, "tokens": 210, "money": 0.0123}
 
 
-async def test_without_a_memory_nothing_is_said_of_costs(tmp_path: Path) -> None:
+async def test_costs_without_a_database_are_503(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         assert (await served.get("/costs")).status_code == 503
 
 
-async def test_a_caller_is_tried_as_the_shell_tries_him(tmp_path: Path) -> None:
+async def test_try_takes_the_same_options_as_the_command(tmp_path: Path) -> None:
     async with serving(tmp_path) as served:
         asked = {"number": "+13475550148", "verification": "failed", "callback": True, "calls": 3}
         tried = (await served.post("/try", json=asked)).json()
@@ -231,7 +235,7 @@ async def test_a_caller_is_tried_as_the_shell_tries_him(tmp_path: Path) -> None:
         assert get_args(get_args(Trial.model_fields["verification"].annotation)[0]) == (*VERIFICATIONS,)
 
 
-async def test_a_message_is_heard_and_deleted(tmp_path: Path) -> None:
+async def test_a_voicemail_is_served_marked_heard_and_deleted(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         listed = (await served.get("/voicemails?heard=false")).json()["items"]
         assert [item["call"] for item in listed] == ["call3", "call2", "call1"]
@@ -254,14 +258,14 @@ async def test_a_message_is_heard_and_deleted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["call2", "call3", "../secret", "..%2Fsecret.wav", "%2e%2e/secret.wav", "call0"]
 )
-async def test_no_file_but_a_message_in_its_folder_is_served(tmp_path: Path, name: str) -> None:
+async def test_only_files_in_the_voicemail_folder_are_served(tmp_path: Path, name: str) -> None:
     async with keeping(tmp_path) as served:
         answer = await served.get(f"/voicemails/{name}/audio")
         assert answer.status_code == 404
         assert b"secret" not in answer.content
 
 
-async def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+async def test_a_symlink_out_of_the_voicemail_folder_is_not_followed(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         message = tmp_path / "voicemail" / "call1.wav"
         message.unlink()
@@ -269,7 +273,7 @@ async def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
         assert (await served.get("/voicemails/call1/audio")).status_code == 404
 
 
-async def test_a_number_is_put_on_a_list_changed_and_taken_off(tmp_path: Path) -> None:
+async def test_a_list_entry_is_created_changed_and_deleted(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         made = await served.post("/lists/block", json={"number": "(415) 555-0123", "note": "fraud"})
         assert (made.status_code, made.json()["number"]) == (201, "+14155550123")
@@ -303,14 +307,14 @@ async def test_a_number_is_put_on_a_list_changed_and_taken_off(tmp_path: Path) -
         None,
     ],
 )
-async def test_what_is_no_entry_is_422(tmp_path: Path, entry: Any) -> None:
+async def test_an_invalid_list_entry_is_422(tmp_path: Path, entry: Any) -> None:
     async with keeping(tmp_path) as served:
         answer = await served.post("/lists/allow", content=json.dumps(entry), headers=JSON)
         good = entry == {"number": "+14155550100\n"}  # surrounding white space is ignored
         assert answer.status_code == (201 if good else 422)
 
 
-async def test_expected_calls_may_be_counted_and_no_others(tmp_path: Path) -> None:
+async def test_only_entries_of_the_expected_list_may_limit_calls(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         entry = {"number": "*", "until": "2036-01-01T00:00:00Z", "calls": 2}
         made = await served.post("/lists/expected", json=entry)
@@ -324,7 +328,7 @@ async def test_expected_calls_may_be_counted_and_no_others(tmp_path: Path) -> No
         assert (await served.post("/lists/expected", json={"number": "*", "calls": 0})).status_code == 422
 
 
-async def test_an_entry_that_is_over_at_once_is_422(tmp_path: Path) -> None:
+async def test_an_entry_that_has_already_expired_is_422(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         made = await served.post("/lists/block", json={"number": ANNA, "note": "fraud"})
         past = {"number": ANNA, "until": "2026-01-01T00:00:00Z"}
@@ -338,7 +342,7 @@ async def test_an_entry_that_is_over_at_once_is_422(tmp_path: Path) -> None:
         assert (await served.client.get(where)).json() == made.json()
 
 
-async def test_lists_have_pages_and_unknown_lists_are_none(tmp_path: Path) -> None:
+async def test_a_list_is_paged_and_an_unknown_list_is_422(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         for n in range(3):
             await served.post("/lists/vip", json={"number": f"+1415555010{n}"})
@@ -350,7 +354,7 @@ async def test_lists_have_pages_and_unknown_lists_are_none(tmp_path: Path) -> No
         assert (await served.get("/lists/fri%0Aends")).status_code == 422
 
 
-async def test_a_contact_file_is_taken_in_and_its_bad_rows_are_listed(tmp_path: Path) -> None:
+async def test_importing_a_contact_file_adds_its_entries_and_lists_bad_rows(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served:
         rows = ["Name,Phone"] + [f"Person {n},+1415555{n:04d}" for n in range(99)] + ["Nobody,12"]
         answer = await served.post("/lists/contacts/import", content="\n".join(rows).encode("utf-16"))
@@ -364,7 +368,7 @@ async def test_a_contact_file_is_taken_in_and_its_bad_rows_are_listed(tmp_path: 
 
 
 @pytest.mark.parametrize("body", [b"", b"\0\0\0", b"\xff\xfe\x00", b"RIFF" + bytes(range(256)) * 9])
-async def test_what_is_no_contact_file_is_422(tmp_path: Path, body: bytes) -> None:
+async def test_importing_a_file_without_contacts_is_422(tmp_path: Path, body: bytes) -> None:
     async with keeping(tmp_path) as served:
         answer = await served.post("/lists/contacts/import", content=body)
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
@@ -374,7 +378,7 @@ def broken(path: Path, caller: str, same_caller: object) -> int:
     raise PermissionError(13, "Permission denied", path.name)
 
 
-async def test_a_caller_is_handed_out_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_caller_is_exported_and_erased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "calls.jsonl").write_text(f'{{"caller": "{ANNA}"}}\n')
     async with keeping(tmp_path) as served:
@@ -391,7 +395,7 @@ async def test_a_caller_is_handed_out_and_forgotten(tmp_path: Path, monkeypatch:
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
 
 
-async def test_a_token_that_may_read_changes_nothing_that_is_kept(tmp_path: Path) -> None:
+async def test_a_read_token_cannot_change_stored_data(tmp_path: Path) -> None:
     async with keeping(tmp_path) as served, a_client(served.port, READS) as reader:
         for verb, path in (
             ("POST", "/lists/block"), ("POST", "/lists/contacts/import"), ("DELETE", "/lists/block/1"),
@@ -403,7 +407,7 @@ async def test_a_token_that_may_read_changes_nothing_that_is_kept(tmp_path: Path
         assert (await reader.get("/api/v1/voicemails/call1/audio")).status_code == 200
 
 
-async def test_a_database_that_is_away_is_503(tmp_path: Path) -> None:
+async def test_an_unavailable_database_is_503(tmp_path: Path) -> None:
     with a_memory(tmp_path) as memory:
         async with serving(tmp_path, memory) as served:
             memory.close()
@@ -412,7 +416,7 @@ async def test_a_database_that_is_away_is_503(tmp_path: Path) -> None:
             assert settings(tmp_path).api.tokens
 
 
-async def test_a_large_import_holds_up_nobody_and_is_noticed_once(tmp_path: Path) -> None:
+async def test_a_large_import_does_not_block_queries_and_changes_the_revision_once(tmp_path: Path) -> None:
     rows = "".join(f"Somebody,+1415{2_000_000 + n}\n" for n in range(10_000))
     held = select(func.count()).where(entries.c.list == lists.CONTACT)
     with a_memory(tmp_path) as memory:
