@@ -27,7 +27,7 @@ from pathlib import Path
 from threading import Thread
 
 from bench.malformed import damaged
-from tests.sipp.process import leashed
+from tests.sipp.process import killed_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
@@ -117,7 +117,7 @@ class Server:
         self._log = folder / "screendoor.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                leashed([sys.executable, "-c", START, "run", "--config", str(settings)]),
+                killed_with_parent([sys.executable, "-c", START, "run", "--config", str(settings)]),
                 stdout=log, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
             )  # fmt: skip
         self._wait_until_ready()

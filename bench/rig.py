@@ -122,5 +122,5 @@ def _behind_tls(folder: Path, gate: int, stack: ExitStack) -> Callee:
         core=PEERS_CORE,
     )
     stack.enter_context(terminator)
-    terminator.listens("tcp", gate)
+    terminator.wait_for_port("tcp", gate)
     return callee

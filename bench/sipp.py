@@ -54,7 +54,7 @@ class Callee(Sipp):
     ) -> None:  # fmt: skip
         keys = ["-key", "contact_port", str(contact_port or port), "-key", "contact_param", contact_param]
         super().__init__("callee", folder, port, transport, keys, core)
-        self.listens(transport, port)
+        self.wait_for_port(transport, port)
 
     def settled(self) -> Tally:
         """Return its counters once they have been written."""

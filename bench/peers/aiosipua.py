@@ -17,4 +17,4 @@ class Aiosipua(Program):
     def __init__(self, place: Place) -> None:
         command = [venv.program("python"), "-P", str(JOINED), str(place.near), str(place.far)]
         super().__init__(command, place.folder / "aiosipua.log", cwd=place.folder, core=place.core)
-        self.listens("udp", place.near)
+        self.wait_for_port("udp", place.near)

@@ -115,7 +115,7 @@ class Kamailio(Program):
             str(place.folder),
         ]
         super().__init__(command, place.folder / "kamailio.log", cwd=place.folder, core=place.core)
-        self.listens("udp", place.near)
+        self.wait_for_port("udp", place.near)
 
 
 def version() -> str:

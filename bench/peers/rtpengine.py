@@ -34,7 +34,7 @@ class Rtpengine(Program):
         self._ask = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._ask.settimeout(PATIENCE_S)
         self._ask.connect(("127.0.0.1", place.near))
-        self.listens("udp", place.near)
+        self.wait_for_port("udp", place.near)
 
     def offer(self, call: int, sdp: str, **more: Value) -> str:
         """Send the caller's offer; returns it as rewritten for the callee."""

@@ -17,4 +17,4 @@ class Sippy(Program):
             command, place.folder / "sippy.log", cwd=place.folder, core=place.core,
             environ={"SIPLOG_BEND": "none", "SIPLOG_LVL": "CRIT"},
         )  # fmt: skip
-        self.listens("udp", place.near)
+        self.wait_for_port("udp", place.near)

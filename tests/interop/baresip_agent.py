@@ -56,28 +56,31 @@ class Baresip(Process):
 
     def events(self, what: str) -> list[dict[str, Any]]:
         """The events of this kind that it has reported so far."""
-        lines = [line for line in self.said.splitlines() if line.startswith("{") and line.endswith("}")]
+        lines = [line for line in self.printed.splitlines() if line.startswith("{") and line.endswith("}")]
         return [event for event in map(json.loads, lines) if event["what"] == what]
 
-    def awaits(self, what: str, count: int = 1) -> dict[str, Any]:
+    def wait_for(self, what: str, count: int = 1) -> dict[str, Any]:
         """Wait until it has reported this event `count` times; returns the last of these."""
-        until(lambda: len(self.events(what)) >= count, f"{self.name} tells {what}\n{self._story}")
+        until(lambda: len(self.events(what)) >= count, f"{self.name} tells {what}\n{self._log_without_audio}")
         return self.events(what)[count - 1]
 
-    def does(self, command: str, *words: str) -> None:
+    def command(self, command: str, *words: str) -> None:
         """Send it a command; the outcome is reported as events."""
-        self.writes(json.dumps([command, *words]))
+        self.write_line(json.dumps([command, *words]))
 
-    def heard(self, other: Baresip) -> int:
+    def frames_heard(self, other: Baresip) -> int:
         """How many frames of the other peer's tone it has received."""
         return sum(event["tone"] == other.tone for event in self.events("heard"))
 
-    def hears(self, other: Baresip) -> None:
+    def wait_to_hear(self, other: Baresip) -> None:
         """Wait until it has received another half second of the other peer's tone."""
-        enough = self.heard(other) + FRAMES
-        until(lambda: self.heard(other) >= enough, f"{self.name} hears {other.name}\n{self._story}")
+        enough = self.frames_heard(other) + FRAMES
+        until(
+            lambda: self.frames_heard(other) >= enough,
+            f"{self.name} hears {other.name}\n{self._log_without_audio}",
+        )
 
-    def hears_nothing(self) -> None:
+    def wait_for_silence(self) -> None:
         """Wait until it has received no tone for `SILENCE_S`."""
         last = len(self.events("heard")), time.monotonic()
 
@@ -88,11 +91,11 @@ class Baresip(Process):
                 last = count, now
             return now - last[1] > SILENCE_S
 
-        until(silent, f"{self.name} hears nothing\n{self._story}")
+        until(silent, f"{self.name} hears nothing\n{self._log_without_audio}")
 
     @property
-    def _story(self) -> str:
-        return "\n".join(line for line in self.said.splitlines() if '"heard"' not in line)
+    def _log_without_audio(self) -> str:
+        return "\n".join(line for line in self.printed.splitlines() if '"heard"' not in line)
 
 
 class AutoAnswer(Baresip):
@@ -102,7 +105,7 @@ class AutoAnswer(Baresip):
         return {"answers": True}
 
 
-def talk(one: Baresip, other: Baresip) -> None:
+def both_hear(one: Baresip, other: Baresip) -> None:
     """Wait until each has received half a second of the other's tone."""
-    one.hears(other)
-    other.hears(one)
+    one.wait_to_hear(other)
+    other.wait_to_hear(one)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.peers import AgentDoor, Peers
+from tests.interop.peers import BaresipListener, Peers
 from tests.interop.protected import POLICIES
 from tests.sipp.edge_process import COMMAND, HOST, EdgeProcess
 
@@ -18,13 +18,13 @@ collect_ignore = PJSUA if sys.version_info >= (3, 13) else []
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> AgentDoor:
-    return AgentDoor(tmp_path_factory.mktemp("door"))
+def agent_listener(tmp_path_factory: pytest.TempPathFactory) -> BaresipListener:
+    return BaresipListener(tmp_path_factory.mktemp("listener"))
 
 
 @pytest.fixture(scope="module")
 def edge(
-    door: AgentDoor, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+    agent_listener: BaresipListener, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[EdgeProcess]:
     """An edge per module, which may set MODE, NUMBER, LEVEL and SCREENDOOR; with EITHER_POLICY, one per SRTP
     policy. The default mode is the shipped one: the kernel forwards audio where it can.
@@ -35,7 +35,14 @@ def edge(
     # baresip cannot resolve localhost: it asks name servers only, not the hosts file.
     folder = tmp_path_factory.mktemp("edge")
     with EdgeProcess(
-        folder, door, host=HOST, mode=mode, srtp=srtp, number=number, level=level, screendoor=command
+        folder,
+        agent_listener,
+        host=HOST,
+        mode=mode,
+        srtp=srtp,
+        number=number,
+        level=level,
+        screendoor=command,
     ) as edge:
         yield edge
 
@@ -47,7 +54,7 @@ def required(edge: EdgeProcess) -> bool:
 
 
 @pytest.fixture
-def peers(edge: EdgeProcess, door: AgentDoor, tmp_path: Path) -> Iterator[Peers]:
-    with Peers(edge, door, tmp_path) as peers:
+def peers(edge: EdgeProcess, agent_listener: BaresipListener, tmp_path: Path) -> Iterator[Peers]:
+    with Peers(edge, agent_listener, tmp_path) as peers:
         yield peers
         peers.assert_clean()

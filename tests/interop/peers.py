@@ -8,7 +8,7 @@ from typing import Any
 from proxy.transport.devcert import write_certificates
 from tests.interop.baresip_agent import AutoAnswer, Baresip
 from tests.interop.pjsua_agent import Pjsua
-from tests.sipp.aftermath import Aftermath
+from tests.sipp.edge_checks import EdgeChecks
 from tests.sipp.edge_process import DIALED, HOST, PHONE, EdgeProcess
 from tests.sipp.ports import free_block, free_port
 
@@ -16,7 +16,7 @@ CALLERS_NUMBER = "+14155557777"
 CALLERS_TONE, AGENTS_TONE, PHONES_TONE = 500, 700, 900
 
 
-class AgentDoor:
+class BaresipListener:
     """The TLS port to which the edge sends calls for its agent, and the agent's certificate."""
 
     def __init__(self, folder: Path) -> None:
@@ -30,28 +30,34 @@ class AgentDoor:
         )
 
 
-class Peers(Aftermath):
+class Peers(EdgeChecks):
     """Starts the peers of one test, and stops them when it ends."""
 
-    def __init__(self, edge: EdgeProcess, door: AgentDoor, folder: Path) -> None:
+    def __init__(self, edge: EdgeProcess, agent_listener: BaresipListener, folder: Path) -> None:
         super().__init__(edge)
-        self._door, self._folder = door, folder
+        self._listener, self._folder = agent_listener, folder
 
     def caller(self, *, transport: str = "udp", srtp: str = "") -> Baresip:
         """A caller, already dialling."""
-        caller = self._starts("caller", CALLERS_NUMBER, free_port(), CALLERS_TONE, transport, srtp=srtp)
-        caller.does("dial", f"sip:{DIALED}@{HOST}:{self.edge.port};transport={transport}")
+        caller = self._start("caller", CALLERS_NUMBER, free_port(), CALLERS_TONE, transport, srtp=srtp)
+        caller.command("dial", f"sip:{DIALED}@{HOST}:{self.edge.port};transport={transport}")
         return caller
 
     def agent(self, *, srtp: str = "") -> Baresip:
         """The voice agent, over TLS."""
-        return self._starts(
-            "agent", "agent", self._door.plain_port, AGENTS_TONE, "tls", self._door.certificate, srtp=srtp
+        return self._start(
+            "agent",
+            "agent",
+            self._listener.plain_port,
+            AGENTS_TONE,
+            "tls",
+            self._listener.certificate,
+            srtp=srtp,
         )
 
-    def phone(self, *, by_itself: bool = False, srtp: str = "") -> Baresip:
-        """The user's phone; `by_itself`: whether it answers automatically."""
-        kind = AutoAnswer if by_itself else Baresip
+    def phone(self, *, auto_answer: bool = False, srtp: str = "") -> Baresip:
+        """The user's phone; `auto_answer`: whether it answers automatically."""
+        kind = AutoAnswer if auto_answer else Baresip
         return self._stack.enter_context(
             kind(
                 self._folder, name="phone", user=PHONE, port=self.edge.phone_port, tone=PHONES_TONE, srtp=srtp
@@ -62,8 +68,8 @@ class Peers(Aftermath):
         """The voice agent, over TLS, with PJSIP."""
         return self._stack.enter_context(
             Pjsua(
-                self._folder, name="agent", user="agent", port=self._door.plain_port, tone=AGENTS_TONE,
-                certificates=self._door.folder, srtp=srtp, suite=suite,
+                self._folder, name="agent", user="agent", port=self._listener.plain_port, tone=AGENTS_TONE,
+                certificates=self._listener.folder, srtp=srtp, suite=suite,
             )
         )  # fmt: skip
 
@@ -75,7 +81,7 @@ class Peers(Aftermath):
                 srtp=srtp, suite=suite,
             )
         )  # fmt: skip
-        caller.does("dial", f"sip:{DIALED}@{HOST}:{self.edge.port}")
+        caller.command("dial", f"sip:{DIALED}@{HOST}:{self.edge.port}")
         return caller
 
     def record(self) -> dict[str, Any]:
@@ -83,7 +89,7 @@ class Peers(Aftermath):
         (record,) = self.records()
         return record
 
-    def desk(
+    def registering_phone(
         self, name: str = "desk", *, password: str, tone: int = PHONES_TONE, transport: str = "udp"
     ) -> Baresip:
         """A phone that can register as alice."""
@@ -95,7 +101,7 @@ class Peers(Aftermath):
             )
         )  # fmt: skip
 
-    def _starts(
+    def _start(
         self, name: str, user: str, port: int, tone: int, transport: str = "udp",
         certificate: Path | None = None, *, srtp: str = "",
     ) -> Baresip:  # fmt: skip

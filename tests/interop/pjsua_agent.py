@@ -36,7 +36,7 @@ class Pjsua(Baresip):
 
     def messages(self, direction: str) -> list[str]:
         """The messages it has sent ("TX") or received ("RX") so far."""
-        parts = re.split(r"^.*?([TR]X) \d+ bytes .*:$", self.said, flags=re.MULTILINE)
+        parts = re.split(r"^.*?([TR]X) \d+ bytes .*:$", self.printed, flags=re.MULTILINE)
         return [text.lstrip() for way, text in zip(parts[1::2], parts[2::2], strict=True) if way == direction]
 
     def notified(self) -> list[int]:

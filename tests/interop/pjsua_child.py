@@ -25,14 +25,14 @@ SRTP: Final = {
 }
 
 
-class Ear(pj.AudioMediaPort):  # type: ignore[misc]
-    """Counts the received frames of each tone."""
+class FrameSink(pj.AudioMediaPort):  # type: ignore[misc]
+    """Queues the received audio frames."""
 
     def __init__(self) -> None:
         super().__init__()
         audio = pj.MediaFormatAudio()
         audio.init(pj.PJMEDIA_FORMAT_PCM, RATE, 1, 20000, 16)
-        self.createPort("ear", audio)
+        self.createPort("sink", audio)
         self.frames: list[bytes] = []
 
     def onFrameReceived(self, frame: Any) -> None:
@@ -62,7 +62,7 @@ class Call(pj.Call):  # type: ignore[misc]
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
                 audio = self.getAudioMedia(index)
                 self._softphone.voice.startTransmit(audio)
-                audio.startTransmit(self._softphone.ear)
+                audio.startTransmit(self._softphone.sink)
                 tell("audio", protocol=self.getStreamInfo(index).proto)
 
     def onCallTransferStatus(self, prm: Any) -> None:
@@ -75,7 +75,7 @@ class Softphone(pj.Account):  # type: ignore[misc]
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__()
-        self.ear = Ear()
+        self.sink = FrameSink()
         self.voice = pj.ToneGenerator()
         self.voice.createToneGenerator(RATE, 1)
         tone = pj.ToneDesc()
@@ -109,8 +109,8 @@ class Softphone(pj.Account):  # type: ignore[misc]
 
     def listen(self) -> None:
         """Report every frame in which a tone was found."""
-        while self.ear.frames:
-            samples = memoryview(self.ear.frames.pop(0)).cast("h")
+        while self.sink.frames:
+            samples = memoryview(self.sink.frames.pop(0)).cast("h")
             for tone in TONES:
                 if len(samples) and strength(tuple(samples), tone, RATE) > LOUD:
                     self._heard[tone] = self._heard.get(tone, 0) + 1

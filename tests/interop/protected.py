@@ -16,4 +16,4 @@ EITHER_POLICY = pytest.mark.parametrize("edge", ["offer", "require"], indirect=T
 
 def protected(peers: Peers) -> list[tuple[str, str]]:
     """The legs whose audio is SRTP and their crypto suites, according to the edge's log."""
-    return re.findall(r"leg=(\S+)\s+audio protected suite=(\S+)", peers.edge.said)
+    return re.findall(r"leg=(\S+)\s+audio protected suite=(\S+)", peers.edge.printed)

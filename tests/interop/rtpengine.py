@@ -29,7 +29,7 @@ class Rtpengine(Process):
         super().__init__(
             [part for part in command if part != "--no-fallback"], folder / "rtpengine.log", cwd=folder
         )
-        self.listens("udp", self._control)
+        self.wait_for_port("udp", self._control)
 
     def offer(self, sdp: bytes, **told: object) -> bytes:
         """Pass an offer through rtpengine; returns the rewritten SDP."""

@@ -92,7 +92,7 @@ class Caller:
         """Another connection to the edge, from another port."""
         return await self._app.connect((HOST, self._edge), self._protocol, local_addr=(HOST, free_port()))
 
-    async def hears(self, packets: int) -> None:
+    async def wait_to_hear(self, packets: int) -> None:
         for _ in range(packets):
             await asyncio.get_running_loop().sock_recv(self._ear, 2048)
 
@@ -105,7 +105,7 @@ async def answer(dialog: Invitation, method: str) -> int:
             return int(msg.status_code)
 
 
-async def does(act: Callable[..., Result], *words: str) -> Result:
+async def in_thread(act: Callable[..., Result], *words: str) -> Result:
     """Run a blocking wait for another process in a thread, so that the event loop goes on."""
     return await asyncio.to_thread(act, *words)
 
@@ -114,18 +114,18 @@ async def does(act: Callable[..., Result], *words: str) -> Result:
 async def test_its_call_outlives_its_odd_ack_and_ends_with_its_bye_rfc3261_13_3_1_4(
     peers: Peers, protocol: type
 ) -> None:
-    agent = await does(peers.agent)
+    agent = await in_thread(peers.agent)
     async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
         dialog = await caller.invite()
-        await does(agent.awaits, "call_incoming")
-        agent.does("answer")
+        await in_thread(agent.wait_for, "call_incoming")
+        agent.command("answer")
         assert await answer(dialog, "INVITE") == 200
-        await caller.hears(LONGER_THAN_T1)
+        await caller.wait_to_hear(LONGER_THAN_T1)
         assert dialog._queue.empty(), "the ACK was not taken for one"
         assert peers.edge.calls == 1
         await dialog.close(timeout=LIMIT_S)
-        await does(agent.awaits, "call_closed")
-    record = await does(peers.record)
+        await in_thread(agent.wait_for, "call_closed")
+    record = await in_thread(peers.record)
     assert (record["outcome"]["result"], record["ended_by"]) == ("caller left", "caller")
 
 
@@ -133,10 +133,10 @@ async def test_its_call_outlives_its_odd_ack_and_ends_with_its_bye_rfc3261_13_3_
 async def test_its_cancel_that_matches_nothing_is_answered_481_rfc3261_9_2(
     peers: Peers, protocol: type
 ) -> None:
-    agent = await does(peers.agent)
+    agent = await in_thread(peers.agent)
     async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
         dialog = await caller.invite()
-        await does(agent.awaits, "call_incoming")
+        await in_thread(agent.wait_for, "call_incoming")
         dialog.cancel()  # a branch and a CSeq number of its own
         assert await answer(dialog, "CANCEL") == 481
         assert peers.edge.calls == 1, "that CANCEL was nobody's"
@@ -144,8 +144,8 @@ async def test_its_cancel_that_matches_nothing_is_answered_481_rfc3261_9_2(
         dialog.cancel(cseq=invite.cseq, headers={"Via": invite.headers["Via"]})
         assert await answer(dialog, "CANCEL") == 200
         assert await answer(dialog, "INVITE") == 487
-        await does(agent.awaits, "call_closed")
-    record = await does(peers.record)
+        await in_thread(agent.wait_for, "call_closed")
+    record = await in_thread(peers.record)
     assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
 
 
@@ -153,39 +153,39 @@ async def test_its_cancel_that_matches_nothing_is_answered_481_rfc3261_9_2(
 async def test_a_call_that_its_cancels_could_not_end_is_answered_and_ends_with_bye_rfc3261_9_2(
     peers: Peers, protocol: type
 ) -> None:
-    agent = await does(peers.agent)
+    agent = await in_thread(peers.agent)
     async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
         dialog = await caller.invite()
-        await does(agent.awaits, "call_incoming")
+        await in_thread(agent.wait_for, "call_incoming")
         dialog.cancel()
         assert await answer(dialog, "CANCEL") == 481
-        agent.does("answer")
+        agent.command("answer")
         assert await answer(dialog, "INVITE") == 200
         dialog.cancel()  # too late, and again with the wrong branch
         assert await answer(dialog, "CANCEL") == 481
-        await caller.hears(LONGER_THAN_T1)
+        await caller.wait_to_hear(LONGER_THAN_T1)
         assert peers.edge.calls == 1
         dialog.hang_up()
         assert await answer(dialog, "BYE") == 200
-        await does(agent.awaits, "call_closed")
-    record = await does(peers.record)
+        await in_thread(agent.wait_for, "call_closed")
+    record = await in_thread(peers.record)
     assert (record["outcome"]["result"], record["ended_by"]) == ("caller left", "caller")
 
 
 @pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
 async def test_its_ack_may_come_from_elsewhere_rfc3261_13_3_1_4(peers: Peers, protocol: type) -> None:
-    agent = await does(peers.agent)
+    agent = await in_thread(peers.agent)
     async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
         dialog = await caller.invite()
         dialog.ack_by = await caller.elsewhere()
-        await does(agent.awaits, "call_incoming")
-        agent.does("answer")
+        await in_thread(agent.wait_for, "call_incoming")
+        agent.command("answer")
         assert await answer(dialog, "INVITE") == 200
-        await caller.hears(LONGER_THAN_T1)
+        await caller.wait_to_hear(LONGER_THAN_T1)
         assert dialog._queue.empty(), "the ACK was not taken for one"
         await dialog.close(timeout=LIMIT_S)
-        await does(agent.awaits, "call_closed")
-    assert (await does(peers.record))["ended_by"] == "caller"
+        await in_thread(agent.wait_for, "call_closed")
+    assert (await in_thread(peers.record))["ended_by"] == "caller"
 
 
 async def test_a_header_with_a_lone_cr_in_it_is_answered_400_rfc3261_21_4_1(peers: Peers) -> None:

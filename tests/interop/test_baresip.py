@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop.baresip_agent import Baresip, talk
+from tests.interop.baresip_agent import Baresip, both_hear
 from tests.interop.peers import Peers
 from tests.sipp.edge_process import PHONE
 
@@ -12,18 +12,18 @@ pytestmark = pytest.mark.network
 
 
 def answer(peer: Baresip) -> None:
-    peer.awaits("call_incoming")
-    peer.does("answer")
-    peer.awaits("call_established")
+    peer.wait_for("call_incoming")
+    peer.command("answer")
+    peer.wait_for("call_established")
 
 
 def bridge(caller: Baresip, agent: Baresip, phone: Baresip) -> None:
     """The agent answers and refers the caller to the phone, which answers (RFC 3515)."""
     answer(agent)
-    caller.awaits("call_established")
-    agent.does("transfer", f"tel:{PHONE}")
+    caller.wait_for("call_established")
+    agent.command("transfer", f"tel:{PHONE}")
     answer(phone)
-    agent.awaits("call_closed")
+    agent.wait_for("call_closed")
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -31,15 +31,15 @@ def test_a_caller_is_screened_and_bridged_and_hangs_up_rfc3515(peers: Peers, tra
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller(transport=transport)
     answer(agent)
-    talk(caller, agent)
-    agent.does("transfer", f"tel:{PHONE}")
+    both_hear(caller, agent)
+    agent.command("transfer", f"tel:{PHONE}")
     answer(phone)
-    assert agent.awaits("call_closed")["text"] == "Call transfered"
-    talk(caller, phone)
-    caller.does("send_dtmf", "4")
-    assert phone.awaits("dtmf")["text"] == "4"
-    caller.does("hangup")
-    phone.awaits("call_closed")
+    assert agent.wait_for("call_closed")["text"] == "Call transfered"
+    both_hear(caller, phone)
+    caller.command("send_dtmf", "4")
+    assert phone.wait_for("dtmf")["text"] == "4"
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
     assert (record["decision"], record["trigger"]) == ("ALLOW", "refer")
@@ -49,16 +49,16 @@ def test_a_bridged_caller_holds_and_resumes_and_the_phone_hangs_up_rfc3264_8_4(p
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)
-    talk(caller, phone)
-    caller.does("hold")
-    caller.awaits("did_hold")
-    caller.hears_nothing()
-    phone.hears_nothing()
-    caller.does("resume")
-    caller.awaits("did_resume")
-    talk(caller, phone)
-    phone.does("hangup")
-    caller.awaits("call_closed")
+    both_hear(caller, phone)
+    caller.command("hold")
+    caller.wait_for("did_hold")
+    caller.wait_for_silence()
+    phone.wait_for_silence()
+    caller.command("resume")
+    caller.wait_for("did_resume")
+    both_hear(caller, phone)
+    phone.command("hangup")
+    caller.wait_for("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "phone")
 
@@ -67,14 +67,14 @@ def test_a_phone_that_declines_sends_the_caller_back_to_the_agent_rfc3515_2_4_5(
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
-    caller.awaits("call_established")
-    agent.does("transfer", f"tel:{PHONE}")
-    phone.awaits("call_incoming")
-    phone.does("reject")
-    agent.awaits("failed")
-    talk(caller, agent)
-    agent.does("hangup")
-    caller.awaits("call_closed")
+    caller.wait_for("call_established")
+    agent.command("transfer", f"tel:{PHONE}")
+    phone.wait_for("call_incoming")
+    phone.command("reject")
+    agent.wait_for("failed")
+    both_hear(caller, agent)
+    agent.command("hangup")
+    caller.wait_for("call_closed")
     assert peers.record()["outcome"]["result"] == "declined"
 
 
@@ -82,25 +82,25 @@ def test_a_phone_that_declines_sends_the_caller_back_to_the_agent_rfc3515_2_4_5(
 def test_a_caller_who_cancels_takes_the_agents_call_with_him_rfc3261_9(peers: Peers, transport: str) -> None:
     agent = peers.agent()
     caller = peers.caller(transport=transport)
-    agent.awaits("call_incoming")
-    caller.awaits("call_ringing")
-    caller.does("hangup")
-    agent.awaits("call_closed")
+    agent.wait_for("call_incoming")
+    caller.wait_for("call_ringing")
+    caller.command("hangup")
+    agent.wait_for("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
 
 
 def test_a_phone_that_answers_by_itself_is_bridged_rfc3515(peers: Peers) -> None:
-    agent, phone = peers.agent(), peers.phone(by_itself=True)
+    agent, phone = peers.agent(), peers.phone(auto_answer=True)
     caller = peers.caller()
     answer(agent)
-    caller.awaits("call_established")
-    agent.does("transfer", f"tel:{PHONE}")
-    phone.awaits("call_established")
-    agent.awaits("call_closed")
-    talk(caller, phone)
-    caller.does("hangup")
-    phone.awaits("call_closed")
+    caller.wait_for("call_established")
+    agent.command("transfer", f"tel:{PHONE}")
+    phone.wait_for("call_established")
+    agent.wait_for("call_closed")
+    both_hear(caller, phone)
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     assert peers.record()["outcome"]["result"] == "bridged"
 
 
@@ -108,15 +108,15 @@ def test_a_phone_holds_and_resumes_rfc3264_8_4(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)
-    talk(caller, phone)
-    phone.does("hold")
-    phone.awaits("did_hold")
-    caller.hears_nothing()
-    phone.does("resume")
-    phone.awaits("did_resume")
-    talk(caller, phone)
-    caller.does("hangup")
-    phone.awaits("call_closed")
+    both_hear(caller, phone)
+    phone.command("hold")
+    phone.wait_for("did_hold")
+    caller.wait_for_silence()
+    phone.command("resume")
+    phone.wait_for("did_resume")
+    both_hear(caller, phone)
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
 
@@ -125,19 +125,19 @@ def test_both_hold_at_once_and_talk_again_rfc3264_8_4(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)
-    talk(caller, phone)
+    both_hear(caller, phone)
     for peer in (caller, phone):
-        peer.does("hold")
+        peer.command("hold")
     for peer in (caller, phone):
-        peer.awaits("did_hold")
-        peer.hears_nothing()
+        peer.wait_for("did_hold")
+        peer.wait_for_silence()
     for peer in (caller, phone):
-        peer.does("resume")
+        peer.command("resume")
     for peer in (caller, phone):
-        peer.awaits("did_resume")
-    talk(caller, phone)
-    phone.does("hangup")
-    caller.awaits("call_closed")
+        peer.wait_for("did_resume")
+    both_hear(caller, phone)
+    phone.command("hangup")
+    caller.wait_for("call_closed")
     assert peers.record()["ended_by"] == "phone"
 
 
@@ -145,15 +145,15 @@ def test_a_caller_holds_the_agent_and_comes_back_rfc3264_8_4(peers: Peers) -> No
     agent = peers.agent()
     caller = peers.caller()
     answer(agent)
-    talk(caller, agent)
-    caller.does("hold")
-    caller.awaits("did_hold")
-    caller.hears_nothing()
-    caller.does("resume")
-    caller.awaits("did_resume")
-    talk(caller, agent)
-    caller.does("hangup")
-    agent.awaits("call_closed")
+    both_hear(caller, agent)
+    caller.command("hold")
+    caller.wait_for("did_hold")
+    caller.wait_for_silence()
+    caller.command("resume")
+    caller.wait_for("did_resume")
+    both_hear(caller, agent)
+    caller.command("hangup")
+    agent.wait_for("call_closed")
     assert peers.record()["ended_by"] == "caller"
 
 
@@ -161,12 +161,12 @@ def test_a_caller_who_leaves_while_the_phone_rings_stops_it_rfc3261_9_1(peers: P
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
-    caller.awaits("call_established")
-    agent.does("transfer", f"tel:{PHONE}")
-    phone.awaits("call_incoming")
-    caller.does("hangup")
-    phone.awaits("call_closed")
-    agent.awaits("call_closed")
+    caller.wait_for("call_established")
+    agent.command("transfer", f"tel:{PHONE}")
+    phone.wait_for("call_incoming")
+    caller.command("hangup")
+    phone.wait_for("call_closed")
+    agent.wait_for("call_closed")
     assert not phone.events("call_established")
     assert peers.record()["outcome"]["result"] == "caller left"
 
@@ -175,13 +175,13 @@ def test_a_phone_that_hangs_up_at_once_ends_the_call_rfc3261_15_1(peers: Peers) 
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
-    caller.awaits("call_established")
-    agent.does("transfer", f"tel:{PHONE}")
-    phone.awaits("call_incoming")
-    phone.does("answer")
-    phone.does("hangup")
-    caller.awaits("call_closed")
-    agent.awaits("call_closed")
+    caller.wait_for("call_established")
+    agent.command("transfer", f"tel:{PHONE}")
+    phone.wait_for("call_incoming")
+    phone.command("answer")
+    phone.command("hangup")
+    caller.wait_for("call_closed")
+    agent.wait_for("call_closed")
     assert peers.record()["ended_by"] == "phone"
 
 
@@ -189,16 +189,16 @@ def test_keys_go_both_ways_and_the_record_tells_how_well_all_was_heard_rfc3550_6
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)
-    talk(caller, phone)
+    both_hear(caller, phone)
     for speaker, listener, key in ((caller, phone, "4"), (phone, caller, "9"), (caller, phone, "#")):
         before = len(listener.events("dtmf"))
-        speaker.does("send_dtmf", key)
-        while listener.awaits("dtmf", before + 1)["text"] != key:  # the release of a key is reported too
+        speaker.command("send_dtmf", key)
+        while listener.wait_for("dtmf", before + 1)["text"] != key:  # the release of a key is reported too
             before += 1
     for _ in range(24):  # each takes at least half a second, so RTCP reports are exchanged
-        talk(caller, phone)
-    caller.does("hangup")
-    phone.awaits("call_closed")
+        both_hear(caller, phone)
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     legs = {leg["name"]: leg for leg in peers.record()["legs"]}
     for name in ("caller", "phone"):
         quality = legs[name]["quality"]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from proxy.call.challenge import TOO_SOON_S
-from tests.interop.baresip_agent import talk
+from tests.interop.baresip_agent import both_hear
 from tests.interop.peers import Peers
 from tests.sipp.process import until
 
@@ -38,25 +38,25 @@ def key(peers: Peers, tries: int = 1) -> str:
 
 
 def test_a_caller_who_presses_the_key_is_bridged_rfc4733(peers: Peers) -> None:
-    phone = peers.phone(by_itself=True)
+    phone = peers.phone(auto_answer=True)
     caller = peers.caller()
-    caller.awaits("call_established")
-    caller.does("send_dtmf", key(peers))
-    phone.awaits("call_established")
-    talk(caller, phone)
-    caller.does("hangup")
-    phone.awaits("call_closed")
+    caller.wait_for("call_established")
+    caller.command("send_dtmf", key(peers))
+    phone.wait_for("call_established")
+    both_hear(caller, phone)
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["trigger"]) == ("bridged", "plan")
 
 
 def test_a_caller_who_presses_1_and_1_again_hears_goodbye(peers: Peers) -> None:
     caller = peers.caller()
-    caller.awaits("call_established")
+    caller.wait_for("call_established")
     for tries in (1, 2):
         key(peers, tries)
-        caller.does("send_dtmf", "1")
-    caller.awaits("call_closed")
+        caller.command("send_dtmf", "1")
+    caller.wait_for("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["ended_by"]) == ("declined", None)
     assert record["steps"].count("challenge: a wrong key") == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.baresip_agent import Baresip, talk
+from tests.interop.baresip_agent import Baresip, both_hear
 from tests.interop.peers import Peers
 from tests.interop.test_baresip import answer
 from tests.sipp.edge_process import PHONE, EdgeProcess
@@ -30,29 +30,29 @@ def open_media_ports(edge: EdgeProcess) -> list[int]:
 
 def audio_ports(peer: Baresip) -> set[int]:
     """Every audio port in the SDP of the messages that a peer has sent or received."""
-    return {int(port) for port in re.findall(r"m=audio (\d+) ", peer.said)}
+    return {int(port) for port in re.findall(r"m=audio (\d+) ", peer.printed)}
 
 
 def test_caller_and_agent_and_then_the_phone_talk_without_us_rfc3725_4_1(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
-    talk(caller, agent)
+    both_hear(caller, agent)
     assert open_media_ports(peers.edge) == []
-    agent.does("transfer", f"tel:{PHONE}")
-    phone.awaits("call_incoming")
-    talk(caller, agent)
+    agent.command("transfer", f"tel:{PHONE}")
+    phone.wait_for("call_incoming")
+    both_hear(caller, agent)
     answer(phone)
-    assert agent.awaits("call_closed")["text"] == "Call transfered"
-    talk(caller, phone)
+    assert agent.wait_for("call_closed")["text"] == "Call transfered"
+    both_hear(caller, phone)
     assert open_media_ports(peers.edge) == []
-    caller.does("send_dtmf", "4")
-    assert phone.awaits("dtmf")["text"] == "4"
+    caller.command("send_dtmf", "4")
+    assert phone.wait_for("dtmf")["text"] == "4"
     for peer in (caller, agent, phone):
         assert not audio_ports(peer).intersection(peers.edge.media_ports)
     assert audio_ports(caller) & audio_ports(phone)
-    caller.does("hangup")
-    phone.awaits("call_closed")
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["trigger"], record["ended_by"]) == (
         "bridged",
@@ -65,17 +65,17 @@ def test_a_hold_goes_through_to_the_phone_and_back_rfc3264_8_4(peers: Peers) -> 
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
-    caller.awaits("call_established")
-    agent.does("transfer", f"tel:{PHONE}")
+    caller.wait_for("call_established")
+    agent.command("transfer", f"tel:{PHONE}")
     answer(phone)
-    agent.awaits("call_closed")
-    talk(caller, phone)
-    caller.does("hold")
-    caller.awaits("did_hold")
-    caller.hears_nothing()
-    caller.does("resume")
-    caller.awaits("did_resume")
-    talk(caller, phone)
-    phone.does("hangup")
-    caller.awaits("call_closed")
+    agent.wait_for("call_closed")
+    both_hear(caller, phone)
+    caller.command("hold")
+    caller.wait_for("did_hold")
+    caller.wait_for_silence()
+    caller.command("resume")
+    caller.wait_for("did_resume")
+    both_hear(caller, phone)
+    phone.command("hangup")
+    caller.wait_for("call_closed")
     assert peers.record()["ended_by"] == "phone"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop.baresip_agent import talk
+from tests.interop.baresip_agent import both_hear
 from tests.interop.peers import Peers
 from tests.interop.test_baresip import answer, bridge
 from tests.media.kernel.able import needs_kernel
@@ -20,30 +20,30 @@ def carried(peers: Peers) -> None:
 
 
 def test_a_call_in_the_kernel_is_switched_held_resumed_keyed_and_hung_up(peers: Peers) -> None:
-    until(lambda: "forwarding audio in the kernel" in peers.edge.said, "the line that says so")
+    until(lambda: "forwarding audio in the kernel" in peers.edge.printed, "the line that says so")
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
-    talk(caller, agent)
+    both_hear(caller, agent)
     carried(peers)
-    agent.does("transfer", f"tel:{PHONE}")
+    agent.command("transfer", f"tel:{PHONE}")
     answer(phone)
-    agent.awaits("call_closed")
-    talk(caller, phone)
+    agent.wait_for("call_closed")
+    both_hear(caller, phone)
     carried(peers)
-    caller.does("send_dtmf", "4")
-    assert phone.awaits("dtmf")["text"] == "4"
+    caller.command("send_dtmf", "4")
+    assert phone.wait_for("dtmf")["text"] == "4"
     carried(peers)
-    caller.does("hold")
-    caller.awaits("did_hold")
-    caller.hears_nothing()
+    caller.command("hold")
+    caller.wait_for("did_hold")
+    caller.wait_for_silence()
     assert peers.edge.kernel_streams == 0
-    caller.does("resume")
-    caller.awaits("did_resume")
-    talk(caller, phone)
+    caller.command("resume")
+    caller.wait_for("did_resume")
+    both_hear(caller, phone)
     carried(peers)
-    caller.does("hangup")
-    phone.awaits("call_closed")
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     until(lambda: peers.edge.kernel_streams == 0, "nothing in the kernel")
     record = peers.record()
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
@@ -53,11 +53,11 @@ def test_what_a_phone_says_in_the_kernel_is_in_the_record(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)
-    talk(caller, phone)
+    both_hear(caller, phone)
     carried(peers)
-    talk(caller, phone)
-    phone.does("hangup")
-    caller.awaits("call_closed")
+    both_hear(caller, phone)
+    phone.command("hangup")
+    caller.wait_for("call_closed")
     for leg in peers.record()["legs"]:
         if leg["name"] != "agent":  # it left after two packets
             heard = leg["quality"]["heard"]

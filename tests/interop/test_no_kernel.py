@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.interop.baresip_agent import talk
+from tests.interop.baresip_agent import both_hear
 from tests.interop.peers import Peers
 from tests.interop.test_baresip import bridge
 from tests.media.kernel.able import needs_kernel
@@ -26,11 +26,11 @@ def test_a_call_is_relayed_by_the_process_and_one_line_says_why_rfc3515(peers: P
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)
-    talk(caller, phone)
+    both_hear(caller, phone)
     assert peers.edge.kernel_streams == 0
-    (line,) = (line for line in peers.edge.said.splitlines() if "kernel" in line)
+    (line,) = (line for line in peers.edge.printed.splitlines() if "kernel" in line)
     assert "info" in line
     assert "CAP_BPF and CAP_NET_ADMIN" in line
-    caller.does("hangup")
-    phone.awaits("call_closed")
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     assert peers.record()["outcome"]["result"] == "bridged"

@@ -17,7 +17,7 @@ from proxy.lab.carrier import Carrier
 from proxy.media.udp import SocketMedia
 from proxy.transport.network import SocketNetwork
 from tests.interop.baresip_agent import Baresip
-from tests.interop.peers import AGENTS_TONE, CALLERS_TONE, PHONES_TONE, AgentDoor, Peers
+from tests.interop.peers import AGENTS_TONE, CALLERS_TONE, PHONES_TONE, BaresipListener, Peers
 from tests.sipp.edge_process import HOST, PASSWORD, EdgeProcess
 from tests.sipp.process import until
 
@@ -41,9 +41,9 @@ Result = TypeVar("Result")
 
 
 @pytest.fixture(scope="module")
-def edge(door: AgentDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
+def edge(agent_listener: BaresipListener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
     folder = tmp_path_factory.mktemp("edge")
-    with EdgeProcess(folder, door, host=HOST, more=PHONES, trunk=TRUNK) as edge:
+    with EdgeProcess(folder, agent_listener, host=HOST, more=PHONES, trunk=TRUNK) as edge:
         yield edge
 
 
@@ -60,32 +60,32 @@ async def a_carrier(edge: EdgeProcess) -> AsyncIterator[tuple[Carrier, TonePeer]
         voice.close()
 
 
-async def does(act: Callable[..., Result], *words: object) -> Result:
+async def in_thread(act: Callable[..., Result], *words: object) -> Result:
     """Run a blocking wait for another process in a thread, so that the event loop goes on."""
     return await asyncio.to_thread(act, *words)
 
 
-async def talk(voice: TonePeer, desk: Baresip) -> None:
+async def both_hear(voice: TonePeer, desk: Baresip) -> None:
     """Wait until each has received the other's tone."""
 
-    def heard() -> bool:
+    def heard_enough() -> bool:
         return sum(event["tone"] == CALLERS_TONE for event in desk.events("heard")) >= FRAMES
 
-    await does(until, heard, f"{desk.name} hears the caller")
+    await in_thread(until, heard_enough, f"{desk.name} hears the caller")
     async with asyncio.timeout(10):
         while not voice.hears(desk.tone):
             await asyncio.sleep(0.1)
 
 
 def registered(desk: Baresip) -> Baresip:
-    desk.does("register")
-    desk.awaits("did_register")
+    desk.command("register")
+    desk.wait_for("did_register")
     return desk
 
 
 def unregistered(desk: Baresip, edge: EdgeProcess) -> None:
-    desk.does("unregister")
-    desk.awaits("did_unregister")
+    desk.command("unregister")
+    desk.wait_for("did_unregister")
 
 
 def contacts(edge: EdgeProcess) -> int:
@@ -94,55 +94,59 @@ def contacts(edge: EdgeProcess) -> int:
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_it_registers_is_rung_and_talks_rfc3261_10_3(peers: Peers, transport: str) -> None:
-    desk = await does(lambda: registered(peers.desk(password=PASSWORD, transport=transport)))
+    desk = await in_thread(
+        lambda: registered(peers.registering_phone(password=PASSWORD, transport=transport))
+    )
     assert contacts(peers.edge) == 1
     async with a_carrier(peers.edge) as (carrier, voice):
         await carrier.invites(dialed=ALICES)
-        await does(desk.awaits, "call_incoming")
-        desk.does("answer")
+        await in_thread(desk.wait_for, "call_incoming")
+        desk.command("answer")
         await carrier.receives(200)
-        await talk(voice, desk)
+        await both_hear(voice, desk)
         await carrier.hangs_up()
-        await does(desk.awaits, "call_closed")
+        await in_thread(desk.wait_for, "call_closed")
         assert carrier.faults == []
-    record = await does(peers.record)
+    record = await in_thread(peers.record)
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
-    await does(unregistered, desk, peers.edge)
+    await in_thread(unregistered, desk, peers.edge)
     assert contacts(peers.edge) == 0
 
 
 async def test_two_desks_ring_and_the_first_to_answer_talks_rfc3261_16_7(peers: Peers) -> None:
-    one = await does(lambda: registered(peers.desk("one", password=PASSWORD)))
-    two = await does(
-        lambda: registered(peers.desk("two", password=PASSWORD, tone=AGENTS_TONE, transport="tcp"))
+    one = await in_thread(lambda: registered(peers.registering_phone("one", password=PASSWORD)))
+    two = await in_thread(
+        lambda: registered(
+            peers.registering_phone("two", password=PASSWORD, tone=AGENTS_TONE, transport="tcp")
+        )
     )
     assert contacts(peers.edge) == 2
     async with a_carrier(peers.edge) as (carrier, voice):
         await carrier.invites(dialed=ALICES)
         for desk in (one, two):
-            await does(desk.awaits, "call_incoming")
-        two.does("answer")
-        await does(one.awaits, "call_closed")
-        assert 'SIP;cause=200;text="Call completed elsewhere"' in one.said
+            await in_thread(desk.wait_for, "call_incoming")
+        two.command("answer")
+        await in_thread(one.wait_for, "call_closed")
+        assert 'SIP;cause=200;text="Call completed elsewhere"' in one.printed
         await carrier.receives(200)
-        await talk(voice, two)
-        two.does("hangup")
+        await both_hear(voice, two)
+        two.command("hangup")
         await carrier.receives("BYE")
-    assert (await does(peers.record))["outcome"]["result"] == "bridged"
+    assert (await in_thread(peers.record))["outcome"]["result"] == "bridged"
     for desk in (one, two):
-        await does(unregistered, desk, peers.edge)
+        await in_thread(unregistered, desk, peers.edge)
 
 
 def test_a_wrong_password_registers_nothing(peers: Peers) -> None:
-    desk = peers.desk(password="guess")
-    desk.does("register")
-    desk.awaits("failed")
+    desk = peers.registering_phone(password="guess")
+    desk.command("register")
+    desk.wait_for("failed")
     assert contacts(peers.edge) == 0
     assert "wrong password" in peers.log
 
 
 def test_a_desk_whose_connection_ends_is_gone_rfc5626_5_3(peers: Peers) -> None:
-    desk = registered(peers.desk(password=PASSWORD, transport="tcp"))
+    desk = registered(peers.registering_phone(password=PASSWORD, transport="tcp"))
     assert contacts(peers.edge) == 1
     desk.stop()
     until(lambda: contacts(peers.edge) == 0, "alice is registered no more")

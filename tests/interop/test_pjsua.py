@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop.baresip_agent import talk
+from tests.interop.baresip_agent import both_hear
 from tests.interop.peers import Peers
 from tests.interop.test_baresip import answer
 from tests.sipp.edge_process import PHONE
@@ -17,15 +17,15 @@ def test_it_refers_over_tls_and_hears_100_and_200_rfc3515_2_4_4(peers: Peers, ha
     agent, phone = peers.pjsua_agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
-    talk(caller, agent)
-    agent.does("transfer", f"tel:{PHONE}")
+    both_hear(caller, agent)
+    agent.command("transfer", f"tel:{PHONE}")
     answer(phone)
-    agent.awaits("call_closed")
+    agent.wait_for("call_closed")
     assert agent.notified() == [100, 200]
-    talk(caller, phone)
+    both_hear(caller, phone)
     first, other = (caller, phone) if hangs_up == "caller" else (phone, caller)
-    first.does("hangup")
-    other.awaits("call_closed")
+    first.command("hangup")
+    other.wait_for("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", hangs_up)
     assert (record["decision"], record["trigger"]) == ("ALLOW", "refer")
@@ -35,13 +35,13 @@ def test_it_hears_that_the_phone_declined_and_talks_on_rfc3515_2_4_5(peers: Peer
     agent, phone = peers.pjsua_agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
-    agent.does("transfer", f"tel:{PHONE}")
-    phone.awaits("call_incoming")
-    phone.does("reject")
+    agent.command("transfer", f"tel:{PHONE}")
+    phone.wait_for("call_incoming")
+    phone.command("reject")
     assert agent.notified() == [100, 486]
-    talk(caller, agent)
-    agent.does("hangup")
-    caller.awaits("call_closed")
+    both_hear(caller, agent)
+    agent.command("hangup")
+    caller.wait_for("call_closed")
     assert peers.record()["outcome"]["result"] == "declined"
 
 
@@ -49,9 +49,9 @@ def test_the_caller_hangs_up_on_it(peers: Peers) -> None:
     agent = peers.pjsua_agent()
     caller = peers.caller()
     answer(agent)
-    talk(caller, agent)
-    caller.does("hangup")
-    agent.awaits("call_closed")
+    both_hear(caller, agent)
+    caller.command("hangup")
+    agent.wait_for("call_closed")
     assert peers.record()["ended_by"] == "caller"
 
 
@@ -59,14 +59,14 @@ def test_an_agent_that_leaves_after_its_refer_does_not_end_the_call_rfc3515_2_4_
     agent, phone = peers.pjsua_agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
-    caller.awaits("call_established")
-    agent.does("transfer", f"tel:{PHONE}")
-    phone.awaits("call_incoming")
-    agent.does("hangup")
-    agent.awaits("call_closed")
+    caller.wait_for("call_established")
+    agent.command("transfer", f"tel:{PHONE}")
+    phone.wait_for("call_incoming")
+    agent.command("hangup")
+    agent.wait_for("call_closed")
     answer(phone)
-    talk(caller, phone)
-    phone.does("hangup")
-    caller.awaits("call_closed")
+    both_hear(caller, phone)
+    phone.command("hangup")
+    caller.wait_for("call_closed")
     record = peers.record()
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "phone")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop.baresip_agent import talk
+from tests.interop.baresip_agent import both_hear
 from tests.interop.peers import Peers
 from tests.interop.test_baresip import answer
 from tests.interop.test_direct import open_media_ports
@@ -19,12 +19,12 @@ def test_a_pjsua_caller_is_switched_over_too(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.pjsua_caller()
     answer(agent)
-    talk(caller, agent)
-    agent.does("transfer", f"tel:{PHONE}")
+    both_hear(caller, agent)
+    agent.command("transfer", f"tel:{PHONE}")
     answer(phone)
-    agent.awaits("call_closed")
-    talk(caller, phone)
+    agent.wait_for("call_closed")
+    both_hear(caller, phone)
     assert open_media_ports(peers.edge) == []
-    phone.does("hangup")
-    caller.awaits("call_closed")
+    phone.command("hangup")
+    caller.wait_for("call_closed")
     assert peers.record()["outcome"]["result"] == "bridged"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop.baresip_agent import talk
+from tests.interop.baresip_agent import both_hear
 from tests.interop.peers import Peers
 from tests.interop.protected import EITHER_POLICY, USUAL, protected
 from tests.interop.test_baresip import answer
@@ -19,9 +19,9 @@ def test_pjsip_speaks_each_of_its_suites_as_a_caller(peers: Peers, suite: str) -
     before = len(protected(peers))
     caller = peers.pjsua_caller(srtp="mandatory", suite=suite)
     answer(agent)
-    talk(caller, agent)
-    caller.does("hangup")
-    agent.awaits("call_closed")
+    both_hear(caller, agent)
+    caller.command("hangup")
+    agent.wait_for("call_closed")
     assert peers.record()["ended_by"] == "caller"
     assert ("caller", suite) in protected(peers)[before:]
 
@@ -34,12 +34,12 @@ def test_pjsip_answers_our_offer_over_tls_and_re_offers_the_same_key_rfc4568_7_1
     before = len(protected(peers))
     caller = peers.caller(srtp="srtp-mand")
     answer(agent)
-    talk(caller, agent)
-    agent.does("offer")
+    both_hear(caller, agent)
+    agent.command("offer")
     until(lambda: sum("a=crypto" in text for text in agent.messages("RX")) > 1, "its offer is answered")
-    talk(caller, agent)
-    caller.does("hangup")
-    agent.awaits("call_closed")
+    both_hear(caller, agent)
+    caller.command("hangup")
+    agent.wait_for("call_closed")
     assert peers.record()["ended_by"] == "caller"
     assert ("agent", suite) in protected(peers)[before:]
 
@@ -49,8 +49,8 @@ def test_pjsip_that_would_rather_have_srtp_gets_it_rfc8643_3_1(peers: Peers) -> 
     before = len(protected(peers))
     caller = peers.pjsua_caller(srtp="optional")
     answer(agent)
-    talk(caller, agent)
-    caller.does("hangup")
-    agent.awaits("call_closed")
+    both_hear(caller, agent)
+    caller.command("hangup")
+    agent.wait_for("call_closed")
     assert peers.record()["ended_by"] == "caller"
     assert [leg for leg, _ in protected(peers)[before:]] == ["caller", "agent"]

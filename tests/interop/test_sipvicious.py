@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.peers import AgentDoor
+from tests.interop.peers import BaresipListener
 from tests.sipp.edge_process import HOST, EdgeProcess
 from tests.sipp.ports import free_port
 from tests.sipp.process import installed
@@ -23,12 +23,14 @@ NEVER_BANNED = "ban_s = 0"
 
 
 @pytest.fixture(scope="module")
-def closed(door: AgentDoor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
+def closed(
+    agent_listener: BaresipListener, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EdgeProcess]:
     """An edge that bans nobody, so only its silence hides it; the scans do not come from its trunk."""
     folder = tmp_path_factory.mktemp("closed")
-    with EdgeProcess(folder, door, host=HOST, trunk=TRUNK, limits=NEVER_BANNED) as edge:
+    with EdgeProcess(folder, agent_listener, host=HOST, trunk=TRUNK, limits=NEVER_BANNED) as edge:
         yield edge
-        assert " error " not in edge.said, edge.said
+        assert " error " not in edge.printed, edge.printed
 
 
 def scan(edge: EdgeProcess, folder: Path, program: str, *options: str) -> str:
@@ -45,7 +47,7 @@ def at(source: str) -> list[str]:
     return ["-b", source, "-x", source, "-P", str(free_port())]
 
 
-def heard(edge: EdgeProcess) -> int:
+def datagrams_received(edge: EdgeProcess) -> int:
     """How many of the scanner's messages the edge has received."""
     return sum(one["messages"] for one in edge.health["strangers"])
 
@@ -60,38 +62,40 @@ def test_svmap_finds_the_edge_from_a_trunks_address_so_it_can(closed: EdgeProces
 def test_svmap_finds_nothing_from_a_strangers_address(
     closed: EdgeProcess, tmp_path: Path, method: str
 ) -> None:
-    before = heard(closed)
+    before = datagrams_received(closed)
     said = scan(closed, tmp_path, "svmap", *at(STRANGER), "-m", method)
     assert FOUND_NOTHING in said
     assert str(closed.port) not in said
-    assert heard(closed) > before, "the scan did not come through"
+    assert datagrams_received(closed) > before, "the scan did not come through"
 
 
 @pytest.mark.parametrize("method", ["REGISTER", "INVITE", "OPTIONS"])
 def test_svwar_finds_no_extension_and_no_server(closed: EdgeProcess, tmp_path: Path, method: str) -> None:
-    before = heard(closed)
+    before = datagrams_received(closed)
     said = scan(closed, tmp_path, "svwar", "-e", "100-105", "-m", method, "--force", "--maximumtime=3")
     assert FOUND_NOTHING in said
     assert "| 10" not in said
-    assert heard(closed) > before, "the scan did not come through"
+    assert datagrams_received(closed) > before, "the scan did not come through"
 
 
 def test_svcrack_finds_no_password_and_no_server(closed: EdgeProcess, tmp_path: Path) -> None:
     words = tmp_path / "words"
     words.write_text("secret\n1234\n100\n", encoding="ascii")
-    before = heard(closed)
+    before = datagrams_received(closed)
     said = scan(closed, tmp_path, "svcrack", "-u", "100", "-d", str(words), "--maximumtime=3")
     assert FOUND_NOTHING in said
     assert "unknown response" not in said
-    assert heard(closed) > before, "the scan did not come through"
+    assert datagrams_received(closed) > before, "the scan did not come through"
 
 
-def test_a_scanner_is_banned_at_its_first_message_and_a_trunk_never(door: AgentDoor, tmp_path: Path) -> None:
-    with EdgeProcess(tmp_path, door, host=HOST, trunk=TRUNK) as edge:
+def test_a_scanner_is_banned_at_its_first_message_and_a_trunk_never(
+    agent_listener: BaresipListener, tmp_path: Path
+) -> None:
+    with EdgeProcess(tmp_path, agent_listener, host=HOST, trunk=TRUNK) as edge:
         scan(edge, tmp_path, "svmap", *at(STRANGER))
         [stranger] = edge.health["strangers"]
         assert (edge.health["banned"], stranger["source"], stranger["banned"]) == (1, STRANGER, True)
-        assert 'source banned source=127.0.0.66 because="scanner ignored"' in edge.said
+        assert 'source banned source=127.0.0.66 because="scanner ignored"' in edge.printed
         assert f"{HOST}:{edge.port}" in scan(edge, tmp_path, "svmap", *at(TRUNK))
         assert edge.health["banned"] == 1
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.interop.baresip_agent import Baresip, talk
+from tests.interop.baresip_agent import Baresip, both_hear
 from tests.interop.peers import Peers
 from tests.interop.protected import EITHER_POLICY, USUAL, protected
 from tests.interop.test_baresip import answer, bridge
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.network, EITHER_POLICY]
 
 def keys(peer: Baresip) -> list[str]:
     """Every key in the SDP that it sent and received."""
-    return re.findall(r"inline:([A-Za-z0-9+/]{38,})", peer.said)
+    return re.findall(r"inline:([A-Za-z0-9+/]{38,})", peer.printed)
 
 
 def test_baresip_speaks_srtp_as_caller_agent_and_phone_rfc4568_5_1(peers: Peers, required: bool) -> None:
@@ -24,22 +24,22 @@ def test_baresip_speaks_srtp_as_caller_agent_and_phone_rfc4568_5_1(peers: Peers,
     before = len(protected(peers))
     caller = peers.caller(srtp="srtp-mand", transport="tcp")
     answer(agent)
-    talk(caller, agent)
-    agent.does("transfer", "tel:+14155559876")
+    both_hear(caller, agent)
+    agent.command("transfer", "tel:+14155559876")
     answer(phone)
-    talk(caller, phone)
-    caller.does("hold")
-    caller.awaits("did_hold")
-    caller.hears_nothing()
-    caller.does("resume")
-    caller.awaits("did_resume")
-    talk(caller, phone)
-    caller.does("hangup")
-    phone.awaits("call_closed")
+    both_hear(caller, phone)
+    caller.command("hold")
+    caller.wait_for("did_hold")
+    caller.wait_for_silence()
+    caller.command("resume")
+    caller.wait_for("did_resume")
+    both_hear(caller, phone)
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     assert peers.record()["outcome"]["result"] == "bridged"
     legs = [leg for leg, _ in protected(peers)[before:]]
     assert legs == ["caller", "agent", "phone"]  # a peer offered plain RTP may switch to SRTP by re-INVITE
-    told = peers.edge.said
+    told = peers.edge.printed
     assert keys(caller)
     assert not any(key in told for key in (*keys(caller), *keys(agent), *keys(phone)))
 
@@ -49,9 +49,9 @@ def test_a_caller_by_rtp_avp_with_keys_gets_srtp_rfc8643_3_1(peers: Peers) -> No
     before = len(protected(peers))
     caller = peers.caller(srtp="srtp")
     answer(agent)
-    talk(caller, agent)
-    caller.does("hangup")
-    agent.awaits("call_closed")
+    both_hear(caller, agent)
+    caller.command("hangup")
+    agent.wait_for("call_closed")
     assert peers.record()["ended_by"] == "caller"
     assert protected(peers)[before:] == [("caller", USUAL), ("agent", USUAL)]
 
@@ -60,11 +60,11 @@ def test_peers_without_srtp_talk_plainly_or_not_at_all_by_policy(peers: Peers, r
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     if required:
-        caller.awaits("call_closed")
+        caller.wait_for("call_closed")
         assert "SRTP is required" in peers.record()["outcome"]["reason"]
         return
     bridge(caller, agent, phone)
-    talk(caller, phone)
-    caller.does("hangup")
-    phone.awaits("call_closed")
+    both_hear(caller, phone)
+    caller.command("hangup")
+    phone.wait_for("call_closed")
     assert "audio not protected: agent takes no SRTP" in peers.record()["steps"]

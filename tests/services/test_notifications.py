@@ -28,7 +28,7 @@ from proxy.lab.scripts import talks
 from proxy.lab.stage import Scenery, Stage
 from proxy.services import notifications
 from tests.screening.notices.receiver import Receiver, answer
-from tests.sipp.process import leashed
+from tests.sipp.process import killed_with_parent
 
 pytestmark = pytest.mark.network
 
@@ -143,7 +143,7 @@ asyncio.run(main())
 @pytest.mark.parametrize("after", [1, 60, 200])
 def test_after_sigkill_every_finished_call_has_its_notice(tmp_path: Path, after: int) -> None:
     file = tmp_path / "kept.db"
-    child = subprocess.Popen(leashed([sys.executable, "-c", CHILD, f"sqlite:///{file}"]), cwd=ROOT)
+    child = subprocess.Popen(killed_with_parent([sys.executable, "-c", CHILD, f"sqlite:///{file}"]), cwd=ROOT)
     try:
         while _count(file, "SELECT count(*) FROM calls") < after:
             assert child.poll() is None

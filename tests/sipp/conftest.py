@@ -7,25 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.sipp.edge_process import EdgeProcess, Gate
-from tests.sipp.house import House
+from tests.sipp.edge_process import EdgeProcess, StunnelServer
+from tests.sipp.sipp_peers import SippPeers
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    with Gate(tmp_path_factory.mktemp("gate")) as gate:
-        yield gate
+def stunnel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StunnelServer]:
+    with StunnelServer(tmp_path_factory.mktemp("stunnel")) as stunnel:
+        yield stunnel
 
 
 @pytest.fixture(scope="module")
-def edge(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
+def edge(stunnel: StunnelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeProcess]:
     """One edge shared by all tests that need no settings of their own."""
-    with EdgeProcess(tmp_path_factory.mktemp("edge"), gate) as edge:
+    with EdgeProcess(tmp_path_factory.mktemp("edge"), stunnel) as edge:
         yield edge
 
 
 @pytest.fixture
-def house(edge: EdgeProcess, gate: Gate, tmp_path: Path) -> Iterator[House]:
-    with House(edge, gate, tmp_path) as house:
-        yield house
-        house.assert_clean()
+def peers(edge: EdgeProcess, stunnel: StunnelServer, tmp_path: Path) -> Iterator[SippPeers]:
+    with SippPeers(edge, stunnel, tmp_path) as peers:
+        yield peers
+        peers.assert_clean()

@@ -66,7 +66,7 @@ srtp = "{trunk_srtp}"
 [[agent]]
 name = "sipp"
 provider = "sip"
-sip = "sip:agent@localhost:{gate};transport=tls"
+sip = "sip:agent@localhost:{stunnel};transport=tls"
 srtp = "{srtp}"
 ca = "{certificates}/ca.pem"
 
@@ -93,12 +93,12 @@ limit_s = 20
 level = "{level}"
 """
 
-GATE = """\
+STUNNEL = """\
 foreground = yes
 pid =
 debug = notice
 [agent]
-accept = 127.0.0.1:{gate}
+accept = 127.0.0.1:{stunnel}
 connect = 127.0.0.1:{agent}
 cert = {folder}/fullchain.pem
 key = {folder}/privkey.pem
@@ -106,20 +106,20 @@ TIMEOUTclose = 0
 """
 
 
-class Gate(Process):
+class StunnelServer(Process):
     """stunnel as TLS server: accepts TLS from the edge, connects to the agent's SIPp over TCP."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port, self.agent_port = folder, free_port(), free_port()
         write_certificates(folder, ["localhost", HOST])
         settings = folder / "stunnel.conf"
-        settings.write_text(GATE.format(gate=self.port, agent=self.agent_port, folder=folder))
+        settings.write_text(STUNNEL.format(stunnel=self.port, agent=self.agent_port, folder=folder))
         program = installed("stunnel4", "stunnel4")
         super().__init__([program, str(settings)], folder / "stunnel.log", cwd=folder)
-        self.listens("tcp", self.port)
+        self.wait_for_port("tcp", self.port)
 
 
-class Door(Protocol):
+class AgentListener(Protocol):
     """Where the agent listens: a TLS port on localhost, and the folder of its certificates."""
 
     folder: Path
@@ -130,7 +130,7 @@ class EdgeProcess(Process):
     """``screendoor run`` with a phone behind a trunk, and an agent over TLS; ready once constructed."""
 
     def __init__(
-        self, folder: Path, gate: Door, *, password: str = PASSWORD, host: str = "localhost",
+        self, folder: Path, stunnel: AgentListener, *, password: str = PASSWORD, host: str = "localhost",
         trunk: str = HOST, limits: str = "", more: str = "", srtp: tuple[str, str] = ("off", "accept"),
         mode: str = "relay", number: str = "", level: str = "info", memory: str = "",
         screendoor: Sequence[str] = COMMAND,
@@ -147,8 +147,8 @@ class EdgeProcess(Process):
         settings = folder / "screendoor.toml"
         settings.write_text(
             SETTINGS.format(
-                host=host, folder=folder, certificates=gate.folder, sip=self.port, tls=self.tls_port,
-                http=self._http, phone=self.phone_port, gate=gate.port, dialed=DIALED, to=PHONE,
+                host=host, folder=folder, certificates=stunnel.folder, sip=self.port, tls=self.tls_port,
+                http=self._http, phone=self.phone_port, stunnel=stunnel.port, dialed=DIALED, to=PHONE,
                 media=media, media_end=media + MEDIA_PORTS - 1, trunk=trunk, limits=limits,
                 srtp=srtp[0], trunk_srtp=srtp[1],
                 mode=mode, number=number, level=level, memory=memory,

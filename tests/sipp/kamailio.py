@@ -122,19 +122,19 @@ class Kamailio(Process):
         program = installed("kamailio", "kamailio kamailio-tls-modules")
         options = ["-DD", "-E", "-m", "32", "-M", "4", "-Y", str(folder), "-P", str(folder / "kamailio.pid")]
         super().__init__([program, *options, "-f", str(settings)], folder / "kamailio.log", cwd=folder)
-        self.listens("udp", ports.udp)
-        self.ready(lambda: "UP sip:" in self.said, "the edge answers its OPTIONS with 200")
+        self.wait_for_port("udp", ports.udp)
+        self.ready(lambda: "UP sip:" in self.printed, "the edge answers its OPTIONS with 200")
 
-    def within(self, method: str) -> list[str]:
+    def in_dialog_requests(self, method: str) -> list[str]:
         """Transport and Route headers of the in-dialog requests that Kamailio has received."""
-        return re.findall(rf"WITHIN {method} (.*)", self.said)
+        return re.findall(rf"WITHIN {method} (.*)", self.printed)
 
-    def says(self, word: str) -> None:
+    def wait_for_log(self, word: str) -> None:
         """Wait until its log contains this word."""
-        until(lambda: word in self.said, f"Kamailio says {word}\n{self.said}")
+        until(lambda: word in self.printed, f"Kamailio logs {word}\n{self.printed}")
 
 
-def both_routes(ports: KamailioPorts, seen: str) -> bool:
+def has_both_record_routes(ports: KamailioPorts, seen: str) -> bool:
     """Whether a request came by TLS and its Route has both of Kamailio's Record-Routes, the TLS one first."""
     inner = rf"<sip:{HOST}:{ports.tls};transport=tls;[^>]*r2=on[^>]*>"
     outer = rf"<sip:{HOST}:{ports.udp};[^>]*r2=on[^>]*>"

@@ -23,7 +23,7 @@ def installed(program: str, package: str) -> str:
     return found
 
 
-def leashed(command: Sequence[str | Path], sent: str = "TERM") -> list[str | Path]:
+def killed_with_parent(command: Sequence[str | Path], sent: str = "TERM") -> list[str | Path]:
     """Wrap a command so that the kernel signals it when this process ends, even if killed (PR_SET_PDEATHSIG).
 
     Start it from a thread that outlives the program: the signal is sent when that thread ends.
@@ -49,7 +49,7 @@ class Process:
         self.output = output
         with output.open("ab") as file:
             self._popen = subprocess.Popen(
-                leashed(command), stdin=stdin, stdout=file, stderr=subprocess.STDOUT, cwd=cwd,
+                killed_with_parent(command), stdin=stdin, stdout=file, stderr=subprocess.STDOUT, cwd=cwd,
                 env={**os.environ, **(environ or {})},
             )  # fmt: skip
 
@@ -72,14 +72,14 @@ class Process:
         return self._popen.poll()
 
     @property
-    def said(self) -> str:
+    def printed(self) -> str:
         """Its output so far."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
     def signal(self, number: int) -> None:
         self._popen.send_signal(number)
 
-    def writes(self, line: str) -> None:
+    def write_line(self, line: str) -> None:
         """Write a line to its standard input, which must be a pipe."""
         assert self._popen.stdin is not None
         self._popen.stdin.write(f"{line}\n".encode())
@@ -102,7 +102,7 @@ class Process:
         if self._popen.stdin is not None:
             self._popen.stdin.close()
 
-    def listens(self, transport: str, port: int) -> None:
+    def wait_for_port(self, transport: str, port: int) -> None:
         """Wait until it has bound its port, without connecting to it; stop it if it does not."""
         self.ready(lambda: _bound(transport, port), f"{transport} port {port} taken")
 
@@ -110,7 +110,7 @@ class Process:
         """Wait until a condition shows that it has started; stop it if that does not hold in time."""
         try:
             until(lambda: self.exit_code is not None or true(), what, within_s=within_s)
-            assert self.exit_code is None, f"ended with {self.exit_code}, not {what}:\n{self.said}"
+            assert self.exit_code is None, f"ended with {self.exit_code}, not {what}:\n{self.printed}"
         except BaseException:
             self.stop()
             raise

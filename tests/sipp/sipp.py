@@ -60,7 +60,7 @@ class Sipp(Process):
             command += ["-key", name, str(value)]
         super().__init__([*command, *options], self._log("screen"), cwd=folder)
         if remote is None:
-            self.listens(transport, self.port)
+            self.wait_for_port(transport, self.port)
 
     @property
     def notes(self) -> str:
@@ -89,7 +89,7 @@ class Sipp(Process):
             [
                 f"SIPp {self.scenario}: {state}, {good} of {self.calls} calls were good",
                 f"--- errors of {self.scenario}",
-                _text(self._log("errors")) or self.said[-2000:],
+                _text(self._log("errors")) or self.printed[-2000:],
                 f"--- messages of {self.scenario}, the last {LAST_LINES} lines of {len(lines)}",
                 *lines[-LAST_LINES:],
             ]

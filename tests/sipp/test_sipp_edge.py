@@ -7,45 +7,48 @@ from pathlib import Path
 
 import pytest
 
-from tests.sipp.edge_process import EdgeProcess, Gate
-from tests.sipp.house import House
+from tests.sipp.edge_process import EdgeProcess, StunnelServer
 from tests.sipp.process import until
+from tests.sipp.sipp_peers import SippPeers
 
 pytestmark = pytest.mark.network
 
 STOP_S = 10.0
 
 
-def test_a_wrong_password_does_not_reach_the_phone(gate: Gate, tmp_path: Path) -> None:
-    with EdgeProcess(tmp_path, gate, password="wrong") as edge, House(edge, gate, tmp_path) as house:
-        phone = house.phone("phone_verifies")
-        agent = house.agent("agent_refers_in_vain")
-        carrier = house.carrier("carrier_waits")
-        house.all_succeed(carrier, agent, phone)
+def test_a_wrong_password_does_not_reach_the_phone(stunnel: StunnelServer, tmp_path: Path) -> None:
+    with (
+        EdgeProcess(tmp_path, stunnel, password="wrong") as edge,
+        SippPeers(edge, stunnel, tmp_path) as peers,
+    ):
+        phone = peers.phone("phone_verifies")
+        agent = peers.agent("agent_refers_in_vain")
+        carrier = peers.carrier("carrier_waits")
+        peers.all_succeed(carrier, agent, phone)
         assert "SIP/2.0 403 Forbidden" in phone.messages
         assert "notified SIP/2.0 403 " in agent.notes
-        (record,) = house.records()
+        (record,) = peers.records()
         assert record["outcome"]["result"] == "declined"
-        house.assert_clean()
+        peers.assert_clean()
 
 
 def test_after_sigterm_the_live_call_goes_on_and_a_new_one_is_told_to_come_back(
-    gate: Gate, tmp_path: Path
+    stunnel: StunnelServer, tmp_path: Path
 ) -> None:
-    with EdgeProcess(tmp_path, gate) as edge, House(edge, gate, tmp_path) as house:
-        agent = house.agent("agent_talks")
-        carrier = house.carrier("carrier_hangs_up", talk_s=2.5)
-        until(lambda: "leg=caller  answered" in house.log, "the call is answered")
+    with EdgeProcess(tmp_path, stunnel) as edge, SippPeers(edge, stunnel, tmp_path) as peers:
+        agent = peers.agent("agent_talks")
+        carrier = peers.carrier("carrier_hangs_up", talk_s=2.5)
+        until(lambda: "leg=caller  answered" in peers.log, "the call is answered")
         edge.signal(signal.SIGTERM)
         until(lambda: edge.health["status"] == "draining", "/healthz says draining")
-        late = house.carrier("carrier_turned_away")
-        house.all_succeed(late)
+        late = peers.carrier("carrier_turned_away")
+        peers.all_succeed(late)
         assert carrier.exit_code is None, "the live call ended too soon"
         assert edge.calls == 1
-        house.all_succeed(carrier, agent)
-        assert edge.wait(STOP_S) == 0, edge.said
-        (record,) = house.records()
+        peers.all_succeed(carrier, agent)
+        assert edge.wait(STOP_S) == 0, edge.printed
+        (record,) = peers.records()
         assert record["outcome"]["result"] == "caller left"
         assert record["ended_by"] == "caller"
-        assert " error " not in edge.said
-        assert "stopped" in edge.said.splitlines()[-1]
+        assert " error " not in edge.printed
+        assert "stopped" in edge.printed.splitlines()[-1]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.sipp.edge_process import COMMAND, DIALED, PHONE, ROOT, EdgeProcess, Gate
-from tests.sipp.house import House
+from tests.sipp.edge_process import COMMAND, DIALED, PHONE, ROOT, EdgeProcess, StunnelServer
 from tests.sipp.process import until
+from tests.sipp.sipp_peers import SippPeers
 
 pytestmark = pytest.mark.network
 
@@ -29,24 +29,24 @@ def states(folder: Path) -> list[tuple[str, str | None, str | None]]:
 
 
 def test_no_call_that_is_over_is_lost_by_a_kill_and_one_that_goes_on_is_known_to_be_cut(
-    gate: Gate, tmp_path: Path
+    stunnel: StunnelServer, tmp_path: Path
 ) -> None:
     kept = tmp_path / "edge"
     kept.mkdir()
     over = [("over", "caller left", DIALED)] * CALLS
-    with EdgeProcess(kept, gate) as edge, House(edge, gate, tmp_path) as house:
-        house.agent("agent_talks", calls=CALLS + 1)
-        house.carrier("carrier_hangs_up", talk_s=60)
-        until(lambda: "after_s=" in house.log, "the long call is answered")
-        short = house.carrier("carrier_hangs_up", calls=CALLS)
-        house.all_succeed(short)
+    with EdgeProcess(kept, stunnel) as edge, SippPeers(edge, stunnel, tmp_path) as peers:
+        peers.agent("agent_talks", calls=CALLS + 1)
+        peers.carrier("carrier_hangs_up", talk_s=60)
+        until(lambda: "after_s=" in peers.log, "the long call is answered")
+        short = peers.carrier("carrier_hangs_up", calls=CALLS)
+        peers.all_succeed(short)
         until(lambda: edge.finished == CALLS, f"{CALLS} calls are over")
         # Writes are batched for GATHER_S; docs/settings.md says that a kill loses that much.
         until(lambda: states(kept).count(over[0]) == CALLS, "the memory has been told")
         edge.signal(signal.SIGKILL)
         assert edge.wait(5) == -signal.SIGKILL
         assert states(kept) == [("going on", None, DIALED), *over]
-    with EdgeProcess(kept, gate):
+    with EdgeProcess(kept, stunnel):
         until(lambda: states(kept) == [("cut", "cut", DIALED), *over], "the call is cut")
 
 
@@ -58,12 +58,17 @@ def traced(edge: EdgeProcess, *options: str) -> str:
     return told.stdout or told.stderr
 
 
-def test_the_sip_of_a_call_can_be_seen_while_the_edge_runs_tls_too(gate: Gate, tmp_path: Path) -> None:
+def test_the_sip_of_a_call_can_be_seen_while_the_edge_runs_tls_too(
+    stunnel: StunnelServer, tmp_path: Path
+) -> None:
     kept = tmp_path / "edge"
     kept.mkdir()
-    with EdgeProcess(kept, gate, memory=', sip = "on"') as edge, House(edge, gate, tmp_path) as house:
-        phone, agent = house.phone("phone_hangs_up"), house.agent("agent_refers")
-        house.all_succeed(house.carrier("carrier_waits"), agent, phone)
+    with (
+        EdgeProcess(kept, stunnel, memory=', sip = "on"') as edge,
+        SippPeers(edge, stunnel, tmp_path) as peers,
+    ):
+        phone, agent = peers.phone("phone_hangs_up"), peers.agent("agent_refers")
+        peers.all_succeed(peers.carrier("carrier_waits"), agent, phone)
         until(lambda: bool(edge.records), "the call is over")
         until(lambda: "no SIP is kept" not in traced(edge), "its trace is kept")
         ladder, whole = traced(edge), traced(edge, "--whole")

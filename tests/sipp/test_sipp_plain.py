@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.sipp.ear import PACKETS, Ear, converse
-from tests.sipp.edge_process import HOST, EdgeProcess, Gate
-from tests.sipp.house import House
+from tests.sipp.edge_process import HOST, EdgeProcess, StunnelServer
 from tests.sipp.ports import free_port
 from tests.sipp.process import until
-from tests.sipp.ramp import Ramp
 from tests.sipp.registering import register
+from tests.sipp.rtp_endpoint import PACKETS, RtpEndpoint, exchange_audio
+from tests.sipp.sipp_peers import SippPeers
+from tests.sipp.stunnel_client import StunnelClient
 
 pytestmark = pytest.mark.network
 
@@ -62,135 +62,139 @@ def desks() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def edge(
-    gate: Gate, desks: dict[str, int], tmp_path_factory: pytest.TempPathFactory
+    stunnel: StunnelServer, desks: dict[str, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EdgeProcess]:
     told = {"forwarded": FORWARDED, "alices": ALICES, "unwanted": UNWANTED, "rejected": REJECTED}
     more = SETTINGS.format(alice=ALICE, **told, **desks)
-    with EdgeProcess(tmp_path_factory.mktemp("edge"), gate, more=more) as edge:
+    with EdgeProcess(tmp_path_factory.mktemp("edge"), stunnel, more=more) as edge:
         yield edge
 
 
 @pytest.fixture(params=["udp", "tcp", "tls"])
 def way(
-    request: pytest.FixtureRequest, edge: EdgeProcess, gate: Gate, tmp_path: Path
+    request: pytest.FixtureRequest, edge: EdgeProcess, stunnel: StunnelServer, tmp_path: Path
 ) -> Iterator[dict[str, object]]:
-    """How a caller reaches the edge: UDP, TCP, or TLS through stunnel; arguments of `House.carrier`."""
+    """How a caller reaches the edge: UDP, TCP, or TLS through stunnel; arguments of `SippPeers.carrier`."""
     if request.param != "tls":
         yield {"transport": request.param}
         return
-    with Ramp(tmp_path, gate.folder, edge) as ramp:
-        yield {"transport": "tcp", "via": "tls", "through": ramp.port}
+    with StunnelClient(tmp_path, stunnel.folder, edge) as stunnel_client:
+        yield {"transport": "tcp", "via": "tls", "through": stunnel_client.port}
 
 
-def test_a_caller_talks_to_the_agent_and_hangs_up_rfc3261_15(house: House, way: dict[str, object]) -> None:
-    with Ear(b"A") as agents_ear, Ear(b"C") as callers_ear:
-        agent = house.agent("agent_talks", audio=agents_ear.port)
-        carrier = house.carrier("plain_hangs_up", audio=callers_ear.port, talk_s=1.5, **way)
-        until(lambda: house.ports_of(carrier), "the caller is answered")
-        heard = converse(callers_ear, house.port_of(carrier), agents_ear, house.port_of(agent))
-    house.all_succeed(carrier, agent)
+def test_a_caller_talks_to_the_agent_and_hangs_up_rfc3261_15(
+    peers: SippPeers, way: dict[str, object]
+) -> None:
+    with RtpEndpoint(b"A") as agent_audio, RtpEndpoint(b"C") as caller_audio:
+        agent = peers.agent("agent_talks", audio=agent_audio.port)
+        carrier = peers.carrier("plain_hangs_up", audio=caller_audio.port, talk_s=1.5, **way)
+        until(lambda: peers.ports_of(carrier), "the caller is answered")
+        heard = exchange_audio(caller_audio, peers.port_of(carrier), agent_audio, peers.port_of(agent))
+    peers.all_succeed(carrier, agent)
     assert min(heard) > PACKETS / 2, f"caller and agent heard {heard} of {PACKETS} packets of each other"
-    (record,) = house.records()
+    (record,) = peers.records()
     assert record["ended_by"] == "caller"
 
 
 def test_a_bridged_caller_is_hung_up_on_where_it_came_from_rfc3261_12_2_1_1(
-    house: House, way: dict[str, object]
+    peers: SippPeers, way: dict[str, object]
 ) -> None:
-    phone = house.phone("phone_hangs_up")
-    agent = house.agent("agent_refers")
-    carrier = house.carrier("plain_waits", **way)
-    house.all_succeed(carrier, agent, phone)
-    (record,) = house.records()
+    phone = peers.phone("phone_hangs_up")
+    agent = peers.agent("agent_refers")
+    carrier = peers.carrier("plain_waits", **way)
+    peers.all_succeed(carrier, agent, phone)
+    (record,) = peers.records()
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "phone")
 
 
-def test_a_caller_gives_up_and_is_answered_487_rfc3261_9(house: House, way: dict[str, object]) -> None:
-    agent = house.agent("agent_rings")
-    carrier = house.carrier("plain_cancels", **way)
-    house.all_succeed(carrier, agent)
-    (record,) = house.records()
+def test_a_caller_gives_up_and_is_answered_487_rfc3261_9(peers: SippPeers, way: dict[str, object]) -> None:
+    agent = peers.agent("agent_rings")
+    carrier = peers.carrier("plain_cancels", **way)
+    peers.all_succeed(carrier, agent)
+    (record,) = peers.records()
     assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
 
 
 def test_a_session_is_refreshed_by_update_and_by_re_invite_rfc4028_9(
-    house: House, way: dict[str, object]
+    peers: SippPeers, way: dict[str, object]
 ) -> None:
-    agent = house.agent("agent_talks")
-    carrier = house.carrier("plain_refreshes", **way)
-    house.all_succeed(carrier, agent)
-    (record,) = house.records()
+    agent = peers.agent("agent_talks")
+    carrier = peers.carrier("plain_refreshes", **way)
+    peers.all_succeed(carrier, agent)
+    (record,) = peers.records()
     assert record["ended_by"] == "caller"
 
 
-def test_a_caller_without_an_offer_is_given_ours_rfc3261_13_2_1(house: House) -> None:
-    with Ear(b"A") as agents_ear, Ear(b"C") as callers_ear:
-        agent = house.agent("agent_talks", audio=agents_ear.port)
-        carrier = house.carrier("plain_offers_late", audio=callers_ear.port, talk_s=1.5)
-        until(lambda: house.ports_of(carrier), "the caller is answered")
-        heard = converse(callers_ear, house.port_of(carrier), agents_ear, house.port_of(agent))
-    house.all_succeed(carrier, agent)
+def test_a_caller_without_an_offer_is_given_ours_rfc3261_13_2_1(peers: SippPeers) -> None:
+    with RtpEndpoint(b"A") as agent_audio, RtpEndpoint(b"C") as caller_audio:
+        agent = peers.agent("agent_talks", audio=agent_audio.port)
+        carrier = peers.carrier("plain_offers_late", audio=caller_audio.port, talk_s=1.5)
+        until(lambda: peers.ports_of(carrier), "the caller is answered")
+        heard = exchange_audio(caller_audio, peers.port_of(carrier), agent_audio, peers.port_of(agent))
+    peers.all_succeed(carrier, agent)
     assert min(heard) > PACKETS / 2, f"caller and agent heard {heard} of {PACKETS} packets of each other"
-    (record,) = house.records()
+    (record,) = peers.records()
     assert record["ended_by"] == "caller"
 
 
 def test_a_302_rings_another_destination_of_the_number_rfc3261_8_1_3_4(
-    house: House, desks: dict[str, int]
+    peers: SippPeers, desks: dict[str, int]
 ) -> None:
     moved_to = f"sip:{SECOND}@{HOST}:{desks[SECOND]}"
-    first = house.phone("phone_redirects", port=desks[FIRST], moved_to=moved_to)
-    second = house.phone("plain_phone_answers", port=desks[SECOND])
-    carrier = house.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
-    house.all_succeed(carrier, first, second)
-    assert "redirected" in house.log
-    (record,) = house.records()
+    first = peers.phone("phone_redirects", port=desks[FIRST], moved_to=moved_to)
+    second = peers.phone("plain_phone_answers", port=desks[SECOND])
+    carrier = peers.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
+    peers.all_succeed(carrier, first, second)
+    assert "redirected" in peers.log
+    (record,) = peers.records()
     assert record["outcome"]["result"] == "bridged"
 
 
-def test_a_302_to_anywhere_else_is_not_followed_rfc3261_8_1_3_4(house: House, desks: dict[str, int]) -> None:
+def test_a_302_to_anywhere_else_is_not_followed_rfc3261_8_1_3_4(
+    peers: SippPeers, desks: dict[str, int]
+) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
         elsewhere.bind((HOST, 0))
         moved_to = f"sip:{SECOND}@{HOST}:{elsewhere.getsockname()[1]}"
-        first = house.phone("phone_redirects", port=desks[FIRST], moved_to=moved_to)
-        second = house.phone("plain_phone_answers", port=desks[SECOND])
-        carrier = house.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
-        house.all_succeed(carrier, first, second)
+        first = peers.phone("phone_redirects", port=desks[FIRST], moved_to=moved_to)
+        second = peers.phone("plain_phone_answers", port=desks[SECOND])
+        carrier = peers.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
+        peers.all_succeed(carrier, first, second)
         elsewhere.setblocking(False)
         with pytest.raises(BlockingIOError):
             elsewhere.recv(65536)
-    assert "redirection not followed" in house.log
+    assert "redirection not followed" in peers.log
 
 
 def test_a_caller_that_requires_100rel_hears_reliable_ringing_rfc3262_3(
-    house: House, way: dict[str, object]
+    peers: SippPeers, way: dict[str, object]
 ) -> None:
-    agent = house.agent("agent_talks")
-    carrier = house.carrier("plain_pracks", **way)
-    house.all_succeed(carrier, agent)
-    (record,) = house.records()
+    agent = peers.agent("agent_talks")
+    carrier = peers.carrier("plain_pracks", **way)
+    peers.all_succeed(carrier, agent)
+    (record,) = peers.records()
     assert record["ended_by"] == "caller"
 
 
 def test_a_phone_that_rings_reliably_is_answered_with_prack_rfc3262_4(
-    house: House, desks: dict[str, int]
+    peers: SippPeers, desks: dict[str, int]
 ) -> None:
-    phone = house.phone("phone_rings_reliably", port=desks[FIRST])
-    carrier = house.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
-    house.all_succeed(carrier, phone)
-    (record,) = house.records()
+    phone = peers.phone("phone_rings_reliably", port=desks[FIRST])
+    carrier = peers.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
+    peers.all_succeed(carrier, phone)
+    (record,) = peers.records()
     assert record["outcome"]["result"] == "bridged"
 
 
-def test_a_phone_of_our_own_registers_by_sha_256_and_is_called_there_rfc8760_2(house: House) -> None:
+def test_a_phone_of_our_own_registers_by_sha_256_and_is_called_there_rfc8760_2(peers: SippPeers) -> None:
     port = free_port()
-    challenged, registered = register(ALICE, port, house.edge.port)
+    challenged, registered = register(ALICE, port, peers.edge.port)
     assert challenged.startswith("SIP/2.0 401 ")
     assert registered.startswith("SIP/2.0 200 "), registered
-    phone = house.phone("plain_phone_answers", port=port)
-    carrier = house.carrier("plain_hangs_up", dialed=ALICES, talk_s=1.0)
-    house.all_succeed(carrier, phone)
-    (record,) = house.records()
+    phone = peers.phone("plain_phone_answers", port=port)
+    carrier = peers.carrier("plain_hangs_up", dialed=ALICES, talk_s=1.0)
+    peers.all_succeed(carrier, phone)
+    (record,) = peers.records()
     assert record["outcome"]["result"] == "bridged"
 
 
@@ -202,10 +206,10 @@ def test_a_phone_of_our_own_registers_by_sha_256_and_is_called_there_rfc8760_2(h
     ],
     ids=["rfc8197", "rfc8688"],
 )
-def test_who_is_on_the_block_list_is_refused_as_configured(house: House, dialed: str, said: str) -> None:
-    carrier = house.carrier("carrier_refused", dialed=dialed)
-    house.all_succeed(carrier)
+def test_who_is_on_the_block_list_is_refused_as_configured(peers: SippPeers, dialed: str, said: str) -> None:
+    carrier = peers.carrier("carrier_refused", dialed=dialed)
+    peers.all_succeed(carrier)
     assert said in carrier.notes
-    (record,) = house.records()
+    (record,) = peers.records()
     assert (record["outcome"]["result"], record["answered"]) == ("refused", None)
     assert [leg["name"] for leg in record["legs"]] == ["caller"]

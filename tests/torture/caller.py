@@ -94,10 +94,10 @@ class Caller:
             self._socket = context.wrap_socket(self._socket, server_hostname="localhost")
         self._socket.settimeout(PATIENCE_S)
         self._framer, self._whole = StreamFramer(), list[bytes]()
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         """The raw responses, except those to requests without the headers that a response must copy."""
         edge.phone.script = rings
-        edge.phone.heard.clear()
+        edge.phone.received.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -107,13 +107,13 @@ class Caller:
     ) -> None:
         self._socket.close()
 
-    def says(self, text: str | bytes, body: str | bytes = "") -> bytes:
+    def send(self, text: str | bytes, body: str | bytes = "") -> bytes:
         """Send a message; returns the bytes sent."""
         data = text if isinstance(text, bytes) else wire(text, body, self.transport)
         self._socket.sendall(data)
         return data
 
-    def hears(self, status: int) -> Response:
+    def receive(self, status: int) -> Response:
         """Wait for the next final response, or the next provisional one of this status; assert the status."""
         while True:
             response = self._next()
@@ -122,29 +122,29 @@ class Caller:
                 assert response.status == status, response.encode().decode("utf-8", "replace")
                 return response
 
-    def raw(self, status: int, text: str, body: str | bytes = "") -> bytes:
+    def expect_raw(self, status: int, text: str, body: str | bytes = "") -> bytes:
         """Send a message; assert the status of the response, which may lack what the request lacked."""
-        self.says(text, body)
+        self.send(text, body)
         data = self._read()
         assert data is not None
         assert data.startswith(f"SIP/2.0 {status} ".encode()), data
         return data
 
-    def answers(self, status: int, text: str, body: str | bytes = "") -> Response:
+    def expect(self, status: int, text: str, body: str | bytes = "") -> Response:
         """Send a message; assert the status of the response."""
-        self.says(text, body)
-        return self.hears(status)
+        self.send(text, body)
+        return self.receive(status)
 
-    def calls(self, text: str | bytes, body: str | bytes = SDP) -> Request:
+    def rings_phone(self, text: str | bytes, body: str | bytes = SDP) -> Request:
         """Send an INVITE, assert that it rings the phone, then CANCEL it. Returns the phone's INVITE."""
         while not self.edge.phone.invites.empty():
             self.edge.phone.invites.get()
-        data = self.says(text, body)
-        self.hears(180)
+        data = self.send(text, body)
+        self.receive(180)
         rung = self.edge.phone.invites.get(timeout=PATIENCE_S)
         invite = parse_message(data)
         assert isinstance(invite, Request)
-        self.says(cancel_for(invite).encode())
+        self.send(cancel_for(invite).encode())
         statuses = set()
         while statuses != {200, 487}:
             response = self._next()
@@ -153,14 +153,14 @@ class Caller:
                 statuses.add(response.status)
         return rung
 
-    def acknowledges(self, invite: bytes, response: Response) -> None:
+    def ack(self, invite: bytes, response: Response) -> None:
         """Send the ACK for a 2xx."""
-        self.says(self._within(invite, response, "ACK", 0))
+        self.send(self._within(invite, response, "ACK", 0))
 
-    def hangs_up(self, invite: bytes, response: Response) -> None:
+    def bye(self, invite: bytes, response: Response) -> None:
         """Send the BYE of an answered call; assert that it gets 200."""
-        self.says(self._within(invite, response, "BYE", 1))
-        self.hears(200)
+        self.send(self._within(invite, response, "BYE", 1))
+        self.receive(200)
 
     @staticmethod
     def _within(invite: bytes, response: Response, method: str, later: int) -> bytes:
@@ -174,33 +174,33 @@ class Caller:
         within.headers.remove("Content-Type")
         return within.encode()
 
-    def hears_nothing(self) -> None:
+    def expect_no_response(self) -> None:
         """Assert that nothing was answered: the next response is the one to an OPTIONS sent now."""
-        probe = parse_message(self.says(PROBE))
+        probe = parse_message(self.send(PROBE))
         response = self._next()
         assert response is not None, "connection closed instead of silence"
         assert (response.status, response.call_id) == (200, probe.call_id), response.start_line
 
-    def is_cut_off(self) -> None:
+    def expect_closed(self) -> None:
         """Assert that the edge has closed the connection."""
         assert self._next() is None
 
     def assert_strict(self) -> None:
         """Assert that all messages the edge sent to caller and phone follow the grammar of RFC 3261."""
-        for data in (*self.heard, *self.edge.phone.heard):
+        for data in (*self.received, *self.edge.phone.received):
             assert faults(data) == [], data.decode("utf-8", "replace")
 
-    def still_works(self) -> None:
+    def assert_edge_responds(self) -> None:
         """Assert that the edge answers a valid request from another socket."""
         with Caller(self.edge, self.transport) as other:
-            other.hears_nothing()
+            other.expect_no_response()
 
     def _next(self) -> Response | None:
         """The next response; None if the edge has closed the connection."""
         data = self._read()
         if data is None:
             return None
-        self.heard.append(data)
+        self.received.append(data)
         response = parse_message(data)
         assert isinstance(response, Response), response.start_line
         return response

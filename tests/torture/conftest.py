@@ -29,7 +29,7 @@ def edge6(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TortureEdge]:
 def caller(edge: TortureEdge, request: pytest.FixtureRequest) -> Iterator[Caller]:
     with Caller(edge, request.param) as caller:
         yield caller
-        assert edge.exit_code is None, edge.said
+        assert edge.exit_code is None, edge.printed
         caller.assert_strict()
 
 
@@ -37,5 +37,5 @@ def caller(edge: TortureEdge, request: pytest.FixtureRequest) -> Iterator[Caller
 def caller6(edge6: TortureEdge, request: pytest.FixtureRequest) -> Iterator[Caller]:
     with Caller(edge6, request.param) as caller:
         yield caller
-        assert edge6.exit_code is None, edge6.said
+        assert edge6.exit_code is None, edge6.printed
         caller.assert_strict()

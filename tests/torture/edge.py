@@ -92,9 +92,9 @@ class TortureEdge(Process):
 
     def assert_unharmed(self) -> None:
         """Assert that the edge is running, no call is left, and the log contains no error."""
-        assert self.exit_code is None, self.said
-        until(lambda: '"calls":0' in self._health().replace(" ", ""), f"no call left\n{self.said}")
-        assert not re.search(r"\[error|Traceback|not handled", self.said), self.said
+        assert self.exit_code is None, self.printed
+        until(lambda: '"calls":0' in self._health().replace(" ", ""), f"no call left\n{self.printed}")
+        assert not re.search(r"\[error|Traceback|not handled", self.printed), self.printed
 
     def _listener(self, transport: str) -> str:
         lines = LISTEN.format(

@@ -46,7 +46,7 @@ class Phone:
         self.invites: queue.Queue[Request] = queue.Queue()
         self.others: queue.Queue[Request] = queue.Queue()
         """Received requests other than INVITE."""
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         """All received messages, raw."""
         self.ports = {transport: free_port() for transport in ("udp", "tcp", "tls")}
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -97,7 +97,7 @@ class Phone:
             return
 
     def _take(self, data: bytes, send: Callable[[bytes], object]) -> None:
-        self.heard.append(data)
+        self.received.append(data)
         request = parse_message(data)
         if not isinstance(request, Request):
             return

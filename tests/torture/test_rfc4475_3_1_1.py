@@ -39,11 +39,11 @@ m:"Quoted \\"\\"" <sip:caller@example.com> ; newparam =
 
 
 def test_a_short_tortuous_invite_is_a_call_rfc4475_3_1_1_1(caller: Caller) -> None:
-    caller.calls(TORTUOUS.format(to_tag=""))
+    caller.rings_phone(TORTUOUS.format(to_tag=""))
 
 
 def test_a_short_tortuous_invite_of_no_dialog_is_481_rfc4475_3_1_1_1(caller: Caller) -> None:
-    response = caller.answers(481, TORTUOUS.format(to_tag=";   tag    = 77toTag1"), SDP)
+    response = caller.expect(481, TORTUOUS.format(to_tag=";   tag    = 77toTag1"), SDP)
     assert [str(via) for via in response.vias[1:]] == [
         "SIP/2.0/TCP axle.example.com;branch=z9hG4bKaxle1",
         "SIP/2.0/UDP 10.1.2.3;branch=z9hG4bKold3",
@@ -53,7 +53,7 @@ def test_a_short_tortuous_invite_of_no_dialog_is_481_rfc4475_3_1_1_1(caller: Cal
 def test_a_wide_range_of_characters_is_a_method_nobody_knows_rfc4475_3_1_1_2(caller: Caller) -> None:
     method = "!strange-Method0123456789_*+`.%indeed'~"
     user = "1_strange.URI~(to-be!sure)&isn't+it$/odd?,/;;*"
-    response = caller.answers(
+    response = caller.expect(
         501,
         f"""
 {method} sip:{user}:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com SIP/2.0
@@ -73,7 +73,7 @@ Content-Length: LENGTH
 
 
 def test_escapes_in_uris_are_no_harm_rfc4475_3_1_1_3(caller: Caller) -> None:
-    caller.calls(
+    caller.rings_phone(
         """
 INVITE sip:sips%3Adoor%40example.com@example.net SIP/2.0
 To: sip:d%6Fo%72@example.com
@@ -103,13 +103,13 @@ Contact: <sip:%00@host5.example.com>
 Contact: <sip:%00%00@host5.example.com>
 L:LENGTH
 """
-    caller.answers(405, register.format(method="REGISTER"))
-    assert caller.answers(200, register.format(method="OPTIONS")).to.uri.user == "zero-%00-zero"
-    caller.calls(register.format(method="INVITE"))
+    caller.expect(405, register.format(method="REGISTER"))
+    assert caller.expect(200, register.format(method="OPTIONS")).to.uri.user == "zero-%00-zero"
+    caller.rings_phone(register.format(method="INVITE"))
 
 
 def test_a_percent_sign_outside_uris_is_no_escape_rfc4475_3_1_1_5(caller: Caller) -> None:
-    caller.answers(
+    caller.expect(
         501,
         """
 OP%54ION%53 sip:registrar.example.com SIP/2.0
@@ -128,7 +128,7 @@ l: LENGTH
 
 
 def test_no_white_space_before_the_bracket_is_accepted_rfc4475_3_1_1_6(caller: Caller) -> None:
-    response = caller.answers(
+    response = caller.expect(
         200,
         """
 OPTIONS sip:user@example.com SIP/2.0
@@ -147,7 +147,7 @@ l: LENGTH
 def test_long_values_are_a_call_rfc4475_3_1_1_7(caller: Caller) -> None:
     very = "very" * 30
     vias = "".join(f"Via: SIP/2.0/TCP host{n}.example.com;branch=z9hG4bK{very}{n}\n" for n in range(20))
-    caller.calls(
+    caller.rings_phone(
         f"""
 INVITE sip:user@example.com SIP/2.0
 To: "A name that is {very} long"<sip:user@example.com:6000;one={very}long;two{very}=short;{very}flag>
@@ -186,14 +186,14 @@ CSeq: 8 MESSAGE
 Via: SIP/2.0/TRANSPORT 192.0.2.77;branch=z9hG4bKUNIQUE2
 l: 0
 """
-    caller.answers(200, both)
+    caller.expect(200, both)
     if caller.stream:  # on a stream the extra octets are the next message
-        caller.hears(405)
-    caller.hears_nothing()
+        caller.receive(405)
+    caller.expect_no_response()
 
 
 def test_semicolons_may_stand_in_the_user_part_rfc4475_3_1_1_9(caller: Caller) -> None:
-    caller.answers(
+    caller.expect(
         200,
         """
 OPTIONS sip:door;via=a%40example.net@example.com SIP/2.0
@@ -212,7 +212,7 @@ l: LENGTH
 
 
 def test_vias_may_name_any_transport_rfc4475_3_1_1_10(caller: Caller) -> None:
-    response = caller.answers(
+    response = caller.expect(
         200,
         """
 OPTIONS sip:user@example.com SIP/2.0
@@ -259,12 +259,12 @@ Content-Length: LENGTH
 
 
 def test_a_multipart_message_with_nuls_is_framed_and_understood_rfc4475_3_1_1_11(caller: Caller) -> None:
-    caller.answers(405, MULTIPART.format(method="MESSAGE"), PARTS % (b"text/plain", b"Hello"))
-    caller.hears_nothing()
-    caller.calls(
+    caller.expect(405, MULTIPART.format(method="MESSAGE"), PARTS % (b"text/plain", b"Hello"))
+    caller.expect_no_response()
+    caller.rings_phone(
         MULTIPART.format(method="INVITE"), PARTS % (b"application/sdp", SDP.replace("\n", "\r\n").encode())
     )
-    response = caller.answers(415, MULTIPART.format(method="INVITE"), PARTS % (b"text/plain", b"Hello"))
+    response = caller.expect(415, MULTIPART.format(method="INVITE"), PARTS % (b"text/plain", b"Hello"))
     assert response.headers.get("Accept") == "application/sdp"
 
 
@@ -287,11 +287,11 @@ def test_an_unusual_reason_phrase_is_an_answer_rfc4475_3_1_1_12(caller: Caller) 
     caller.edge.phone.script = lambda invite: [
         answer(invite, f"SIP/2.0 200 {reason}", "Content-Type: application/sdp", body=SDP)
     ]
-    invite = caller.says(INVITE.format(user=NUMBERS[caller.transport]), SDP)
-    response = caller.hears(200)
+    invite = caller.send(INVITE.format(user=NUMBERS[caller.transport]), SDP)
+    response = caller.receive(200)
     assert response.reason == "OK"  # the phone's reason phrase is not passed on
-    caller.acknowledges(invite, response)
-    caller.hangs_up(invite, response)
+    caller.ack(invite, response)
+    caller.bye(invite, response)
 
 
 def test_an_empty_reason_phrase_is_an_answer_rfc4475_3_1_1_13(caller: Caller) -> None:
@@ -300,7 +300,7 @@ def test_an_empty_reason_phrase_is_an_answer_rfc4475_3_1_1_13(caller: Caller) ->
         answer(invite, "SIP/2.0 183"),
         answer(invite, "SIP/2.0 200 ", "Content-Type: application/sdp", body=SDP),
     ]
-    invite = caller.says(INVITE.format(user=NUMBERS[caller.transport]), SDP)
-    response = caller.hears(200)
-    caller.acknowledges(invite, response)
-    caller.hangs_up(invite, response)
+    invite = caller.send(INVITE.format(user=NUMBERS[caller.transport]), SDP)
+    response = caller.receive(200)
+    caller.ack(invite, response)
+    caller.bye(invite, response)

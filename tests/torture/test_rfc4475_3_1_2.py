@@ -15,19 +15,19 @@ def test_separators_without_anything_between_them_are_a_400_rfc4475_3_1_2_1(call
         'Contact: "Ann" <sip:ann@example.org>;;;;',
         "Via: SIP/2.0/UDP 192.0.2.5;;,;,,",
     ]
-    caller.says(request("INVITE", *lines), SDP)
-    caller.hears_nothing()  # no response can be routed by an unreadable Via
-    caller.answers(400, request("INVITE", lines[1]), SDP)
+    caller.send(request("INVITE", *lines), SDP)
+    caller.expect_no_response()  # no response can be routed by an unreadable Via
+    caller.expect(400, request("INVITE", lines[1]), SDP)
 
 
 def test_a_content_length_beyond_the_end_is_a_400_or_waited_for_rfc4475_3_1_2_2(caller: Caller) -> None:
-    caller.says(request("INVITE", "Content-Length: 9999"), SDP)
+    caller.send(request("INVITE", "Content-Length: 9999"), SDP)
     if not caller.stream:
-        caller.hears(400)
+        caller.receive(400)
         return
-    caller.still_works()  # an incomplete message on one connection does not block others
-    caller.says(b"\r\n" * ((9999 - len(SDP.replace("\n", "\r\n"))) // 2) + b" ")
-    caller.hears(180)
+    caller.assert_edge_responds()  # an incomplete message on one connection does not block others
+    caller.send(b"\r\n" * ((9999 - len(SDP.replace("\n", "\r\n"))) // 2) + b" ")
+    caller.receive(180)
 
 
 @pytest.mark.parametrize("length", ["-999", "ten", "+5", "12 13", "", "1, 2"])
@@ -36,20 +36,20 @@ def test_a_content_length_that_is_none_is_a_400_and_ends_a_stream_rfc4475_3_1_2_
 ) -> None:
     line = f"Content-Length: {length}"
     if length or caller.stream:
-        caller.answers(400, request("INVITE", line), SDP)
+        caller.expect(400, request("INVITE", line), SDP)
     else:
-        caller.calls(request("INVITE", line))  # in a datagram an empty Content-Length counts as none
+        caller.rings_phone(request("INVITE", line))  # in a datagram an empty Content-Length counts as none
     if caller.stream:
-        caller.is_cut_off()
-    caller.still_works()
+        caller.expect_closed()
+    caller.assert_edge_responds()
 
 
 @pytest.mark.parametrize(
     "line", ["CSeq: 73786976294838206464 INVITE", "Max-Forwards: 300", f"CSeq: {'9' * 4000} INVITE"]
 )
 def test_a_number_too_large_in_a_request_is_a_400_rfc4475_3_1_2_4(caller: Caller, line: str) -> None:
-    caller.raw(400, request("INVITE", line), SDP)
-    caller.calls(
+    caller.expect_raw(400, request("INVITE", line), SDP)
+    caller.rings_phone(
         request(
             "INVITE",
             "Expires: 1000000000000000000000000000000",
@@ -69,70 +69,72 @@ def test_a_number_too_large_in_a_response_makes_it_nobodys_rfc4475_3_1_2_5(calle
         ),
         answer(invite, "SIP/2.0 180 Ringing"),
     ]
-    caller.calls(request("INVITE", f"INVITE sip:{NUMBERS[caller.transport]}@localhost SIP/2.0"))
+    caller.rings_phone(request("INVITE", f"INVITE sip:{NUMBERS[caller.transport]}@localhost SIP/2.0"))
 
 
 def test_an_open_quote_is_a_400_rfc4475_3_1_2_6(caller: Caller) -> None:
-    caller.raw(400, request("INVITE", 'To: "Ms. Ann B. <sip:ann@example.com>'), SDP)
+    caller.expect_raw(400, request("INVITE", 'To: "Ms. Ann B. <sip:ann@example.com>'), SDP)
 
 
 def test_a_request_uri_in_brackets_is_a_400_rfc4475_3_1_2_7(caller: Caller) -> None:
-    caller.answers(400, request("INVITE", "INVITE <sip:door@example.com> SIP/2.0"), SDP)
+    caller.expect(400, request("INVITE", "INVITE <sip:door@example.com> SIP/2.0"), SDP)
 
 
 def test_white_space_in_the_request_uri_is_a_400_rfc4475_3_1_2_8(caller: Caller) -> None:
-    caller.answers(400, request("INVITE", "INVITE sip:door@example.com; lr SIP/2.0"), SDP)
+    caller.expect(400, request("INVITE", "INVITE sip:door@example.com; lr SIP/2.0"), SDP)
 
 
 def test_two_spaces_in_the_request_line_are_a_400_rfc4475_3_1_2_9(caller: Caller) -> None:
-    caller.answers(400, request("INVITE", "INVITE  sip:door@example.com  SIP/2.0"), SDP)
+    caller.expect(400, request("INVITE", "INVITE  sip:door@example.com  SIP/2.0"), SDP)
 
 
 def test_a_space_at_the_end_of_the_request_line_is_a_400_rfc4475_3_1_2_10(caller: Caller) -> None:
-    caller.answers(400, request("OPTIONS", "OPTIONS sip:door@example.com SIP/2.0  "))
+    caller.expect(400, request("OPTIONS", "OPTIONS sip:door@example.com SIP/2.0  "))
 
 
 def test_headers_in_the_request_uri_are_a_400_and_never_obeyed_rfc4475_3_1_2_11(caller: Caller) -> None:
-    caller.answers(
+    caller.expect(
         400, request("INVITE", "INVITE sip:door@example.com?Route=%3Csip:example.com%3E SIP/2.0"), SDP
     )
 
 
 def test_a_date_nobody_reads_may_be_wrong_rfc4475_3_1_2_12(caller: Caller) -> None:
-    caller.calls(request("INVITE", "Date: Sun, 22 Nov 2026 11:00:00 CET"))
+    caller.rings_phone(request("INVITE", "Date: Sun, 22 Nov 2026 11:00:00 CET"))
 
 
 def test_a_contact_with_headers_and_no_brackets_is_a_400_rfc4475_3_1_2_13(caller: Caller) -> None:
     line = "Contact: sip:caller@example.com?Route=%3Csip:sip.example.com%3E"
-    caller.answers(400, request("INVITE", line), SDP)
-    caller.answers(400, request("REGISTER", line))
+    caller.expect(400, request("INVITE", line), SDP)
+    caller.expect(400, request("REGISTER", line))
 
 
 def test_spaces_around_an_address_in_brackets_are_forgiven_rfc4475_3_1_2_14(caller: Caller) -> None:
     to = '"Watson, Door" < sip:w.door@example.org >'
-    assert caller.answers(200, request("OPTIONS", f"To: {to}")).to.uri.host == "example.org"
-    caller.raw(400, request("OPTIONS", "To: <sip:t. watson@example.org>"))
+    assert caller.expect(200, request("OPTIONS", f"To: {to}")).to.uri.host == "example.org"
+    caller.expect_raw(400, request("OPTIONS", "To: <sip:t. watson@example.org>"))
 
 
 def test_a_display_name_that_lacks_its_quotes_is_forgiven_rfc4475_3_1_2_15(caller: Caller) -> None:
-    rung = caller.calls(request("INVITE", "From: Graham, Ann <sip:+14155550199@example.com>;tag=gUNIQUE"))
+    rung = caller.rings_phone(
+        request("INVITE", "From: Graham, Ann <sip:+14155550199@example.com>;tag=gUNIQUE")
+    )
     assert (rung.headers.get("From") or "").startswith('"Graham, Ann" <sip:')  # we send it quoted
-    caller.answers(400, request("OPTIONS", "From: Graham; Ann <sip:a.g@example.com>;tag=1"))
+    caller.expect(400, request("OPTIONS", "From: Graham; Ann <sip:a.g@example.com>;tag=1"))
 
 
 def test_another_version_is_a_505_rfc4475_3_1_2_16(caller: Caller) -> None:
     lines = ["OPTIONS sip:door@example.org SIP/7.0", "Via: SIP/7.0/UDP c.example.com;branch=z9hG4bKUNIQUE"]
-    caller.answers(505, request("OPTIONS", lines[0]))
-    caller.says(request("OPTIONS", *lines))
-    caller.hears_nothing()  # SIP/2.0 does not define how to read a Via of another version
+    caller.expect(505, request("OPTIONS", lines[0]))
+    caller.send(request("OPTIONS", *lines))
+    caller.expect_no_response()  # SIP/2.0 does not define how to read a Via of another version
 
 
 def test_the_method_and_its_cseq_must_agree_rfc4475_3_1_2_17(caller: Caller) -> None:
-    caller.answers(400, request("OPTIONS", "CSeq: 8 INVITE"))
+    caller.expect(400, request("OPTIONS", "CSeq: 8 INVITE"))
 
 
 def test_a_method_nobody_knows_is_a_501_whatever_its_cseq_rfc4475_3_1_2_18(caller: Caller) -> None:
-    response = caller.answers(501, request("NEWMETHOD", "CSeq: 8 INVITE"))
+    response = caller.expect(501, request("NEWMETHOD", "CSeq: 8 INVITE"))
     assert "INVITE" in (response.headers.get("Allow") or "")
 
 
@@ -142,6 +144,6 @@ def test_a_status_beyond_every_class_is_no_response_rfc4475_3_1_2_19(caller: Cal
         answer(invite, "SIP/2.0 700 none"),
         answer(invite, "SIP/2.0 180 Ringing"),
     ]
-    caller.calls(request("INVITE", f"INVITE sip:{NUMBERS[caller.transport]}@localhost SIP/2.0"))
-    caller.says(request("OPTIONS", "SIP/2.0 4294967301 straight to us"))
-    caller.hears_nothing()
+    caller.rings_phone(request("INVITE", f"INVITE sip:{NUMBERS[caller.transport]}@localhost SIP/2.0"))
+    caller.send(request("OPTIONS", "SIP/2.0 4294967301 straight to us"))
+    caller.expect_no_response()

@@ -15,18 +15,18 @@ from tests.torture.phone import answer
 def test_an_invite_that_lacks_what_it_needs_is_a_400_rfc4475_3_3_1(
     caller: Caller, missing: list[str]
 ) -> None:
-    response = caller.raw(400, request("INVITE", *missing), SDP)
+    response = caller.expect_raw(400, request("INVITE", *missing), SDP)
     assert b"branch=z9hG4bK" in response
 
 
 @pytest.mark.parametrize("uri", ["nobodyUsesThisScheme:anopaquestring", "isbn:9780306406157"])
 def test_a_request_uri_of_an_unknown_scheme_is_a_416_rfc4475_3_3_2(caller: Caller, uri: str) -> None:
-    caller.answers(416, request("OPTIONS", f"OPTIONS {uri} SIP/2.0"))
-    caller.answers(416, request("INVITE", f"INVITE {uri} SIP/2.0"), SDP)
+    caller.expect(416, request("OPTIONS", f"OPTIONS {uri} SIP/2.0"))
+    caller.expect(416, request("INVITE", f"INVITE {uri} SIP/2.0"), SDP)
 
 
 def test_a_request_uri_of_a_scheme_not_meant_for_it_is_a_416_rfc4475_3_3_3(caller: Caller) -> None:
-    caller.answers(416, request("OPTIONS", "OPTIONS soap.beep://192.0.2.88:605 SIP/2.0"))
+    caller.expect(416, request("OPTIONS", "OPTIONS soap.beep://192.0.2.88:605 SIP/2.0"))
 
 
 def test_other_schemes_in_to_from_and_contact_are_no_harm_rfc4475_3_3_4(caller: Caller) -> None:
@@ -35,9 +35,9 @@ def test_other_schemes_in_to_from_and_contact_are_no_harm_rfc4475_3_3_4(caller: 
         "From: <http://door.example.com>;tag=other1",
         "Contact: <name:Ann_Bell>",
     ]
-    caller.answers(405, request("REGISTER", *lines))
-    caller.answers(200, request("OPTIONS", *lines))
-    caller.calls(request("INVITE", *lines[:2]))
+    caller.expect(405, request("REGISTER", *lines))
+    caller.expect(200, request("OPTIONS", *lines))
+    caller.rings_phone(request("INVITE", *lines[:2]))
 
 
 def test_an_extension_that_is_required_and_unknown_is_a_420_rfc4475_3_3_5(caller: Caller) -> None:
@@ -46,31 +46,31 @@ def test_an_extension_that_is_required_and_unknown_is_a_420_rfc4475_3_3_5(caller
         "Proxy-Require: noProxiesSupportThis, norDoAnyProxiesSupportThis",
     ]
     for method, body in (("OPTIONS", ""), ("INVITE", SDP)):
-        response = caller.answers(420, request(method, *lines), body)
+        response = caller.expect(420, request(method, *lines), body)
         assert response.headers.get("Unsupported") == "nobodySupportsThis, nobodySupportsThisEither"
-    caller.calls(request("INVITE", lines[1]))  # Proxy-Require concerns proxies only
+    caller.rings_phone(request("INVITE", lines[1]))  # Proxy-Require concerns proxies only
 
 
 def test_a_body_of_an_unknown_type_is_a_415_rfc4475_3_3_6(caller: Caller) -> None:
     body = "<door open='yes'/>\n"
     line = "Content-Type: application/unheardof"
-    response = caller.answers(415, request("INVITE", line), body)
+    response = caller.expect(415, request("INVITE", line), body)
     assert response.headers.get("Accept") == "application/sdp"
-    caller.calls(request("INVITE", line, "Content-Disposition: render;handling=optional"), body)
+    caller.rings_phone(request("INVITE", line, "Content-Disposition: render;handling=optional"), body)
 
 
 def test_an_encoded_or_encrypted_body_is_a_415_or_a_493_rfc3261_8_2_3_rfc3261_21_4_28(caller: Caller) -> None:
-    response = caller.answers(415, request("INVITE", "Content-Encoding: gzip"), "\x1f")
+    response = caller.expect(415, request("INVITE", "Content-Encoding: gzip"), "\x1f")
     assert response.headers.get("Accept-Encoding") == "identity"
     mime = "Content-Type: application/pkcs7-mime; smime-type=enveloped-data"
-    caller.answers(415, request("INVITE", mime), "\x30")
-    caller.answers(493, request("INVITE", mime, "Content-Disposition: attachment;handling=required"), "\x30")
+    caller.expect(415, request("INVITE", mime), "\x30")
+    caller.expect(493, request("INVITE", mime, "Content-Disposition: attachment;handling=required"), "\x30")
 
 
 def test_credentials_of_an_unknown_scheme_are_no_harm_rfc4475_3_3_7(caller: Caller) -> None:
     line = "Authorization: NobodyKnowsThisScheme token=there"
-    caller.answers(405, request("REGISTER", line))
-    caller.calls(request("INVITE", line))
+    caller.expect(405, request("REGISTER", line))
+    caller.rings_phone(request("INVITE", line))
 
 
 TWICE = """
@@ -97,14 +97,14 @@ def doubled(*names: str) -> str:
 
 @pytest.mark.parametrize("names", [[*SINGLE], *([name] for name in SINGLE)], ids="-".join)
 def test_two_values_of_a_single_header_are_a_400_rfc4475_3_3_8(caller: Caller, names: list[str]) -> None:
-    caller.raw(400, doubled(*names), SDP)
+    caller.expect_raw(400, doubled(*names), SDP)
 
 
 def test_two_content_lengths_are_a_400_and_end_a_stream_rfc4475_3_3_9(caller: Caller) -> None:
-    caller.answers(400, request("OPTIONS", "Content-Length: 13", "l: 5"), "Thirteen or 5")
+    caller.expect(400, request("OPTIONS", "Content-Length: 13", "l: 5"), "Thirteen or 5")
     if caller.stream:
-        caller.is_cut_off()
-    caller.still_works()
+        caller.expect_closed()
+    caller.assert_edge_responds()
 
 
 def test_a_response_with_the_via_of_another_is_dropped_rfc4475_3_3_10(caller: Caller) -> None:
@@ -116,12 +116,12 @@ def test_a_response_with_the_via_of_another_is_dropped_rfc4475_3_3_10(caller: Ca
         ),
         answer(invite, "SIP/2.0 180 Ringing"),
     ]
-    caller.calls(request("INVITE", f"INVITE sip:{NUMBERS[caller.transport]}@localhost SIP/2.0"))
+    caller.rings_phone(request("INVITE", f"INVITE sip:{NUMBERS[caller.transport]}@localhost SIP/2.0"))
 
 
 def test_a_request_without_a_hop_left_is_for_us_or_a_483_rfc4475_3_3_11(caller: Caller) -> None:
-    caller.answers(200, request("OPTIONS", "Max-Forwards: 0"))
-    caller.answers(483, request("INVITE", "Max-Forwards: 0"), SDP)
+    caller.expect(200, request("OPTIONS", "Max-Forwards: 0"))
+    caller.expect(483, request("INVITE", "Max-Forwards: 0"), SDP)
 
 
 CONTACTS = {
@@ -136,10 +136,10 @@ def test_a_contact_may_carry_parameters_and_headers_rfc4475_3_3_12_to_3_3_14(
     caller: Caller, section: str
 ) -> None:
     line = f"Contact: {CONTACTS[section]}"
-    caller.answers(405, request("REGISTER", line))
-    caller.calls(request("INVITE", line))
+    caller.expect(405, request("REGISTER", line))
+    caller.rings_phone(request("INVITE", line))
 
 
 def test_who_takes_no_sdp_gets_a_406_rfc4475_3_3_15(caller: Caller) -> None:
-    caller.answers(406, request("INVITE", "Accept: text/onlyWeWriteThis"), SDP)
-    caller.calls(request("INVITE", "Accept: text/onlyWeWriteThis, application/*;q=0.5"))
+    caller.expect(406, request("INVITE", "Accept: text/onlyWeWriteThis"), SDP)
+    caller.rings_phone(request("INVITE", "Accept: text/onlyWeWriteThis, application/*;q=0.5"))

@@ -6,7 +6,7 @@ from tests.torture.caller import Caller
 
 
 def test_an_invite_as_rfc2543_knew_it_is_a_call_rfc4475_3_4_1(caller: Caller) -> None:
-    caller.calls(
+    caller.rings_phone(
         """
 INVITE sip:door@example.com SIP/2.0
 Via: SIP/2.0/TRANSPORT gateway.example.com

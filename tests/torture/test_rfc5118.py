@@ -24,14 +24,14 @@ def test_an_ipv6_reference_is_read_rfc5118_4_1(caller: Caller, caller6: Caller) 
         'Contact: "Caller" <sip:caller@[2001:db8::1]>',
     ]
     for each in (caller, caller6):
-        assert each.answers(200, request("OPTIONS", *lines)).via.host == "[2001:db8::9:1]"
-        each.answers(405, request("REGISTER", lines[0].replace("OPTIONS", "REGISTER"), *lines[1:]))
+        assert each.expect(200, request("OPTIONS", *lines)).via.host == "[2001:db8::9:1]"
+        each.expect(405, request("REGISTER", lines[0].replace("OPTIONS", "REGISTER"), *lines[1:]))
 
 
 def test_an_ipv6_address_without_brackets_is_a_400_rfc5118_4_2(caller: Caller, caller6: Caller) -> None:
     for each in (caller, caller6):
-        each.answers(400, request("REGISTER", "REGISTER sip:2001:db8::10 SIP/2.0"))
-        each.answers(400, request("OPTIONS", "OPTIONS sip:2001:db8::10 SIP/2.0"))
+        each.expect(400, request("REGISTER", "REGISTER sip:2001:db8::10 SIP/2.0"))
+        each.expect(400, request("OPTIONS", "OPTIONS sip:2001:db8::10 SIP/2.0"))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_an_ipv6_address_without_brackets_is_a_400_rfc5118_4_2(caller: Caller, c
 def test_a_port_inside_and_outside_the_brackets_rfc5118_4_3_rfc5118_4_4(
     caller: Caller, uri: str, section: str
 ) -> None:
-    assert caller.answers(200, request("OPTIONS", f"OPTIONS {uri} SIP/2.0", f"To: {uri}")).to.uri.port == (
+    assert caller.expect(200, request("OPTIONS", f"OPTIONS {uri} SIP/2.0", f"To: {uri}")).to.uri.port == (
         None if section == "4_3" else 5070
     )
 
@@ -51,19 +51,19 @@ def test_received_is_read_with_brackets_and_without_rfc5118_4_5(caller6: Caller,
         "Via: SIP/2.0/TRANSPORT [2001:db8::9:1];branch=z9hG4bKUNIQUE",
         f"Via: SIP/2.0/UDP [2001:db8::9:1];received={received};branch=z9hG4bKinner1",
     ]
-    response = caller6.answers(481, request("BYE", *vias, "To: <sip:user@example.com>;tag=gone6"))
+    response = caller6.expect(481, request("BYE", *vias, "To: <sip:user@example.com>;tag=gone6"))
     assert response.vias[1].received == "2001:db8::9:255"
     assert response.via.received == "::1"
 
 
 def test_sdp_may_name_an_ipv6_address_rfc5118_4_6(caller6: Caller) -> None:
     contact = "Contact: <sip:caller@[2001:db8::20]>"
-    caller6.calls(request("INVITE", contact), SDP6)
+    caller6.rings_phone(request("INVITE", contact), SDP6)
     # Audio of the other address family is not possible: the offer is refused at once.
 
 
 def test_ipv6_audio_is_refused_where_only_ipv4_is_had_rfc5118_4_6(caller: Caller) -> None:
-    caller.answers(488, request("INVITE"), SDP6)
+    caller.expect(488, request("INVITE"), SDP6)
 
 
 def test_both_kinds_of_address_may_stand_in_the_headers_rfc5118_4_7(caller6: Caller) -> None:
@@ -72,7 +72,7 @@ def test_both_kinds_of_address_may_stand_in_the_headers_rfc5118_4_7(caller6: Cal
         "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKjhja8781hjuaij65144",
         "Via: SIP/2.0/TCP [2001:db8::9:255];branch=z9hG4bKinner3;received=192.0.2.200",
     ]
-    response = caller6.answers(481, request("BYE", *vias, "To: sip:user@example.com;tag=k1"))
+    response = caller6.expect(481, request("BYE", *vias, "To: sip:user@example.com;tag=k1"))
     assert [via.host for via in response.vias] == ["[2001:db8::9:1]", "192.0.2.1", "[2001:db8::9:255]"]
     assert response.vias[2].received == "192.0.2.200"
 
@@ -91,8 +91,8 @@ a=rtpmap:107 H263-1998/90000
 
 
 def test_each_media_line_may_have_an_address_of_its_own_rfc5118_4_8(caller: Caller, caller6: Caller) -> None:
-    caller.calls(request("INVITE"), MIXED)
-    caller6.calls(request("INVITE"), MIXED.replace("c=IN IP4 192.0.2.1\n", ""))
+    caller.rings_phone(request("INVITE"), MIXED)
+    caller6.rings_phone(request("INVITE"), MIXED.replace("c=IN IP4 192.0.2.1\n", ""))
 
 
 def test_an_ipv4_address_may_be_mapped_into_ipv6_rfc5118_4_9(caller6: Caller) -> None:
@@ -103,9 +103,9 @@ def test_an_ipv4_address_may_be_mapped_into_ipv6_rfc5118_4_9(caller6: Caller) ->
         'Contact: "T. at home" <sip:tess@[::ffff:192.0.2.2]>',
     ]
     mapped = SDP6.replace("2001:db8::20", "::ffff:192.0.2.2")
-    caller6.calls(request("INVITE", *lines), mapped)
+    caller6.rings_phone(request("INVITE", *lines), mapped)
 
 
 @pytest.mark.parametrize("host", ["[2001:db8:::192.0.2.1]", "[2001:db8::192.0.2.1]"])
 def test_the_third_colon_of_an_old_grammar_is_forgiven_rfc5118_4_10(caller: Caller, host: str) -> None:
-    caller.answers(200, request("OPTIONS", f"OPTIONS sip:user@{host} SIP/2.0", f"To: sip:user@{host}"))
+    caller.expect(200, request("OPTIONS", f"OPTIONS sip:user@{host} SIP/2.0", f"To: sip:user@{host}"))

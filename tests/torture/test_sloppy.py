@@ -27,46 +27,46 @@ def test_a_slip_of_real_gear_is_forgiven(caller: Caller, deviation: str) -> None
     good = wire(INVITE, SDP, caller.transport).decode().replace("\r\n", "\n")
     sloppy = DEVIATIONS[deviation](good)
     assert sloppy != good, "the deviation changed nothing"
-    caller.calls(sloppy.replace("\n", "\r\n").encode("utf-8", "surrogateescape"))
+    caller.rings_phone(sloppy.replace("\n", "\r\n").encode("utf-8", "surrogateescape"))
 
 
 def test_line_feeds_alone_end_lines(caller: Caller) -> None:
     head, blank, body = wire(INVITE, SDP, caller.transport).partition(b"\r\n\r\n")
-    caller.calls((head + blank).replace(b"\r\n", b"\n") + body)
+    caller.rings_phone((head + blank).replace(b"\r\n", b"\n") + body)
 
 
 def test_a_datagram_may_end_without_its_empty_line(caller: Caller) -> None:
     for end in (b"", b"\r\n") if not caller.stream else (b"\r\n\r\n",):
         good = wire(INVITE.replace("INVITE", "OPTIONS"), "", caller.transport)
-        caller.says(good.rstrip(b"\r\n") + end)
-        caller.hears(200)
+        caller.send(good.rstrip(b"\r\n") + end)
+        caller.receive(200)
 
 
 def test_a_body_may_be_longer_than_its_length_in_a_datagram(caller: Caller) -> None:
     data = wire(INVITE, SDP, caller.transport)
     if not caller.stream:
         data += b"\r\n\0\0 whatever a buffer had left"
-    caller.calls(data)
+    caller.rings_phone(data)
 
 
 def test_sdp_may_have_bare_line_feeds_and_lack_its_last(caller: Caller) -> None:
-    caller.calls(INVITE, SDP.rstrip("\n").encode())
+    caller.rings_phone(INVITE, SDP.rstrip("\n").encode())
 
 
 def test_a_message_too_large_for_a_stream_is_a_513_rfc3261_21_5_7(caller: Caller) -> None:
     if not caller.stream:
-        caller.answers(400, INVITE.replace("Supported: timer", f"X: {'x' * 9000}"), SDP)
+        caller.expect(400, INVITE.replace("Supported: timer", f"X: {'x' * 9000}"), SDP)
         return
-    caller.answers(513, INVITE.replace("LENGTH", "70000"), SDP)
-    caller.is_cut_off()
-    caller.still_works()
+    caller.expect(513, INVITE.replace("LENGTH", "70000"), SDP)
+    caller.expect_closed()
+    caller.assert_edge_responds()
 
 
 @pytest.mark.parametrize(
     "noise", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 99, b"\x16\x03\x01\x02\x00", b"hello\r\n\r\n"]
 )
 def test_noise_gets_no_answer_and_does_no_harm(caller: Caller, noise: bytes) -> None:
-    caller.says(noise)
-    caller.still_works()
+    caller.send(noise)
+    caller.assert_edge_responds()
     if not caller.stream:
-        caller.hears_nothing()
+        caller.expect_no_response()

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.sipp.process import leashed
+from tests.sipp.process import killed_with_parent
 
 LIMIT_S = 30.0
 
@@ -65,7 +65,7 @@ class Postgres:
         options = [part for setting in settings for part in ("-c", setting)]
         with (self.folder / "log").open("ab") as out:
             self._server = subprocess.Popen(
-                leashed([self._bin / "postgres", "-D", self.folder / "data", *options], "INT"),
+                killed_with_parent([self._bin / "postgres", "-D", self.folder / "data", *options], "INT"),
                 stdout=out, stderr=out, cwd=self.folder, env=self._environ(), **self._user,
             )  # fmt: skip
         until = time.monotonic() + LIMIT_S

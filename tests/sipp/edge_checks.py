@@ -14,7 +14,7 @@ OVER_S = 5.0
 """The edge ends a call within this time of its peers' ends."""
 
 
-class Aftermath:
+class EdgeChecks:
     """The edge's log and call records since construction, and the check that nothing else is left.
 
     A context manager: the contexts entered on its stack are closed with it.
@@ -24,7 +24,7 @@ class Aftermath:
         self.edge = edge
         self._stack = ExitStack()
         self._before = len(edge.records)
-        self._log_before = len(edge.said)
+        self._log_before = len(edge.printed)
 
     def __enter__(self) -> Self:
         return self
@@ -37,7 +37,7 @@ class Aftermath:
     @property
     def log(self) -> str:
         """What the edge has logged since this test began."""
-        return self.edge.said[self._log_before :]
+        return self.edge.printed[self._log_before :]
 
     def records(self, count: int = 1) -> list[dict[str, Any]]:
         """The records of this test's calls; waits until there are `count`."""

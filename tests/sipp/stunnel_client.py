@@ -23,13 +23,13 @@ TIMEOUTclose = 0
 """
 
 
-class Ramp(Process):
+class StunnelClient(Process):
     """Forwards each TCP connection at its port to the edge over TLS."""
 
     def __init__(self, folder: Path, certificates: Path, edge: EdgeProcess) -> None:
         self.port = free_port()
-        settings = folder / "ramp.conf"
+        settings = folder / "stunnel_client.conf"
         settings.write_text(SETTINGS.format(port=self.port, edge=edge.tls_port, certificates=certificates))
         program = installed("stunnel4", "stunnel4")
-        super().__init__([program, str(settings)], folder / "ramp.log", cwd=folder)
-        self.listens("tcp", self.port)
+        super().__init__([program, str(settings)], folder / "stunnel_client.log", cwd=folder)
+        self.wait_for_port("tcp", self.port)

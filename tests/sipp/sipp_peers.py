@@ -6,8 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from tests.sipp.aftermath import Aftermath
-from tests.sipp.edge_process import DIALED, PASSWORD, PHONE, EdgeProcess, Gate
+from tests.sipp.edge_checks import EdgeChecks
+from tests.sipp.edge_process import DIALED, PASSWORD, PHONE, EdgeProcess, StunnelServer
 from tests.sipp.ports import free_port
 from tests.sipp.sipp import LIMIT_S, Sipp
 
@@ -15,12 +15,12 @@ USERNAME, REALM = "screendoor", "trunk.example.com"
 PARAM = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
 
 
-class House(Aftermath):
+class SippPeers(EdgeChecks):
     """Starts the peers of one test, waits for their results, and stops those still running when it ends."""
 
-    def __init__(self, edge: EdgeProcess, gate: Gate, folder: Path) -> None:
+    def __init__(self, edge: EdgeProcess, stunnel: StunnelServer, folder: Path) -> None:
         super().__init__(edge)
-        self._gate, self._folder = gate, folder
+        self._stunnel, self._folder = stunnel, folder
 
     def carrier(
         self, scenario: str, *, transport: str = "udp", calls: int = 1, talk_s: float = 0.3,
@@ -48,11 +48,15 @@ class House(Aftermath):
         )  # fmt: skip
 
     def agent(self, scenario: str, *, calls: int = 1, talk_s: float = 0.3, audio: int | None = None) -> Sipp:
-        """A voice agent, reached over TLS through the gate."""
-        keys = {"audio_port": audio or free_port(), "gate_port": self._gate.port, "refer_to": f"tel:{PHONE}"}
+        """A voice agent, reached over TLS through the stunnel."""
+        keys = {
+            "audio_port": audio or free_port(),
+            "tls_port": self._stunnel.port,
+            "refer_to": f"tel:{PHONE}",
+        }
         return self._stack.enter_context(
             Sipp(
-                scenario, self._folder, port=self._gate.agent_port, transport="tcp", calls=calls,
+                scenario, self._folder, port=self._stunnel.agent_port, transport="tcp", calls=calls,
                 talk_s=talk_s, keys=keys,
             )
         )  # fmt: skip

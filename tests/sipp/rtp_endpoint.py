@@ -16,7 +16,7 @@ PACKET_S = 0.02
 SAMPLES = 160
 
 
-class Ear:
+class RtpEndpoint:
     """One peer's RTP endpoint: it sends PCMU in which every sample is one byte, unique to the peer."""
 
     def __init__(self, sound: bytes) -> None:
@@ -34,13 +34,13 @@ class Ear:
     ) -> None:
         self._socket.close()
 
-    def says(self, port: int) -> None:
+    def send(self, port: int) -> None:
         """Send one 20 ms packet to this port of the edge."""
         self._sequence += 1
         head = struct.pack("!BBHII", 0x80, 0, self._sequence, self._sequence * SAMPLES, self.port)
         self._socket.sendto(head + self._payload, (HOST, port))
 
-    def heard(self, other: Ear) -> int:
+    def received_from(self, other: RtpEndpoint) -> int:
         """How many packets of the other peer's audio have arrived since the last call."""
         count = 0
         while True:
@@ -51,11 +51,11 @@ class Ear:
             count += packet[12:] == other._payload
 
 
-def converse(one: Ear, one_port: int, other: Ear, other_port: int) -> tuple[int, int]:
+def exchange_audio(one: RtpEndpoint, one_port: int, other: RtpEndpoint, other_port: int) -> tuple[int, int]:
     """Both send half a second of audio, each to its port of the edge; returns how many packets each heard."""
     for _ in range(PACKETS):
-        one.says(one_port)
-        other.says(other_port)
+        one.send(one_port)
+        other.send(other_port)
         time.sleep(PACKET_S)
     time.sleep(2 * PACKET_S)
-    return one.heard(other), other.heard(one)
+    return one.received_from(other), other.received_from(one)
