@@ -79,7 +79,7 @@ class Peer:
         host, port = self.remote
         self._endpoint.send(packet, (host, port + rtcp))
 
-    async def says(self, packets: int = 1, *, pt: int = 0, payload: bytes = SPEECH) -> None:
+    async def send_speech(self, packets: int = 1, *, pt: int = 0, payload: bytes = SPEECH) -> None:
         """Send that many packets, 20 ms apart."""
         for _ in range(packets):
             self.send(self.sequence, self.timestamp, pt=pt, payload=payload)

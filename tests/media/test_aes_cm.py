@@ -23,13 +23,13 @@ def _stream(key, salt):
     return Cipher(algorithms.AES(bytes.fromhex(key)), modes.CTR(start)).encryptor().update(bytes(32))
 
 
-def test_keys_are_derived_as_rfc3711_b_3_shows():
+def test_session_keys_match_the_vectors_of_rfc3711_b_3():
     stream, auth = _derived(AES_CM_128_80, MASTER_128)
     assert stream == _stream("c61e7a93744f39ee10734afe3ff7a087", "30cbbc08863d8c85d49db34a9ae1")
     assert auth.hex() == "cebe321f6ff7716b6fd4ab49af256a156d38baa4"
 
 
-def test_keys_are_derived_as_rfc6188_7_2_shows():
+def test_session_keys_match_the_vectors_of_rfc6188_7_2():
     stream, auth = _derived(AES_256_CM_80, MASTER_256)
     key = "5ba1064e30ec51613cad926c5a28ef731ec7fb397f70a960653caf06554cd8c4"
     assert auth.hex() == "fd9c32d39ed5fbb5a9dc96b30818454d1313dc05"
@@ -48,7 +48,7 @@ def test_keys_are_derived_as_rfc6188_7_2_shows():
     ],
     ids=["rfc3711_b_2", "rfc6188_7_1"],
 )
-def test_the_key_stream_is_that_of_the_rfcs(suite, key, first):
+def test_key_stream_matches_the_published_vectors(suite, key, first):
     keys = SessionKeys(Crypto(1, suite, bytes(suite.master_bytes)), 0)
     keys._ecb = Cipher(algorithms.AES(bytes.fromhex(key)), modes.ECB()).encryptor()
     keys._salt = int("f0f1f2f3f4f5f6f7f8f9fafbfcfd0000", 16)
@@ -56,7 +56,7 @@ def test_the_key_stream_is_that_of_the_rfcs(suite, key, first):
     assert keys.crypted(bytes(33), 0, 0)[:16].hex() == first
 
 
-def test_a_window_knows_what_was_used_and_what_is_too_old_rfc3711_3_3_2():
+def test_replay_window_rejects_used_and_too_old_indices_rfc3711_3_3_2():
     window = Window()
     for sequence in (500, 502, 501):
         index = window.index(sequence)
@@ -67,7 +67,7 @@ def test_a_window_knows_what_was_used_and_what_is_too_old_rfc3711_3_3_2():
     assert window.index(502 - 128) == -1
 
 
-def test_a_sequence_number_that_starts_over_has_the_next_roll_over_count_rfc3711_3_3_1():
+def test_sequence_wrap_increments_the_roll_over_counter_rfc3711_3_3_1():
     window = Window()
     window.use(window.index(65534))
     assert window.index(1) == 0x10001
@@ -76,7 +76,7 @@ def test_a_sequence_number_that_starts_over_has_the_next_roll_over_count_rfc3711
     assert window.index(2) == 0x10002
 
 
-def test_what_would_lie_before_the_first_roll_over_is_none():
+def test_packet_from_before_roll_over_count_zero_is_rejected():
     window = Window()
     window.use(window.index(3))
     assert window.index(65535) == -1
@@ -97,11 +97,11 @@ def test_what_would_lie_before_the_first_roll_over_is_none():
         (b"", 0),
     ],
 )
-def test_encryption_begins_behind_csrcs_and_extension_rfc3711_3_1(packet, size):
+def test_encryption_starts_after_csrcs_and_extension_rfc3711_3_1(packet, size):
     assert header_size(packet) == size
 
 
-def test_control_packets_that_are_not_encrypted_were_not_agreed_on():
+def test_authenticated_but_unencrypted_srtcp_is_rejected():
     crypto = Crypto(1, AES_256_CM_80, MASTER_256)
     receiver = CmReceiver(crypto)
     keys = SessionKeys(crypto, 3)

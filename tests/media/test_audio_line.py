@@ -43,7 +43,7 @@ OFFER = "\r\n".join(
 SEND, RECV, BOTH, NONE = Direction.SENDONLY, Direction.RECVONLY, Direction.SENDRECV, Direction.INACTIVE
 
 
-def test_formats_times_and_keys_cross_and_the_author_does_not() -> None:
+def test_written_sdp_keeps_formats_ptime_and_keys_but_not_the_origin() -> None:
     line, _ = AudioLine.read(OFFER)
     written = line.write((7, 1), "203.0.113.10", (None,)).decode()
     assert written.split("\r\n") == [
@@ -67,23 +67,23 @@ def test_formats_times_and_keys_cross_and_the_author_does_not() -> None:
     assert (line.protected, line.suites, line.ip_version) == (True, ["AES_CM_128_HMAC_SHA1_80"], 4)
 
 
-def test_lines_beside_the_audio_keep_their_places_and_are_refused_rfc3264_6() -> None:
+def test_other_media_lines_keep_their_order_and_are_refused_rfc3264_6() -> None:
     line, layout = AudioLine.read(OFFER)
     answer = parse_sdp(line.write((7, 1), "203.0.113.10", layout))
     assert [(each.kind, each.port) for each in answer.media] == [("video", 0), ("audio", 4000), ("audio", 0)]
 
 
-def test_what_is_written_is_read_again_as_the_same() -> None:
+def test_written_audio_line_reads_back_equal() -> None:
     line, layout = AudioLine.read(OFFER)
     assert AudioLine.read(line.write((7, 1), "2001:db8::1", layout))[0] == line
 
 
-def test_keys_stand_in_no_repr() -> None:
+def test_repr_contains_no_srtp_key() -> None:
     line, _ = AudioLine.read(OFFER)
     assert "WVNf" not in repr(line)
 
 
-def test_the_answer_that_takes_nothing_refuses_every_line_rfc3264_6() -> None:
+def test_refuse_all_rejects_every_media_line_rfc3264_6() -> None:
     answer = parse_sdp(refuse_all(OFFER))
     assert [(each.kind, each.port, each.protocol) for each in answer.media] == [
         ("video", 0, "RTP/AVP"), ("audio", 0, "RTP/SAVP"), ("audio", 0, "RTP/AVP"),
@@ -92,7 +92,7 @@ def test_the_answer_that_takes_nothing_refuses_every_line_rfc3264_6() -> None:
 
 
 @pytest.mark.parametrize("wrong", [(b"audio 4000", b"audio 0"), (b"RTP/SAVP", b"UDP/TLS/RTP/SAVP")])
-def test_a_line_that_cannot_be_used_is_passed_over(wrong: tuple[bytes, bytes]) -> None:
+def test_unusable_audio_line_is_skipped_for_the_next(wrong: tuple[bytes, bytes]) -> None:
     line, _ = AudioLine.read(OFFER.replace(*wrong))
     assert str(line.section) == "m=audio 4002 RTP/AVP 0"
 
@@ -105,12 +105,12 @@ def test_a_line_that_cannot_be_used_is_passed_over(wrong: tuple[bytes, bytes]) -
         (b"v=0", b"v=1", "v=0"),
     ],
 )
-def test_a_description_that_cannot_be_used_is_refused(wrong: bytes, right: bytes, reason: str) -> None:
+def test_sdp_with_unusable_address_or_version_is_refused(wrong: bytes, right: bytes, reason: str) -> None:
     with pytest.raises(MediaRefused, match=reason):
         AudioLine.read(OFFER.replace(wrong, right, 1))
 
 
-def test_dtls_alone_is_refused_with_a_reason_rfc5764() -> None:
+def test_offer_with_only_dtls_srtp_is_refused_with_a_reason_rfc5764() -> None:
     body = OFFER.replace(b"RTP/SAVP", b"UDP/TLS/RTP/SAVP").replace(
         b"m=audio 4002 RTP/AVP", b"m=text 1 RTP/AVP"
     )
@@ -122,7 +122,7 @@ def test_dtls_alone_is_refused_with_a_reason_rfc5764() -> None:
     ("offered", "own", "answer"),
     [(BOTH, BOTH, BOTH), (SEND, BOTH, RECV), (RECV, BOTH, SEND), (NONE, BOTH, NONE), (SEND, SEND, NONE)],
 )
-def test_an_offer_is_answered_within_what_it_leaves_rfc3264_6_1(
+def test_answer_direction_stays_within_the_offered_one_rfc3264_6_1(
     offered: Direction, own: Direction, answer: Direction
 ) -> None:
     assert answer_direction(offered, own) is answer
@@ -132,7 +132,7 @@ def test_an_offer_is_answered_within_what_it_leaves_rfc3264_6_1(
     ("answer", "offered", "own"),
     [(RECV, SEND, BOTH), (NONE, NONE, BOTH), (SEND, BOTH, SEND), (BOTH, BOTH, BOTH)],
 )
-def test_an_answer_says_of_its_author_only_what_it_was_free_to(
+def test_own_direction_is_inferred_from_answer_and_offer(
     answer: Direction, offered: Direction, own: Direction
 ) -> None:
     assert own_direction(answer, offered) is own
@@ -143,7 +143,7 @@ LINES = st.sampled_from([*OFFER.decode().split("\r\n"), "m=audio 70000 RTP/AVP 0
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(LINES, max_size=30), st.binary(max_size=20))
-def test_whatever_comes_is_refused_or_read_again_as_the_same(lines: list[str], junk: bytes) -> None:
+def test_any_sdp_is_refused_or_survives_a_round_trip(lines: list[str], junk: bytes) -> None:
     body = b"v=0\r\n" + "\r\n".join(lines).encode() + junk
     try:
         line, layout = AudioLine.read(body)

@@ -42,7 +42,7 @@ def heard(frame: bytes, table: tuple[int, ...] = PCMU_SAMPLES) -> tuple[int, ...
     return frequencies_in([table[octet] for octet in frame], KNOWN)
 
 
-def test_a_wav_of_8_khz_becomes_frames_of_20_ms_in_either_law(tmp_path):
+def test_wav_at_8_khz_is_split_into_20_ms_frames_of_pcmu_or_pcma(tmp_path):
     clip = clip_from_wav(written(tmp_path / "a.wav", sines(1000, 8000)))
     assert (clip.seconds, len(clip)) == (0.5, 25)
     assert [heard(frame) for frame in clip.frames(PCMU)] == [(1000,)] * 25
@@ -50,7 +50,7 @@ def test_a_wav_of_8_khz_becomes_frames_of_20_ms_in_either_law(tmp_path):
     assert clip.frames(PCMU) is clip.frames(PCMU)
 
 
-def test_a_wav_of_16_khz_is_halved_without_what_8_khz_cannot_carry(tmp_path):
+def test_wav_at_16_khz_is_downsampled_without_aliasing(tmp_path):
     low = clip_from_wav(written(tmp_path / "a.wav", sines(1000, 16000), 16000))
     high = clip_from_wav(written(tmp_path / "b.wav", sines(5000, 16000), 16000))  # would alias to 3000 Hz
     assert low.seconds == 0.5
@@ -59,27 +59,27 @@ def test_a_wav_of_16_khz_is_halved_without_what_8_khz_cannot_carry(tmp_path):
 
 
 @pytest.mark.parametrize(("coding", "law"), [(7, to_pcmu), (6, to_pcma)])
-def test_a_wav_in_a_law_of_g711_is_played_as_it_is(tmp_path, coding, law):
+def test_wav_coded_in_g711_is_played_unchanged(tmp_path, coding, law):
     path = tmp_path / "a.wav"
     octets = law(sines(1000, 8000))
     path.write_bytes(chunked(coding, 8, octets))
     assert b"".join(clip_from_wav(path).frames(PCMU if coding == 7 else PCMA)) == octets
 
 
-def test_the_last_frame_is_filled_up_with_silence():
+def test_last_frame_is_padded_with_silence():
     frames = Clip([8000] * 161).frames(PCMU)
     assert [len(frame) for frame in frames] == [160, 160]
     assert frames[1][1:] == b"\xff" * 159
 
 
-def test_chunks_that_are_not_ours_are_passed_over_and_a_cut_file_ends_where_it_ends(tmp_path):
+def test_unknown_chunks_are_skipped_and_a_truncated_file_plays_to_its_end(tmp_path):
     path = tmp_path / "a.wav"
     sound = sines(600, 8000, 0.1).tobytes()
     path.write_bytes(chunked(1, 16, sound, before=b"LIST" + struct.pack("<I", 3) + b"abc\0")[:-101])
     assert len(clip_from_wav(path)) == 5
 
 
-def test_an_extensible_wav_says_its_coding_further_back(tmp_path):
+def test_coding_of_an_extensible_wav_is_read_from_its_sub_format(tmp_path):
     path = tmp_path / "a.wav"
     more = struct.pack("<HHIH", 22, 16, 4, 1) + bytes(14)
     path.write_bytes(chunked(0xFFFE, 16, sines(600, 8000).tobytes(), more=more))
@@ -100,7 +100,7 @@ def test_an_extensible_wav_says_its_coding_further_back(tmp_path):
         (chunked(7, 8, b"\xff" * 4_800_160), "it is longer than 600 s"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_played_is_told_in_one_line(tmp_path, data, why):
+def test_unplayable_file_raises_an_error_with_the_reason(tmp_path, data, why):
     path = tmp_path / "bad.wav"
     path.write_bytes(data)
     with pytest.raises(ClipError, match=f"^{why}$"):
@@ -111,16 +111,16 @@ def test_what_cannot_be_played_is_told_in_one_line(tmp_path, data, why):
     ("rate", "channels", "why"),
     [(44100, 1, "it is PCM of 16 bits at 44100 Hz; "), (8000, 2, "it has 2 channels, not one")],
 )
-def test_what_is_no_telephone_sound_is_refused(tmp_path, rate, channels, why):
+def test_unsupported_rate_or_channel_count_is_refused(tmp_path, rate, channels, why):
     path = written(tmp_path / "a.wav", array.array("h", [0] * 800), rate, channels)
     with pytest.raises(ClipError, match=why):
         clip_from_wav(path)
 
 
-def test_a_file_that_is_not_there_cannot_be_read(tmp_path):
+def test_missing_file_raises_clip_error(tmp_path):
     with pytest.raises(ClipError, match="it cannot be read: No such file"):
         clip_from_wav(tmp_path / "none.wav")
 
 
-def test_a_format_that_we_cannot_write_has_no_frames():
+def test_format_without_encoder_has_no_frames():
     assert Clip([0] * 160).frames("g729/8000") == ()

@@ -40,12 +40,12 @@ def protected(sdp: bytes) -> bytes:
     return sdp.replace(b"RTP/AVP", b"RTP/SAVP") + CRYPTO
 
 
-def here(sdp: bytes) -> bool:
+def names_our_address(sdp: bytes) -> bool:
     """Whether the SDP names our address."""
     return f"c=IN IP4 {PUBLIC}".encode() in sdp
 
 
-async def test_the_caller_is_told_of_the_phone_and_then_the_phone_of_him_rfc3725_4_1(
+async def test_phone_s_offer_goes_to_the_caller_and_the_answer_to_the_phone_rfc3725_4_1(
     party: Party,
 ) -> None:
     party.talks()
@@ -65,7 +65,7 @@ async def test_the_caller_is_told_of_the_phone_and_then_the_phone_of_him_rfc3725
     assert party.rig.ports.lent == 0
 
 
-async def test_a_caller_that_refuses_is_asked_to_come_here_and_then_left_where_it_was(party: Party) -> None:
+async def test_caller_that_refuses_the_phone_s_sdp_and_the_relay_keeps_its_session(party: Party) -> None:
     party.talks()
     session = party.session
     assert isinstance(session, DirectSession)
@@ -75,9 +75,9 @@ async def test_a_caller_that_refuses_is_asked_to_come_here_and_then_left_where_i
     session.offer("caller")
     assert not session.offer_rejected("caller", 488)
     assert session.next_move() == Answer("phone")
-    assert here(session.answer("phone"))
+    assert names_our_address(session.answer("phone"))
     assert session.next_move() == Offer("caller", patient=True)
-    assert here(session.offer("caller"))
+    assert names_our_address(session.offer("caller"))
     assert session.offer_rejected("caller", 488)
     assert session.next_move() is None
     assert session.repeat_sdp("caller") == before
@@ -86,7 +86,7 @@ async def test_a_caller_that_refuses_is_asked_to_come_here_and_then_left_where_i
     assert party.rig.ports.lent == 0
 
 
-async def test_an_offer_is_passed_on_and_its_refusal_handed_back_rfc3261_14_2(party: Party) -> None:
+async def test_reoffer_is_passed_on_and_its_rejection_returned_rfc3261_14_2(party: Party) -> None:
     party.talks()
     session = party.session
     assert isinstance(session, DirectSession)
@@ -100,7 +100,7 @@ async def test_an_offer_is_passed_on_and_its_refusal_handed_back_rfc3261_14_2(pa
     assert session.next_move() is None
 
 
-async def test_offers_of_both_are_491_to_the_one_that_can_make_it_again_rfc3261_14_2(party: Party) -> None:
+async def test_caller_s_reoffer_that_crosses_our_offer_gets_491_rfc3261_14_2(party: Party) -> None:
     party.talks()
     session = party.session
     assert isinstance(session, DirectSession)
@@ -113,29 +113,29 @@ async def test_offers_of_both_are_491_to_the_one_that_can_make_it_again_rfc3261_
     assert session.next_move() == Offer("caller", patient=True)
 
 
-async def test_peers_of_two_ip_versions_talk_through_us_rfc6157(party: Party) -> None:
+async def test_peers_of_different_ip_versions_are_relayed_rfc6157(party: Party) -> None:
     party.session.use_ip_version("agent", 6)
     party.calls("caller")
-    assert here(party.session.offer("agent"))
+    assert names_our_address(party.session.offer("agent"))
     party.session.answered("agent", party.sdp("agent"))
     party.session.join("caller", "agent")
-    assert here(party.session.repeat_sdp("caller"))
+    assert names_our_address(party.session.repeat_sdp("caller"))
     assert party.rig.ports.lent == 2
 
 
 @pytest.mark.parametrize("leg", ["caller", "agent"])
-async def test_peers_of_which_one_alone_requires_srtp_talk_through_us_rfc4568(party: Party, leg: str) -> None:
+async def test_peers_are_relayed_if_only_one_requires_srtp_rfc4568(party: Party, leg: str) -> None:
     session = party.session
     session.set_srtp_policy(leg, SrtpPolicy.REQUIRE)
     session.set_srtp_policy("caller" if leg == "agent" else "agent", SrtpPolicy.OFF)
     offer = party.sdp("caller")
     session.accept("caller", protected(offer) if leg == "caller" else offer)
-    told = session.offer("agent")
-    assert here(told)
-    assert (b"RTP/SAVP" in told) is (leg == "agent")
+    received = session.offer("agent")
+    assert names_our_address(received)
+    assert (b"RTP/SAVP" in received) is (leg == "agent")
 
 
-async def test_srtp_goes_from_end_to_end_with_the_peers_own_keys_rfc4568(party: Party) -> None:
+async def test_srtp_is_end_to_end_with_the_peers_own_keys_rfc4568(party: Party) -> None:
     session = party.session
     session.set_srtp_policy("agent", SrtpPolicy.REQUIRE)
     session.accept("caller", protected(party.sdp("caller")))
@@ -148,21 +148,25 @@ async def test_srtp_goes_from_end_to_end_with_the_peers_own_keys_rfc4568(party: 
 
 
 @pytest.mark.parametrize("policy", [SrtpPolicy.REQUIRE, SrtpPolicy.OFF])
-async def test_a_caller_is_held_to_what_is_set_for_it_rfc4568(party: Party, policy: SrtpPolicy) -> None:
+async def test_caller_s_offer_against_its_srtp_policy_is_refused_rfc4568(
+    party: Party, policy: SrtpPolicy
+) -> None:
     party.session.set_srtp_policy("caller", policy)
     offer = party.sdp("caller")
     with pytest.raises(MediaRefused, match="SRTP"):
         party.session.accept("caller", offer if policy is SrtpPolicy.REQUIRE else protected(offer))
 
 
-async def test_an_answer_never_downgrades_silently_rfc4568_5_1_2(party: Party) -> None:
+async def test_plain_rtp_answer_to_an_srtp_offer_is_refused_rfc4568_5_1_2(party: Party) -> None:
     party.session.accept("caller", protected(party.sdp("caller")))
     party.session.offer("agent")
     with pytest.raises(MediaRefused, match="protected"):
         party.session.answered("agent", party.sdp("agent"))
 
 
-async def test_a_peer_that_has_left_leaves_the_caller_to_our_ringback(party: Party) -> None:
+async def test_caller_is_relayed_for_ringback_after_the_agent_leaves_and_direct_again_with_the_phone(
+    party: Party,
+) -> None:
     party.talks()
     session = party.session
     assert isinstance(session, DirectSession)
@@ -171,16 +175,16 @@ async def test_a_peer_that_has_left_leaves_the_caller_to_our_ringback(party: Par
     session.release("agent")
     assert session.next_move() == Offer("caller", patient=True)
     party.settles()
-    assert here(party.told["caller"][-1])
+    assert names_our_address(party.received["caller"][-1])
     session.ringback("caller", False)
     party.is_called("phone")
     session.join("caller", "phone")
     party.settles()
-    assert not here(party.told["caller"][-1])
+    assert not names_our_address(party.received["caller"][-1])
     assert party.rig.ports.lent == 0
 
 
-async def test_a_caller_that_will_not_come_here_is_asked_once(party: Party) -> None:
+async def test_caller_that_refuses_the_relay_is_offered_it_once_per_part(party: Party) -> None:
     party.talks()
     party.refuses.add("caller")
     party.session.release("agent")
@@ -194,31 +198,31 @@ async def test_a_caller_that_will_not_come_here_is_asked_once(party: Party) -> N
     assert session.next_move() == Offer("caller", patient=True)
 
 
-async def test_a_phone_that_is_here_already_is_told_of_the_caller_too(party: Party) -> None:
+async def test_phone_that_began_on_the_relay_is_moved_to_direct_media(party: Party) -> None:
     party.talks()
     session = party.session
     assert isinstance(session, DirectSession)
     assert session.offer("phone") == b""
     assert session.fall_back("phone"), "it would not make the first offer"
     offer = session.offer("phone")
-    assert here(offer)
+    assert names_our_address(offer)
     session.answered("phone", party.sdp("phone"))
     assert not session.fall_back("phone")
     session.join("caller", "phone")
     party.settles()
-    assert not here(party.told["caller"][-1])
-    assert not here(party.told["phone"][-1])
+    assert not names_our_address(party.received["caller"][-1])
+    assert not names_our_address(party.received["phone"][-1])
     assert party.rig.ports.lent == 0
 
 
 LEGS = ("caller", "agent", "phone")
-WORDS = st.sampled_from(
+ACTIONS = st.sampled_from(
     ["calls", "is_answered", "is_called", "offers", "release", "part", "join agent", "join phone", "refuses"]
 )
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(WORDS, st.sampled_from(LEGS), st.sampled_from(list(Direction))), max_size=14))
+@given(st.lists(st.tuples(ACTIONS, st.sampled_from(LEGS), st.sampled_from(list(Direction))), max_size=14))
 @example(  # the caller re-offers before the agent, called without an offer, has answered
     [
         ("calls", "caller", Direction.SENDRECV),
@@ -228,32 +232,32 @@ WORDS = st.sampled_from(
         ("calls", "caller", Direction.SENDONLY),
     ]
 )
-def test_whatever_order_things_come_in_all_settles_and_no_port_is_left(
-    words: list[tuple[str, str, Direction]],
+def test_any_order_of_events_settles_and_returns_every_port(
+    actions: list[tuple[str, str, Direction]],
 ) -> None:
     """Peers call, answer, hold, refuse and leave in any order."""
-    asyncio.run(all_settles(words))
+    asyncio.run(all_settles(actions))
 
 
-async def all_settles(words: list[tuple[str, str, Direction]]) -> None:
+async def all_settles(actions: list[tuple[str, str, Direction]]) -> None:
     network, ports = MemoryMedia(), PortPool(20000, 20099)
     relay = RelaySession(MediaEngine(network, ports, "0.0.0.0", PUBLIC, counting(), lambda: 0.0))
     rig = SimpleNamespace(peers={}, ports=ports, network=network)
     rig.peer = lambda leg: rig.peers.setdefault(leg, Peer(network, f"198.51.100.{LEGS.index(leg) + 1}"))
     session = DirectSession(relay, PUBLIC, counting())
     party = Party(rig, session)  # type: ignore[arg-type]
-    for word, leg, direction in words:
+    for action, leg, direction in actions:
         party.directions[leg] = direction
         with contextlib.suppress(MediaRefused):
-            match word.split():
+            match action.split():
                 case ["join", other]:
                     session.join("caller", other)
                 case ["refuses"]:
                     party.refuses ^= {leg}
                 case ["release" | "part"]:
-                    getattr(session, word)(leg)
+                    getattr(session, action)(leg)
                 case _:
-                    getattr(party, word)(leg)
+                    getattr(party, action)(leg)
         party.settles()
     session.close()
     assert ports.lent == 0

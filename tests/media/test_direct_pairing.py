@@ -6,7 +6,7 @@ import pytest
 
 from proxy.media.direct_pairing import DirectPairing
 
-EVERYBODY = ("caller", "agent", "phone")
+LEGS = ("caller", "agent", "phone")
 
 
 @pytest.fixture
@@ -21,32 +21,32 @@ def pairs() -> DirectPairing:
 
 
 def partners(pairs: DirectPairing) -> list[str | None]:
-    return [pairs.partner(leg) for leg in EVERYBODY]
+    return [pairs.partner(leg) for leg in LEGS]
 
 
-def test_each_is_with_one_other_and_that_one_with_it(pairs: DirectPairing) -> None:
+def test_pairing_is_mutual_and_exclusive(pairs: DirectPairing) -> None:
     assert partners(pairs) == ["phone", None, "caller"]
     pairs.part("phone")
     assert partners(pairs) == [None, None, None]
 
 
 @pytest.mark.parametrize("leg", ["caller", "phone"])
-def test_a_join_that_comes_to_nothing_has_everybody_where_he_was(pairs: DirectPairing, leg: str) -> None:
-    assert list(pairs.undo_join(leg, EVERYBODY)) == ["caller"]
+def test_undo_join_restores_the_previous_pair(pairs: DirectPairing, leg: str) -> None:
+    assert list(pairs.undo_join(leg, LEGS)) == ["caller"]
     assert partners(pairs) == ["agent", "caller", None]
 
 
-def test_nobody_is_taken_back_to_one_who_has_left(pairs: DirectPairing) -> None:
+def test_undo_join_restores_no_pair_with_a_leg_that_has_left(pairs: DirectPairing) -> None:
     assert list(pairs.undo_join("phone", ("caller", "phone"))) == []
     assert partners(pairs) == [None, None, None]
 
 
-def test_nobody_is_taken_back_to_one_who_is_gone_and_has_come_again(pairs: DirectPairing) -> None:
+def test_undo_join_restores_no_pair_with_a_leg_forgotten_since(pairs: DirectPairing) -> None:
     pairs.forget("agent")
-    assert list(pairs.undo_join("phone", EVERYBODY)) == []
+    assert list(pairs.undo_join("phone", LEGS)) == []
 
 
-def test_who_cannot_talk_but_through_us_is_so_either_way_until_one_is_gone(pairs: DirectPairing) -> None:
+def test_relay_requirement_is_mutual_and_ends_when_a_leg_is_forgotten(pairs: DirectPairing) -> None:
     pairs.require_relay("caller", "phone")
     assert pairs.requires_relay("phone", "caller")
     assert not pairs.requires_relay("caller", "agent")
@@ -54,9 +54,9 @@ def test_who_cannot_talk_but_through_us_is_so_either_way_until_one_is_gone(pairs
     assert not pairs.requires_relay("caller", "phone")
 
 
-def test_all_is_forgotten_at_the_end(pairs: DirectPairing) -> None:
+def test_clear_forgets_pairs_and_relay_requirements(pairs: DirectPairing) -> None:
     pairs.require_relay("caller", "phone")
     pairs.clear()
     assert partners(pairs) == [None, None, None]
     assert not pairs.requires_relay("caller", "phone")
-    assert list(pairs.undo_join("caller", EVERYBODY)) == []
+    assert list(pairs.undo_join("caller", LEGS)) == []

@@ -43,23 +43,23 @@ async def digits(session, leg: str) -> str:
             return found
 
 
-async def test_a_key_is_told_once_whatever_its_packets_rfc4733_2_5_1_4(rig):
+async def test_key_is_reported_once_for_all_its_packets_rfc4733_2_5_1_4(rig):
     caller = rig.incoming("caller")
     for number in (1, 1, 10, 11, 15):
         presses(caller, number)
     assert await digits(rig.session, "caller") == "11*#D"
 
 
-async def test_who_waits_for_a_key_gets_it_when_it_is_up(rig):
+async def test_pending_digit_call_returns_when_the_key_is_released(rig):
     phone = rig.outgoing("phone")
     waiting = asyncio.ensure_future(rig.session.digit("phone"))
-    await phone.says(3)
+    await phone.send_speech(3)
     assert not waiting.done()
     presses(phone, 1)
     assert await asyncio.wait_for(waiting, 0.001) == "1"
 
 
-async def test_a_key_whose_end_packets_are_all_lost_is_told_all_the_same_rfc4733_2_5_2_2(rig):
+async def test_key_with_all_end_packets_lost_is_still_reported_rfc4733_2_5_2_2(rig):
     caller = rig.incoming("caller")
     presses(caller, 4, ends=0)
     async with asyncio.timeout(0.25):
@@ -69,19 +69,19 @@ async def test_a_key_whose_end_packets_are_all_lost_is_told_all_the_same_rfc4733
     assert await digits(rig.session, "caller") == "67"
 
 
-async def test_a_key_of_which_only_the_end_arrives_is_told(rig):
+async def test_key_is_reported_from_its_end_packet_alone(rig):
     caller = rig.incoming("caller")
     presses(caller, 9, packets=0, ends=1)
     assert await digits(rig.session, "caller") == "9"
 
 
-async def test_keys_keep_the_number_that_each_leg_gave_them(rig):
+async def test_events_are_relayed_with_each_leg_s_payload_type(rig):
     caller = rig.incoming("caller", "0 96")
     phone = rig.outgoing("phone", "0 101")
     rig.session.join("caller", "phone")
-    await caller.says(2)
+    await caller.send_speech(2)
     presses(caller, 3, pt=96)
-    await caller.says(2)
+    await caller.send_speech(2)
     assert [packet.pt for packet in phone.heard] == [0, 0, *[101] * 7, 0, 0]
     keys = [packet for packet in phone.heard if packet.pt == 101]
     assert len({packet.timestamp for packet in keys}) == 1
@@ -90,22 +90,22 @@ async def test_keys_keep_the_number_that_each_leg_gave_them(rig):
     assert all(later.sequence - packet.sequence == 1 for packet, later in pairwise(phone.heard))
 
 
-async def test_who_takes_no_events_hears_no_noise_of_them_and_the_key_is_told_rfc4733_2_5_1(rig):
+async def test_events_are_not_relayed_to_a_leg_without_them_but_reported_rfc4733_2_5_1(rig):
     caller = rig.incoming("caller")
     agent = rig.outgoing("agent", "0")
     rig.session.join("caller", "agent")
-    await caller.says(1)
+    await caller.send_speech(1)
     presses(caller, 2)
-    await caller.says(1)
+    await caller.send_speech(1)
     assert [packet.payload for packet in agent.heard] == [SPEECH, SPEECH]
     assert agent.heard[1].sequence - agent.heard[0].sequence == 1
     assert await digits(rig.session, "caller") == "2"
 
 
-async def test_a_key_told_by_signalling_is_pressed_in_rtp_rfc4733_2_5_1(rig):
+async def test_signalled_key_is_sent_as_rtp_event_rfc4733_2_5_1(rig):
     caller, phone = rig.incoming("caller"), rig.outgoing("phone", "0 96")
     rig.session.join("caller", "phone")
-    talk = asyncio.ensure_future(caller.says(40))
+    talk = asyncio.ensure_future(caller.send_speech(40))
     await asyncio.sleep(0.1)
     rig.session.key_pressed("caller", "8", 0.16)
     await talk
@@ -126,7 +126,7 @@ async def test_a_key_told_by_signalling_is_pressed_in_rtp_rfc4733_2_5_1(rig):
     assert after.timestamp >= keys[0].timestamp + 1280
 
 
-async def test_beside_opus_keys_are_told_by_its_clock_and_pass_untouched_rfc4733_2_1(rig):
+async def test_events_beside_opus_use_its_clock_and_pass_unchanged_rfc4733_2_1(rig):
     caller, phone = rig.incoming("caller", "107 100"), rig.outgoing("phone", "107 100")
     rig.session.join("caller", "phone")
     caller.send(1, 9600, pt=107, payload=b"opus")
@@ -139,7 +139,7 @@ async def test_beside_opus_keys_are_told_by_its_clock_and_pass_untouched_rfc4733
     assert {packet.timestamp - phone.heard[0].timestamp for packet in keys} == {960}
 
 
-async def test_a_key_goes_on_by_the_clock_of_who_hears_it(rig):
+async def test_event_duration_is_converted_to_the_receiver_s_clock_rate(rig):
     caller, phone = rig.incoming("caller", "107 100"), rig.outgoing("phone", "107 101")
     rig.session.join("caller", "phone")
     for peer, number, payload in (
@@ -158,7 +158,7 @@ async def test_a_key_goes_on_by_the_clock_of_who_hears_it(rig):
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.1, 5), (2.0, 68)])
-async def test_a_key_told_by_signalling_is_pressed_by_the_clock_of_opus_rfc4733_2_1(rig, seconds, steps):
+async def test_signalled_key_beside_opus_has_durations_in_its_clock_rfc4733_2_1(rig, seconds, steps):
     rig.incoming("caller", "107 100")
     phone = rig.outgoing("phone", "107 100")
     rig.session.join("caller", "phone")
@@ -169,7 +169,7 @@ async def test_a_key_told_by_signalling_is_pressed_by_the_clock_of_opus_rfc4733_
     ]  # fmt: skip
 
 
-async def test_a_key_that_is_told_in_rtp_and_then_by_signalling_too_counts_once(rig):
+async def test_key_sent_in_rtp_and_then_signalled_counts_once(rig):
     """Some gear is set to send both; another key sent by signalling alone still counts."""
     caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
     rig.session.join("caller", "phone")
@@ -184,18 +184,18 @@ async def test_a_key_that_is_told_in_rtp_and_then_by_signalling_too_counts_once(
     assert await digits(rig.session, "caller") == "5"
 
 
-async def test_a_key_that_signalling_tells_before_rtp_does_counts_once(rig):
+async def test_key_signalled_before_its_rtp_events_counts_once(rig):
     """INFO is sent when the key goes down; its first RTP packet is not yet due, or is lost."""
     caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
     rig.session.join("caller", "phone")
-    await caller.says(1)
+    await caller.send_speech(1)
     rig.session.key_pressed("caller", "5", 0.1)
     for _ in range(20):
         await asyncio.sleep(0.02)
         caller.send(caller.sequence, caller.timestamp, pt=101, payload=event(5, 800))
         caller.sequence += 1
     presses(caller, 5, packets=0)
-    await caller.says(2)
+    await caller.send_speech(2)
     assert await digits(rig.session, "caller") == "5"
     keys = [packet for packet in phone.heard if packet.pt == 96]
     assert len({(packet.timestamp, packet.payload[0]) for packet in keys}) == 1
@@ -204,7 +204,7 @@ async def test_a_key_that_signalling_tells_before_rtp_does_counts_once(rig):
 
 
 @pytest.mark.parametrize("first", ["rtp", "signalling", "either"])
-async def test_a_key_pressed_again_and_again_and_told_both_ways_counts_each_time(rig, first):
+async def test_repeated_key_sent_both_ways_counts_once_per_press(rig, first):
     caller = rig.incoming("caller", "0 101")
     for n in range(6):
         if first == "rtp" or (first == "either" and n % 2):
@@ -218,11 +218,11 @@ async def test_a_key_pressed_again_and_again_and_told_both_ways_counts_each_time
     assert await digits(rig.session, "caller") == "555555"
 
 
-async def test_what_is_left_of_a_key_is_not_for_who_is_joined_by_it_rfc4733_2_5_1_4(rig):
+async def test_rest_of_a_key_pressed_before_the_join_is_not_relayed_rfc4733_2_5_1_4(rig):
     """A key held down while the call is put through, or one whose three end packets come slowly."""
     caller, phone = rig.incoming("caller", "0 101"), rig.outgoing("phone", "0 96")
-    await caller.says(1)
-    await phone.says(1)
+    await caller.send_speech(1)
+    await phone.send_speech(1)
     for n in range(1, 5):
         phone.send(phone.sequence, phone.timestamp, pt=96, payload=event(1, 160 * n, ends=n > 2))
         phone.sequence += 1
@@ -231,7 +231,7 @@ async def test_what_is_left_of_a_key_is_not_for_who_is_joined_by_it_rfc4733_2_5_
             rig.session.join("caller", "phone")
         await asyncio.sleep(0.02)
     phone.timestamp += 640
-    await phone.says(1)
+    await phone.send_speech(1)
     presses(phone, 2, pt=96)
     assert await digits(rig.session, "phone") == "2"
     assert [packet.payload[0] for packet in caller.heard if packet.pt == 101] == [2] * 7
@@ -239,7 +239,7 @@ async def test_what_is_left_of_a_key_is_not_for_who_is_joined_by_it_rfc4733_2_5_
     assert steps == [1] * (len(caller.heard) - 1)
 
 
-async def test_keys_pressed_fast_are_told_apart(rig):
+async def test_keys_signalled_together_are_sent_as_separate_events(rig):
     rig.incoming("caller")
     phone = rig.outgoing("phone")
     rig.session.join("caller", "phone")
@@ -253,7 +253,7 @@ async def test_keys_pressed_fast_are_told_apart(rig):
 
 
 @pytest.mark.parametrize("formats", ["0", "0 101"])
-async def test_a_key_told_by_signalling_is_not_sent_to_who_cannot_take_it(rig, formats):
+async def test_signalled_key_is_not_sent_to_a_leg_without_events_or_inactive(rig, formats):
     rig.incoming("caller")
     phone = rig.outgoing("phone", formats, "a=inactive" if formats != "0" else "a=sendrecv")
     rig.session.join("caller", "phone")
@@ -263,7 +263,7 @@ async def test_a_key_told_by_signalling_is_not_sent_to_who_cannot_take_it(rig, f
     assert phone.heard == []
 
 
-async def test_a_leg_that_goes_while_a_key_is_down_leaves_no_timer(rig):
+async def test_releasing_the_legs_during_a_key_press_stops_its_events(rig):
     caller, phone = rig.incoming("caller"), rig.outgoing("phone")
     rig.session.join("caller", "phone")
     rig.session.key_pressed("caller", "1")
@@ -276,16 +276,16 @@ async def test_a_leg_that_goes_while_a_key_is_down_leaves_no_timer(rig):
     assert len(phone.heard) == heard
 
 
-async def test_a_strangers_keys_are_nobodys(rig):
+async def test_keys_from_an_unlatched_source_are_ignored(rig):
     caller = rig.incoming("caller")
-    await caller.says(1)
+    await caller.send_speech(1)
     thief = rig.peer("thief")
     thief.remote = rig.session.address("caller")
     presses(thief, 1)
     assert await digits(rig.session, "caller") == ""
 
 
-async def test_of_keys_that_nobody_asks_for_the_latest_are_kept():
+async def test_unread_keys_are_limited_to_the_latest_32():
     keys = KeyQueue()
     for n in range(100):
         keys.put(str(n % 10))
@@ -307,18 +307,18 @@ async def test_of_keys_that_nobody_asks_for_the_latest_are_kept():
         ("R..I", 2),  # so far apart that they are two presses
     ],
 )
-async def test_a_key_told_in_rtp_and_by_signalling_is_one_press_in_any_order(ways, presses):
-    twins, told = PressMatcher(asyncio.get_running_loop().time), []
+async def test_rtp_and_signalled_reports_are_matched_in_any_order(ways, presses):
+    matcher, results = PressMatcher(asyncio.get_running_loop().time), []
     for way in ways:
         if way == ".":
             await asyncio.sleep(1.1)
         else:
-            told.append(twins.is_new("5", in_rtp=way == "R"))
+            results.append(matcher.is_new("5", in_rtp=way == "R"))
             await asyncio.sleep(0.05)
-    assert told.count(True) == presses
+    assert results.count(True) == presses
 
 
-class Reading:
+class KeyRecorder:
     def __init__(self) -> None:
         self.keys: list[tuple[str, float]] = []
         loop = asyncio.get_running_loop()
@@ -328,74 +328,74 @@ class Reading:
     def _press(self, key: str, seconds: float) -> None:
         self.keys.append((key, round(seconds, 3)))
 
-    def takes(self, timestamp: int, payload: bytes) -> None:
+    def receive(self, timestamp: int, payload: bytes) -> None:
         self.reader.heard(self.source, timestamp & 0xFFFFFFFF, payload)
 
 
-async def test_a_key_held_long_is_one_key_of_several_segments_rfc4733_2_5_1_3():
-    reading = Reading()
+async def test_long_key_in_several_segments_is_one_key_rfc4733_2_5_1_3():
+    recorder = KeyRecorder()
     start = 2**32 - 70000
     for timestamp in (start, start + 0xFFFF, start + 2 * 0xFFFF):
         for duration in range(160, 0xFFFF, 160):
-            reading.takes(timestamp, event(1, duration))
+            recorder.receive(timestamp, event(1, duration))
     for _ in range(3):
-        reading.takes(start + 2 * 0xFFFF, event(1, 65440, ends=True))
-    assert reading.keys == [("1", round((2 * 0xFFFF + 65440) / 8000, 3))]
+        recorder.receive(start + 2 * 0xFFFF, event(1, 65440, ends=True))
+    assert recorder.keys == [("1", round((2 * 0xFFFF + 65440) / 8000, 3))]
 
 
-async def test_each_key_is_as_long_as_itself_and_not_as_the_one_before():
-    reading = Reading()
-    reading.takes(1000, event(1, 8000, ends=True))
-    reading.takes(20000, event(2, 800, ends=True))
-    assert reading.keys == [("1", 1.0), ("2", 0.1)]
+async def test_each_key_is_reported_with_its_own_duration():
+    recorder = KeyRecorder()
+    recorder.receive(1000, event(1, 8000, ends=True))
+    recorder.receive(20000, event(2, 800, ends=True))
+    assert recorder.keys == [("1", 1.0), ("2", 0.1)]
 
 
-async def test_a_key_held_long_in_rtp_and_told_by_signalling_once_it_is_up_is_one_press():
-    twins = PressMatcher(asyncio.get_running_loop().time)
-    assert twins.is_new("5", in_rtp=True)
+async def test_long_rtp_key_signalled_at_its_end_counts_once():
+    matcher = PressMatcher(asyncio.get_running_loop().time)
+    assert matcher.is_new("5", in_rtp=True)
     for _ in range(5):
         await asyncio.sleep(1)
-        twins.held("5")
-    assert not twins.is_new("5", in_rtp=False)
+        matcher.held("5")
+    assert not matcher.is_new("5", in_rtp=False)
 
 
-async def test_late_packets_of_a_key_before_are_no_key(rig):
-    reading = Reading()
-    reading.takes(1000, event(1, 160, ends=True))
-    reading.takes(3000, event(2, 160, ends=True))
-    reading.takes(1000, event(1, 160, ends=True))
-    reading.takes(3000, event(2, 160))
-    assert [key for key, _ in reading.keys] == ["1", "2"]
+async def test_late_packets_of_earlier_keys_are_ignored(rig):
+    recorder = KeyRecorder()
+    recorder.receive(1000, event(1, 160, ends=True))
+    recorder.receive(3000, event(2, 160, ends=True))
+    recorder.receive(1000, event(1, 160, ends=True))
+    recorder.receive(3000, event(2, 160))
+    assert [key for key, _ in recorder.keys] == ["1", "2"]
 
 
-async def test_a_sender_that_starts_anew_is_heard():
-    reading = Reading()
-    reading.takes(2_000_000_000, event(1, 160, ends=True))
-    reading.takes(1000, event(2, 160, ends=True))
-    reading.source = object()
-    reading.takes(1000, event(3, 160, ends=True))
-    assert [key for key, _ in reading.keys] == ["1", "2", "3"]
+async def test_keys_are_read_after_a_timestamp_jump_or_a_new_source():
+    recorder = KeyRecorder()
+    recorder.receive(2_000_000_000, event(1, 160, ends=True))
+    recorder.receive(1000, event(2, 160, ends=True))
+    recorder.source = object()
+    recorder.receive(1000, event(3, 160, ends=True))
+    assert [key for key, _ in recorder.keys] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(
     "payload", [b"", b"\x01", b"\x01\x80\x00", event(16, 160, ends=True), event(255, 1, ends=True)]
 )
-async def test_what_is_no_key_is_nothing_rfc4733_2_3(payload):
-    reading = Reading()
-    reading.takes(1000, payload)
-    assert reading.keys == []
+async def test_malformed_or_non_dtmf_event_is_ignored_rfc4733_2_3(payload):
+    recorder = KeyRecorder()
+    recorder.receive(1000, payload)
+    assert recorder.keys == []
 
 
-async def test_the_end_may_come_before_what_it_overtook():
-    reading = Reading()
-    reading.takes(1000, event(1, 480, ends=True))
-    reading.takes(1000, event(1, 160))
-    reading.takes(1000, event(1, 320))
+async def test_key_whose_end_packet_arrives_first_is_reported_once():
+    recorder = KeyRecorder()
+    recorder.receive(1000, event(1, 480, ends=True))
+    recorder.receive(1000, event(1, 160))
+    recorder.receive(1000, event(1, 320))
     await asyncio.sleep(1)
-    assert reading.keys == [("1", 0.06)]
+    assert recorder.keys == [("1", 0.06)]
 
 
-async def test_a_stream_that_is_gone_is_known_to_none_of_its_parts(rig):
+async def test_closed_session_leaves_no_reference_cycle_of_its_streams(rig):
     """No reference cycles: a closed session is freed without the garbage collector."""
     gc.collect()
     gc.disable()
@@ -413,21 +413,21 @@ async def test_a_stream_that_is_gone_is_known_to_none_of_its_parts(rig):
         gc.enable()
 
 
-async def test_what_one_has_pressed_in_a_heap_does_not_deafen_who_is_joined_to_another_since(rig):
+async def test_joining_another_leg_drops_the_queued_keys_of_the_last(rig):
     """A peer's INFO may queue ninety seconds of keys, which hold back speech; a new join drops the queue."""
     caller, agent, phone = rig.incoming("caller"), rig.outgoing("agent"), rig.outgoing("phone")
     rig.session.join("caller", "agent")
-    await caller.says(1)
+    await caller.send_speech(1)
     for _ in range(100):
         rig.session.key_pressed("agent", "5", 3.0)
     rig.session.join("caller", "phone")
     await asyncio.sleep(3.3)  # the key being sent is completed
-    await phone.says(10)
+    await phone.send_speech(10)
     assert [packet.payload for packet in caller.heard].count(SPEECH) == 10
     assert agent.heard != []
 
 
-async def test_thousands_of_keys_leave_the_last_few_and_one_timer_rfc4733_2_5(rig):
+async def test_flood_of_keys_keeps_the_latest_32_and_starts_few_timers_rfc4733_2_5(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     timers = len(asyncio.get_running_loop()._scheduled)

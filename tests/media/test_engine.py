@@ -13,20 +13,20 @@ def an_engine(*more: object) -> MediaEngine:
     return MediaEngine(MemoryMedia(), ports, "0.0.0.0", "203.0.113.1", CountingIds().bits, lambda: 0.0, *more)
 
 
-def test_each_ip_version_has_its_home_and_one_is_the_usual() -> None:
+def test_each_ip_version_has_its_address_and_ipv4_is_the_default() -> None:
     engine = an_engine(("::", "2001:db8::1"))
     assert engine.addresses == {4: ("0.0.0.0", "203.0.113.1"), 6: ("::", "2001:db8::1")}
     assert engine.default_ip_version == 4
     assert an_engine().addresses.keys() == {4}
 
 
-def test_reports_are_timed_by_what_the_engine_shares_or_by_a_timer_of_its_own() -> None:
+def test_engine_uses_the_given_rtcp_timer_or_its_own() -> None:
     shared = RtcpTimer()
     assert an_engine(None, shared).rtcp_timer is shared
     assert an_engine().rtcp_timer is not an_engine().rtcp_timer
 
 
-def test_what_one_call_is_told_changes_nothing_for_the_next() -> None:
+def test_ip_version_set_for_one_session_does_not_affect_another() -> None:
     engine = an_engine(("::", "2001:db8::1"))
     one, other = RelaySession(engine), RelaySession(engine)
     one.use_ip_version("phone", 6)

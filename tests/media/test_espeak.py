@@ -23,7 +23,7 @@ def program(folder: Path, script: str) -> str:
 pytestmark = pytest.mark.network  # programs run in true time
 
 
-async def test_a_text_becomes_speech_of_its_length() -> None:
+async def test_longer_text_gives_longer_speech() -> None:
     assert Espeak.installed()
     voice = Espeak()
     short, long = [await voice.speak("Press 1. " * n, "en") for n in (1, 4)]
@@ -31,23 +31,23 @@ async def test_a_text_becomes_speech_of_its_length() -> None:
     assert long.seconds > 2.5 * short.seconds
 
 
-async def test_it_speaks_other_languages_and_says_so_where_it_cannot() -> None:
+async def test_german_is_spoken_and_an_unknown_language_raises_speech_failed() -> None:
     assert (await Espeak().speak("Drücken Sie die Eins.", "de")).seconds > 0.5
     with pytest.raises(SpeechFailed, match=r"espeak-ng (failed with status|gave no speech)"):
         await Espeak().speak("Hello", "xx")
 
 
-async def test_a_text_that_looks_like_an_option_is_a_text() -> None:
+async def test_text_that_looks_like_an_option_is_spoken() -> None:
     assert (await Espeak().speak("--help; rm -rf /", "en")).seconds > 0.5
 
 
-async def test_many_at_once_take_turns() -> None:
+async def test_concurrent_requests_are_all_spoken() -> None:
     voice = Espeak()
     clips = await asyncio.gather(*(voice.speak(f"Number {n}", "en") for n in range(12)))
     assert all(clip.seconds > 0.3 for clip in clips)
 
 
-async def test_where_it_is_not_installed_that_is_said() -> None:
+async def test_missing_program_raises_speech_failed() -> None:
     assert not Espeak.installed("espeak-of-nowhere")
     with pytest.raises(SpeechFailed, match="cannot be run: No such file"):
         await Espeak("espeak-of-nowhere").speak("Hello", "en")
@@ -62,14 +62,14 @@ async def test_where_it_is_not_installed_that_is_said() -> None:
         ("exec 0<&-; exit 0", "gave no speech"),
     ],
 )
-async def test_a_program_that_misbehaves_is_a_failure_in_a_line(
+async def test_failing_program_raises_speech_failed_with_the_reason(
     tmp_path: Path, script: str, why: str
 ) -> None:
     with pytest.raises(SpeechFailed, match=why):
         await Espeak(program(tmp_path, script)).speak("Hello", "en")
 
 
-async def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
+async def test_hung_program_is_killed_after_the_limit(tmp_path: Path) -> None:
     hanging = program(tmp_path, f"echo $$ >{tmp_path}/pid; exec sleep 60")
     with pytest.raises(SpeechFailed, match=r"took longer than 1 s"):
         await Espeak(hanging, limit_s=1.0).speak("Hello", "en")

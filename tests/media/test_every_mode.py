@@ -28,7 +28,7 @@ class Party:
 
     def __init__(self, rig: Rig, session: MediaSession) -> None:
         self.rig, self.session = rig, session
-        self.told: dict[str, list[bytes]] = {}
+        self.received: dict[str, list[bytes]] = {}
         self.directions: dict[str, Direction] = {}
         self.refuses: set[str] = set()
 
@@ -43,16 +43,16 @@ class Party:
         self.session.accept(leg, self.sdp(leg))
 
     def is_answered(self, leg: str) -> None:
-        self.hears(leg, self.session.repeat_sdp(leg))
+        self.receives(leg, self.session.repeat_sdp(leg))
 
     def is_called(self, leg: str) -> None:
         """We call the leg's peer, which answers our offer; without one, it offers and we answer."""
         offer = self.session.offer(leg)
         if offer:
-            self.hears(leg, offer)
+            self.receives(leg, offer)
             self.session.answered(leg, self.sdp(leg))
         elif answer := self.session.accept(leg, self.sdp(leg)):
-            self.hears(leg, answer)
+            self.receives(leg, answer)
 
     def offers(self, leg: str) -> int:
         """The leg's peer sends a new offer; returns the status of our answer."""
@@ -61,7 +61,7 @@ class Party:
         except MediaRefused:
             return 488
         if answer:
-            self.hears(leg, answer)
+            self.receives(leg, answer)
             return 200
         return self.settles().get(leg, 200)
 
@@ -77,17 +77,17 @@ class Party:
                     if leg in self.refuses:
                         self.session.offer_rejected(leg, 488)
                     else:
-                        self.hears(leg, offer)
+                        self.receives(leg, offer)
                         self.session.answered(leg, self.sdp(leg))
                 case Answer(leg):
-                    self.hears(leg, self.session.answer(leg))
+                    self.receives(leg, self.session.answer(leg))
                 case Refuse(leg, status):
                     self.session.refused(leg)
                     refused[leg] = status
         raise AssertionError("never settles")
 
-    def hears(self, leg: str, sdp: bytes) -> None:
-        self.told.setdefault(leg, []).append(sdp)
+    def receives(self, leg: str, sdp: bytes) -> None:
+        self.received.setdefault(leg, []).append(sdp)
 
     def talks(self) -> None:
         """Caller and agent are joined."""
@@ -115,7 +115,7 @@ def origin(sdp: bytes) -> list[str]:
     return sdp.decode().split("\r\n")[1].split()
 
 
-async def test_a_call_from_its_first_offer_to_its_last_word(party: Party) -> None:
+async def test_whole_call_returns_every_port(party: Party) -> None:
     party.talks()
     party.switches()
     party.session.release("phone")
@@ -125,17 +125,17 @@ async def test_a_call_from_its_first_offer_to_its_last_word(party: Party) -> Non
     assert party.session.counts("nobody") == Counts()
 
 
-async def test_what_peers_are_told_names_nobody_else_as_its_author_rfc8866_5_2(party: Party) -> None:
+async def test_sdp_sent_to_a_peer_contains_no_other_peer_s_origin_rfc8866_5_2(party: Party) -> None:
     party.talks()
     party.switches()
-    assert set(party.told) == {"caller", "agent", "phone"}
-    for told in party.told.values():
-        for each in told:
+    assert set(party.received) == {"caller", "agent", "phone"}
+    for received in party.received.values():
+        for each in received:
             assert not [word for word in FOREIGN if word in each]
             assert origin(each)[5] == PUBLIC
 
 
-async def test_each_leg_has_one_origin_whose_version_grows_with_what_is_new_rfc3264_8(
+async def test_each_leg_s_origin_version_increases_only_on_change_rfc3264_8(
     party: Party,
 ) -> None:
     party.talks()
@@ -143,16 +143,16 @@ async def test_each_leg_has_one_origin_whose_version_grows_with_what_is_new_rfc3
     for direction in (Direction.SENDONLY, Direction.SENDRECV, Direction.SENDRECV):
         party.directions["caller"] = direction
         assert party.offers("caller") == 200
-    ids = {leg: {origin(each)[1] for each in told} for leg, told in party.told.items()}
+    ids = {leg: {origin(each)[1] for each in received} for leg, received in party.received.items()}
     assert all(len(each) == 1 for each in ids.values())
     assert len(set.union(*ids.values())) == 3
-    for told in party.told.values():
-        for before, after in pairwise(told):
+    for received in party.received.values():
+        for before, after in pairwise(received):
             step = int(origin(after)[2]) - int(origin(before)[2])
             assert step == (before != after)
 
 
-async def test_a_hold_is_answered_as_a_hold_and_taken_back_rfc3264_8_4(party: Party) -> None:
+async def test_hold_and_resume_are_answered_with_the_mirrored_direction_rfc3264_8_4(party: Party) -> None:
     party.talks()
     for said, answer in (
         (Direction.SENDONLY, b"a=recvonly"),
@@ -161,19 +161,19 @@ async def test_a_hold_is_answered_as_a_hold_and_taken_back_rfc3264_8_4(party: Pa
     ):
         party.directions["caller"] = said
         assert party.offers("caller") == 200
-        assert answer in party.told["caller"][-1]
+        assert answer in party.received["caller"][-1]
 
 
-async def test_a_refresh_is_answered_with_the_same_to_the_byte_rfc4028_7_4(party: Party) -> None:
+async def test_refresh_gets_an_identical_answer_rfc4028_7_4(party: Party) -> None:
     party.talks()
     party.offers("caller")
-    before = party.told["caller"][-1]
+    before = party.received["caller"][-1]
     assert party.offers("caller") == 200
-    assert party.told["caller"][-1] == before == party.session.repeat_sdp("caller")
+    assert party.received["caller"][-1] == before == party.session.repeat_sdp("caller")
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"v=0\r\nm=audio 0 RTP/AVP 0\r\n", b"v=0\r\nm=audio\r\n"])
-async def test_an_offer_that_is_none_is_refused_and_the_old_one_holds_rfc3261_14_2(
+async def test_invalid_reoffer_is_refused_and_the_session_unchanged_rfc3261_14_2(
     party: Party, body: bytes
 ) -> None:
     party.talks()
@@ -183,38 +183,38 @@ async def test_an_offer_that_is_none_is_refused_and_the_old_one_holds_rfc3261_14
     assert party.session.repeat_sdp("caller") == before
 
 
-async def test_lines_that_are_refused_keep_their_places_in_every_answer_rfc3264_6(party: Party) -> None:
+async def test_refused_media_lines_keep_their_place_in_every_sdp_rfc3264_6(party: Party) -> None:
     video = b"m=video 5000 RTP/AVP 31\r\n"
     party.session.accept("caller", party.sdp("caller") + video)
     party.is_called("agent")
     party.session.join("caller", "agent")
     party.is_answered("caller")
     party.switches()
-    for each in party.told["caller"]:
+    for each in party.received["caller"]:
         assert [(media.kind, media.port > 0) for media in parse_sdp(each).media] == [
             ("audio", True), ("video", False),
         ]  # fmt: skip
-    assert all(len(parse_sdp(each).media) == 1 for each in party.told["phone"])
+    assert all(len(parse_sdp(each).media) == 1 for each in party.received["phone"])
 
 
-async def test_an_answer_nobody_asked_for_is_refused(party: Party) -> None:
+async def test_answer_without_an_offer_is_refused(party: Party) -> None:
     with pytest.raises(MediaRefused):
         party.session.answered("agent", party.sdp("agent"))
 
 
-async def test_packets_that_are_wanted_here_come_here_and_their_ports_go_back(
+async def test_parted_caller_can_be_recorded_and_played_to_and_its_port_returns(
     party: Party, tmp_path: Path
 ) -> None:
     party.talks()
     party.session.release("agent")
     party.session.part("caller")
     party.settles()
-    line, _ = AudioLine.read(party.told["caller"][-1])
+    line, _ = AudioLine.read(party.received["caller"][-1])
     assert line.address == PUBLIC
     caller = party.peer("caller")
     caller.remote = (line.address, line.section.port)
     recording = party.session.record("caller", tmp_path / "message.wav")
-    await caller.says(50)
+    await caller.send_speech(50)
     assert recording.close() == pytest.approx(1.0, abs=0.05)
     before = len(caller.heard)
     await party.session.play("caller", beep())
@@ -223,7 +223,7 @@ async def test_packets_that_are_wanted_here_come_here_and_their_ports_go_back(
     assert party.rig.ports.lent == 0
 
 
-async def test_closing_twice_and_releasing_whom_nobody_knows_is_nothing(party: Party) -> None:
+async def test_closing_twice_or_releasing_an_unknown_leg_is_harmless(party: Party) -> None:
     party.session.release("nobody")
     party.session.part("nobody")
     party.session.ringback("nobody", False)

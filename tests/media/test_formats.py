@@ -3,14 +3,14 @@
 from proxy.media.formats import G722, OPUS, PCMA, PCMU, AudioFormat, carries, clock_rate
 
 
-def test_a_format_is_known_by_name_rate_and_channels_not_by_number():
+def test_format_is_identified_by_name_rate_and_channels_not_by_payload_type():
     assert AudioFormat("pcmu", 8000, 96).key == PCMU.key == "pcmu/8000"
     assert OPUS.key == "opus/48000/2"
     assert OPUS.encoding == "opus/48000/2"
     assert PCMA.encoding == "PCMA/8000"
 
 
-def test_g711_carries_g711_and_everything_else_only_itself():
+def test_g711_laws_are_interchangeable_and_other_codecs_are_not():
     assert carries(PCMU.key, PCMA.key)
     assert carries(G722.key, G722.key)
     assert not carries(G722.key, PCMU.key)

@@ -18,14 +18,14 @@ from proxy.media.g711 import (
 )
 
 
-def test_known_ulaw_points_of_g711():
+def test_mu_law_reference_points_of_g711():
     assert PCMU_SAMPLES[0xFF] == 0
     assert PCMU_SAMPLES[0x80] == 32124
     assert PCMU_SAMPLES[0x00] == -32124
     assert to_pcmu([0, 32767, -32768]) == bytes([0xFF, 0x80, 0x00])
 
 
-def test_known_alaw_points_of_g711():
+def test_a_law_reference_points_of_g711():
     assert PCMA_SAMPLES[0xD5] == 8
     assert PCMA_SAMPLES[0x55] == -8
     assert PCMA_SAMPLES[0xAA] == 32256
@@ -33,7 +33,7 @@ def test_known_alaw_points_of_g711():
     assert to_pcma([0, 32767, -32768]) == bytes([0xD5, 0xAA, 0x2A])
 
 
-def test_every_octet_survives_linear_and_back():
+def test_every_octet_survives_a_linear_round_trip():
     assert to_pcma(PCMA_SAMPLES) == bytes(range(256))
     back = to_pcmu(PCMU_SAMPLES)
     assert [PCMU_SAMPLES[octet] for octet in back] == list(PCMU_SAMPLES)
@@ -55,7 +55,7 @@ def test_linear_is_little_endian_16_bit():
 
 
 @pytest.mark.parametrize("key", ["pcmu/8000", "pcma/8000"])
-def test_silence_and_speech_are_told_apart(key):
+def test_silence_is_inaudible_and_speech_audible(key):
     silence = {"pcmu/8000": PCMU_SILENCE, "pcma/8000": 0xD5}[key]
     assert not audible(key, bytes([silence]) * 160)
     assert audible(key, bytes(range(160)))
@@ -63,7 +63,7 @@ def test_silence_and_speech_are_told_apart(key):
 
 
 @pytest.mark.parametrize("encode", [to_pcmu, to_pcma])
-def test_an_array_is_encoded_as_its_samples_are_one_by_one(encode):
+def test_array_and_list_are_encoded_alike_and_clipped(encode):
     samples = range(-32768, 32768)
     assert encode(array("h", samples)) == encode(list(samples))
     assert encode([70000, -70000]) == encode([32767, -32768])

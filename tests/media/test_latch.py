@@ -21,7 +21,7 @@ PEER, NAMED, ELSEWHERE = ("198.51.100.1", 4000), ("198.51.100.1", 4002), ("192.0
         ((PEER[0], 5000), PEER, 3.0, False, True),
     ],
 )
-def test_the_rules(source, holder, silent_s, same_line, taken):
+def test_may_take_follows_the_latching_rules(source, holder, silent_s, same_line, taken):
     assert may_take(source, holder=holder, named=NAMED, silent_s=silent_s, same_line=same_line) is taken
 
 
@@ -29,7 +29,7 @@ def test_the_rules(source, holder, silent_s, same_line, taken):
 async def joined(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await caller.says(2)
+    await caller.send_speech(2)
     return caller, agent
 
 
@@ -43,98 +43,98 @@ def moved(rig, caller, *, host: str | None = None):
 
 
 @pytest.mark.parametrize("number", [1000, 40000, 65530])
-async def test_a_nat_that_rebinds_in_mid_talk_is_followed_after_ten_packets(rig, number):
+async def test_nat_rebinding_during_speech_is_followed_after_ten_packets(rig, number):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     caller.sequence = number
-    await caller.says(2)
+    await caller.send_speech(2)
     other = moved(rig, caller)
     other.ssrc, other.sequence, other.timestamp = caller.ssrc, caller.sequence, caller.timestamp
-    await other.says(20)
-    await agent.says(1)
+    await other.send_speech(20)
+    await agent.send_speech(1)
     assert (len(other.heard), len(caller.heard)) == (1, 0)
     dropped = rig.session.counts("caller").dropped
     assert 8 <= dropped <= 10
     assert len(agent.heard) == 22 - dropped
 
 
-async def test_who_knows_the_ssrc_takes_nothing_while_the_peer_speaks(rig, joined):
+async def test_source_with_the_peer_s_ssrc_cannot_take_over_while_it_speaks(rig, joined):
     caller, agent = joined
     thief = moved(rig, caller)
     thief.ssrc, thief.sequence, thief.timestamp = caller.ssrc, caller.sequence, caller.timestamp
-    await asyncio.gather(caller.says(50), thief.says(50))
-    await agent.says(1)
+    await asyncio.gather(caller.send_speech(50), thief.send_speech(50))
+    await agent.send_speech(1)
     assert (len(thief.heard), len(caller.heard)) == (0, 1)
     assert rig.session.counts("caller").dropped == 50
 
 
-async def test_a_peer_that_restarts_on_another_port_is_heard_after_three_seconds(rig, joined):
+async def test_peer_restarting_on_another_port_is_latched_after_three_seconds(rig, joined):
     caller, agent = joined
     other = moved(rig, caller, host=caller.address[0])
-    await other.says(200)
-    await agent.says(1)
+    await other.send_speech(200)
+    await agent.send_speech(1)
     assert (len(other.heard), len(caller.heard)) == (1, 0)
     assert 148 <= rig.session.counts("caller").dropped <= 150
 
 
-async def test_a_stranger_never_steals_a_leg_however_long_it_is_silent(rig, joined):
+async def test_stranger_never_takes_over_a_leg_however_long_it_is_silent(rig, joined):
     caller, agent = joined
     await asyncio.sleep(300)
     thief = moved(rig, caller)
-    await thief.says(10)
-    await agent.says(1)
+    await thief.send_speech(10)
+    await agent.send_speech(1)
     assert (len(thief.heard), len(caller.heard)) == (0, 1)
     assert len(agent.heard) == 2
 
 
-async def test_who_knows_the_ssrc_alone_takes_nothing_from_a_silent_peer(rig, joined):
+async def test_right_ssrc_with_a_wrong_sequence_cannot_take_over_a_silent_leg(rig, joined):
     caller, agent = joined
     await asyncio.sleep(10)
     thief = moved(rig, caller)
     thief.ssrc, thief.sequence = caller.ssrc, caller.sequence + 20000
-    await thief.says(10)
-    await agent.says(1)
+    await thief.send_speech(10)
+    await agent.send_speech(1)
     assert (len(thief.heard), len(caller.heard)) == (0, 1)
     assert len(agent.heard) == 2
 
 
-async def test_a_refresh_of_the_session_opens_the_lock_to_nobody_rfc4028_7_4(rig, joined):
+async def test_session_refresh_does_not_reopen_the_latch_rfc4028_7_4(rig, joined):
     caller, agent = joined
     rig.session.accept("caller", caller.sdp())
     thief = moved(rig, caller)
-    await thief.says(5)
-    await agent.says(1)
+    await thief.send_speech(5)
+    await agent.send_speech(1)
     assert (len(thief.heard), len(caller.heard)) == (0, 1)
     assert len(agent.heard) == 2
 
 
-async def test_a_peer_back_from_hold_may_come_from_another_port_of_its_nat_rfc3264_8_4(rig, joined):
+async def test_peer_resuming_from_hold_may_use_another_nat_port_rfc3264_8_4(rig, joined):
     caller, agent = joined
     rig.session.accept("caller", caller.sdp("0 8 101", "a=inactive"))
     await asyncio.sleep(30)
     rig.session.accept("caller", caller.sdp())
     other = moved(rig, caller, host=caller.address[0])
-    await other.says(155)
-    await agent.says(1)
+    await other.send_speech(155)
+    await agent.send_speech(1)
     assert (len(other.heard), len(caller.heard)) == (1, 0)
 
 
-async def test_packets_of_a_held_leg_latch_nobody(rig, joined):
+async def test_packets_from_a_recvonly_leg_are_dropped(rig, joined):
     caller, agent = joined
     rig.session.accept("caller", caller.sdp("0 8 101", "a=recvonly"))
-    await caller.says(3)
+    await caller.send_speech(3)
     assert len(agent.heard) == 2
-    await agent.says(1)
+    await agent.send_speech(1)
     assert len(caller.heard) == 1
     assert rig.session.counts("caller").dropped == 3
 
 
 @pytest.mark.parametrize("ssrc", ["the other leg's", "ours"])
-async def test_a_collision_of_ssrcs_mixes_nothing_up_rfc3550_8_2(rig, joined, ssrc):
+async def test_ssrc_collision_does_not_mix_streams_rfc3550_8_2(rig, joined, ssrc):
     caller, agent = joined
-    await agent.says(1)
+    await agent.send_speech(1)
     agent.ssrc = agent.heard[0].ssrc if ssrc == "ours" else caller.ssrc
-    await asyncio.gather(caller.says(10), agent.says(10))
+    await asyncio.gather(caller.send_speech(10), agent.send_speech(10))
     for peer in (caller, agent):
         assert len({packet.ssrc for packet in peer.heard}) == 1
         steps = [packet.sequence - peer.heard[0].sequence for packet in peer.heard]
@@ -142,48 +142,48 @@ async def test_a_collision_of_ssrcs_mixes_nothing_up_rfc3550_8_2(rig, joined, ss
     assert (len(caller.heard), len(agent.heard)) == (11, 12)
 
 
-async def test_nothing_is_sent_where_nobody_was_named_or_heard(rig, joined):
+async def test_media_is_sent_only_to_negotiated_or_latched_addresses(rig, joined):
     caller, agent = joined
     thief = moved(rig, caller)
-    await asyncio.gather(caller.says(300), agent.says(300), thief.says(300))
+    await asyncio.gather(caller.send_speech(300), agent.send_speech(300), thief.send_speech(300))
     known = {caller.address, agent.address}
     known |= {(host, port + 1) for host, port in known}
     assert rig.network.sent_to("203.0.113.10") <= known
 
 
-async def test_what_was_on_its_way_when_the_peer_moved_keeps_nobody_out_rfc3264_8_3_1(rig):
+async def test_packets_in_flight_from_the_old_address_do_not_block_the_new_rfc3264_8_3_1(rig):
     """A phone behind a NAT moves to another port by re-INVITE; its SDP names private addresses."""
     inside, outside, agent = rig.peer("caller"), rig.peer("nat"), rig.outgoing("agent")
     rig.session.accept("caller", inside.sdp(host="10.0.0.7", port=4000))
     rig.session.join("caller", "agent")
     outside.remote = rig.session.address("caller")
-    await outside.says(2)
+    await outside.send_speech(2)
     rig.session.accept("caller", inside.sdp(host="10.0.0.7", port=4010))
-    await outside.says(3)
+    await outside.send_speech(3)
     other = moved(rig, outside, host=outside.address[0])
-    await other.says(5)
-    await agent.says(1)
+    await other.send_speech(5)
+    await agent.send_speech(1)
     assert (len(other.heard), len(outside.heard)) == (1, 0)
     assert len(agent.heard) == 10
 
 
-async def test_what_was_on_its_way_when_the_peer_moved_takes_our_audio_nowhere(rig, joined):
+async def test_packets_in_flight_from_the_old_address_do_not_redirect_our_audio(rig, joined):
     """The peer may send nothing from its new address for a while."""
     caller, agent = joined
     other = rig.peer("moved")
     rig.session.accept("caller", other.sdp())
-    await caller.says(3)
-    await agent.says(1)
+    await caller.send_speech(3)
+    await agent.send_speech(1)
     assert (len(other.heard), len(caller.heard)) == (1, 0)
     assert len(agent.heard) == 5
 
 
-async def test_a_peer_that_stays_where_it_was_whatever_it_names_is_sent_to_again(rig, joined):
+async def test_peer_that_keeps_its_old_address_despite_new_sdp_is_sent_to_again(rig, joined):
     caller, agent = joined
     rig.session.accept("caller", caller.sdp(host="10.0.0.7"))
-    await caller.says(60)
-    await agent.says(1)
+    await caller.send_speech(60)
+    await agent.send_speech(1)
     assert len(caller.heard) == 1
     thief = moved(rig, caller)
-    await thief.says(3)
+    await thief.send_speech(3)
     assert rig.session.counts("caller").dropped == 3

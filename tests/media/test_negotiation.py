@@ -27,15 +27,15 @@ def _sdp(formats: str, *lines: str, port: int = 24586, protocol: str = "RTP/AVP"
     return (head + "\r\n".join([*text, *lines]) + "\r\n").encode()
 
 
-def _accept(body: bytes, spoken: str | None = None, anchor: str | None = None):
-    return read_offer(body, ip_version=4, voice_key=spoken, anchor=anchor)
+def _accept(body: bytes, voice_key: str | None = None, anchor: str | None = None):
+    return read_offer(body, ip_version=4, voice_key=voice_key, anchor=anchor)
 
 
 def _answered(body: bytes, offered=(PCMU, PCMA, TELEPHONE_EVENT), anchor: str | None = None):
     return read_answer(body, offered, (None,), ip_version=4, anchor=anchor)
 
 
-def test_signalwires_offer_is_answered_with_one_voice_and_events_rfc3264_6_1():
+def test_signalwire_offer_is_answered_with_one_codec_and_events_rfc3264_6_1():
     answer = _accept(_sdp("0 8 101", "a=fmtp:101 0-15", "a=ptime:20", "a=rtcp:24587 IN IP4 192.0.2.13"))
     assert [format.key for format in answer.local_sdp.formats] == ["pcmu/8000", "telephone-event/8000"]
     assert answer.local_sdp.direction is Direction.SENDRECV
@@ -43,7 +43,7 @@ def test_signalwires_offer_is_answered_with_one_voice_and_events_rfc3264_6_1():
     assert answer.agreement.receive == {0: "pcmu/8000", 101: "telephone-event/8000"}
 
 
-def test_openais_answer_with_maps_in_odd_order_and_no_direction():
+def test_openai_answer_with_shuffled_rtpmaps_and_no_direction_is_read():
     agreement = _answered(OPENAI)
     assert agreement.remote == ("192.0.2.112", 47816)
     assert agreement.voice.key == "pcmu/8000"
@@ -51,7 +51,7 @@ def test_openais_answer_with_maps_in_odd_order_and_no_direction():
     assert agreement.send == {"pcmu/8000": 0, "telephone-event/8000": 101}
 
 
-def test_our_sdp_is_exactly_this():
+def test_our_sdp_has_the_expected_lines():
     assert describe((7, 2), ("203.0.113.10", 20000), (PCMU, TELEPHONE_EVENT), Direction.RECVONLY) == (
         b"v=0\r\no=- 7 2 IN IP4 203.0.113.10\r\ns=-\r\nc=IN IP4 203.0.113.10\r\nt=0 0\r\n"
         b"m=audio 20000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"
@@ -59,7 +59,7 @@ def test_our_sdp_is_exactly_this():
     )
 
 
-def test_an_ipv6_address_is_named_as_such():
+def test_ipv6_address_gives_an_ip6_connection_line():
     assert b"c=IN IP6 2001:db8::1\r\n" in describe(
         (7, 1), ("2001:db8::1", 20000), (PCMU,), Direction.SENDRECV
     )
@@ -83,29 +83,29 @@ def test_hold_is_answered_with_the_mirrored_direction_rfc3264_8_4(said, owed, he
 @pytest.mark.parametrize(
     ("said", "owed"), [("sendrecv", Direction.RECVONLY), ("recvonly", Direction.INACTIVE)]
 )
-def test_hold_by_the_old_zero_address_rfc3264_8_4(said, owed):
+def test_hold_by_zero_address_is_answered_as_hold_rfc3264_8_4(said, owed):
     answer = _accept(_sdp("0", f"a={said}", head=HEAD.replace("192.0.2.13\r\nt=", "0.0.0.0\r\nt=")))
     assert answer.local_sdp.direction is owed
     assert answer.agreement.remote is None
     assert not answer.agreement.hears
 
 
-def test_the_voice_in_use_is_kept_while_it_is_offered():
-    assert _accept(_sdp("0 8"), spoken="pcma/8000").agreement.voice.pt == 8
-    assert _accept(_sdp("0"), spoken="pcma/8000").agreement.voice.pt == 0
+def test_codec_in_use_is_kept_if_offered_again():
+    assert _accept(_sdp("0 8"), voice_key="pcma/8000").agreement.voice.pt == 8
+    assert _accept(_sdp("0"), voice_key="pcma/8000").agreement.voice.pt == 0
 
 
-def test_the_other_legs_voice_is_preferred_so_that_nothing_is_translated():
+def test_other_leg_s_codec_is_preferred_to_avoid_transcoding():
     assert _accept(_sdp("0 8"), anchor="pcma/8000").agreement.voice.key == "pcma/8000"
     assert _accept(_sdp("0 107"), anchor="opus/48000/2").agreement.voice.key == "opus/48000/2"
 
 
-def test_g711_is_preferred_to_what_only_passes():
+def test_g711_is_preferred_to_codecs_we_cannot_transcode():
     assert _accept(_sdp("107 9 8 0")).agreement.voice.key == "pcma/8000"
     assert _accept(_sdp("107 9")).agreement.voice.key == "opus/48000/2"
 
 
-def test_an_answer_keeps_the_payload_types_of_the_offer_rfc3264_6_1():
+def test_answer_keeps_the_payload_types_of_the_offer_rfc3264_6_1():
     answer = _accept(_sdp("0 96"))
     assert [format.pt for format in answer.local_sdp.formats] == [0, 96]
     assert b"m=audio 20000 RTP/AVP 0 96\r\n" in describe(
@@ -113,7 +113,7 @@ def test_an_answer_keeps_the_payload_types_of_the_offer_rfc3264_6_1():
     )
 
 
-def test_events_are_those_of_the_voices_clock_rfc4733_2_1():
+def test_answered_events_use_the_codec_s_clock_if_offered_rfc4733_2_1():
     assert [format.pt for format in _accept(_sdp("0 100")).local_sdp.formats] == [0]
     for offered, types, rate in (
         ("107 100 101", [107, 100], 48000),
@@ -132,13 +132,13 @@ def test_events_are_those_of_the_voices_clock_rfc4733_2_1():
     ("answered", "number", "rate"),
     [("107 110", 110, 48000), ("107 101 110", 110, 48000), ("107 101", 101, 8000), ("0 101 110", 101, 8000)],
 )
-def test_an_answer_settles_the_clock_of_events_rfc4733_2_1(answered, number, rate):
+def test_event_clock_rate_is_taken_from_the_answer_rfc4733_2_1(answered, number, rate):
     agreement = _answered(_sdp(answered), offered=formats_to_offer((), "opus/48000/2"))
     assert (agreement.send["telephone-event/8000"], agreement.event_rate) == (number, rate)
     assert agreement.with_port(4000).event_rate == rate
 
 
-def test_comfort_noise_is_neither_offered_nor_taken_nor_a_voice_rfc3389():
+def test_comfort_noise_is_never_accepted_and_is_no_codec_rfc3389():
     assert [format.pt for format in _accept(_sdp("0 13 101")).local_sdp.formats] == [0, 101]
     assert [format.pt for format in _accept(_sdp("13 8")).local_sdp.formats] == [8]
     assert 13 not in _accept(_sdp("0 13")).agreement.receive
@@ -148,13 +148,13 @@ def test_comfort_noise_is_neither_offered_nor_taken_nor_a_voice_rfc3389():
             _accept(body)
 
 
-def test_a_peer_that_numbers_differently_is_sent_its_numbers_and_may_use_them_rfc3264_5_1():
+def test_payload_type_of_the_answer_is_sent_and_both_are_received_rfc3264_5_1():
     agreement = _answered(_sdp("0 96"))
     assert agreement.send["telephone-event/8000"] == 96
     assert agreement.receive[96] == agreement.receive[101] == "telephone-event/8000"
 
 
-def test_the_first_usable_audio_line_is_taken_the_rest_refused_in_order_rfc3264_6():
+def test_first_usable_audio_line_is_accepted_and_the_others_refused_rfc3264_6():
     body = HEAD.encode() + (
         b"m=video 5000 RTP/AVP 99\r\na=rtpmap:99 VP8/90000\r\n"
         b"m=audio 6000 RTP/SAVP 0\r\na=crypto:1 secret\r\n"
@@ -195,18 +195,18 @@ def test_the_first_usable_audio_line_is_taken_the_rest_refused_in_order_rfc3264_
         (_sdp("0", head=HEAD.replace("c=IN IP4 192.0.2.13", "c=IN IP6 2001:db8::1")), "IPv6"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_the_reason(body, reason):
+def test_unusable_offer_or_answer_is_refused_with_the_reason(body, reason):
     for judge in (_accept, _answered):
         with pytest.raises(MediaRefused, match=reason):
             judge(body)
 
 
-def test_an_answer_with_nothing_that_was_offered_is_refused_rfc3264_7():
+def test_answer_without_any_offered_format_is_refused_rfc3264_7():
     with pytest.raises(MediaRefused, match="no audio format that was offered"):
         _answered(_sdp("9 101"))
 
 
-def test_a_refused_line_is_said_again_as_it_came_whatever_is_in_it_rfc3264_6():
+def test_refused_line_is_repeated_verbatim_rfc3264_6():
     answer = _accept(_sdp("0") + b"m=im%d 4000 TCP/%s %% 1\r\n")
     body = describe(
         (1, 2),
@@ -220,7 +220,7 @@ def test_a_refused_line_is_said_again_as_it_came_whatever_is_in_it_rfc3264_6():
     assert body.endswith(b"\r\nm=im%d 0 TCP/%s %% 1\r\n")
 
 
-def test_what_the_other_leg_cannot_hear_is_refused():
+def test_codec_the_other_leg_does_not_support_is_refused():
     with pytest.raises(MediaRefused, match="other leg"):
         _answered(OPENAI, anchor="opus/48000/2")
     with pytest.raises(MediaRefused, match="other leg"):
@@ -237,11 +237,11 @@ def test_what_the_other_leg_cannot_hear_is_refused():
         ("g722/8000", [9, 0, 8, 101]),
     ],
 )
-def test_a_new_leg_is_offered_what_the_other_speaks_first_and_g711_always(anchor, types):
+def test_new_leg_is_offered_the_other_leg_s_codec_first_and_always_g711(anchor, types):
     assert [format.pt for format in formats_to_offer((), anchor)] == types
 
 
-def test_a_reoffer_keeps_the_numbers_of_before_rfc3264_8_3_2():
+def test_reoffer_keeps_earlier_payload_types_rfc3264_8_3_2():
     before = (PCMA, TELEPHONE_EVENT.with_pt(96))
     assert [(format.key, format.pt) for format in formats_to_offer(before, "pcmu/8000")] == [
         ("pcma/8000", 8),
@@ -250,7 +250,7 @@ def test_a_reoffer_keeps_the_numbers_of_before_rfc3264_8_3_2():
     ]
 
 
-def test_a_number_in_use_is_not_given_twice():
+def test_payload_type_in_use_is_not_assigned_twice():
     types = [format.pt for format in formats_to_offer((OPUS.with_pt(101),), None)]
     assert types == [101, 0, 8, 110, 96]
     types = [format.pt for format in formats_to_offer((OPUS.with_pt(110),), None)]

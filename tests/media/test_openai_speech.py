@@ -51,7 +51,7 @@ def answering(response: Callable[[], Response]) -> Serve:
     return serve
 
 
-async def test_a_text_is_spoken_once_and_then_read_from_the_cache(tmp_path: Path) -> None:
+async def test_text_is_synthesized_once_and_then_read_from_the_cache(tmp_path: Path) -> None:
     async with OpenAiLab("sk-lab", "whsec_", "") as lab, httpx2.AsyncClient(trust_env=False) as http:
         voice = replace(VOICE, api_base=lab.base_url + "/")
         first = await OpenAISpeech(voice, http, tmp_path / "speech").speak("Call from Grace.", "en")
@@ -66,14 +66,14 @@ async def test_a_text_is_spoken_once_and_then_read_from_the_cache(tmp_path: Path
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-async def test_what_is_spoken_is_heard_at_8_khz() -> None:
+async def test_speech_is_resampled_to_8_khz() -> None:
     async with voice_of(answering(lambda: Response(WAV, media_type="audio/wav"))) as voice:
         clip = await voice.speak("hello", "en")
     [frame] = clip.frames("pcmu/8000")[10:11]
     assert frequencies_in([PCMU_SAMPLES[octet] for octet in frame], (440, 1000, SPEECH_HZ)) == (SPEECH_HZ,)
 
 
-async def test_our_request_is_that_of_the_sdk() -> None:
+async def test_our_request_equals_that_of_the_openai_sdk() -> None:
     asked = []
 
     async def serve(request: Request) -> Response:
@@ -112,7 +112,7 @@ async def test_our_request_is_that_of_the_sdk() -> None:
         (lambda: Response(b"ID3\x04" + bytes(400), media_type="audio/mpeg"), "it is not a WAV file"),
     ],
 )
-async def test_an_answer_that_is_no_speech_is_a_failure_in_a_line(
+async def test_response_without_speech_raises_speech_failed_with_the_reason(
     tmp_path: Path, response: Callable[[], Response], why: str
 ) -> None:
     async with voice_of(answering(response), tmp_path) as voice:
@@ -121,7 +121,7 @@ async def test_an_answer_that_is_no_speech_is_a_failure_in_a_line(
     assert os.listdir(tmp_path) == []
 
 
-async def test_speech_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_response_raises_speech_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_speech, "MAX_BYTES", 100_000)
 
     async def on_and_on() -> AsyncIterator[bytes]:
@@ -134,7 +134,7 @@ async def test_speech_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) ->
             await voice.speak("hello", "en")
 
 
-async def test_who_is_too_slow_has_failed_wherever_it_stops() -> None:
+async def test_response_that_stalls_raises_speech_failed_after_the_limit() -> None:
     async def stops() -> AsyncIterator[bytes]:
         yield WAV[:200]
         await asyncio.Event().wait()
@@ -144,7 +144,7 @@ async def test_who_is_too_slow_has_failed_wherever_it_stops() -> None:
             await voice.speak("hello", "en")
 
 
-async def test_nobody_there_is_a_failure() -> None:
+async def test_unreachable_server_or_empty_text_raises_speech_failed() -> None:
     async with httpx2.AsyncClient(trust_env=False) as http:
         voice = OpenAISpeech(replace(VOICE, api_base="http://127.0.0.1:9/v1"), http)
         with pytest.raises(SpeechFailed, match="OpenAI not reached"):
@@ -153,7 +153,7 @@ async def test_nobody_there_is_a_failure() -> None:
             await voice.speak(" ", "en")
 
 
-async def test_a_cache_that_cannot_be_used_or_read_does_no_harm(tmp_path: Path) -> None:
+async def test_unusable_or_damaged_cache_is_ignored(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     async with voice_of(answering(lambda: Response(WAV)), blocked / "speech") as voice:
@@ -164,7 +164,7 @@ async def test_a_cache_that_cannot_be_used_or_read_does_no_harm(tmp_path: Path) 
         assert voice._cache_file("hello").read_bytes()[:4] == b"RIFF"
 
 
-async def test_a_full_disk_keeps_nothing_of_what_it_cannot_hold(
+async def test_full_disk_leaves_no_partial_cache_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: Path, content: bytes) -> int:
@@ -178,7 +178,7 @@ async def test_a_full_disk_keeps_nothing_of_what_it_cannot_hold(
     assert os.listdir(tmp_path) == []
 
 
-async def test_the_oldest_of_the_cache_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_oldest_cache_files_are_deleted_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_speech, "MAX_FILES", 3)
     async with voice_of(answering(lambda: Response(WAV)), tmp_path) as voice:
         for n in range(5):
@@ -187,7 +187,7 @@ async def test_the_oldest_of_the_cache_goes_first(tmp_path: Path, monkeypatch: p
         assert sorted(os.listdir(tmp_path)) == sorted(voice._cache_file(f"hello {n}").name for n in (2, 3, 4))
 
 
-async def test_speech_is_no_longer_than_a_minute() -> None:
+async def test_speech_is_cut_at_the_maximum_length() -> None:
     long = WAV[:44] + bytes(2 * 24000 * 70)
     async with voice_of(answering(lambda: Response(long)), limit_s=60.0) as voice:
         assert (await voice.speak("hello", "en")).seconds == MAX_S

@@ -24,12 +24,12 @@ HERE, THERE = ("192.168.1.5", PUBLIC), "198.51.100.7"
         (None, [HERE], False),
     ],
 )
-def test_what_is_ours_is_known_by_host_and_port(named, homes, ours):
+def test_own_address_is_recognised_by_host_and_port(named, homes, ours):
     assert is_ours(named, homes, PortPool(20000, 20099)) is ours
 
 
 @pytest.mark.parametrize("host", [PUBLIC, "127.0.0.1"])
-async def test_an_offer_or_answer_that_names_our_own_port_is_refused(rig, host):
+async def test_offer_or_answer_naming_one_of_our_ports_is_refused(rig, host):
     caller = rig.peer("caller")
     with pytest.raises(MediaRefused, match="one of ours"):
         rig.session.accept("caller", caller.sdp(host=host, port=20002))
@@ -39,10 +39,10 @@ async def test_an_offer_or_answer_that_names_our_own_port_is_refused(rig, host):
     rig.session.accept("caller", caller.sdp(host=host, port=30000))
 
 
-async def test_a_leg_that_moves_to_our_own_port_stays_where_it_was(rig):
+async def test_reoffer_naming_one_of_our_ports_leaves_the_leg_unchanged(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     with pytest.raises(MediaRefused):
         rig.session.accept("caller", caller.sdp(host=PUBLIC, port=agent.remote[1]))
-    await agent.says(3)
+    await agent.send_speech(3)
     assert len(caller.heard) == 3

@@ -12,11 +12,11 @@ def _holds(rig, leg, direction):
     rig.session.accept(leg, peer.sdp("0 101", f"a={direction}"))
 
 
-async def test_who_is_on_hold_hears_the_hold_tone_until_the_other_is_back_rfc3264_8_4(rig):
+async def test_held_peer_hears_the_hold_tone_until_resumed_rfc3264_8_4(rig):
     caller, phone = rig.incoming("caller"), rig.outgoing("phone")
     rig.session.sounds(Sounds(tones_of("de")))
     rig.session.join("caller", "phone")
-    await phone.says(2)
+    await phone.send_speech(2)
     _holds(rig, "phone", "inactive")
     caller.heard.clear()
     await asyncio.sleep(4.001)
@@ -24,20 +24,20 @@ async def test_who_is_on_hold_hears_the_hold_tone_until_the_other_is_back_rfc326
     assert len({packet.payload for packet in caller.heard}) > 2
     _holds(rig, "phone", "sendrecv")
     caller.heard.clear()
-    await phone.says(5)
+    await phone.send_speech(5)
     await asyncio.sleep(2)
     assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
 
 
-async def test_who_holds_with_music_of_its_own_is_heard_and_no_tone(rig):
+async def test_holding_peer_s_own_music_is_relayed_without_hold_tone(rig):
     caller, phone = rig.incoming("caller"), rig.outgoing("phone")
     rig.session.join("caller", "phone")
     _holds(rig, "phone", "sendonly")
-    await phone.says(100)
+    await phone.send_speech(100)
     assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
 
 
-async def test_music_is_played_to_people_and_silence_to_machines_on_hold(rig):
+async def test_held_caller_hears_music_and_held_agent_silence(rig):
     music = tone((600,), (1.0,))
     rig.session.sounds(Sounds(hold=music))
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
@@ -55,7 +55,7 @@ async def test_music_is_played_to_people_and_silence_to_machines_on_hold(rig):
     assert agent.heard == []
 
 
-async def test_who_holds_hears_nothing_and_neither_does_the_other_who_holds_too(rig):
+async def test_nothing_is_played_to_inactive_peers_on_mutual_hold(rig):
     caller, phone = rig.incoming("caller"), rig.outgoing("phone")
     rig.session.join("caller", "phone")
     _holds(rig, "phone", "inactive")
@@ -64,15 +64,15 @@ async def test_who_holds_hears_nothing_and_neither_does_the_other_who_holds_too(
     assert caller.heard == phone.heard == []
 
 
-async def test_silence_covers_the_time_until_somebody_new_is_heard_packet_by_packet(rig):
+async def test_silence_is_sent_until_the_newly_joined_peer_is_heard(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await agent.says(10)
+    await agent.send_speech(10)
     phone = rig.outgoing("phone")
     rig.session.join("caller", "phone")
     caller.heard.clear()
     await asyncio.sleep(0.107)
-    await phone.says(10)
+    await phone.send_speech(10)
     await asyncio.sleep(1)
     gaps = [after.at - before.at for before, after in pairwise(caller.heard)]
     assert max(gaps) < 0.0201
@@ -81,23 +81,23 @@ async def test_silence_covers_the_time_until_somebody_new_is_heard_packet_by_pac
     assert {after.sequence - before.sequence for before, after in pairwise(caller.heard)} == {1}
 
 
-async def test_nothing_covers_where_the_new_one_is_heard_in_time_or_nobody_was_before(rig):
+async def test_no_silence_is_sent_if_the_new_peer_is_heard_at_once_or_nobody_was_before(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await asyncio.sleep(1)
     assert caller.heard == []
-    await agent.says(10)
+    await agent.send_speech(10)
     phone = rig.outgoing("phone")
     rig.session.join("caller", "phone")
-    await phone.says(10)
+    await phone.send_speech(10)
     await asyncio.sleep(1)
     assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
 
 
-async def test_what_covers_ends_when_the_new_one_is_gone_unheard(rig):
+async def test_silence_ends_when_the_newly_joined_peer_is_released_unheard(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await agent.says(10)
+    await agent.send_speech(10)
     rig.outgoing("phone")
     rig.session.join("caller", "phone")
     await asyncio.sleep(0.2)

@@ -16,7 +16,7 @@ def _frequencies(packet):
     return frequencies_in([table[octet] for octet in packet.payload], (440, 1000))
 
 
-async def test_ringback_is_two_seconds_in_six_at_20_ms_without_drift(rig):
+async def test_ringback_is_on_for_two_of_six_seconds_in_20_ms_packets_without_drift(rig):
     caller = rig.incoming("caller")
     began = asyncio.get_running_loop().time()
     rig.session.ringback("caller", True)
@@ -35,7 +35,7 @@ async def test_ringback_is_two_seconds_in_six_at_20_ms_without_drift(rig):
     assert tone[300:] == [True] * 51
 
 
-async def test_ringback_off_is_silence_and_leaves_no_timer(rig):
+async def test_no_packet_is_sent_after_ringback_is_turned_off(rig):
     caller = rig.incoming("caller")
     rig.session.ringback("caller", True)
     await asyncio.sleep(0.1)
@@ -47,50 +47,50 @@ async def test_ringback_off_is_silence_and_leaves_no_timer(rig):
     assert len(caller.heard) == heard
 
 
-async def test_ringback_in_the_peers_law(rig):
+async def test_ringback_uses_the_peer_s_g711_law(rig):
     caller = rig.incoming("caller", "8 101")
     rig.session.ringback("caller", True)
     await asyncio.sleep(0.1)
     assert {(packet.pt, _frequencies(packet)) for packet in caller.heard} == {(8, (440,))}
 
 
-async def test_no_tone_to_who_has_not_agreed(rig):
+async def test_nothing_is_played_before_negotiation(rig):
     rig.session.offer("phone")
     rig.session.ringback("phone", True)
     await rig.session.play("phone", beep())
     assert rig.session.counts("phone").packets_out == 0
 
 
-async def test_a_peer_of_g722_alone_hears_us_in_g722_rfc3551_4_5_2(rig):
+async def test_our_audio_is_g722_for_a_peer_with_only_g722_rfc3551_4_5_2(rig):
     caller = rig.incoming("caller", "9")
     await rig.session.play("caller", beep())
     assert [(packet.pt, len(packet.payload)) for packet in caller.heard] == [(9, 160)] * 20
     assert {after.timestamp - before.timestamp for before, after in pairwise(caller.heard)} == {160}
 
 
-async def test_a_peer_of_opus_alone_hears_us_in_opus_rfc7587_4_1(rig):
+async def test_our_audio_is_opus_for_a_peer_with_only_opus_rfc7587_4_1(rig):
     caller = rig.incoming("caller", "107 101")
     await rig.session.play("caller", beep())
     assert [packet.pt for packet in caller.heard] == [107] * 20
     assert {after.timestamp - before.timestamp for before, after in pairwise(caller.heard)} == {960}
 
 
-async def test_a_held_peer_gets_no_tone(rig):
+async def test_no_ringback_is_sent_to_a_sendonly_peer(rig):
     caller = rig.incoming("caller", "0", "a=sendonly")
     rig.session.ringback("caller", True)
     await asyncio.sleep(0.5)
     assert caller.heard == []
 
 
-async def test_ringback_yields_to_the_joined_leg_and_comes_back(rig):
+async def test_ringback_stops_for_the_joined_leg_and_resumes_when_parted(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     rig.session.ringback("caller", True)
     await asyncio.sleep(0.1)
     assert {packet.payload != bytes(range(160)) for packet in caller.heard} == {True}
-    await agent.says(1)
+    await agent.send_speech(1)
     caller.heard.clear()
-    await agent.says(20)
+    await agent.send_speech(20)
     assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
     caller.heard.clear()
     rig.session.part("caller")
@@ -98,7 +98,7 @@ async def test_ringback_yields_to_the_joined_leg_and_comes_back(rig):
     assert len(caller.heard) == 5
 
 
-async def test_a_beep_is_0_4_s_of_1000_hz_and_returns_when_played(rig):
+async def test_beep_is_0_4_s_of_1000_hz_and_play_returns_at_its_end(rig):
     caller = rig.incoming("caller")
     began = asyncio.get_running_loop().time()
     await rig.session.play("caller", beep())
@@ -107,12 +107,12 @@ async def test_a_beep_is_0_4_s_of_1000_hz_and_returns_when_played(rig):
     assert [_frequencies(packet) for packet in caller.heard] == [(1000,)] * 20
 
 
-async def test_a_beep_interrupts_everything_and_ringback_goes_on_after(rig):
+async def test_beep_overrides_speech_and_ringback_follows_it(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     beeping = asyncio.create_task(rig.session.play("caller", beep()))
     again = asyncio.create_task(rig.session.play("caller", beep()))
-    await agent.says(10)
+    await agent.send_speech(10)
     rig.session.ringback("caller", True)
     await asyncio.gather(beeping, again)
     assert [_frequencies(packet) for packet in caller.heard[:40]] == [(1000,)] * 40
@@ -121,7 +121,7 @@ async def test_a_beep_interrupts_everything_and_ringback_goes_on_after(rig):
     assert {_frequencies(packet) for packet in caller.heard} == {(440,)}
 
 
-async def test_ringback_before_and_off_during_a_beep_stays_off(rig):
+async def test_ringback_turned_off_during_a_beep_stays_off(rig):
     caller = rig.incoming("caller")
     rig.session.ringback("caller", True)
     await asyncio.sleep(0.1)
@@ -134,7 +134,7 @@ async def test_ringback_before_and_off_during_a_beep_stays_off(rig):
     assert caller.heard == []
 
 
-async def test_a_beep_ends_early_when_the_leg_is_released(rig):
+async def test_play_returns_at_once_when_the_leg_is_released(rig):
     rig.incoming("caller")
     beeping = asyncio.create_task(rig.session.play("caller", beep()))
     await asyncio.sleep(0.1)
@@ -143,7 +143,7 @@ async def test_a_beep_ends_early_when_the_leg_is_released(rig):
         await beeping
 
 
-async def test_a_late_loop_leaves_out_what_is_too_late_and_does_not_burst(rig):
+async def test_blocked_event_loop_skips_missed_packets_without_a_burst(rig):
     caller = rig.incoming("caller")
     rig.session.ringback("caller", True)
     await asyncio.sleep(0.11)
@@ -157,7 +157,7 @@ async def test_a_late_loop_leaves_out_what_is_too_late_and_does_not_burst(rig):
     assert late[0].timestamp - caller.heard[before - 1].timestamp == pytest.approx(8160, abs=160)
 
 
-async def test_clips_are_played_one_after_the_other_without_a_gap_though_it_rings(rig):
+async def test_clips_play_back_to_back_during_ringback(rig):
     caller = rig.incoming("caller")
     rig.session.ringback("caller", True)
     greeting = tone((600,), (0.2,))
@@ -168,7 +168,7 @@ async def test_clips_are_played_one_after_the_other_without_a_gap_though_it_ring
     assert [_frequencies(packet) for packet in caller.heard[11:]] == [(1000,)] * 20
 
 
-async def test_a_clip_whose_player_is_cancelled_stops_and_the_next_has_its_turn(rig):
+async def test_cancelled_clip_stops_and_the_next_one_plays(rig):
     caller = rig.incoming("caller")
     first = asyncio.create_task(rig.session.play("caller", tone((440,), (10.0,))))
     second = asyncio.create_task(rig.session.play("caller", beep()))
@@ -183,40 +183,40 @@ async def test_a_clip_whose_player_is_cancelled_stops_and_the_next_has_its_turn(
     assert len(caller.heard) == 20
 
 
-async def test_ringback_until_heard_ends_at_the_first_word_and_not_at_packets_of_silence(rig):
+async def test_ringback_until_heard_ends_at_speech_but_not_at_silence(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     rig.session.ringback("caller", True, after_s=1.0, until_heard=True)
-    await agent.says(40, payload=b"\xff" * 160)
+    await agent.send_speech(40, payload=b"\xff" * 160)
     assert caller.heard == []
-    await agent.says(40, payload=b"\xff" * 160)
+    await agent.send_speech(40, payload=b"\xff" * 160)
     assert {_frequencies(packet) for packet in caller.heard} == {(440,)}
-    await agent.says(10)
+    await agent.send_speech(10)
     caller.heard.clear()
-    await agent.says(10, payload=b"\xff" * 160)
+    await agent.send_speech(10, payload=b"\xff" * 160)
     await asyncio.sleep(5)
     assert {packet.payload for packet in caller.heard} == {b"\xff" * 160}
 
 
-async def test_ringback_until_heard_is_not_heard_where_the_other_speaks_in_time(rig):
+async def test_ringback_until_heard_does_not_start_if_the_peer_speaks_in_time(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     rig.session.ringback("caller", True, after_s=1.0, until_heard=True)
-    await agent.says(10)
+    await agent.send_speech(10)
     await asyncio.sleep(5)
     assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
 
 
-async def test_what_fills_is_sent_while_nobody_is_heard(rig):
+async def test_fill_is_sent_while_no_peer_is_heard(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.fill("caller", quiet())
     rig.session.fill("caller", quiet())
     await asyncio.sleep(0.099)
     assert [packet.payload for packet in caller.heard] == [b"\xff" * 160] * 5
     rig.session.join("caller", "agent")
-    await agent.says(2)
+    await agent.send_speech(2)
     caller.heard.clear()
-    await agent.says(20)
+    await agent.send_speech(20)
     assert {packet.payload for packet in caller.heard} == {bytes(range(160))}
     rig.session.fill("caller", None)
     caller.heard.clear()
@@ -224,7 +224,7 @@ async def test_what_fills_is_sent_while_nobody_is_heard(rig):
     assert caller.heard == []
 
 
-async def test_a_clip_changes_its_law_with_the_agreement(rig):
+async def test_clip_switches_codec_on_renegotiation(rig):
     caller = rig.incoming("caller", "0")
     playing = asyncio.create_task(rig.session.play("caller", Clip([8000, -8000] * 4000)))
     await asyncio.sleep(0.099)

@@ -12,7 +12,7 @@ def test_ports_are_even_and_leave_room_for_rtcp_rfc3550_11():
         pool.take()
 
 
-def test_a_returned_port_comes_again_last():
+def test_returned_port_is_reused_last():
     pool = PortPool(20000, 20005)
     first = pool.take()
     pool.give_back(first)
@@ -20,7 +20,7 @@ def test_a_returned_port_comes_again_last():
     assert (pool.lent, pool.free) == (3, 0)
 
 
-def test_a_port_that_has_rested_goes_before_one_never_lent():
+def test_rested_port_is_lent_before_an_unused_one():
     now = 10.0
     pool = PortPool(20000, 20009, clock=lambda: now)
     pool.give_back(pool.take())
@@ -30,7 +30,7 @@ def test_a_port_that_has_rested_goes_before_one_never_lent():
     assert pool.take() == 20000
 
 
-def test_a_port_lent_says_whether_strays_of_its_last_call_may_still_come():
+def test_lend_says_whether_the_port_has_rested_since_its_last_call():
     now = 10.0
     pool = PortPool(20000, 20001, clock=lambda: now)
     assert pool.lend() == (20000, True)
@@ -41,7 +41,7 @@ def test_a_port_lent_says_whether_strays_of_its_last_call_may_still_come():
     assert pool.lend() == (20000, True)
 
 
-def test_a_port_that_another_program_has_goes_after_one_that_has_not_rested():
+def test_passed_over_port_is_tried_after_one_just_returned():
     now = 10.0
     pool = PortPool(20000, 20005, clock=lambda: now)
     pool.pass_over(pool.take())
@@ -50,7 +50,7 @@ def test_a_port_that_another_program_has_goes_after_one_that_has_not_rested():
     assert [pool.take(), pool.take(), pool.take()] == [20004, 20002, 20000]
 
 
-def test_giving_back_what_was_not_lent_is_a_bug():
+def test_returning_a_port_that_was_not_lent_raises():
     pool = PortPool(20000, 20005)
     with pytest.raises(ValueError, match="20002 was not lent"):
         pool.give_back(20002)
@@ -59,6 +59,6 @@ def test_giving_back_what_was_not_lent_is_a_bug():
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 10), (10, 10), (20, 10), (60000, 65536), (20001, 20002)])
-def test_an_unusable_range_is_refused(low, high):
+def test_invalid_port_range_is_refused(low, high):
     with pytest.raises(ValueError):  # noqa: PT011
         PortPool(low, high)

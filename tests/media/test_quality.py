@@ -7,7 +7,7 @@ import pytest
 from proxy.media.quality import DirectionQuality, Quality, mos
 
 
-def test_marks_fall_with_loss_and_delay_and_stay_within_the_scale_g107():
+def test_mos_falls_with_loss_and_delay_and_stays_in_range_g107():
     assert mos(0.0, 0.0) == 4.41  # R 93.2, the default of G.107
     assert mos(0.0, 150.0) == pytest.approx(4.34, abs=0.03)
     assert mos(0.02, 50.0) == pytest.approx(4.2, abs=0.1)
@@ -28,18 +28,18 @@ def test_marks_fall_with_loss_and_delay_and_stay_within_the_scale_g107():
         (Quality(DirectionQuality(), DirectionQuality(500), dropped=400), "not usable"),
     ],
 )
-def test_silence_has_a_likely_cause(quality, likely):
+def test_silent_leg_has_a_likely_cause(quality, likely):
     assert (quality.silent is None) if likely is None else (likely in str(quality.silent))
 
 
-async def test_what_a_bad_network_did_to_a_leg_is_told(rig):
+async def test_quality_reports_loss_reordering_duplicates_and_gaps(rig):
     caller = rig.incoming("caller")
     rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await caller.says(100)
+    await caller.send_speech(100)
     caller.sequence, caller.timestamp = caller.sequence + 5, caller.timestamp + 800
     await asyncio.sleep(0.1)
-    await caller.says(50)
+    await caller.send_speech(50)
     caller.send(caller.sequence - 52, caller.timestamp - 52 * 160)
     caller.send(caller.sequence - 1, caller.timestamp - 160)
     await asyncio.sleep(0.001)
@@ -55,19 +55,19 @@ async def test_what_a_bad_network_did_to_a_leg_is_told(rig):
     assert rig.session.quality("nobody") == Quality()
 
 
-async def test_a_voice_that_the_model_does_not_know_has_no_mark(rig):
+async def test_codec_unknown_to_the_e_model_has_no_mos(rig):
     caller = rig.incoming("caller", "9 101")
-    await caller.says(100, pt=9)
+    await caller.send_speech(100, pt=9)
     heard = rig.session.quality("caller").heard
     assert (heard.packets, heard.mos) == (100, None)
 
 
-async def test_a_leg_is_quiet_from_its_last_packet_or_report_and_only_where_it_should_speak(rig):
+async def test_quiet_time_counts_from_the_last_packet_or_report_and_not_during_hold(rig):
     assert rig.session.quiet_s("caller") is None
     caller = rig.incoming("caller")
     await asyncio.sleep(5)
     assert rig.session.quiet_s("caller") == pytest.approx(5)
-    await caller.says(1)
+    await caller.send_speech(1)
     assert rig.session.quiet_s("caller") == pytest.approx(0.02)
     await asyncio.sleep(10)
     caller.send(caller.sequence, caller.timestamp, pt=13)  # comfort noise, though not negotiated
@@ -84,11 +84,11 @@ async def test_a_leg_is_quiet_from_its_last_packet_or_report_and_only_where_it_s
     assert rig.session.quiet_s("caller") == pytest.approx(2)
 
 
-async def test_a_packet_that_comes_again_in_a_format_of_no_use_leaves_something_to_divide_by(rig):
+async def test_repeated_packet_in_an_unusable_format_does_not_break_the_statistics(rig):
     caller = rig.incoming("caller")
     rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await caller.says(1)
+    await caller.send_speech(1)
     caller.send(1000, 50000, pt=75)
     await asyncio.sleep(0.01)
     quality = rig.session.quality("caller")

@@ -35,21 +35,21 @@ def recording(tmp_path):
     recording.close()
 
 
-def test_speech_of_either_law_is_written_as_linear_samples(recording):
+def test_pcmu_and_pcma_are_written_as_linear_samples(recording):
     recording.heard(PCMU, b"\x80" * 160, 5000, PEER, 1.0)
     recording.heard(PCMA, b"\xaa" * 160, 5160, PEER, 1.02)
     assert recording.close() == 0.04
     assert _samples(recording.path) == [32124] * 160 + [32256] * 160
 
 
-def test_what_never_came_is_silence(recording):
+def test_lost_packets_are_recorded_as_silence(recording):
     recording.heard(PCMU, LOUD, 5000, PEER, 1.0)
     recording.heard(PCMU, LOUD, 5480, PEER, 1.06)
     recording.close()
     assert _samples(recording.path) == [32124] * 160 + [0] * 320 + [32124] * 160
 
 
-def test_what_comes_out_of_order_or_twice_stands_once_and_in_its_place(recording):
+def test_reordered_and_duplicate_packets_are_written_once_in_order(recording):
     recording.heard(PCMU, LOUD, 5000, PEER, 1.0)
     recording.heard(PCMU, LOUD, 5320, PEER, 1.04)
     recording.heard(PCMU, QUIET, 5160, PEER, 1.041)
@@ -58,14 +58,14 @@ def test_what_comes_out_of_order_or_twice_stands_once_and_in_its_place(recording
     assert _samples(recording.path) == [32124] * 160 + [1884] * 160 + [32124] * 160
 
 
-def test_what_comes_when_its_time_is_written_is_left_out(recording):
+def test_packet_later_than_the_written_part_is_left_out(recording):
     for n in (*range(10), *range(11, 60), 10):
         recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n if n != 10 else 2.2)
     assert recording.close() == 1.2
     assert _samples(recording.path)[1600:1760] == [0] * 160
 
 
-def test_a_sender_whose_timestamps_stand_still_is_placed_by_the_clock(recording):
+def test_packets_with_a_constant_timestamp_are_placed_by_arrival_time(recording):
     for n in range(200):
         recording.heard(PCMU, LOUD, 5000, PEER, 1.0 + 0.02 * n)
     assert recording.close() > 2.0
@@ -76,7 +76,7 @@ def _voiced(path: Path) -> int:
     return sum(sample != 0 for sample in _samples(path))
 
 
-def test_a_sender_whose_timestamps_stand_still_while_it_pauses_is_heard_after_it(recording):
+def test_speech_after_a_pause_without_timestamp_jump_is_recorded_in_full(recording):
     for n in range(500):
         recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n + (1.5 if n >= 100 else 0.0))
     assert recording.close() == pytest.approx(11.5, abs=0.7)
@@ -84,14 +84,14 @@ def test_a_sender_whose_timestamps_stand_still_while_it_pauses_is_heard_after_it
     assert set(_samples(recording.path)[100 * 160 : 100 * 160 + 6000]) == {0}
 
 
-def test_a_sender_of_a_slow_clock_is_heard_to_the_end(recording):
+def test_speech_from_a_slow_clock_is_recorded_in_full(recording):
     for n in range(60 * 50):
         recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n * 1.01)
     recording.close()
     assert _voiced(recording.path) == 60 * 50 * 160
 
 
-def test_what_the_network_holds_up_is_heard_when_it_comes(recording):
+def test_burst_after_a_network_stall_is_recorded_in_full(recording):
     for n in range(200):
         sent = 1.0 + 0.02 * n
         recording.heard(PCMU, LOUD, 160 * n, PEER, 3.0 if 2.0 <= sent < 3.0 else sent)
@@ -99,7 +99,7 @@ def test_what_the_network_holds_up_is_heard_when_it_comes(recording):
     assert _voiced(recording.path) == 200 * 160
 
 
-def test_a_long_pause_takes_no_room_on_the_disk(recording):
+def test_long_pause_is_a_sparse_file(recording):
     recording.heard(PCMU, LOUD, 0, PEER, 1.0)
     recording.heard(PCMU, LOUD, 160, object(), 3601.0)
     assert recording.close() == 3600.02
@@ -108,32 +108,32 @@ def test_a_long_pause_takes_no_room_on_the_disk(recording):
     assert 512 * file.st_blocks < 200_000
 
 
-def test_a_new_source_goes_on_where_time_stands(recording):
+def test_new_source_continues_at_its_arrival_time(recording):
     recording.heard(PCMU, LOUD, 5000, PEER, 1.0)
     recording.heard(PCMU, LOUD, 4_000_000_000, object(), 1.1)
     recording.close()
     assert _samples(recording.path) == [32124] * 160 + [0] * 640 + [32124] * 160
 
 
-def test_a_timestamp_from_the_far_future_does_not_fill_the_disk(recording):
+def test_timestamp_jump_does_not_fill_the_disk(recording):
     recording.heard(PCMU, LOUD, 5000, PEER, 1.0)
     recording.heard(PCMU, LOUD, 5000 + 2_000_000_000, PEER, 1.02)
     assert recording.close() == pytest.approx(0.04)
 
 
-def test_a_sender_faster_than_time_is_cut_off(recording):
+def test_packets_faster_than_real_time_are_cut_off(recording):
     for n in range(1000):
         recording.heard(PCMU, LOUD, 5000 + 160 * n, PEER, 1.0)
     assert recording.close() <= 4.0
 
 
-def test_the_file_is_valid_while_it_grows(recording):
+def test_file_is_a_valid_wav_while_it_grows(recording):
     for n in range(120):
         recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n)
         assert len(_samples(recording.path)) / 8000 > 0.02 * n - 1
 
 
-def test_other_formats_and_empty_packets_leave_nothing(recording):
+def test_other_formats_and_empty_packets_record_nothing(recording):
     recording.heard("opus/48000/2", b"abc", 0, PEER, 1.0)
     recording.heard("telephone-event/8000", b"abcd", 0, PEER, 1.0)
     recording.heard(PCMU, b"", 0, PEER, 1.0)
@@ -141,19 +141,19 @@ def test_other_formats_and_empty_packets_leave_nothing(recording):
     assert _samples(recording.path) == []
 
 
-def test_closing_twice_gives_the_same_length_and_tells_once(tmp_path):
-    told = []
-    recording = WavRecording(tmp_path / "a.wav", on_close=told.append)
+def test_closing_twice_returns_the_same_length_and_calls_back_once(tmp_path):
+    closed = []
+    recording = WavRecording(tmp_path / "a.wav", on_close=closed.append)
     recording.heard(PCMU, LOUD, 0, PEER, 1.0)
     assert (recording.close(), recording.close()) == (0.02, 0.02)
     recording.heard(PCMU, LOUD, 160, PEER, 1.02)
     assert recording.close() == 0.02
-    assert told == [recording]
+    assert closed == [recording]
 
 
-def test_a_full_disk_ends_the_recording_and_raises_nothing(tmp_path):
-    told = []
-    recording = WavRecording(tmp_path / "a.wav", on_close=told.append)
+def test_full_disk_ends_the_recording_without_an_exception(tmp_path):
+    closed = []
+    recording = WavRecording(tmp_path / "a.wav", on_close=closed.append)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
@@ -161,17 +161,17 @@ def test_a_full_disk_ends_the_recording_and_raises_nothing(tmp_path):
             recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert told == [recording]
+    assert closed == [recording]
     assert recording.close() == pytest.approx(2.0, abs=1.0)
 
 
-def test_a_file_that_cannot_be_made_is_said_at_once(tmp_path):
+def test_file_that_cannot_be_created_raises_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         WavRecording(tmp_path / "file" / "a.wav", on_close=lambda recording: None)
 
 
-def test_in_stereo_either_channel_is_placed_by_its_own_timestamps(tmp_path):
+def test_stereo_channels_are_placed_by_their_own_timestamps(tmp_path):
     recording = WavRecording(tmp_path / "a.wav", lambda recording: None, channels=2)
     other = object()
     for n in range(100):
@@ -185,7 +185,7 @@ def test_in_stereo_either_channel_is_placed_by_its_own_timestamps(tmp_path):
     assert samples[1::2] == [0] * 8000 + [1884] * 8000
 
 
-def test_one_of_several_that_ends_leaves_the_others_going_on(tmp_path):
+def test_closing_one_recording_leaves_the_others_running(tmp_path):
     recordings = Recordings()
     first, second, third = (recordings.begin(tmp_path / f"{n}.wav", n == 2, at_once) for n in range(3))
     recordings.heard(PCMU, LOUD, 5000, PEER, 1.0)
@@ -197,19 +197,19 @@ def test_one_of_several_that_ends_leaves_the_others_going_on(tmp_path):
     assert (first.close(), third.close()) == (0.04, 0.04)
 
 
-def test_it_knows_when_somebody_was_last_heard(recording):
+def test_voiced_at_is_the_time_of_the_last_audible_packet(recording):
     assert recording.voiced_at is None
     recording.heard(PCMU, LOUD, 0, PEER, 1.0)
     recording.heard(PCMU, b"\xff" * 160, 160, PEER, 1.02)
     assert recording.voiced_at == 1.0
 
 
-def test_nobody_else_may_read_it(recording):
+def test_recording_is_readable_by_its_owner_only(recording):
     assert stat.S_IMODE(recording.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(recording.path.parent.stat().st_mode) == 0o700
 
 
-def test_a_recording_of_the_same_name_stays(tmp_path):
+def test_existing_recording_is_not_overwritten(tmp_path):
     first, second = (WavRecording(tmp_path / "a.wav", lambda recording: None) for _ in range(2))
     first.heard(PCMU, LOUD, 0, PEER, 1.0)
     assert (first.close(), second.close()) == (0.02, 0.0)
@@ -217,14 +217,14 @@ def test_a_recording_of_the_same_name_stays(tmp_path):
     assert len(_samples(first.path)) == 160
 
 
-def test_one_that_is_not_kept_leaves_no_file(recording):
+def test_discarded_recording_leaves_no_file(recording):
     recording.heard(PCMU, LOUD, 0, PEER, 1.0)
     assert recording.close(keep=False) == 0.02
     assert not recording.path.exists()
     assert recording.close() == 0.02
 
 
-def test_a_disk_that_is_too_slow_ends_the_recording_and_nothing_waits_for_it(tmp_path):
+def test_slow_disk_ends_the_recording_without_blocking(tmp_path):
     waiting: list[Work] = []
     recording = WavRecording(tmp_path / "a.wav", lambda recording: None, disk=waiting.append)
     for n in range(1000):
@@ -237,18 +237,18 @@ def test_a_disk_that_is_too_slow_ends_the_recording_and_nothing_waits_for_it(tmp
     assert len(_samples(recording.path)) / 8000 == recording.close() == pytest.approx(10, abs=0.5)
 
 
-def test_a_disk_that_fails_later_is_noticed_by_the_next_packet(tmp_path):
+def test_failed_write_ends_the_recording_at_the_next_packet(tmp_path):
     waiting: list[Work] = []
-    told = []
-    recording = WavRecording(tmp_path / "a.wav", told.append, disk=waiting.append)
+    closed = []
+    recording = WavRecording(tmp_path / "a.wav", closed.append, disk=waiting.append)
     for n in range(50):
         recording.heard(PCMU, LOUD, 160 * n, PEER, 1.0 + 0.02 * n)
     os.close(recording._file)
     for work in waiting:
         work()
-    assert (recording.active, told) == (False, [])
+    assert (recording.active, closed) == (False, [])
     recording.heard(PCMU, LOUD, 50 * 160, PEER, 2.0)
-    assert told == [recording]
+    assert closed == [recording]
     assert recording.close() == 0.0
 
 
@@ -271,17 +271,17 @@ for n in range(1000):
 
 
 @pytest.mark.parametrize("after_s", [1.1, 1.55])
-def test_a_process_that_is_killed_loses_at_most_a_second(tmp_path, after_s):
+def test_killed_process_loses_at_most_a_second_of_the_recording(tmp_path, after_s):
     path = tmp_path / "a.wav"
     with subprocess.Popen([sys.executable, "-c", CALL, str(path)], stdout=subprocess.PIPE, text=True) as call:
-        said_s = 0.0
+        reported_s = 0.0
         for line in call.stdout:
-            said_s = float(line)
-            if said_s >= after_s:
+            reported_s = float(line)
+            if reported_s >= after_s:
                 call.kill()
                 break
-        said_s = max(said_s, *map(float, call.stdout.read().split() or [0]))
+        reported_s = max(reported_s, *map(float, call.stdout.read().split() or [0]))
     samples = _samples(path, channels=2)
-    assert said_s - len(samples) / 2 / 8000 <= 1.0
+    assert reported_s - len(samples) / 2 / 8000 <= 1.0
     assert len(samples) / 2 / 8000 > 0.2
     assert set(samples) == {-32124}

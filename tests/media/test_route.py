@@ -34,5 +34,5 @@ def agreed(formats: str) -> Agreement:
         ("107", "pcmu/8000", None),
     ],
 )
-def test_a_format_goes_as_the_peers_voice_or_under_its_own_number_or_not_at_all(formats, key, route):
+def test_format_is_transcoded_renumbered_or_dropped_as_the_peer_agreed(formats, key, route):
     assert route_for(key, agreed(formats)) == route

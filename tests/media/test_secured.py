@@ -81,8 +81,8 @@ def _agent(rig, policy=SrtpPolicy.REQUIRE):
 async def test_srtp_and_rtp_hear_each_other_in_each_suite(rig, suite, protocol):
     caller, agent = _caller(rig, suite, protocol=protocol), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await caller.says(3)
-    await agent.says(3)
+    await caller.send_speech(3)
+    await agent.send_speech(3)
     assert [packet.payload for packet in agent.heard] == [SPEECH] * 3
     assert [packet.payload for packet in caller.heard] == [SPEECH] * 3
     assert caller.strange == 0
@@ -93,8 +93,8 @@ async def test_srtp_and_rtp_hear_each_other_in_each_suite(rig, suite, protocol):
 async def test_srtp_and_srtp_hear_each_other_under_keys_of_their_own(rig):
     caller, agent = _caller(rig, SUITES["AES_256_CM_HMAC_SHA1_80"]), _agent(rig)
     rig.session.join("caller", "agent")
-    await caller.says(3)
-    await agent.says(3)
+    await caller.send_speech(3)
+    await agent.send_speech(3)
     assert (len(caller.heard), len(agent.heard)) == (3, 3)
     assert rig.session.srtp_suite("agent") == "AES_CM_128_HMAC_SHA1_80"
     assert rig.session.counts("caller").unauthentic == rig.session.counts("agent").unauthentic == 0
@@ -111,7 +111,7 @@ async def test_the_wrong_key_is_heard_by_nobody_and_counted(rig):
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     caller.keyed(78)
-    await caller.says(5)
+    await caller.send_speech(5)
     counts = rig.session.counts("caller")
     assert agent.heard == []
     assert (counts.packets_in, counts.dropped, counts.unauthentic) == (0, 5, 5)
@@ -123,7 +123,7 @@ async def test_replayed_packets_are_heard_once_rfc3711_3_3_2(rig):
     sealed = caller._sender.protect(HEADER.pack(0x80, 0, 5, 800, caller.ssrc) + SPEECH)
     for _ in range(4):
         Peer.send_raw(caller, sealed)
-    await caller.says(1)
+    await caller.send_speech(1)
     counts = rig.session.counts("caller")
     assert len(agent.heard) == 2
     assert (counts.packets_in, counts.dropped, counts.unauthentic) == (2, 3, 0)
@@ -134,11 +134,11 @@ async def test_a_stranger_without_the_key_cannot_take_the_leg(rig):
     rig.session.join("caller", "agent")
     stranger = rig.peer("stranger")
     stranger.remote = caller.remote
-    await stranger.says(3)
-    await agent.says(1)
+    await stranger.send_speech(3)
+    await agent.send_speech(1)
     assert stranger.heard == []
-    await caller.says(2)
-    await agent.says(1)
+    await caller.send_speech(2)
+    await agent.send_speech(1)
     assert len(agent.heard) == 2
     assert stranger.heard == []
     assert rig.session.counts("caller").unauthentic == 3
@@ -150,7 +150,7 @@ async def test_reports_are_opened_and_forged_ones_dropped_rfc3711_3_4(rig):
     caller.send_raw(report, rtcp=True)
     caller.send_raw(report, rtcp=True)
     Peer.send_raw(caller, report, rtcp=True)
-    await caller.says(1)
+    await caller.send_speech(1)
     counts = rig.session.counts("caller")
     assert (counts.rtcp_in, counts.dropped, counts.unauthentic) == (2, 1, 1)
 
@@ -159,10 +159,10 @@ async def test_a_re_invite_under_the_same_key_goes_on_where_it_was_rfc3711_3_3_1
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     caller.sequence = 65530
-    await caller.says(10)  # past the wrap of the sequence number
+    await caller.send_speech(10)  # past the wrap of the sequence number
     caller.told(rig.session.accept("caller", caller.secure_sdp()))
-    await caller.says(5)
-    await agent.says(5)
+    await caller.send_speech(5)
+    await agent.send_speech(5)
     assert len(agent.heard) == 15
     assert len(caller.heard) == 5
     assert (caller.strange, rig.session.counts("caller").unauthentic) == (0, 0)
@@ -171,14 +171,14 @@ async def test_a_re_invite_under_the_same_key_goes_on_where_it_was_rfc3711_3_3_1
 async def test_a_re_invite_with_a_new_key_starts_anew_in_both_directions_rfc4568_7_1_4(rig):
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await caller.says(2)
-    await agent.says(2)
+    await caller.send_speech(2)
+    await agent.send_speech(2)
     before = caller._last
     caller.keyed(79)
     caller.told(rig.session.accept("caller", caller.secure_sdp()))
     assert not caller._last.same_key(before)
-    await caller.says(2)
-    await agent.says(2)
+    await caller.send_speech(2)
+    await agent.send_speech(2)
     assert (len(agent.heard), len(caller.heard), caller.strange) == (4, 4, 0)
     assert {packet.ssrc for packet in caller.heard} == {caller.heard[0].ssrc}
     assert [packet.sequence - caller.heard[0].sequence for packet in caller.heard] == [0, 1, 2, 3]
@@ -187,7 +187,7 @@ async def test_a_re_invite_with_a_new_key_starts_anew_in_both_directions_rfc4568
 async def test_forgeries_under_an_older_key_stay_counted(rig):
     caller = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"])
     Peer.send_raw(caller, HEADER.pack(0x80, 0, 1, 1, 1) + SPEECH)
-    await caller.says(1)
+    await caller.send_speech(1)
     caller.keyed(79)
     caller.told(rig.session.accept("caller", caller.secure_sdp()))
     assert rig.session.counts("caller").unauthentic == 1
@@ -202,7 +202,7 @@ async def test_a_re_invite_that_drops_the_keys_is_followed_unless_srtp_is_requir
     assert b"RTP/AVP 0" in rig.session.accept("caller", caller.sdp())
     assert rig.session.srtp_suite("caller") is None
     Peer.send_raw(caller, HEADER.pack(0x80, 0, 1, 1, 1) + SPEECH)
-    await agent.says(1)
+    await agent.send_speech(1)
     assert len(agent.heard) == 1
 
 
@@ -210,14 +210,14 @@ async def test_our_re_offer_repeats_the_key_in_force_and_its_answer_keeps_the_co
     agent, caller = _agent(rig), rig.incoming("caller")
     rig.session.join("caller", "agent")
     first = rig.session.repeat_sdp("agent")
-    await agent.says(2)
-    await caller.says(2)
+    await agent.send_speech(2)
+    await caller.send_speech(2)
     second = rig.session.offer("agent")
     (line,) = parse_sdp(second).media[0].attributes("crypto")
     assert f"a=crypto:{line}\r\n".encode() in first
     rig.session.answered("agent", agent.secure_sdp(formats="0 101"))
-    await agent.says(2)
-    await caller.says(2)
+    await agent.send_speech(2)
+    await caller.send_speech(2)
     assert (len(agent.heard), len(caller.heard), agent.strange) == (4, 4, 0)
 
 
@@ -253,14 +253,14 @@ def test_keys_come_from_the_ids_that_we_are_given():
 async def test_packets_under_the_old_key_are_heard_until_the_peer_has_turned_to_the_new(rig):
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await caller.says(2)
+    await caller.send_speech(2)
     old = caller._sender
     caller.keyed(79)
     new, caller._sender = caller._sender, old
     caller.told(rig.session.accept("caller", caller.secure_sdp()))
-    await caller.says(3)  # our answer has not arrived yet
+    await caller.send_speech(3)  # our answer has not arrived yet
     caller._sender = new
-    await caller.says(3)
+    await caller.send_speech(3)
     assert len(agent.heard) == 8
     assert rig.session.counts("caller").unauthentic == 0
 
@@ -269,7 +269,7 @@ async def test_a_secured_leg_is_recorded_in_the_clear_both_ways(rig, tmp_path):
     caller, agent = _caller(rig, next(iter(SUITES.values()))), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     recording = rig.session.record_both("caller", tmp_path / "1.wav")
-    await asyncio.gather(caller.says(20), agent.says(20))
+    await asyncio.gather(caller.send_speech(20), agent.send_speech(20))
     assert recording.close() == pytest.approx(0.4, abs=0.03)
     with wave.open(str(recording.path)) as file:
         frames = file.readframes(file.getnframes())

@@ -71,7 +71,7 @@ async def test_each_leg_has_its_own_origin(rig):
 async def test_joined_legs_hear_each_other(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await asyncio.gather(caller.says(5), agent.says(5))
+    await asyncio.gather(caller.send_speech(5), agent.send_speech(5))
     assert [packet.payload for packet in agent.heard] == [bytes(range(160))] * 5
     assert len(caller.heard) == 5
     assert {packet.source for packet in agent.heard} == {rig.session.address("agent")}
@@ -80,12 +80,12 @@ async def test_joined_legs_hear_each_other(rig):
 
 async def test_nobody_is_heard_before_a_join_and_after_a_part(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
-    await caller.says(2)
+    await caller.send_speech(2)
     rig.session.join("caller", "agent")
-    await caller.says(2)
+    await caller.send_speech(2)
     rig.session.part("agent")
     rig.session.part("agent")
-    await caller.says(2)
+    await caller.send_speech(2)
     assert len(agent.heard) == 2
 
 
@@ -93,16 +93,16 @@ async def test_a_join_ends_the_joins_of_both(rig):
     caller, agent, phone = rig.incoming("caller"), rig.outgoing("agent"), rig.outgoing("phone")
     rig.session.join("caller", "agent")
     rig.session.join("caller", "phone")
-    await asyncio.gather(agent.says(2), caller.says(3), phone.says(4))
+    await asyncio.gather(agent.send_speech(2), caller.send_speech(3), phone.send_speech(4))
     assert (len(agent.heard), len(phone.heard), len(caller.heard)) == (0, 3, 4)
 
 
 async def test_joining_again_changes_nothing_on_the_line(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await agent.says(2)
+    await agent.send_speech(2)
     rig.session.join("agent", "caller")
-    await agent.says(2)
+    await agent.send_speech(2)
     assert [packet.marker for packet in caller.heard] == [True, False, False, False]
 
 
@@ -110,14 +110,14 @@ async def test_joining_with_a_leg_that_is_gone_leaves_silence(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     rig.session.join("caller", "phone")
-    await asyncio.gather(caller.says(1), agent.says(1))
+    await asyncio.gather(caller.send_speech(1), agent.send_speech(1))
     assert caller.heard == agent.heard == []
 
 
 async def test_the_peer_sees_one_line_across_agent_ringback_and_phone(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await agent.says(10)
+    await agent.send_speech(10)
     rig.session.release("agent")
     rig.session.ringback("caller", True)
     await asyncio.sleep(0.31)
@@ -125,7 +125,7 @@ async def test_the_peer_sees_one_line_across_agent_ringback_and_phone(rig):
     rig.session.join("caller", "phone")
     rig.session.ringback("caller", False)
     phone.sequence, phone.timestamp = 65530, 4_294_967_000
-    await phone.says(10)
+    await phone.send_speech(10)
     heard = caller.heard
     assert len({packet.ssrc for packet in heard}) == 1
     assert len(heard) == 10 + 16 + 10
@@ -153,7 +153,8 @@ async def test_pcmu_and_pcma_are_translated_where_two_legs_differ(rig):
     caller, agent = rig.incoming("caller", "8 101"), rig.outgoing("agent", "0 101")
     rig.session.join("caller", "agent")
     await asyncio.gather(
-        caller.says(1, pt=8, payload=b"\xaa\x2a\xd5"), agent.says(1, pt=0, payload=b"\x80\x00\xff")
+        caller.send_speech(1, pt=8, payload=b"\xaa\x2a\xd5"),
+        agent.send_speech(1, pt=0, payload=b"\x80\x00\xff"),
     )
     assert [(packet.pt, packet.payload) for packet in agent.heard] == [(0, b"\x80\x00\xfe")]
     assert [(packet.pt, packet.payload) for packet in caller.heard] == [(8, b"\xaa\x2a\xd5")]
@@ -170,7 +171,7 @@ async def test_only_the_payload_is_translated_csrcs_and_padding_stay(rig):
 async def test_telephone_events_pass_under_each_peers_number_rfc4733(rig):
     caller, agent = rig.incoming("caller", "0 96"), rig.outgoing("agent", "0 101")
     rig.session.join("caller", "agent")
-    await caller.says(1)
+    await caller.send_speech(1)
     for step in range(3):
         caller.send(1001 + step, 50160, pt=96, payload=b"\x05\x0a\x00\xa0", marker=step == 0)
         await asyncio.sleep(0.02)
@@ -197,7 +198,7 @@ async def test_formats_only_both_speak_pass_untouched(rig):
     assert _media_line(rig.session.offer("agent")).endswith(" 107 0 8 110 101")
     agent = rig.outgoing("agent", "107 101")
     rig.session.join("caller", "agent")
-    await caller.says(1, pt=107, payload=b"opus")
+    await caller.send_speech(1, pt=107, payload=b"opus")
     assert [(packet.pt, packet.payload) for packet in agent.heard] == [(107, b"opus")]
 
 
@@ -208,7 +209,7 @@ async def test_comfort_noise_that_comes_unasked_is_no_audio_and_no_loss_rfc3389(
     await asyncio.sleep(0.01)
     assert rig.session.counts("caller").packets_in == 0, "it takes no lock"
     recording = rig.session.record("caller", tmp_path / "said.wav")
-    await caller.says(10)
+    await caller.send_speech(10)
     for n in range(10):
         caller.send(1010 + n, 51600 + 160 * n, pt=13, payload=b"\x40")
         await asyncio.sleep(0.02)
@@ -216,7 +217,7 @@ async def test_comfort_noise_that_comes_unasked_is_no_audio_and_no_loss_rfc3389(
     assert quiet_s is not None
     assert quiet_s < 0.03, "who is quiet is not gone"
     caller.sequence, caller.timestamp = 1020, 53200
-    await caller.says(10)
+    await caller.send_speech(10)
     recording.close()
     assert {packet.payload for packet in agent.heard} == {SPEECH}
     assert [packet.sequence - agent.heard[0].sequence for packet in agent.heard] == list(range(20))
@@ -255,14 +256,14 @@ async def test_zrtp_among_the_audio_is_no_loss_to_anybody_rfc6189_5(rig):
 async def test_hold_sends_nothing_and_resume_goes_on_with_the_line_rfc3264_8_4(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await agent.says(3)
+    await agent.send_speech(3)
     assert b"a=recvonly" in rig.session.accept("caller", caller.sdp("0 8 101", "a=sendonly"))
-    await agent.says(50)
-    await caller.says(2)
+    await agent.send_speech(50)
+    await caller.send_speech(2)
     assert len(caller.heard) == 3
     assert sum(packet.payload == SPEECH for packet in agent.heard) == 2
     rig.session.accept("caller", caller.sdp())
-    await agent.says(3)
+    await agent.send_speech(3)
     assert len(caller.heard) == 6
     assert caller.heard[3].sequence - caller.heard[2].sequence == 1
     assert caller.heard[3].timestamp - caller.heard[2].timestamp == pytest.approx(53 * 160, abs=330)
@@ -272,7 +273,7 @@ async def test_a_peer_on_inactive_neither_hears_nor_feeds(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     assert b"a=inactive" in rig.session.accept("caller", caller.sdp("0 8 101", "a=inactive"))
-    await asyncio.gather(caller.says(2), agent.says(2))
+    await asyncio.gather(caller.send_speech(2), agent.send_speech(2))
     assert caller.heard == agent.heard == []
     assert rig.session.counts("caller").dropped == 2
 
@@ -281,12 +282,12 @@ async def test_nothing_is_ever_sent_to_the_zero_address(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     assert b"a=recvonly" in rig.session.accept("caller", caller.sdp(host="0.0.0.0"))
-    await agent.says(3)
+    await agent.send_speech(3)
     assert caller.heard == []
     assert rig.network.strayed == 0
-    await caller.says(1)
+    await caller.send_speech(1)
     assert len(agent.heard) == 1
-    await agent.says(1)
+    await agent.send_speech(1)
     assert caller.heard == []
 
 
@@ -296,7 +297,7 @@ async def test_a_refused_reoffer_leaves_what_was_agreed(rig):
     for bad in (b"", b"garbage", caller.sdp("18"), caller.sdp(port=0)):
         with pytest.raises(MediaRefused):
             rig.session.accept("caller", bad)
-    await agent.says(2)
+    await agent.send_speech(2)
     assert len(caller.heard) == 2
 
 
@@ -345,7 +346,7 @@ async def test_no_port_free_when_other_programs_took_all():
 
 async def test_counts_outlive_the_leg_and_a_second_phone_begins_anew(rig):
     phone = rig.outgoing("phone")
-    await phone.says(3)
+    await phone.send_speech(3)
     first = rig.session.offer("phone")
     rig.session.release("phone")
     rig.session.release("phone")
@@ -356,7 +357,7 @@ async def test_counts_outlive_the_leg_and_a_second_phone_begins_anew(rig):
 
 async def test_what_a_leg_heard_before_is_not_told_of_one_of_its_name_that_heard_nothing(rig):
     phone = rig.outgoing("phone")
-    await phone.says(3)
+    await phone.send_speech(3)
     rig.session.release("phone")
     rig.session.offer("phone")
     rig.session.release("phone")
@@ -374,9 +375,9 @@ async def test_asking_for_what_never_was_does_nothing(rig):
 async def test_a_leg_is_recorded_until_closed(rig, tmp_path):
     caller = rig.incoming("caller")
     recording = rig.session.record("caller", tmp_path / "mail" / "1.wav")
-    await caller.says(50)
+    await caller.send_speech(50)
     assert recording.close() == 1.0
-    await caller.says(5)
+    await caller.send_speech(5)
     with wave.open(str(recording.path)) as file:
         assert file.getnframes() == 8000
 
@@ -384,7 +385,7 @@ async def test_a_leg_is_recorded_until_closed(rig, tmp_path):
 async def test_releasing_a_leg_finishes_its_recordings(rig, tmp_path):
     caller = rig.incoming("caller")
     one, two = (rig.session.record("caller", tmp_path / name) for name in ("1.wav", "2.wav"))
-    await caller.says(10)
+    await caller.send_speech(10)
     rig.session.release("caller")
     assert (one.close(), two.close()) == (0.2, 0.2)
     with wave.open(str(two.path)) as file:
@@ -408,7 +409,7 @@ async def test_both_sides_are_recorded_tones_included(rig, tmp_path):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent", "8 101")
     rig.session.join("caller", "agent")
     recording = rig.session.record_both("caller", tmp_path / "1.wav")
-    await asyncio.gather(caller.says(50), agent.says(50, pt=8))
+    await asyncio.gather(caller.send_speech(50), agent.send_speech(50, pt=8))
     await rig.session.play("caller", beep())
     assert recording.close() == pytest.approx(1.4, abs=0.03)
     heard = b"".join(packet.payload for packet in caller.heard)
@@ -423,7 +424,7 @@ async def test_digits_and_events_are_not_taken_for_speech_in_a_recording_rfc4733
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     recording = rig.session.record_both("caller", tmp_path / "1.wav")
-    await agent.says(5, pt=101, payload=b"\x01\x0a\x00\xa0")
+    await agent.send_speech(5, pt=101, payload=b"\x01\x0a\x00\xa0")
     assert len(caller.heard) == 5
     assert recording.close() == 0.0
 
@@ -454,17 +455,17 @@ async def test_an_agent_that_sends_silence_leaves_the_caller_with_ringback(rig):
     """A voice agent has nothing to say while the phone rings, but its packets go on."""
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await agent.says(10)
+    await agent.send_speech(10)
     rig.session.ringback("caller", True)
-    await agent.says(100, payload=SILENCE)
+    await agent.send_speech(100, payload=SILENCE)
     said = [packet.payload for packet in caller.heard]
     assert said.count(SPEECH) == 10
     assert said.count(SILENCE) == pytest.approx(30, abs=1)  # ringback takes over after 0.6 s of silence
     assert len(said) == pytest.approx(110, abs=2)
-    await agent.says(5)
+    await agent.send_speech(5)
     assert [packet.payload for packet in caller.heard[-5:]] == [SPEECH] * 5
     rig.session.ringback("caller", False)
-    await agent.says(5, payload=SILENCE)
+    await agent.send_speech(5, payload=SILENCE)
     assert [packet.payload for packet in caller.heard[-5:]] == [SILENCE] * 5
     numbers = [packet.sequence for packet in caller.heard]
     assert all((after - before) & 0xFFFF == 1 for before, after in pairwise(numbers))
@@ -551,7 +552,7 @@ def _rings_early(rig, leg: str = "phone") -> Peer:
 async def test_what_a_leg_plays_before_it_answers_is_heard_by_nobody(rig):
     caller = rig.incoming("caller")
     phone = _rings_early(rig)
-    await phone.says(10)
+    await phone.send_speech(10)
     assert caller.heard == []
     assert rig.session.counts("phone").packets_in == 0
 
@@ -561,17 +562,17 @@ async def test_what_a_leg_plays_early_is_for_whom_it_is_passed_to_over_our_ringb
     rig.session.ringback("caller", True)
     rig.session.pass_early_media("phone", "caller")
     phone = _rings_early(rig)
-    await phone.says(10, payload=SILENCE)
+    await phone.send_speech(10, payload=SILENCE)
     assert SPEECH not in {packet.payload for packet in caller.heard}
-    await phone.says(2)
+    await phone.send_speech(2)
     caller.heard.clear()
-    await phone.says(10)
+    await phone.send_speech(10)
     assert {packet.payload for packet in caller.heard} == {SPEECH}
     other = _rings_early(rig, "phone 2")
-    await other.says(2)
+    await other.send_speech(2)
     assert rig.session.counts("phone 2").packets_in == 0
     rig.session.answered("phone", phone.sdp("0 101"))
-    await phone.says(2)
+    await phone.send_speech(2)
     assert {packet.ssrc for packet in caller.heard} == {caller.heard[0].ssrc}
 
 

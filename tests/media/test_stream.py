@@ -19,7 +19,7 @@ async def joined(rig):
 
 async def test_until_the_peer_is_heard_it_is_sent_to_where_its_sdp_says(joined):
     caller, agent = joined
-    await agent.says(2)
+    await agent.send_speech(2)
     assert len(caller.heard) == 2
 
 
@@ -30,8 +30,8 @@ async def test_a_peer_behind_nat_is_sent_to_where_it_sends_from(rig):
     rig.session.accept("caller", inside.sdp())
     outside.remote = rig.session.address("caller")
     rig.session.join("caller", "agent")
-    await outside.says(1)
-    await agent.says(2)
+    await outside.send_speech(1)
+    await agent.send_speech(2)
     assert (len(outside.heard), len(inside.heard)) == (2, 0)
 
 
@@ -53,11 +53,11 @@ async def test_a_peer_behind_nat_is_heard_whatever_its_packets_carry_beside_spee
 
 async def test_a_thief_after_the_first_packet_gets_and_says_nothing(rig, joined):
     caller, agent = joined
-    await caller.says(1)
+    await caller.send_speech(1)
     thief = rig.peer("thief")
     thief.remote = rig.session.address("caller")
-    await thief.says(5)
-    await agent.says(2)
+    await thief.send_speech(5)
+    await agent.send_speech(2)
     assert thief.heard == []
     assert len(caller.heard) == 2
     assert len(agent.heard) == 1
@@ -68,10 +68,10 @@ async def test_a_thief_who_was_faster_loses_the_line_to_the_signalled_address(ri
     caller, agent = joined
     thief = rig.peer("thief")
     thief.remote = rig.session.address("caller")
-    await thief.says(1)
-    await caller.says(1)
-    await thief.says(1)
-    await agent.says(2)
+    await thief.send_speech(1)
+    await caller.send_speech(1)
+    await thief.send_speech(1)
+    await agent.send_speech(2)
     assert thief.heard == []
     assert len(caller.heard) == 2
     assert len(agent.heard) == 2
@@ -90,7 +90,7 @@ async def test_noise_does_not_latch(rig, joined):
         b"\x90\x00" + bytes(11),
     ):
         thief.send_raw(noise)
-    await agent.says(2)
+    await agent.send_speech(2)
     assert thief.heard == []
     assert len(caller.heard) == 2
     counts = rig.session.counts("caller")
@@ -99,16 +99,16 @@ async def test_noise_does_not_latch(rig, joined):
 
 async def test_a_new_offer_unlocks_and_the_new_address_is_used_at_once(rig, joined):
     caller, agent = joined
-    await caller.says(1)
+    await caller.send_speech(1)
     moved = rig.peer("moved")
     moved.remote = caller.remote
     rig.session.accept("caller", moved.sdp())
-    await agent.says(1)
+    await agent.send_speech(1)
     assert (len(caller.heard), len(moved.heard)) == (0, 1)
-    await moved.says(1)
-    await agent.says(1)
+    await moved.send_speech(1)
+    await agent.send_speech(1)
     assert len(moved.heard) == 2
-    await caller.says(3)
+    await caller.send_speech(3)
     assert rig.session.counts("caller").dropped == 3
 
 
@@ -118,9 +118,9 @@ async def test_a_repeated_offer_of_the_same_address_keeps_sending_where_the_peer
     rig.session.accept("caller", inside.sdp())
     outside.remote = rig.session.address("caller")
     rig.session.join("caller", "agent")
-    await outside.says(1)
+    await outside.send_speech(1)
     rig.session.accept("caller", inside.sdp())
-    await agent.says(1)
+    await agent.send_speech(1)
     assert (len(outside.heard), len(inside.heard)) == (1, 0)
 
 
@@ -128,15 +128,15 @@ async def test_nothing_is_taken_before_there_is_an_agreement(rig):
     rig.session.offer("agent")
     early = rig.peer("early")
     early.remote = rig.session.address("agent")
-    await early.says(2)
+    await early.send_speech(2)
     assert rig.session.counts("agent").dropped == 2
 
 
 async def test_a_peer_that_changes_its_ssrc_is_still_one_line_further_on(rig, joined):
     caller, agent = joined
-    await agent.says(2)
+    await agent.send_speech(2)
     agent.ssrc, agent.sequence, agent.timestamp = 99, 7, 7
-    await agent.says(2)
+    await agent.send_speech(2)
     assert len({packet.ssrc for packet in caller.heard}) == 1
     assert [packet.sequence - caller.heard[0].sequence for packet in caller.heard] == [0, 1, 2, 3]
     assert [packet.marker for packet in caller.heard] == [True, False, True, False]
@@ -201,7 +201,7 @@ async def test_the_memory_network_loses_what_it_is_told_to():
 
 async def test_a_packet_late_from_before_the_join_is_left_out(rig, joined):
     caller, agent = joined
-    await agent.says(1)
+    await agent.send_speech(1)
     phone = rig.outgoing("phone")
     rig.session.join("caller", "phone")
     for sequence in (50, 49, 51):

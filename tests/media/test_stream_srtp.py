@@ -28,7 +28,7 @@ async def test_our_reports_and_our_goodbye_are_srtcp(rig):
     reports: list[bytes] = []
     host, port = caller.address
     beside = rig.network.bind(host, port + 1, lambda packet, source: reports.append(bytes(packet)))
-    await asyncio.gather(caller.says(300), agent.says(300))
+    await asyncio.gather(caller.send_speech(300), agent.send_speech(300))
     rig.session.release("caller")
     await asyncio.sleep(0.01)
     opened = [caller.receiver.unprotect_rtcp(packet) for packet in reports]
@@ -44,7 +44,7 @@ async def test_our_reports_and_our_goodbye_are_srtcp(rig):
 async def test_its_reports_are_read_and_those_of_no_key_are_not(rig, muxed):
     caller, agent = secured(rig, *(["a=rtcp-mux"] if muxed else [])), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await asyncio.gather(caller.says(5), agent.says(5))
+    await asyncio.gather(caller.send_speech(5), agent.send_speech(5))
     plain = compound(caller.ssrc, None, (), "them", leaves=False)
     caller._endpoint.send(plain, (caller.remote[0], caller.remote[1] + (not muxed)))
     sealed = caller._sender.protect_rtcp(plain)
@@ -57,13 +57,13 @@ async def test_its_reports_are_read_and_those_of_no_key_are_not(rig, muxed):
 async def test_whoever_has_the_key_is_followed_once_the_old_place_is_silent(rig):
     caller, agent = secured(rig), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await caller.says(5)
+    await caller.send_speech(5)
     await asyncio.sleep(0.3)
     caller.rebind("192.0.2.66")
     caller._endpoint.on_packet = caller._opened
     caller.ssrc, caller.sequence, caller.timestamp = 0xD00D, 7, 7
-    await caller.says(5)
-    await agent.says(2)
+    await caller.send_speech(5)
+    await agent.send_speech(2)
     assert (len(agent.heard), len(caller.heard)) == (10, 2)
 
 
@@ -78,7 +78,7 @@ async def test_a_leg_whose_keys_do_not_match_is_silent_for_that_reason(rig):
     agent.remote = rig.session.address("agent")
     rig.session.join("caller", "agent")
     agent.keyed(99)
-    await asyncio.gather(caller.says(120), agent.says(120))
+    await asyncio.gather(caller.send_speech(120), agent.send_speech(120))
     quality = rig.session.quality("agent")
     assert (quality.heard.packets, quality.unauthentic, quality.dropped) == (0, 120, 120)
     assert "SRTP" in str(quality.silent)

@@ -90,7 +90,7 @@ async def test_two_legs_share_a_voice_or_are_g711_or_one_is_refused_with_the_rea
         peer.remote = rig.session.address(leg)
         rig.session.join("caller", leg)
         heard = len(caller.heard)
-        await asyncio.gather(caller.says(3, pt=int(first)), peer.says(3, pt=int(second)))
+        await asyncio.gather(caller.send_speech(3, pt=int(first)), peer.send_speech(3, pt=int(second)))
         assert len(peer.heard) >= 3
         assert len(caller.heard) >= heard + 3
         assert {packet.pt for packet in peer.heard} == {int(second)}
@@ -105,11 +105,11 @@ async def test_a_change_to_what_the_other_leg_cannot_hear_is_refused_and_nothing
     rig.session.join("caller", "phone")
     with pytest.raises(MediaRefused, match="other leg"):
         rig.session.accept("caller", caller.sdp("9 101"))
-    await caller.says(2)
+    await caller.send_speech(2)
     assert len(phone.heard) == 2
     answer = rig.session.accept("caller", caller.sdp("8 9 101"))
     assert b"m=audio 20000 RTP/AVP 8 101\r\n" in answer
-    await caller.says(2, pt=8)
+    await caller.send_speech(2, pt=8)
     assert len(phone.heard) == 4
     assert len({packet.pt for packet in phone.heard}) == 1
 
@@ -117,12 +117,12 @@ async def test_a_change_to_what_the_other_leg_cannot_hear_is_refused_and_nothing
 async def test_a_flood_is_dropped_and_counted_and_the_talk_goes_on(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    await caller.says(1)
+    await caller.send_speech(1)
     flood = rig.peer("flood")
     flood.remote = caller.remote
     for n in range(20_000):
         flood.send(n, n * 160)
-    await caller.says(10)
+    await caller.send_speech(10)
     assert len(agent.heard) == 11
     counts = rig.session.counts("caller")
     assert (counts.packets_in, counts.dropped, counts.lost) == (11, 20_000, 0)
