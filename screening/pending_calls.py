@@ -58,7 +58,7 @@ class PendingCalls:
         self._pending[nonce] = call
 
     def match(self, nonce: bytes, api: Api, now: float) -> PendingCall | EndedCall | Ignored:
-        """Return the call that an announcement by `api` is about, once only. `now`: wall-clock seconds."""
+        """Return the call that an announcement by `api` is about, once only. `now`: loop time."""
         call = self._pending.get(nonce) or self._ended.get(nonce)
         if call is None:
             taken = self._taken.get(nonce)

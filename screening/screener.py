@@ -235,7 +235,7 @@ class Screener:
             nonce = self._tokens.open(_only(incoming.values(HEADER)), self._wall_clock())
         except TokenRefused as refused:
             return self._count_ignored(str(refused))
-        match self._pending.match(nonce, incoming.api, self._wall_clock().timestamp()):
+        match self._pending.match(nonce, incoming.api, asyncio.get_running_loop().time()):
             case PendingCall() as waiting:
                 self._count("matched")
                 self._attended.add(waiting.screening)
@@ -278,7 +278,7 @@ class Screener:
 
     def _forget(self, nonce: bytes) -> None:
         """Note that a call is over; if its webhook still arrives, it is turned away."""
-        self._pending.end(nonce, self._wall_clock().timestamp())
+        self._pending.end(nonce, asyncio.get_running_loop().time())
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         if self._tasks is None:

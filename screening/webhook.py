@@ -134,8 +134,11 @@ class WebhookReceiver:
         return "incoming"
 
     def _seen_before(self, name: str, now: float) -> bool:
-        """Return whether `name` was seen before, and remember it; expired entries are dropped."""
-        while self._seen and (oldest := next(iter(self._seen))) and now - self._seen[oldest] > REMEMBERED_S:
+        """Return whether `name` was seen before, and remember it; expired entries are dropped.
+
+        So are those of long after `now`: our clock was set back, and what they name is refused as too new.
+        """
+        while self._seen and abs(now - self._seen[oldest := next(iter(self._seen))]) > REMEMBERED_S:
             del self._seen[oldest]
         if name in self._seen:
             return True

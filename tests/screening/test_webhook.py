@@ -226,6 +226,19 @@ def test_a_signed_body_that_is_no_event_is_a_bad_request(body: bytes) -> None:
     assert Door().receives(body).status == 400
 
 
+def test_a_clock_that_is_set_back_lets_no_memory_grow_and_no_duplicate_through() -> None:
+    door = Door()
+    door.receives(event())
+    door.now -= 30.0
+    assert door.receives(event()).reason == "duplicate"  # still within the tolerance
+    door.now = float(NOW - 86400)
+    for n in range(3):
+        again = event(created_at=door.now, data={"call_id": f"rtc_{n + 2}", "sip_headers": HEADERS})
+        assert door.receives(again, webhook_id=f"wh_{n + 2}", at=int(door.now)).reason == "incoming"
+        door.now += 3600.0
+    assert door._door._seen.keys() == {"webhook wh_4", "call rtc_4"}
+
+
 def test_what_was_seen_is_forgotten_when_it_can_no_longer_be_good() -> None:
     door = Door()
     door.receives(event())
