@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,7 +12,7 @@ import structlog
 from proxy.sip.dialog import TARGET_REFRESH, Dialog
 from proxy.sip.errors import ParseError, SipError
 from proxy.sip.message import Request, Response
-from proxy.transport.flow import Flow, TransportFailed
+from proxy.transport.flow import Address, Flow, TransportFailed
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, Rejected
@@ -49,6 +49,7 @@ class InDialogRequest:
 
     __slots__ = (
         "_ack", "_dialog", "_done", "_finished", "_flow", "_leg", "_reopened", "_request", "_transaction",
+        "_tried",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +67,8 @@ class InDialogRequest:
         self._transaction: ClientTransaction | None = None
         self._ack: Acknowledgement | None = None
         self._reopened = self._finished = False
+        self._tried: tuple[Address, ...] = ()
+        """The addresses that did not take the BYE."""
 
     def start(self) -> None:
         if (current_flow := self._leg.current_flow) is not None and self._dialog is self._leg.dialog:
@@ -91,14 +94,32 @@ class InDialogRequest:
                 self._acknowledge(message)
             else:
                 self._confirm(message)
-        if status not in (401, 407) or not self._authorized(message):
+        if status == 503 and self._request.method == "BYE":
+            self._leg.core.spawn(self._try_next_target(message))
+        elif status not in (401, 407) or not self._authorized(message):
             self._finish(message)
 
     def failed(self, error: SipError) -> None:
         if isinstance(error, TransportFailed) and not self._reopened:
             self._leg.core.spawn(self._reach())
+        elif self._request.method == "BYE":
+            self._leg.core.spawn(self._try_next_target(error))
         else:
             self._finish(error)
+
+    async def _try_next_target(self, final: Final) -> None:
+        """Send a BYE to the next address of its next hop (RFC 3263 §4.3); `final`: its outcome without one.
+
+        Another member of the cluster may know the dialog; if none does, its session goes on, and is billed.
+        """
+        flow = self._flow
+        self._tried = (*self._tried, flow.remote)
+        try:
+            self._flow = await self._connect(avoid=self._tried)
+        except SipError:
+            return self._finish(final)
+        self._request = self._renumbered()
+        self._launch()
 
     async def _reach(self) -> None:
         self._reopened = True
@@ -126,19 +147,24 @@ class InDialogRequest:
             if self._leg.current_flow is not None and (found := self._leg.current_flow(flow)) is not None:
                 return found
             try:
-                return await reach(
-                    core.network,
-                    self._dialog.next_hop,
-                    flow.transport,
-                    profile=self._leg.profile,
-                    peer=verified_name(flow),
-                    prefer=flow.remote,
-                )
+                return await self._connect()
             except TransportFailed:
                 if self._obsolete or loop.time() + pause_s > late:
                     raise
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, core.timers.t2)
+
+    async def _connect(self, *, avoid: Collection[Address] = ()) -> Flow:
+        leg, flow = self._leg, self._flow
+        return await reach(
+            leg.core.network,
+            self._dialog.next_hop,
+            flow.transport,
+            profile=leg.profile,
+            peer=verified_name(flow),
+            prefer=flow.remote,
+            avoid=avoid,
+        )
 
     @property
     def _obsolete(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from dataclasses import replace
 from functools import lru_cache
 
 from proxy.sip.dialog import TARGET_REFRESH
 from proxy.sip.uri import Uri
-from proxy.transport.flow import Address, Flow, Network, TransportFailed
+from proxy.transport.flow import Address, Flow, Network, Target, TransportFailed
 from proxy.transport.identity import numeric
 from proxy.transport.resolver import host_to_resolve
 
@@ -61,6 +62,7 @@ async def reach(
     profile: str = "",
     peer: str | None = None,
     prefer: Address | None = None,
+    avoid: Collection[Address] = (),
 ) -> Flow:
     """A flow to the next hop over `transport`, whatever the URI says: to the first address that answers.
 
@@ -68,7 +70,7 @@ async def reach(
     transport it began with. `profile`: name of the TLS profile. `peer`: the certified name of whoever gave us
     the next hop; if that is a bare address, which no certificate names, the same name must be certified
     again. `prefer`: the dialog's address so far, preferred among those of a name since only it knows the
-    dialog.
+    dialog. `avoid`: addresses that were tried.
     """
     uri = Uri.parse(next_hop)
     if not uri.host:
@@ -76,13 +78,22 @@ async def reach(
     if transport is not None:
         uri = Uri("sip", uri.user, None, uri.host, uri.port, uri.params.with_("transport", transport))
     error = TransportFailed(f"{uri.host}: no address")
-    for target in sorted(await network.resolve(uri, profile), key=lambda each: each.address != prefer):
+    targets = _untried(await network.resolve(uri, profile), avoid)
+    for target in sorted(targets, key=lambda each: each.address != prefer):
         named = replace(target, name=peer) if peer and numeric(target.name) else target
         try:
             return await network.connect(named)
         except TransportFailed as failure:
             error = failure
     raise error
+
+
+def _untried(targets: list[Target], tried: Collection[Address]) -> list[Target]:
+    """The targets not tried; none if what was tried is none of their hosts, but a NAT's, say."""
+    hosts = {host for host, _ in tried}
+    if tried and not any(target.address[0] in hosts for target in targets):
+        return []
+    return [target for target in targets if target.address not in tried]
 
 
 def verified_name(flow: Flow) -> str | None:

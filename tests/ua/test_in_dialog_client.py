@@ -155,6 +155,68 @@ async def test_of_a_name_for_several_the_one_that_took_the_call_hears_all_of_it(
     assert another.heard == []
 
 
+async def a_call_with_a_member(ua: UserAgent, transport: str) -> tuple[Leg, Peer, Peer]:
+    """A leg to one member of a cluster, whose Contact names all of them; that member, and another."""
+    names = ("pbx.example.com",)
+    another, taker = (Peer(ua.wire, host, transport, names) for host in ("192.0.2.8", "192.0.2.7"))
+    await another.start()
+    await taker.start()
+    port = 5061 if transport == "tls" else 5060
+    uri = f"sip:p@192.0.2.7:{port};transport={transport}"
+    leg, _ = await ua.connected_leg(taker, uri=uri, ok={"contact": f"<sip:p@pbx.example.com:{port}>"})
+    return leg, taker, another
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_bye_that_a_member_of_a_cluster_does_not_answer_goes_to_the_next_rfc3263_4_3(
+    ua: UserAgent, transport: str
+) -> None:
+    leg, taker, another = await a_call_with_a_member(ua, transport)
+    ua.wire.silence("192.0.2.7")
+    leg.end(EndReason.COMPLETED)
+    began = asyncio.get_running_loop().time()
+    bye = await another.hears("BYE", within_s=40)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(32, abs=0.5)
+    assert (bye.call_id, bye.to_tag, bye.headers.get("Reason")) == (
+        leg.dialog.id.call_id,
+        leg.dialog.id.remote_tag,
+        EndReason.COMPLETED.header,
+    )
+    another.answers(bye, 200)
+    assert len(bye.vias) == 1
+    await ua.assert_clean()
+    assert (taker.count("BYE"), another.count("BYE")) == (0, 1)
+
+
+async def test_a_bye_answered_503_goes_to_the_next_member_rfc3263_4_3(ua: UserAgent) -> None:
+    leg, taker, another = await a_call_with_a_member(ua, "tls")
+    leg.end(EndReason.COMPLETED)
+    taker.answers(await taker.hears("BYE"), 503)
+    another.answers(await another.hears("BYE"), 503)
+    await ua.assert_clean()
+    assert (taker.count("BYE"), another.count("BYE")) == (1, 1)
+
+
+async def test_a_bye_that_no_member_answers_is_given_up_rfc3263_4_3(ua: UserAgent) -> None:
+    leg, taker, another = await a_call_with_a_member(ua, "tcp")
+    for host in ("192.0.2.7", "192.0.2.8"):
+        ua.wire.silence(host)
+    leg.end(EndReason.COMPLETED)
+    await asyncio.sleep(100)
+    await ua.assert_clean()
+    assert (taker.count("BYE"), another.count("BYE")) == (0, 0)
+
+
+async def test_a_bye_is_not_sent_again_to_the_only_address_that_did_not_answer(ua: UserAgent) -> None:
+    leg, _ = await ua.connected_leg()
+    leg.end(EndReason.COMPLETED)
+    await ua.peer.hears("BYE")
+    await asyncio.sleep(40)
+    first = ua.peer.count("BYE")
+    await ua.assert_clean()
+    assert ua.peer.count("BYE") == first
+
+
 async def behind_a_nat(ua: UserAgent) -> tuple[Leg, Request, Peer, Peer]:
     """A leg to a phone with a private address in its Contact; the INVITE, the phone, and its next address."""
     phone, elsewhere = Peer(ua.wire, "8.8.8.8"), Peer(ua.wire, "8.8.4.4")
@@ -163,6 +225,17 @@ async def behind_a_nat(ua: UserAgent) -> tuple[Leg, Request, Peer, Peer]:
     ok = {"contact": "<sip:alice@10.0.0.7:5060>"}
     leg, invite = await ua.connected_leg(phone, uri="sip:alice@8.8.8.8:5060", ok=ok)
     return leg, invite, phone, elsewhere
+
+
+async def test_a_bye_that_a_peer_behind_a_nat_does_not_answer_goes_nowhere_else(ua: UserAgent) -> None:
+    leg, _, phone, _ = await behind_a_nat(ua)
+    private = Peer(ua.wire, "10.0.0.7")
+    await private.start()
+    ua.wire.silence("8.8.8.8")
+    leg.end(EndReason.COMPLETED)
+    await asyncio.sleep(80)
+    await ua.assert_clean()
+    assert (phone.count("BYE"), private.heard) == (0, [])
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
