@@ -19,7 +19,7 @@ def timeline(machine: Acceptance) -> list[tuple[float, Effect]]:
     return seen
 
 
-def test_2xx_is_resent_until_64_t1_rfc3261_13_3_1_4() -> None:
+def test_the_2xx_is_retransmitted_until_64_t1_rfc3261_13_3_1_4() -> None:
     machine = acceptance()
     again = Send(machine.response)
     assert machine.start(0.0) == [again]
@@ -28,7 +28,7 @@ def test_2xx_is_resent_until_64_t1_rfc3261_13_3_1_4() -> None:
     assert machine.terminated
 
 
-def test_the_ack_stops_the_2xx_rfc3261_13_3_1_4() -> None:
+def test_the_ack_stops_the_retransmission_of_the_2xx_rfc3261_13_3_1_4() -> None:
     machine = acceptance()
     machine.start(0.0)
     assert machine.expire(0.5) == [Send(machine.response)]
@@ -40,24 +40,24 @@ def test_the_ack_stops_the_2xx_rfc3261_13_3_1_4() -> None:
     assert machine.expire(1.5) == []
 
 
-def test_an_early_wake_up_does_nothing() -> None:
+def test_a_timer_run_before_its_deadline_does_nothing() -> None:
     machine = acceptance()
     machine.start(0.0)
     assert machine.expire(0.4) == []
     assert machine.deadline == 0.5
 
 
-def test_a_late_wake_up_gives_up_without_another_send() -> None:
+def test_a_timer_run_after_64_t1_times_out_without_a_retransmission() -> None:
     machine = acceptance()
     machine.start(0.0)
     assert machine.expire(33.0) == [TimedOut()]
 
 
-def test_before_the_start_nothing_is_due() -> None:
+def test_there_is_no_deadline_before_the_start() -> None:
     assert acceptance().deadline is None
 
 
-def test_a_2xx_that_cannot_be_sent_is_reported_once() -> None:
+def test_a_transport_failure_of_the_2xx_is_reported_once() -> None:
     machine, error = acceptance(), OSError("reset")
     machine.start(0.0)
     assert machine.fail(error, 0.1) == [Failed(error)]

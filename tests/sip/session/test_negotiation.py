@@ -7,7 +7,7 @@ import pytest
 from proxy.sip.session import RETRY_AFTER_RANGE, Negotiation, OfferPending
 
 
-def test_only_one_offer_of_ours_stands_open_rfc3264_4() -> None:
+def test_a_second_local_offer_is_refused_until_the_first_is_answered_rfc3264_4() -> None:
     negotiation = Negotiation(call_id_owner=True)
     negotiation.offer()
     assert negotiation.local_offer_open
@@ -18,7 +18,7 @@ def test_only_one_offer_of_ours_stands_open_rfc3264_4() -> None:
     negotiation.offer()
 
 
-def test_we_do_not_offer_while_theirs_is_unanswered_rfc3264_4() -> None:
+def test_a_local_offer_is_refused_while_the_peers_offer_is_unanswered_rfc3264_4() -> None:
     negotiation = Negotiation(call_id_owner=True)
     assert negotiation.offered() is None
     assert negotiation.remote_offer_open
@@ -29,7 +29,7 @@ def test_we_do_not_offer_while_theirs_is_unanswered_rfc3264_4() -> None:
     negotiation.offer()
 
 
-def test_glare_is_refused_with_491_rfc3261_14_2() -> None:
+def test_an_offer_received_while_ours_is_open_gets_491_rfc3261_14_2() -> None:
     negotiation = Negotiation(call_id_owner=True)
     negotiation.offer()
     assert negotiation.offered() == 491
@@ -37,14 +37,14 @@ def test_glare_is_refused_with_491_rfc3261_14_2() -> None:
     assert not negotiation.remote_offer_open
 
 
-def test_a_second_offer_before_our_answer_is_refused_with_500_rfc3261_14_2() -> None:
+def test_a_second_remote_offer_before_our_answer_gets_500_rfc3261_14_2() -> None:
     negotiation = Negotiation(call_id_owner=False)
     assert negotiation.offered() is None
     assert negotiation.offered() == 500
     assert RETRY_AFTER_RANGE == (0, 10)
 
 
-def test_a_refused_offer_leaves_room_for_the_next_rfc3261_14_1() -> None:
+def test_after_a_refused_offer_either_side_may_offer_again_rfc3261_14_1() -> None:
     negotiation = Negotiation(call_id_owner=False)
     negotiation.offer()
     negotiation.refused()

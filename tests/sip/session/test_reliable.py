@@ -35,7 +35,7 @@ def timeline(provisionals: ReliableProvisionals) -> list[tuple[float, Effect]]:
 # What we send
 
 
-def test_it_is_resent_with_doubling_intervals_until_64_t1_rfc3262_3() -> None:
+def test_a_reliable_provisional_is_retransmitted_at_doubling_intervals_until_64_t1_rfc3262_3() -> None:
     provisionals, first = machine(), ringing()
     assert provisionals.deadline is None
     assert provisionals.respond(first, 0.0) == [Send(first)]
@@ -46,7 +46,7 @@ def test_it_is_resent_with_doubling_intervals_until_64_t1_rfc3262_3() -> None:
     assert provisionals.respond(ringing(), 33.0) == []
 
 
-def test_the_prack_stops_it_and_a_second_prack_matches_nothing_rfc3262_3() -> None:
+def test_the_prack_stops_retransmission_and_a_second_prack_matches_nothing_rfc3262_3() -> None:
     provisionals = machine()
     provisionals.respond(ringing(), 0.0)
     assert provisionals.acknowledges(rack(7))
@@ -58,14 +58,14 @@ def test_the_prack_stops_it_and_a_second_prack_matches_nothing_rfc3262_3() -> No
 
 
 @pytest.mark.parametrize("other", [rack(8), rack(7, 2), rack(7, 1, "UPDATE")])
-def test_a_prack_for_anything_else_matches_nothing_rfc3262_3(other: RAck) -> None:
+def test_a_prack_with_another_rseq_cseq_or_method_matches_nothing_rfc3262_3(other: RAck) -> None:
     provisionals = machine()
     assert not provisionals.acknowledges(rack(7))
     provisionals.respond(ringing(), 0.0)
     assert not provisionals.acknowledges(other)
 
 
-def test_no_second_one_before_the_first_is_acknowledged_rfc3262_3() -> None:
+def test_a_second_reliable_provisional_waits_for_the_prack_of_the_first_rfc3262_3() -> None:
     provisionals, second = machine(), ringing(183)
     provisionals.respond(ringing(), 0.0)
     assert provisionals.respond(second, 0.1) == []
@@ -75,7 +75,7 @@ def test_no_second_one_before_the_first_is_acknowledged_rfc3262_3() -> None:
     assert provisionals.deadline == pytest.approx(0.7)
 
 
-def test_after_the_final_response_nothing_is_sent_but_the_prack_is_taken_rfc3262_3() -> None:
+def test_after_the_final_response_provisionals_stop_but_a_prack_is_still_accepted_rfc3262_3() -> None:
     provisionals = machine()
     provisionals.respond(ringing(), 0.0)
     provisionals.respond(ringing(183), 0.0)
@@ -86,7 +86,7 @@ def test_after_the_final_response_nothing_is_sent_but_the_prack_is_taken_rfc3262
     assert provisionals.terminated
 
 
-def test_a_prack_that_never_comes_is_not_missed_after_the_final_response() -> None:
+def test_after_the_final_response_a_missing_prack_is_no_timeout() -> None:
     provisionals = machine()
     provisionals.respond(ringing(), 0.0)
     provisionals.final(0.2)
@@ -94,13 +94,13 @@ def test_a_prack_that_never_comes_is_not_missed_after_the_final_response() -> No
     assert provisionals.terminated
 
 
-def test_the_final_response_ends_it_at_once_where_no_prack_is_awaited() -> None:
+def test_the_final_response_terminates_at_once_if_no_prack_is_outstanding() -> None:
     provisionals = machine()
     provisionals.final(0.0)
     assert provisionals.terminated
 
 
-def test_one_with_a_description_holds_back_the_2xx_rfc3262_3() -> None:
+def test_an_unacknowledged_provisional_with_sdp_is_reported_as_such_rfc3262_3() -> None:
     provisionals = machine()
     provisionals.respond(ringing(), 0.0)
     assert not provisionals.has_description
@@ -111,13 +111,13 @@ def test_one_with_a_description_holds_back_the_2xx_rfc3262_3() -> None:
     assert not provisionals.has_description
 
 
-def test_an_early_wake_up_does_nothing() -> None:
+def test_a_timer_run_before_its_deadline_does_nothing() -> None:
     provisionals = machine()
     provisionals.respond(ringing(), 0.0)
     assert provisionals.expire(0.4) == []
 
 
-def test_one_that_cannot_be_sent_is_reported_once() -> None:
+def test_a_transport_failure_of_a_reliable_provisional_is_reported_once() -> None:
     provisionals, error = machine(), OSError("reset")
     provisionals.respond(ringing(), 0.0)
     assert provisionals.fail(error, 0.1) == [Failed(error)]
@@ -128,40 +128,42 @@ def test_one_that_cannot_be_sent_is_reported_once() -> None:
 # What we receive
 
 
-def theirs(rseq: str | None, *, tag: str = "bob1", status: int = 180, require: str = "100rel") -> Response:
+def received_provisional(
+    rseq: str | None, *, tag: str = "bob1", status: int = 180, require: str = "100rel"
+) -> Response:
     headers = [("Require", require), *([("RSeq", rseq)] if rseq is not None else [])]
     return response(invite(), status, to_tag=tag, headers=headers)
 
 
-def test_each_is_acknowledged_once_and_in_order_rfc3262_4() -> None:
+def test_each_rseq_is_acknowledged_once_and_only_in_order_rfc3262_4() -> None:
     receipts = ReliableReceipts()
-    assert receipts.take(theirs("5")) == rack(5)
-    assert receipts.take(theirs("5")) is None
-    assert receipts.take(theirs("7")) is None
-    assert receipts.take(theirs("6")) == rack(6)
-    assert receipts.take(theirs("5")) is None
+    assert receipts.take(received_provisional("5")) == rack(5)
+    assert receipts.take(received_provisional("5")) is None
+    assert receipts.take(received_provisional("7")) is None
+    assert receipts.take(received_provisional("6")) == rack(6)
+    assert receipts.take(received_provisional("5")) is None
 
 
-def test_every_early_dialog_counts_for_itself_rfc3262_4() -> None:
+def test_rseq_is_tracked_per_early_dialog_rfc3262_4() -> None:
     receipts = ReliableReceipts()
-    assert receipts.take(theirs("5")) == rack(5)
-    assert receipts.take(theirs("9", tag="bob2")) == rack(9)
+    assert receipts.take(received_provisional("5")) == rack(5)
+    assert receipts.take(received_provisional("9", tag="bob2")) == rack(9)
 
 
 @pytest.mark.parametrize("rseq", [None, "", "soon", "-1", "4294967296"])
-def test_a_number_that_cannot_be_read_is_malformed_rfc3262_7_1(rseq: str | None) -> None:
+def test_a_malformed_rseq_raises_parse_error_rfc3262_7_1(rseq: str | None) -> None:
     with pytest.raises(ParseError):
-        ReliableReceipts().take(theirs(rseq))
+        ReliableReceipts().take(received_provisional(rseq))
 
 
 @pytest.mark.parametrize(
     ("of", "wanted"),
     [
-        (theirs("1"), True),
-        (theirs("1", require="timer, 100REL"), True),
-        (theirs("1", require="timer"), False),
-        (theirs("1", status=100), False),
-        (theirs("1", status=200), False),
+        (received_provisional("1"), True),
+        (received_provisional("1", require="timer, 100REL"), True),
+        (received_provisional("1", require="timer"), False),
+        (received_provisional("1", status=100), False),
+        (received_provisional("1", status=200), False),
     ],
 )
 def test_a_prack_is_owed_to_a_101_to_199_that_requires_it_rfc3262_4(of: Response, wanted: bool) -> None:
@@ -169,12 +171,12 @@ def test_a_prack_is_owed_to_a_101_to_199_that_requires_it_rfc3262_4(of: Response
 
 
 @pytest.mark.parametrize("text", ["776656 1 INVITE", " 776656 \t 1   INVITE"])
-def test_a_rack_is_read_and_written_rfc3262_7_2(text: str) -> None:
+def test_a_rack_is_parsed_and_serialised_rfc3262_7_2(text: str) -> None:
     assert RAck.parse(text) == rack(776656)
     assert str(RAck.parse(text)) == "776656 1 INVITE"
 
 
 @pytest.mark.parametrize("text", [None, "", "1", "1 INVITE", "x 1 INVITE", "4294967296 1 INVITE"])
-def test_a_malformed_rack_is_refused(text: str | None) -> None:
+def test_a_malformed_rack_raises_parse_error(text: str | None) -> None:
     with pytest.raises(ParseError):
         RAck.parse(text)

@@ -40,7 +40,7 @@ def timeline(timer: SessionTimer) -> list[tuple[float, Refresh | Expired]]:
 # Answering
 
 
-def test_signalwires_timer_is_agreed_to_and_left_to_it_rfc4028_9() -> None:
+def test_the_peers_timer_is_accepted_with_the_peer_as_refresher_rfc4028_9() -> None:
     timer = SessionTimer.answering(signalwire_invite())
     assert not timer.too_small
     assert list(timer.headers) == [("Require", "timer"), ("Session-Expires", "600;refresher=uac")]
@@ -48,7 +48,7 @@ def test_signalwires_timer_is_agreed_to_and_left_to_it_rfc4028_9() -> None:
     assert timer.deadline is None
 
 
-def test_a_peer_that_never_refreshes_is_given_up_before_the_interval_ends_rfc4028_10() -> None:
+def test_without_a_refresh_the_session_expires_before_the_interval_ends_rfc4028_10() -> None:
     timer = SessionTimer.answering(signalwire_invite())
     timer.start(1000.0)
     assert timer.expire(1567.9) == []
@@ -56,7 +56,7 @@ def test_a_peer_that_never_refreshes_is_given_up_before_the_interval_ends_rfc402
     assert timer.expire(2000.0) == []
 
 
-def test_each_refresh_of_the_peer_begins_the_interval_anew_rfc4028_10() -> None:
+def test_a_refresh_by_the_peer_restarts_the_interval_rfc4028_10() -> None:
     timer = SessionTimer.answering(signalwire_invite())
     timer.start(0.0)
     timer.refreshed(300.0, update(KNOWS, ("Session-Expires", "600;refresher=uac")))
@@ -64,20 +64,20 @@ def test_each_refresh_of_the_peer_begins_the_interval_anew_rfc4028_10() -> None:
     assert timeline(timer) == [(868.0, Expired())]
 
 
-def test_of_a_short_interval_a_third_is_kept_for_the_bye_rfc4028_10() -> None:
+def test_a_short_interval_expires_a_third_of_it_early_rfc4028_10() -> None:
     timer = SessionTimer.answering(asking("90;refresher=uac", KNOWS))
     timer.start(0.0)
     assert timeline(timer) == [(60.0, Expired())]
 
 
-def test_asked_to_refresh_we_do_so_at_half_the_interval_rfc4028_10() -> None:
+def test_as_refresher_we_refresh_at_half_the_interval_rfc4028_10() -> None:
     timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
     assert list(timer.headers) == [("Require", "timer"), ("Session-Expires", "600;refresher=uas")]
     timer.start(0.0)
     assert timeline(timer) == [(300.0, Refresh()), (568.0, Expired())]
 
 
-def test_a_refresh_that_is_answered_begins_the_interval_anew_rfc4028_10() -> None:
+def test_a_2xx_to_our_refresh_restarts_the_interval_rfc4028_10() -> None:
     timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
     timer.start(0.0)
     assert timer.expire(300.0) == [Refresh()]
@@ -86,7 +86,7 @@ def test_a_refresh_that_is_answered_begins_the_interval_anew_rfc4028_10() -> Non
     assert timer.deadline == pytest.approx(600.2)
 
 
-def test_a_refused_refresh_refreshes_nothing_rfc4028_10() -> None:
+def test_a_refused_refresh_does_not_restart_the_interval_rfc4028_10() -> None:
     timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
     timer.start(0.0)
     assert timer.expire(300.0) == [Refresh()]
@@ -94,26 +94,26 @@ def test_a_refused_refresh_refreshes_nothing_rfc4028_10() -> None:
     assert timeline(timer) == [(568.0, Expired())]
 
 
-def test_left_the_choice_we_let_the_peer_refresh_rfc4028_9() -> None:
+def test_without_a_refresher_parameter_the_peer_becomes_the_refresher_rfc4028_9() -> None:
     assert (
         dict(SessionTimer.answering(asking("600", KNOWS)).headers).get("Session-Expires")
         == "600;refresher=uac"
     )
 
 
-def test_compact_and_differently_spelled_headers_are_understood() -> None:
+def test_compact_header_names_and_any_case_are_accepted() -> None:
     timer = SessionTimer.answering(invite(headers=[("k", "Timer"), ("x", "600 ;Refresher=UAC")]))
     assert dict(timer.headers)["Session-Expires"] == "600;refresher=uac"
 
 
-def test_too_small_an_interval_is_refused_with_our_minimum_rfc4028_9() -> None:
+def test_an_interval_below_our_minimum_is_refused_with_min_se_rfc4028_9() -> None:
     timer = SessionTimer.answering(asking("89;refresher=uac", KNOWS))
     assert timer.too_small
     assert list(timer.headers) == [("Min-SE", "90")]
     assert dict(SessionTimer.answering(asking("600", KNOWS), min_se=1800).headers)["Min-SE"] == "1800"
 
 
-def test_too_small_a_refresh_changes_nothing_rfc4028_9() -> None:
+def test_a_refresh_with_too_small_an_interval_changes_nothing_rfc4028_9() -> None:
     timer = SessionTimer.answering(signalwire_invite())
     timer.start(0.0)
     timer.refreshed(300.0, update(KNOWS, ("Session-Expires", "30")))
@@ -127,7 +127,7 @@ def test_too_small_a_refresh_changes_nothing_rfc4028_9() -> None:
     "unasked", [asking(None), asking(None, KNOWS), asking("600"), asking("30")],
     ids=["nothing", "only supported", "only a proxy asks", "only a proxy asks too little"],
 )  # fmt: skip
-def test_no_timer_runs_that_the_peer_did_not_ask_for_rfc4028_9(unasked: Request) -> None:
+def test_no_timer_runs_unless_the_peer_supports_it_and_asks_for_one_rfc4028_9(unasked: Request) -> None:
     timer = SessionTimer.answering(unasked)
     timer.start(0.0)
     assert list(timer.headers) == []
@@ -136,7 +136,7 @@ def test_no_timer_runs_that_the_peer_did_not_ask_for_rfc4028_9(unasked: Request)
     assert timer.deadline is None
 
 
-def test_without_support_of_ours_nothing_runs() -> None:
+def test_no_timer_runs_if_ours_is_switched_off() -> None:
     timer = SessionTimer.answering(signalwire_invite(), supported=False)
     timer.start(0.0)
     timer.refreshed(1.0, signalwire_invite())
@@ -161,13 +161,13 @@ def test_without_support_of_ours_nothing_runs() -> None:
         ),
     ],
 )
-def test_a_timer_of_our_own_is_refreshed_by_us_rfc4028_table_2(
+def test_a_timer_requested_by_us_or_a_proxy_alone_makes_us_the_refresher_rfc4028_table_2(
     received: Request, answer: list[tuple[str, str]]
 ) -> None:
     assert list(SessionTimer.answering(received, wanted=1800).headers) == answer
 
 
-def test_the_peers_hold_without_timer_does_not_stop_our_refreshes() -> None:
+def test_a_reinvite_without_session_expires_does_not_stop_our_refreshes() -> None:
     timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
     timer.start(0.0)
     timer.refreshed(100.0, asking(None, KNOWS))
@@ -175,14 +175,14 @@ def test_the_peers_hold_without_timer_does_not_stop_our_refreshes() -> None:
     assert timer.deadline == 400.0
 
 
-def test_a_peer_that_drops_its_own_timer_is_believed_rfc4028_9() -> None:
+def test_a_refreshing_peer_that_omits_session_expires_ends_the_timer_rfc4028_9() -> None:
     timer = SessionTimer.answering(signalwire_invite())
     timer.start(0.0)
     timer.refreshed(100.0, asking(None, KNOWS))
     assert timer.deadline is None
 
 
-def test_a_malformed_interval_is_refused() -> None:
+def test_a_malformed_session_expires_raises_parse_error() -> None:
     with pytest.raises(ParseError):
         SessionTimer.answering(asking("soon", KNOWS))
 
@@ -190,7 +190,7 @@ def test_a_malformed_interval_is_refused() -> None:
 # Our own re-INVITE
 
 
-def test_a_reinvite_of_ours_keeps_the_timer_and_its_refresher_rfc4028_7_4() -> None:
+def test_our_reinvite_keeps_the_interval_and_the_refresher_rfc4028_7_4() -> None:
     timer = SessionTimer.answering(signalwire_invite())
     assert list(timer.refresh_headers) == [
         ("Supported", "timer"), ("Session-Expires", "600;refresher=uas"), ("Min-SE", "90"),
@@ -200,7 +200,7 @@ def test_a_reinvite_of_ours_keeps_the_timer_and_its_refresher_rfc4028_7_4() -> N
     assert timeline(timer) == [(668.0, Expired())]
 
 
-def test_a_refresh_of_ours_names_us_as_refresher_rfc4028_7_4() -> None:
+def test_our_refresh_names_us_as_the_refresher_rfc4028_7_4() -> None:
     timer = SessionTimer.answering(asking("600;refresher=uas", KNOWS))
     assert dict(timer.refresh_headers)["Session-Expires"] == "600;refresher=uac"
 
@@ -218,7 +218,7 @@ def test_our_invite_asks_for_a_timer_rfc4028_7_1() -> None:
     assert timer.deadline is None
 
 
-def test_a_2xx_without_timer_means_there_is_none_rfc4028_7_2() -> None:
+def test_a_2xx_without_session_expires_means_no_timer_rfc4028_7_2() -> None:
     timer = SessionTimer.offering()
     timer.refreshed(0.0, agreeing(None))
     assert timer.deadline is None
@@ -233,7 +233,7 @@ def test_a_2xx_without_timer_means_there_is_none_rfc4028_7_2() -> None:
         ("600;refresher=uas", [(568.0, Expired())]),
     ],
 )
-def test_the_2xx_says_who_refreshes_and_how_often_rfc4028_7_2(
+def test_the_session_expires_of_the_2xx_sets_interval_and_refresher_rfc4028_7_2(
     agreed: str, seen: list[tuple[float, Refresh | Expired]]
 ) -> None:
     timer = SessionTimer.offering()
@@ -241,13 +241,13 @@ def test_the_2xx_says_who_refreshes_and_how_often_rfc4028_7_2(
     assert timeline(timer) == seen
 
 
-def test_a_2xx_cannot_make_us_refresh_without_end_rfc4028_5() -> None:
+def test_a_tiny_interval_in_a_2xx_is_raised_to_the_minimum_rfc4028_5() -> None:
     timer = SessionTimer.offering()
     timer.refreshed(0.0, agreeing("1;refresher=uac"))
     assert timer.deadline == 45.0
 
 
-def test_after_a_422_the_offer_is_raised_to_the_peers_minimum_rfc4028_7_3() -> None:
+def test_a_422_raises_the_interval_of_our_invite_to_the_peers_min_se_rfc4028_7_3() -> None:
     timer = SessionTimer.offering()
     timer.raise_interval(too_brief("3600"))
     assert list(timer.headers) == [("Supported", "timer"), ("Session-Expires", "3600"), ("Min-SE", "3600")]
@@ -257,7 +257,7 @@ def test_after_a_422_the_offer_is_raised_to_the_peers_minimum_rfc4028_7_3() -> N
     assert dict(timer.headers)["Min-SE"] == "7200"
 
 
-def test_after_a_422_our_refresh_asks_for_more_too_rfc4028_7_4() -> None:
+def test_a_422_raises_the_interval_of_our_refresh_rfc4028_7_4() -> None:
     timer = SessionTimer.offering()
     timer.refreshed(0.0, agreeing("600;refresher=uac"))
     timer.raise_interval(too_brief("900"))
@@ -267,7 +267,9 @@ def test_after_a_422_our_refresh_asks_for_more_too_rfc4028_7_4() -> None:
 
 
 @pytest.mark.parametrize("least", [None, "60", "soon", "4294967295"])
-def test_a_422_that_makes_no_sense_is_malformed_rfc4028_6(least: str | None) -> None:
+def test_a_422_with_a_missing_low_malformed_or_huge_min_se_raises_parse_error_rfc4028_6(
+    least: str | None,
+) -> None:
     with pytest.raises(ParseError):
         SessionTimer.offering().raise_interval(too_brief(least))
 
@@ -281,7 +283,7 @@ def refreshing(seconds: str = "600;refresher=uac", *others: tuple[str, str]) -> 
     return timer
 
 
-def test_a_refresh_that_is_refused_is_tried_again_while_there_is_time_rfc4028_10() -> None:
+def test_a_refused_refresh_is_retried_until_the_session_expires_rfc4028_10() -> None:
     timer = refreshing()
     seen: list[tuple[float, Refresh | Expired]] = []
     while (due := timer.deadline) is not None:
@@ -292,7 +294,7 @@ def test_a_refresh_that_is_refused_is_tried_again_while_there_is_time_rfc4028_10
     assert seen[-1] == (568.0, Expired())
 
 
-def test_the_next_try_comes_when_the_peer_asks_for_it_rfc3261_21_5_4() -> None:
+def test_a_refused_refresh_is_retried_after_its_retry_after_rfc3261_21_5_4() -> None:
     timer = refreshing()
     assert timer.expire(300.0) == [Refresh()]
     timer.refresh_failed(300.1, 40.0)
@@ -302,14 +304,14 @@ def test_the_next_try_comes_when_the_peer_asks_for_it_rfc3261_21_5_4() -> None:
     assert timeline(timer) == [(568.0, Expired())]
 
 
-def test_a_refresh_that_is_not_ours_is_not_missed() -> None:
+def test_a_failed_refresh_changes_nothing_if_we_are_not_the_refresher() -> None:
     for timer in (SessionTimer.offering(), refreshing("600;refresher=uas")):
         before = timer.deadline
         timer.refresh_failed(10.0)
         assert timer.deadline == before
 
 
-def test_a_peer_without_timer_is_refreshed_alone_where_it_takes_update_rfc4028_9() -> None:
+def test_a_peer_without_timer_support_is_refreshed_by_update_if_it_allows_update_rfc4028_9() -> None:
     called = SessionTimer.answering(asking(None, ALLOWS), wanted=1800)
     called.start(0.0)
     calling = SessionTimer.offering()
@@ -327,14 +329,14 @@ def test_a_peer_without_timer_is_refreshed_alone_where_it_takes_update_rfc4028_9
         assert (timer.one_sided, timer.deadline) == (False, None)
 
 
-def test_a_peer_with_a_timer_that_takes_no_update_after_all_is_refreshed_by_reinvite() -> None:
+def test_after_a_refused_update_the_refresh_is_a_reinvite() -> None:
     timer = refreshing("600;refresher=uac", ALLOWS)
     assert timer.by_update
     timer.update_refused()
     assert (timer.by_update, timer.deadline) == (False, 300.0)
 
 
-def test_a_message_without_allow_says_nothing_of_update_rfc3261_20_5() -> None:
+def test_a_message_without_allow_does_not_change_whether_update_is_allowed_rfc3261_20_5() -> None:
     timer = refreshing("600;refresher=uac", ALLOWS)
     timer.refreshed(100.0, agreeing("600;refresher=uac"))
     assert timer.by_update
@@ -350,7 +352,7 @@ def test_the_interval_changes_with_every_refresh_rfc4028_7_2() -> None:
     assert (timer.interval, timer.refreshing, timer.deadline) == (300, False, 1168.0)
 
 
-def test_a_proxy_that_wants_a_timer_gets_it_from_us_rfc4028_9() -> None:
+def test_an_interval_requested_by_a_proxy_is_refreshed_by_us_rfc4028_9() -> None:
     timer = SessionTimer.answering(asking("600"), wanted=1800)
     timer.start(0.0)
     assert (timer.one_sided, timer.by_update) == (True, False)
@@ -358,12 +360,12 @@ def test_a_proxy_that_wants_a_timer_gets_it_from_us_rfc4028_9() -> None:
     assert dict(timer.headers)["Session-Expires"] == "600;refresher=uas"
 
 
-def test_an_empty_header_asks_for_nothing() -> None:
+def test_empty_session_expires_and_min_se_are_ignored() -> None:
     timer = SessionTimer.answering(invite(headers=[KNOWS, ("Session-Expires", ""), ("Min-SE", "")]))
     assert (timer.interval, timer.too_small) == (None, False)
 
 
-def test_a_peer_that_wants_ever_more_is_not_asked_for_ever_rfc4028_7_3() -> None:
+def test_the_number_of_422_raises_is_limited_rfc4028_7_3() -> None:
     timer = SessionTimer.offering()
     for least in range(1801, 1801 + MAX_RAISES):
         timer.raise_interval(too_brief(str(least)))
@@ -371,7 +373,7 @@ def test_a_peer_that_wants_ever_more_is_not_asked_for_ever_rfc4028_7_3() -> None
         timer.raise_interval(too_brief("1900"))
 
 
-def test_a_2xx_that_says_nothing_of_timers_or_methods_leaves_all_as_it_was_before() -> None:
+def test_a_2xx_without_timer_or_allow_headers_leaves_the_timer_unchanged() -> None:
     silent = response(invite(), 200)
     asked, told = SessionTimer.offering(), SessionTimer.offering()
     told.refreshed(0.0, silent)
@@ -381,7 +383,7 @@ def test_a_2xx_that_says_nothing_of_timers_or_methods_leaves_all_as_it_was_befor
     assert not SessionTimer.ruled_out_by(response(invite(), 200, headers=[("Session-Expires", "600")]))
 
 
-def test_methods_without_update_leave_it_as_it_was_before_too() -> None:
+def test_a_2xx_with_allow_lacking_update_leaves_the_timer_unchanged() -> None:
     without = response(invite(), 200, headers=[("Allow", "INVITE, ACK"), ("Allow", "BYE")])
     asked, told = SessionTimer.offering(), SessionTimer.offering()
     told.refreshed(0.0, without)
@@ -399,7 +401,9 @@ def test_methods_without_update_leave_it_as_it_was_before_too() -> None:
         ("Min-SE", "much", False),  # rejected later, when it is parsed
     ],
 )
-def test_an_invite_that_says_nothing_of_timers_needs_none(name: str, value: str, ignored: bool) -> None:
+def test_an_invite_without_timer_headers_or_update_rules_out_a_timer(
+    name: str, value: str, ignored: bool
+) -> None:
     asked = invite(headers=[(name, value)])
     assert SessionTimer.ruled_out_by(asked) is ignored
     if ignored:

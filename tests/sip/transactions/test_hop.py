@@ -11,7 +11,7 @@ ROUTES = [
 ]
 
 
-def test_ack_for_a_failure_has_just_what_the_rfc_lists_rfc3261_17_1_1_3() -> None:
+def test_ack_for_a_non_2xx_has_the_fields_of_the_invite_and_the_to_of_the_response_rfc3261_17_1_1_3() -> None:
     sent = invite(headers=[*ROUTES, ("Proxy-Authorization", "Digest x"), ("Supported", "timer")], cseq=7)
     sent.headers.add("Via", "SIP/2.0/UDP 203.0.113.7;branch=z9hG4bKfarther")
     ack = ack_for(sent, response(sent, 486, to_tag="busy1"))
@@ -28,7 +28,7 @@ def test_ack_for_a_failure_has_just_what_the_rfc_lists_rfc3261_17_1_1_3() -> Non
     assert ack.body == b""
 
 
-def test_cancel_repeats_the_invite_with_its_own_method_rfc3261_9_1() -> None:
+def test_cancel_copies_via_route_and_dialog_fields_of_the_invite_rfc3261_9_1() -> None:
     sent = invite(headers=[*ROUTES, ("Require", "100rel"), ("Proxy-Require", "foo")], cseq=7)
     cancel = cancel_for(sent)
     assert cancel.start_line == "CANCEL sip:bob@sbc.example.com SIP/2.0"

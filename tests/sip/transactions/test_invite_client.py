@@ -41,16 +41,16 @@ def test_invite_over_a_connection_is_sent_once_rfc3261_17_1_1_2() -> None:
     assert machine.terminated
 
 
-def test_the_timeline_moves_with_the_start() -> None:
+def test_deadlines_are_relative_to_the_start_time() -> None:
     assert client(UDP, now=1000.0).deadline == 1000.5
 
 
-def test_a_late_wake_up_gives_up_without_another_send() -> None:
+def test_a_timer_run_after_timer_b_times_out_without_a_retransmission() -> None:
     machine = client(UDP)
     assert machine.expire(40.0) == [TimedOut()]
 
 
-def test_an_early_wake_up_does_nothing() -> None:
+def test_a_timer_run_before_its_deadline_does_nothing() -> None:
     machine = client(UDP)
     assert machine.expire(0.499) == []
     assert machine.deadline == 0.5
@@ -83,7 +83,7 @@ def test_every_2xx_is_delivered_until_timer_m_rfc6026_7_2(reliable: bool, rang_f
 
 
 @pytest.mark.parametrize("status", [100, 180, 302, 486, 603])
-def test_after_a_2xx_other_responses_are_dropped_rfc6026_7_2(status: int) -> None:
+def test_after_a_2xx_provisional_and_non_2xx_responses_are_dropped_rfc6026_7_2(status: int) -> None:
     machine = client(UDP)
     machine.receive(ok(machine.request), 1.0)
     assert machine.receive(response(machine.request, status), 1.1) == []
@@ -92,7 +92,9 @@ def test_after_a_2xx_other_responses_are_dropped_rfc6026_7_2(status: int) -> Non
 
 @pytest.mark.parametrize("status", [302, 407, 486, 503, 603])
 @pytest.mark.parametrize("rang_first", [False, True])
-def test_a_failure_is_acknowledged_and_delivered_once_rfc3261_17_1_1_2(status: int, rang_first: bool) -> None:
+def test_a_non_2xx_is_acknowledged_each_time_and_delivered_once_rfc3261_17_1_1_2(
+    status: int, rang_first: bool
+) -> None:
     machine = client(UDP)
     if rang_first:
         machine.receive(ringing(machine.request), 0.3)
@@ -115,7 +117,7 @@ def test_timer_d_is_zero_on_a_connection_rfc3261_17_1_1_2() -> None:
     assert machine.deadline is None
 
 
-def test_a_late_2xx_after_a_failure_is_dropped_rfc3261_17_1_1_2() -> None:
+def test_after_a_non_2xx_later_2xx_and_180_responses_are_dropped_rfc3261_17_1_1_2() -> None:
     machine = client(UDP)
     machine.receive(response(machine.request, 486), 2.0)
     assert machine.receive(ok(machine.request), 2.1) == []
@@ -133,21 +135,21 @@ def test_a_transport_failure_ends_the_transaction_rfc3261_17_1_4(rang_first: boo
     assert machine.fail(error, 1.1) == []
 
 
-def test_an_ack_that_cannot_be_sent_is_reported_rfc3261_17_1_1_2() -> None:
+def test_a_transport_failure_of_the_ack_is_reported_rfc3261_17_1_1_2() -> None:
     machine, error = client(UDP), OSError("down")
     machine.receive(response(machine.request, 486), 2.0)
     assert machine.fail(error, 2.0) == [Failed(error)]
     assert machine.terminated
 
 
-def test_a_lost_connection_does_not_undo_a_2xx_rfc6026_figure_5() -> None:
+def test_a_transport_failure_in_the_accepted_state_is_ignored_rfc6026_figure_5() -> None:
     machine = client(TCP)
     machine.receive(ok(machine.request), 1.0)
     assert machine.fail(OSError("reset"), 2.0) == []
     assert machine.state is State.ACCEPTED
 
 
-def test_a_cancelled_invite_waits_64_t1_for_its_final_response_rfc3261_9_1() -> None:
+def test_a_cancelled_invite_times_out_64_t1_after_the_cancel_without_a_final_response_rfc3261_9_1() -> None:
     machine = client(UDP)
     machine.receive(ringing(machine.request), 0.3)
     machine.cancelled(10.0)
@@ -157,7 +159,7 @@ def test_a_cancelled_invite_waits_64_t1_for_its_final_response_rfc3261_9_1() -> 
     assert machine.terminated
 
 
-def test_a_cancelled_invite_that_is_answered_forgets_the_wait_rfc3261_9_1() -> None:
+def test_a_487_to_a_cancelled_invite_replaces_the_64_t1_wait_by_timer_d_rfc3261_9_1() -> None:
     machine = client(UDP)
     machine.receive(ringing(machine.request), 0.3)
     machine.cancelled(10.0)
@@ -165,13 +167,13 @@ def test_a_cancelled_invite_that_is_answered_forgets_the_wait_rfc3261_9_1() -> N
     assert timeline(machine) == [(pytest.approx(42.1), None)]
 
 
-def test_cancelled_means_nothing_before_a_provisional_response_rfc3261_9_1() -> None:
+def test_cancelling_before_a_provisional_response_leaves_the_timers_as_they_are_rfc3261_9_1() -> None:
     machine = client(UDP)
     machine.cancelled(0.1)
     assert machine.deadline == 0.5
 
 
-def test_an_abandoned_invite_is_sent_no_more_but_still_hears_rfc3263_4_3() -> None:
+def test_an_abandoned_invite_is_not_retransmitted_but_still_delivers_responses_rfc3263_4_3() -> None:
     machine = client(UDP)
     assert machine.abandoned() == []
     assert machine.deadline == 32.0

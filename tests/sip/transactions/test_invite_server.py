@@ -31,13 +31,13 @@ def timeline(machine: InviteServer) -> list[tuple[float, Effect | None]]:
     return seen
 
 
-def test_before_any_answer_a_repeated_invite_is_absorbed_rfc3261_17_2_1() -> None:
+def test_a_retransmitted_invite_before_any_response_is_absorbed_rfc3261_17_2_1() -> None:
     machine = server(UDP)
     assert machine.receive(machine.request, 0.5) == []
     assert machine.deadline is None
 
 
-def test_a_repeated_invite_gets_the_latest_provisional_again_rfc3261_17_2_1() -> None:
+def test_a_retransmitted_invite_gets_the_latest_provisional_response_again_rfc3261_17_2_1() -> None:
     machine = server(UDP)
     hundred, ring = trying(machine.request), ringing(machine.request)
     assert machine.respond(hundred, 0.0) == [Send(hundred)]
@@ -48,7 +48,7 @@ def test_a_repeated_invite_gets_the_latest_provisional_again_rfc3261_17_2_1() ->
     assert machine.state is State.PROCEEDING
 
 
-def test_a_failure_is_resent_until_timer_h_rfc3261_17_2_1() -> None:
+def test_a_non_2xx_is_retransmitted_until_timer_h_rfc3261_17_2_1() -> None:
     machine = server(UDP)
     busy = response(machine.request, 486)
     assert machine.respond(busy, 0.0) == [Send(busy)]
@@ -58,13 +58,13 @@ def test_a_failure_is_resent_until_timer_h_rfc3261_17_2_1() -> None:
     assert machine.terminated
 
 
-def test_a_failure_over_a_connection_is_sent_once_and_still_needs_its_ack_rfc3261_17_2_1() -> None:
+def test_a_non_2xx_over_a_connection_is_sent_once_and_times_out_without_an_ack_rfc3261_17_2_1() -> None:
     machine = server(TCP)
     machine.respond(response(machine.request, 486), 0.0)
     assert timeline(machine) == [(32.0, TimedOut())]
 
 
-def test_a_repeated_invite_gets_the_failure_again_rfc3261_17_2_1() -> None:
+def test_a_retransmitted_invite_gets_the_non_2xx_again_rfc3261_17_2_1() -> None:
     machine = server(UDP)
     machine.respond(trying(machine.request), 0.0)
     busy = response(machine.request, 486)
@@ -72,7 +72,7 @@ def test_a_repeated_invite_gets_the_failure_again_rfc3261_17_2_1() -> None:
     assert machine.receive(machine.request, 1.2) == [Send(busy)]
 
 
-def test_the_ack_for_a_failure_stops_everything_and_is_absorbed_rfc3261_17_2_1() -> None:
+def test_the_ack_for_a_non_2xx_is_absorbed_and_stops_retransmission_rfc3261_17_2_1() -> None:
     machine = server(UDP)
     machine.respond(response(machine.request, 603), 0.0)
     assert machine.receive(hop_ack(machine), 0.7) == []
@@ -92,7 +92,7 @@ def test_timer_i_is_zero_on_a_connection_rfc3261_17_2_1() -> None:
 
 
 @pytest.mark.parametrize("reliable", [UDP, TCP])
-def test_after_a_2xx_repeated_invites_are_absorbed_until_timer_l_rfc6026_7_1(reliable: bool) -> None:
+def test_after_a_2xx_retransmitted_invites_are_absorbed_until_timer_l_rfc6026_7_1(reliable: bool) -> None:
     machine = server(reliable)
     machine.respond(trying(machine.request), 0.0)
     answer = ok(machine.request)
@@ -103,7 +103,7 @@ def test_after_a_2xx_repeated_invites_are_absorbed_until_timer_l_rfc6026_7_1(rel
     assert machine.terminated
 
 
-def test_the_2xx_that_the_user_resends_is_sent_through_rfc6026_7_1() -> None:
+def test_a_2xx_retransmitted_by_the_tu_is_sent_rfc6026_7_1() -> None:
     machine = server(UDP)
     answer = ok(machine.request)
     machine.respond(answer, 0.0)
@@ -112,7 +112,7 @@ def test_the_2xx_that_the_user_resends_is_sent_through_rfc6026_7_1() -> None:
     assert machine.deadline == 32.0
 
 
-def test_an_ack_that_matches_an_accepted_invite_goes_up_rfc6026_7_1() -> None:
+def test_an_ack_in_the_accepted_state_is_delivered_to_the_tu_rfc6026_7_1() -> None:
     machine = server(UDP)
     machine.respond(ok(machine.request), 0.0)
     acknowledgement = ack(machine.request, to_tag="bob1", branch="1-not-magic")
@@ -121,14 +121,14 @@ def test_an_ack_that_matches_an_accepted_invite_goes_up_rfc6026_7_1() -> None:
 
 
 @pytest.mark.parametrize("status", [180, 486])
-def test_after_a_2xx_the_user_cannot_send_anything_else_rfc6026_7_1(status: int) -> None:
+def test_after_a_2xx_the_tu_can_send_no_other_response_rfc6026_7_1(status: int) -> None:
     machine = server(UDP)
     machine.respond(ok(machine.request), 0.0)
     assert machine.respond(response(machine.request, status), 0.1) == []
 
 
 @pytest.mark.parametrize("status", [180, 200, 486])
-def test_after_a_failure_the_user_cannot_send_anything_else_rfc3261_17_2_1(status: int) -> None:
+def test_after_a_non_2xx_the_tu_can_send_no_other_response_rfc3261_17_2_1(status: int) -> None:
     machine = server(UDP)
     busy = response(machine.request, 486)
     machine.respond(busy, 0.0)
@@ -136,17 +136,17 @@ def test_after_a_failure_the_user_cannot_send_anything_else_rfc3261_17_2_1(statu
     assert machine.receive(machine.request, 0.2) == [Send(busy)]
 
 
-def test_an_ack_before_any_answer_is_ignored() -> None:
+def test_an_ack_before_a_final_response_is_ignored() -> None:
     assert server(UDP).receive(request("ACK"), 0.0) == []
 
 
-def test_a_late_wake_up_gives_up_without_another_send() -> None:
+def test_a_timer_run_after_timer_h_times_out_without_a_retransmission() -> None:
     machine = server(UDP)
     machine.respond(response(machine.request, 486), 0.0)
     assert machine.expire(33.0) == [TimedOut()]
 
 
-def test_an_early_wake_up_does_nothing() -> None:
+def test_a_timer_run_before_its_deadline_does_nothing() -> None:
     machine = server(UDP)
     machine.respond(response(machine.request, 486), 0.0)
     assert machine.expire(0.4) == []

@@ -40,7 +40,7 @@ def test_request_over_a_connection_is_sent_once_rfc3261_17_1_2_2() -> None:
     assert timeline(machine) == [(32.0, TimedOut())]
 
 
-def test_after_a_provisional_response_the_interval_is_t2_rfc3261_17_1_2_2() -> None:
+def test_after_a_provisional_response_the_request_is_retransmitted_every_t2_rfc3261_17_1_2_2() -> None:
     machine = client(UDP)
     hundred, again = trying(machine.request), Send(machine.request)
     assert machine.receive(hundred, 0.2) == [Deliver(hundred)]
@@ -72,11 +72,11 @@ def test_timer_k_is_zero_on_a_connection_rfc3261_17_1_2_2() -> None:
     assert machine.receive(final, 1.0) == []
 
 
-def test_a_late_wake_up_gives_up_without_another_send() -> None:
+def test_a_timer_run_after_timer_f_times_out_without_a_retransmission() -> None:
     assert client(UDP).expire(50.0) == [TimedOut()]
 
 
-def test_an_early_wake_up_does_nothing() -> None:
+def test_a_timer_run_before_its_deadline_does_nothing() -> None:
     assert client(UDP).expire(0.4) == []
 
 
@@ -90,7 +90,7 @@ def test_a_transport_failure_ends_the_transaction_rfc3261_17_1_4(tried_first: bo
     assert machine.fail(error, 1.0) == []
 
 
-def test_a_transport_failure_after_the_final_response_is_no_news() -> None:
+def test_a_transport_failure_after_the_final_response_is_not_reported() -> None:
     machine = client(UDP)
     machine.receive(ok(machine.request), 1.0)
     assert machine.fail(OSError("down"), 1.1) == []

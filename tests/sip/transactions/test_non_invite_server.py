@@ -16,14 +16,14 @@ def server(reliable: bool) -> NonInviteServer:
     return NonInviteServer(request("OPTIONS"), Timers(), reliable)
 
 
-def test_before_any_answer_a_repeated_request_is_absorbed_rfc3261_17_2_2() -> None:
+def test_a_retransmitted_request_before_any_response_is_absorbed_rfc3261_17_2_2() -> None:
     machine = server(UDP)
     assert machine.receive(machine.request, 0.5) == []
     assert machine.state is State.TRYING
     assert machine.deadline is None
 
 
-def test_a_repeated_request_gets_the_100_again_rfc3261_17_2_2() -> None:
+def test_a_retransmitted_request_gets_the_100_again_rfc3261_17_2_2() -> None:
     machine = server(UDP)
     hundred = trying(machine.request)
     assert machine.respond(hundred, 3.5) == [Send(hundred)]
@@ -34,7 +34,7 @@ def test_a_repeated_request_gets_the_100_again_rfc3261_17_2_2() -> None:
 
 @pytest.mark.parametrize("status", [200, 202, 404, 481, 500, 603])
 @pytest.mark.parametrize("tried_first", [False, True])
-def test_a_repeated_request_gets_the_final_response_until_timer_j_rfc3261_17_2_2(
+def test_a_retransmitted_request_gets_the_final_response_until_timer_j_rfc3261_17_2_2(
     status: int, tried_first: bool
 ) -> None:
     machine = server(UDP)
@@ -89,7 +89,7 @@ def test_a_transport_failure_ends_the_transaction_rfc3261_17_2_4() -> None:
 
 
 @pytest.mark.parametrize("reliable", [UDP, TCP])
-def test_a_request_that_takes_time_gets_100_when_timer_e_is_t2_rfc4320_4_1(reliable: bool) -> None:
+def test_a_deferred_request_gets_100_when_the_clients_timer_e_reaches_t2_rfc4320_4_1(reliable: bool) -> None:
     machine = server(reliable)
     hundred, final = trying(machine.request), ok(machine.request)
     assert machine.defer(hundred, 10.0) == []
@@ -102,7 +102,7 @@ def test_a_request_that_takes_time_gets_100_when_timer_e_is_t2_rfc4320_4_1(relia
     assert machine.deadline == (None if reliable else 41.9 + 32)
 
 
-def test_an_answer_in_time_needs_no_100_rfc4320_4_1() -> None:
+def test_a_final_response_before_timer_e_reaches_t2_makes_the_100_unnecessary_rfc4320_4_1() -> None:
     machine = server(UDP)
     final = ok(machine.request)
     machine.defer(trying(machine.request), 10.0)
@@ -113,7 +113,7 @@ def test_an_answer_in_time_needs_no_100_rfc4320_4_1() -> None:
 
 
 @pytest.mark.parametrize("tried", [False, True])
-def test_an_answer_later_than_timer_f_is_none_rfc4320_4_2(tried: bool) -> None:
+def test_a_final_response_after_timer_f_is_not_sent_rfc4320_4_2(tried: bool) -> None:
     machine = server(UDP)
     machine.defer(trying(machine.request), 10.0)
     if tried:
