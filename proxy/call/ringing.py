@@ -116,7 +116,10 @@ class Ringing:
     ) -> Outgoing:
         """The INVITE to one of the contacts that a phone has at present."""
         tracker = ContactTracker(self._context.phones, destination.phone or "", contact, contacts)
-        return outgoing._replace(uri=contact.uri, flow=contact.flow, current_flow=tracker)
+        other_flow = tracker.other_flow if tracker.other_flow(contact.flow) is not None else None
+        return outgoing._replace(
+            uri=contact.uri, flow=contact.flow, current_flow=tracker, other_flow=other_flow
+        )
 
     def _count_call(self, destination: Destination) -> None:
         """Count one call to the destination, however many contacts it has; TransportFailed over its cap."""

@@ -87,6 +87,11 @@ class Binding:
         same = instance is not None and instance == other.contact.params.get("+sip.instance")
         return same or self.call_id == other.call_id or self.replaces(other)
 
+    def another_way_to(self, other: Binding) -> bool:
+        """Whether both are flows that one instance registered by its reg-ids (RFC 5626 §4.2)."""
+        own, its = self.outbound, other.outbound
+        return own is not None and its is not None and own[0] == its[0]
+
     def superseded_by(self, other: Binding) -> bool:
         """Whether the same device registered the other one later; contacts of one REGISTER all stand."""
         return self.registered_at < other.registered_at and self.same_device(other)

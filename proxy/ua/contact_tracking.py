@@ -41,6 +41,16 @@ class ContactTracker:
         self._registered = found[0].flow
         return self._registered
 
+    def other_flow(self, flow: Flow) -> Flow | None:
+        """The next flow, in turn, of a device that has registered over several; None if there is no other.
+
+        RFC 5626 §7: a flow that fails is replaced by another one of the same instance, never used beside it.
+        """
+        ways = [each for each in self._phones(self.name) if each.another_way_to(self._contact)]
+        flows = [each.flow for each in sorted(ways, key=lambda each: -each.registered_at)]
+        after = flows[flows.index(flow) + 1 :] if flow in flows else []
+        return next((each for each in (*after, *flows) if each != flow), None)
+
     def matches(self, contact: Binding) -> bool:
         """Whether this contact certainly belongs to the device that was called."""
         return contact.same_device(self._contact)

@@ -73,6 +73,8 @@ class UserAgentCore:
         """Further reasons to keep a connection open, such as a registration made over it."""
         self._gate, self._invited = gate, invited
         self.clients: TransactionTable[ClientTransaction] = TransactionTable(self.timer_queue)
+        self.retried: set[ClientTransaction] = set()
+        """Those that were resent over another flow, and have no response yet."""
         self._merged_requests = MergedRequests()
         self.servers: TransactionTable[ServerTransaction] = TransactionTable(
             self.timer_queue, self._merged_requests.forget
@@ -140,6 +142,8 @@ class UserAgentCore:
             assert dialog is not None
             self._request(message, key, dialog, flow, ours, len(data))
         elif client := self.clients.get(key):
+            if self.retried and client in self.retried:
+                client.answered_over(flow)
             client.receive(message)
         elif not ours:
             self._gate.refused(flow)
@@ -256,7 +260,7 @@ class UserAgentCore:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for table in (self.clients, self.servers, self._merged_requests, self._dialogs):
+        for table in (self.clients, self.servers, self._merged_requests, self._dialogs, self.retried):
             table.clear()
         self.timer_queue.close()
 

@@ -44,6 +44,8 @@ class Outgoing(NamedTuple):
     """The flow for this INVITE and its whole dialog (RFC 5626 §5.3); None: resolved from the URI."""
     current_flow: CurrentFlow | None = None
     """Returns the peer's current flow, given the last one; None if that is closed and none is known."""
+    other_flow: CurrentFlow | None = None
+    """Returns the peer's next flow, given one over which nothing comes; None if it has no other."""
     alternative: Callable[[Response], Outgoing | None] | None = None
     """Returns another way to make a call that was refused; None accepts the refusal."""
 

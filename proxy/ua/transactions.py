@@ -100,6 +100,19 @@ class ClientTransaction(Driver):
             self._core.emit_again(self.flow, self._sent)
         return self.flow
 
+    def try_flow(self, flow: Flow | None) -> None:
+        """Resend over another flow of the phone, which has not responded over the last one."""
+        if flow is not None and self._machine.state is state.CALLING:
+            log.info("phone tried over another flow", transport=flow.transport)
+            self._core.retried.add(self)
+            self.flow = flow
+            self._core.emit_again(flow, self._sent)
+
+    def answered_over(self, flow: Flow) -> None:
+        """The first response shows which of the flows tried leads to the phone."""
+        self._core.retried.discard(self)
+        self.flow = flow
+
     def cancel(self, reason: str) -> None:
         """CANCEL this INVITE, at once or after its first provisional response (§9.1).
 
@@ -123,6 +136,7 @@ class ClientTransaction(Driver):
         self._user.received(message)
 
     def failed(self, error: SipError) -> None:
+        self._core.retried.discard(self)
         self._user.failed(error)
         if isinstance(error, TransactionTimeout):
             self._close_if_silent()

@@ -67,6 +67,8 @@ class ClientInvite:
             invite = self._draft.write(flow, leg.media.offer())
             if self._failover.has_more:  # before sending, which may fail at once and start the next attempt
                 self._failover.start_timer(self._target_timed_out)
+            elif self._draft.outgoing.other_flow is not None:
+                self._failover.start_timer(self._flow_timed_out)
             self._send(invite)
 
     def end(self, reason: EndReason) -> None:
@@ -116,6 +118,13 @@ class ClientInvite:
             self._transaction.abandon(late_user, EndReason.NO_ANSWER.header)
             self._transaction = None  # no longer to be cancelled from here
         self._try_next_target(TransactionTimeout(f"no answer within {TARGET_TIMEOUT_S:g} s"))
+
+    def _flow_timed_out(self) -> None:
+        """No response over this flow in time: resend over the phone's next one (RFC 5626 §7)."""
+        other_flow = self._draft.outgoing.other_flow
+        if self._transaction is not None and other_flow is not None:
+            self._transaction.try_flow(other_flow(self._transaction.flow))
+            self._failover.start_timer(self._flow_timed_out)
 
     def _try_next_target(self, error: SipError) -> None:
         """Try the next target, unless the phone has rung: it must not ring twice, over two paths."""

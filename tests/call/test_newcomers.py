@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -155,6 +156,73 @@ async def test_a_phone_whose_connection_is_lost_before_it_has_rung_rings_by_its_
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert [leg.name for leg in record.legs] == ["caller", "phone"]
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize(("one", "two"), [("udp", "udp"), ("tls", "tls"), ("udp", "tls"), ("tls", "udp")])
+async def test_a_phone_that_is_silent_over_one_flow_rings_over_its_other_rfc5626_7(
+    new_edge: NewEdge, one: str, two: str
+) -> None:
+    """Its NAT has dropped the newer flow, without a reset."""
+    async with an_office(new_edge) as office:
+        edge, one_way = office.edge, INSTANCE.replace("reg-id=1", "reg-id=2")
+        other = await office.desk("192.0.2.109", transport=one, instance=one_way)
+        await edge.passes(1)
+        newest = await office.desk(transport=two, instance=INSTANCE)
+        edge.wire.silence("192.0.2.101")
+        began = edge.now
+        await edge.carrier.invites()
+        await other.answers()
+        assert 3.9 < edge.now - began < 4.5
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        await other.receives("BYE")
+        assert not heard(newest, "INVITE")
+        assert [leg.name for leg in (await edge.over()).legs] == ["caller", "phone"]
+        await office.assert_clean()
+
+
+async def test_a_phone_that_is_only_slow_is_reached_over_the_flow_by_which_it_answers(
+    new_edge: NewEdge,
+) -> None:
+    """It is asleep, and its other flow is dead."""
+    async with an_office(new_edge) as office:
+        edge, one_way = office.edge, INSTANCE.replace("reg-id=1", "reg-id=2")
+        await office.desk("192.0.2.109", instance=one_way)
+        await edge.passes(1)
+        slow = await office.desk(instance=INSTANCE)
+        edge.wire.silence("192.0.2.109")
+        receive, arrived = slow.received, asyncio.get_running_loop()
+        slow.received = lambda flow, data: arrived.call_later(5, receive, flow, data)  # type: ignore[assignment, method-assign]
+        await edge.carrier.invites()
+        await slow.answers()
+        slow.received = receive  # type: ignore[method-assign]
+        await edge.carrier.receives(200)
+        await slow.receives("ACK")
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        await slow.receives("BYE")
+        await office.assert_clean()
+
+
+async def test_a_phone_that_is_silent_over_both_flows_is_tried_until_the_ringing_ends(
+    new_edge: NewEdge,
+) -> None:
+    async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
+        edge, one_way = office.edge, INSTANCE.replace("reg-id=1", "reg-id=2")
+        await office.desk("192.0.2.109", instance=one_way)
+        await edge.passes(1)
+        await office.desk(instance=INSTANCE)
+        for address in ("192.0.2.101", "192.0.2.109"):
+            edge.wire.silence(address)
+        await edge.carrier.invites()
+        began = edge.now
+        await edge.carrier.receives(480)
+        assert 24 < edge.now - began < 26
+        await edge.passes(40)
+        lost = [each.destination[0] for each in edge.wire.lost if each.data.startswith(b"INVITE")]
+        assert {"192.0.2.101", "192.0.2.109"} == set(lost)
         await office.assert_clean()
 
 
