@@ -19,6 +19,7 @@ from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.bindings import Binding, Unregistrable, updated
 from proxy.ua.challenger import Challenger
 from proxy.ua.gate import Gate
+from proxy.ua.guess_limit import FORGIVEN_S, GuessLimit
 from proxy.ua.new_contacts import NewContacts
 from proxy.ua.transactions import ServerTransaction
 
@@ -76,6 +77,7 @@ class Registrar:
         self._phones = {phone.name: phone for phone in phones}
         self._bindings: dict[str, list[Binding]] = {name: [] for name in self._phones}
         self._flows: set[Flow] = set()
+        self._guess_limit = GuessLimit()
         self._ticking: asyncio.TimerHandle | None = None
         self._pending_verdict: tuple[Request, Verdict, int | None] | None = None
         """The REGISTER just let in, the verdict on its credentials, and the size limit of a refusal in bytes.
@@ -133,8 +135,11 @@ class Registrar:
         if request.method == "REGISTER":
             self._register(transaction)
         elif request.method == "INVITE" and flow in self._flows and not self._gate.admits(flow):
-            names = [name for name, bound in self._bindings.items() if any(b.flow == flow for b in bound)]
-            log.warning("phone may not call out", phone=names[0], why="phones are called, and call nobody")
+            log.warning(
+                "phone may not call out",
+                phone=self._names_at(flow)[0],
+                why="phones are called, and call nobody",
+            )
             transaction.reply(403)
         else:
             return False
@@ -175,6 +180,10 @@ class Registrar:
         phone, request = self._addressed_phone(transaction.request), transaction.request
         if phone is None or not phone.may_be_at(transaction.flow.remote[0]):
             return transaction.reply(404)  # only a trunk gets here
+        others = self._names_at(transaction.flow)
+        guesses = bool(others) and phone.name not in others
+        if guesses and self._guess_limit.is_reached(others, _now()):
+            return transaction.reply(403)  # unread: the password may be right
         judged, self._pending_verdict = self._pending_verdict, None
         if judged is None or judged[0] is not request:  # from a flow that was already known
             judged = request, self._judge(request, transaction.flow, phone), None
@@ -184,10 +193,20 @@ class Registrar:
             case Verdict.STALE:
                 self._challenger.challenge(transaction, stale=True)
             case Verdict.REFUSED:
+                if guesses and self._guess_limit.add(others, _now()):
+                    log.warning(
+                        "phone guesses passwords", phone=others[0], of=phone.name, barred_s=FORGIVEN_S
+                    )
                 self._challenger.deny(transaction, phone.name, judged[2])
             case Verdict.ACCEPTED:
                 self._challenger.accept(transaction.flow)
                 self._bind(phone, transaction)
+
+    def _names_at(self, flow: Flow) -> list[str]:
+        """The phones that are registered over this flow."""
+        if flow not in self._flows:
+            return []
+        return [name for name, bound in self._bindings.items() if any(each.flow == flow for each in bound)]
 
     def _bind(self, phone: Phone, transaction: ServerTransaction) -> None:
         request, now = transaction.request, _now()
