@@ -13,7 +13,7 @@ OPTIONAL = b"Content-Disposition: signal;handling=optional\r\n"
 REQUIRED = b"Content-Disposition: signal ; Handling = REQUIRED\r\n"
 
 
-def kept(kind: str | None, body: bytes, *more: tuple[str, str]) -> tuple[str | None, bytes]:
+def reduced(kind: str | None, body: bytes, *more: tuple[str, str]) -> tuple[str | None, bytes]:
     """Content-Type and body after `reduce_to_sdp`."""
     headers = Headers([*([("c", kind)] if kind is not None else []), *more])
     request = Request("INVITE", "sip:b", headers, body)
@@ -22,8 +22,8 @@ def kept(kind: str | None, body: bytes, *more: tuple[str, str]) -> tuple[str | N
 
 
 @pytest.mark.parametrize("kind", [None, "application/sdp", "Application/SDP;charset=x"])
-def test_a_plain_description_stays_as_it_is(kind: str | None) -> None:
-    assert kept(kind, SDP) == (kind, SDP)
+def test_sdp_that_is_the_whole_body_is_kept_unchanged(kind: str | None) -> None:
+    assert reduced(kind, SDP) == (kind, SDP)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_a_plain_description_stays_as_it_is(kind: str | None) -> None:
         ("multipart/mixed;boundary=b", b"--b\r\n\r\nno headers\r\n" + PART + b"--b\r\nno end"),
     ],
 )  # fmt: skip
-def test_the_description_in_a_multipart_is_taken_rfc5621_5(kind: str, body: bytes) -> None:
-    found = kept(kind, body)
+def test_the_sdp_part_of_a_multipart_body_replaces_the_body_rfc5621_5(kind: str, body: bytes) -> None:
+    found = reduced(kind, body)
     assert (found[0], found[1].replace(b"\r\n", b"\n")) == ("application/sdp", SDP.replace(b"\r\n", b"\n"))
 
 
@@ -61,25 +61,25 @@ def test_the_description_in_a_multipart_is_taken_rfc5621_5(kind: str, body: byte
         ("multipart/mixed;boundary=b", b"nothing of the kind"),
     ],
 )  # fmt: skip
-def test_what_has_no_description_to_take_stays_as_it_is_rfc3261_8_2_3(kind: str, body: bytes) -> None:
-    assert kept(kind, body) == (kind, body)
+def test_a_body_without_usable_sdp_is_kept_unchanged_rfc3261_8_2_3(kind: str, body: bytes) -> None:
+    assert reduced(kind, body) == (kind, body)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "multipart/mixed;boundary=x"])
-def test_an_optional_body_that_nobody_understands_is_put_away_rfc3261_20_11(kind: str) -> None:
-    assert kept(kind, b"hello", ("Content-Disposition", "render;handling=optional")) == (None, b"")
-    assert kept(kind, b"hello", ("Content-Disposition", "render;handling=required")) == (kind, b"hello")
-    assert kept(kind, b"hello", ("Content-Disposition", "render")) == (kind, b"hello")
+def test_a_body_of_unknown_type_is_dropped_if_its_handling_is_optional_rfc3261_20_11(kind: str) -> None:
+    assert reduced(kind, b"hello", ("Content-Disposition", "render;handling=optional")) == (None, b"")
+    assert reduced(kind, b"hello", ("Content-Disposition", "render;handling=required")) == (kind, b"hello")
+    assert reduced(kind, b"hello", ("Content-Disposition", "render")) == (kind, b"hello")
 
 
-def test_parts_are_nested_only_so_deep() -> None:
+def test_sdp_is_found_only_to_a_limited_depth_of_nested_multiparts() -> None:
     body = PART + b"--b--"
     for depth in range(3):
         mark = f"d{depth}"
         inner = f"d{depth - 1}" if depth else "b"
         head = f"--{mark}\r\nContent-Type: multipart/mixed;boundary={inner}\r\n\r\n".encode()
         body = head + body + f"\r\n--{mark}--".encode()
-        found = kept(f"multipart/mixed;boundary={mark}", body)
+        found = reduced(f"multipart/mixed;boundary={mark}", body)
         assert (found[0] == "application/sdp") is (depth < 2)
 
 
@@ -91,5 +91,7 @@ def test_parts_are_nested_only_so_deep() -> None:
         (["text/nobodyKnowsThis"], False), (["application/sdpx, image/*"], False),
     ],
 )  # fmt: skip
-def test_who_accepts_no_description_says_so_rfc4475_3_3_15(accept: list[str], taken: bool) -> None:
+def test_accepts_sdp_is_false_if_accept_excludes_application_sdp_rfc4475_3_3_15(
+    accept: list[str], taken: bool
+) -> None:
     assert accepts_sdp(Headers([("Accept", value) for value in accept])) is taken

@@ -29,7 +29,7 @@ def uac(*record_routes: str, contact: str = "<sip:bob@192.0.2.2:5060>") -> Dialo
 # Making a dialog
 
 
-def test_a_uas_takes_its_dialog_from_the_request_rfc3261_12_1_1() -> None:
+def test_the_state_of_a_uas_dialog_comes_from_the_request_rfc3261_12_1_1() -> None:
     dialog = uas(invite(cseq=7, from_tag="theirs"))
     assert dialog.id == DialogId("a84b4c76e66710", "ours", "theirs")
     assert (dialog.local.tag, dialog.remote.tag) == ("ours", "theirs")
@@ -39,7 +39,7 @@ def test_a_uas_takes_its_dialog_from_the_request_rfc3261_12_1_1() -> None:
     assert dialog.confirmed
 
 
-def test_a_uac_takes_its_dialog_from_the_response_rfc3261_12_1_2() -> None:
+def test_the_state_of_a_uac_dialog_comes_from_request_and_response_rfc3261_12_1_2() -> None:
     sent = invite(cseq=9)
     dialog = Dialog.as_uac(sent, ok(sent))
     assert dialog.id == DialogId("a84b4c76e66710", "alice1", "bob1")
@@ -52,12 +52,12 @@ def test_a_uac_takes_its_dialog_from_the_response_rfc3261_12_1_2() -> None:
     assert dialog.confirmed
 
 
-def test_a_provisional_response_makes_an_early_dialog_rfc3261_12_1() -> None:
+def test_a_provisional_response_creates_an_early_dialog_rfc3261_12_1() -> None:
     assert not uas(status=180).confirmed
     assert not Dialog.as_uac(invite(), ringing(invite())).confirmed
 
 
-def test_an_invite_without_contact_makes_no_dialog_rfc3261_8_1_1_8() -> None:
+def test_an_invite_without_contact_creates_no_dialog_rfc3261_8_1_1_8() -> None:
     with pytest.raises(ParseError, match="INVITE has no Contact") as refused:
         uas(invite(contact=None))
     assert refused.value.status == 400
@@ -67,19 +67,19 @@ def test_a_response_without_contact_leaves_the_request_uri_as_target() -> None:
     assert Dialog.as_uac(invite(), response(invite(), 183)).target == "sip:bob@sbc.example.com"
 
 
-def test_a_peer_without_tag_has_an_empty_one_rfc3261_12_1_1() -> None:
+def test_the_remote_tag_is_empty_if_the_peer_sent_none_rfc3261_12_1_1() -> None:
     received = invite()
     received.headers.set("From", "<sip:old@example.com>")
     assert uas(received).id.remote_tag == ""
     assert DialogId.of_request(received) == DialogId("a84b4c76e66710", "", "")
 
 
-def test_a_malformed_record_route_is_refused_at_once() -> None:
+def test_a_malformed_record_route_raises_parse_error_when_the_dialog_is_created() -> None:
     with pytest.raises(ParseError):
         uas(invite(headers=[("Record-Route", "<sip:broken")]))
 
 
-def test_requests_and_responses_received_name_the_same_dialog_rfc3261_12() -> None:
+def test_the_dialog_id_of_a_received_message_equals_that_of_its_dialog_rfc3261_12() -> None:
     sent = invite()
     assert DialogId.of_response(ok(sent)) == Dialog.as_uac(sent, ok(sent)).id
     bye = request("BYE", from_tag="alice1", to_tag="ours")
@@ -89,7 +89,7 @@ def test_requests_and_responses_received_name_the_same_dialog_rfc3261_12() -> No
 # Route sets
 
 
-def test_signalwires_route_set_and_target_are_kept_byte_by_byte_rfc3261_12_1_1() -> None:
+def test_the_route_set_and_target_of_a_signalwire_invite_are_kept_byte_for_byte_rfc3261_12_1_1() -> None:
     dialog = uas(signalwire_invite())
     assert dialog.route_set == (UDP_ROUTE, TLS_ROUTE)
     assert dialog.target == SWRAD
@@ -113,7 +113,7 @@ def test_a_uac_reverses_the_route_set_rfc3261_12_1_2() -> None:
     assert dialog.next_hop == TLS_ROUTE.strip("<>")
 
 
-def test_record_routes_on_one_line_are_taken_apart_rfc3261_7_3_1() -> None:
+def test_comma_separated_record_routes_are_split_rfc3261_7_3_1() -> None:
     line = f'"Edge, west" {UDP_ROUTE};x=1, {TLS_ROUTE}'
     received = invite(headers=[("Record-Route", line), ("record-route", "<sip:third.example.com;lr>")])
     assert uas(received).route_set == (
@@ -124,7 +124,7 @@ def test_record_routes_on_one_line_are_taken_apart_rfc3261_7_3_1() -> None:
     assert uas(received).next_hop == UDP_ROUTE.strip("<>")
 
 
-def test_openais_200_gives_a_target_without_transport_and_no_route() -> None:
+def test_the_target_of_openais_200_has_no_transport_and_the_route_set_is_empty() -> None:
     sent = invite("sip:proj_X@sip.api.openai.com:5061;transport=tls")
     dialog = Dialog.as_uac(sent, openai_ok(sent))
     assert dialog.target == dialog.next_hop == dialog.request("BYE").uri
@@ -138,20 +138,20 @@ def test_without_a_route_set_requests_go_to_the_target_rfc3261_12_2_1_1() -> Non
     assert dialog.next_hop == "sip:bob@192.0.2.2:5060"
 
 
-def test_loose_routers_leave_the_target_in_the_request_uri_rfc3261_12_2_1_1() -> None:
+def test_with_loose_routers_the_request_uri_is_the_target_rfc3261_12_2_1_1() -> None:
     bye = uac("<sip:p2.example.com;lr>", "<sip:p1.example.com;lr=on>").request("BYE")
     assert bye.uri == "sip:bob@192.0.2.2:5060"
     assert bye.headers.get_all("Route") == ["<sip:p1.example.com;lr=on>", "<sip:p2.example.com;lr>"]
 
 
-def test_a_strict_router_gets_the_request_uri_and_the_target_goes_last_rfc3261_12_2_1_1() -> None:
+def test_a_strict_router_becomes_the_request_uri_and_the_target_the_last_route_rfc3261_12_2_1_1() -> None:
     dialog = uac("<sip:p2.example.com;lr>", "<sip:p1.example.com;X-y=Z~1>")
     bye = dialog.request("BYE")
     assert bye.uri == dialog.next_hop == "sip:p1.example.com;X-y=Z~1"
     assert bye.headers.get_all("Route") == ["<sip:p2.example.com;lr>", "<sip:bob@192.0.2.2:5060>"]
 
 
-def test_a_strict_routers_uri_loses_what_a_request_uri_must_not_have_rfc3261_12_2_1_1() -> None:
+def test_a_strict_routers_uri_loses_its_method_and_headers_in_the_request_uri_rfc3261_12_2_1_1() -> None:
     bye = uac("<sip:p1.example.com;method=INVITE;a=b?Subject=x>").request("BYE")
     assert bye.uri == "sip:p1.example.com;a=b"
     assert uac("<sip:p1.example.com;method=INVITE>").request("BYE").uri == "sip:p1.example.com"
@@ -183,7 +183,7 @@ def test_the_2xx_to_a_reinvite_refreshes_the_target_but_not_the_routes_rfc3261_1
     assert dialog.route_set == ("<sip:p1.example.com;lr>",)
 
 
-def test_our_own_2xx_confirms_without_touching_route_set_or_target_rfc3261_13_3_1_4() -> None:
+def test_our_2xx_confirms_the_dialog_without_changing_route_set_or_target_rfc3261_13_3_1_4() -> None:
     received = signalwire_invite()
     dialog = uas(received, status=180)
     answer = received.reply(200, to_tag="ours")
@@ -193,7 +193,7 @@ def test_our_own_2xx_confirms_without_touching_route_set_or_target_rfc3261_13_3_
     assert (dialog.target, dialog.route_set) == (SWRAD, (UDP_ROUTE, TLS_ROUTE))
 
 
-def test_a_malformed_2xx_changes_nothing() -> None:
+def test_a_malformed_2xx_leaves_the_early_dialog_unchanged() -> None:
     dialog = Dialog.as_uac(invite(), ringing(invite()))
     with pytest.raises(ParseError):
         dialog.confirm(ok(invite(), contact="<sip:new@192.0.2.7>", headers=[("Record-Route", "<sip:broken")]))
@@ -204,7 +204,7 @@ def test_a_malformed_2xx_changes_nothing() -> None:
 # Sending
 
 
-def test_each_request_has_the_next_number_rfc3261_12_2_1_1() -> None:
+def test_each_request_in_a_dialog_has_the_next_cseq_number_rfc3261_12_2_1_1() -> None:
     dialog = uas()
     dialog.local_cseq = 4999
     assert [str(dialog.request(method).cseq) for method in ("INVITE", "INFO", "BYE")] == [
@@ -214,13 +214,13 @@ def test_each_request_has_the_next_number_rfc3261_12_2_1_1() -> None:
     ]
 
 
-def test_a_request_has_neither_via_nor_contact_yet() -> None:
+def test_a_request_made_by_the_dialog_has_no_via_and_no_contact() -> None:
     made = uas().request("UPDATE")
     assert "Via" not in made.headers
     assert "Contact" not in made.headers
 
 
-def test_the_ack_for_a_2xx_has_number_and_credentials_of_its_invite_rfc3261_13_2_2_4() -> None:
+def test_the_ack_for_a_2xx_has_the_cseq_number_and_credentials_of_its_invite_rfc3261_13_2_2_4() -> None:
     secrets = [
         ("Proxy-Authorization", "Digest a"),
         ("Proxy-Authorization", "Digest b"),
@@ -252,7 +252,7 @@ def within(method: str, cseq: int, contact: str | None = "<sip:moved@192.0.2.7;x
     return request(method, to_tag="ours", cseq=cseq, contact=contact)
 
 
-def test_a_lower_number_is_refused_with_500_rfc3261_12_2_2() -> None:
+def test_a_request_with_a_lower_cseq_number_is_refused_with_500_rfc3261_12_2_2() -> None:
     dialog = uas(invite(cseq=7))
     with pytest.raises(ParseError, match="6 after 7") as refused:
         dialog.receive(within("INVITE", 6))
@@ -260,19 +260,19 @@ def test_a_lower_number_is_refused_with_500_rfc3261_12_2_2() -> None:
     assert (dialog.remote_cseq, dialog.target) == (7, "sip:alice@192.0.2.1:5060")
 
 
-def test_numbers_may_skip_rfc3261_12_2_2() -> None:
+def test_a_request_may_skip_cseq_numbers_rfc3261_12_2_2() -> None:
     dialog = uas(invite(cseq=7))
     dialog.receive(within("INFO", 20))
     assert dialog.remote_cseq == 20
 
 
-def test_the_first_request_of_the_peer_sets_its_number_rfc3261_12_2_2() -> None:
+def test_the_first_request_of_the_peer_sets_the_remote_cseq_rfc3261_12_2_2() -> None:
     dialog = uac()
     dialog.receive(request("REFER", from_tag="bob1", to_tag="alice1", cseq=1))
     assert dialog.remote_cseq == 1
 
 
-def test_the_essence_of_an_invite_makes_the_same_dialogs_and_acks_rfc3261_13_2_2_4() -> None:
+def test_an_invite_essence_gives_the_same_dialog_and_ack_as_the_whole_invite_rfc3261_13_2_2_4() -> None:
     whole = invite()
     credentials = ("Authorization", 'Digest username="alice"')
     whole.headers.add(*credentials)
@@ -283,7 +283,7 @@ def test_the_essence_of_an_invite_makes_the_same_dialogs_and_acks_rfc3261_13_2_2
 
 
 @pytest.mark.parametrize("method", ["ACK", "CANCEL"])
-def test_ack_and_cancel_carry_the_old_number_and_are_never_out_of_order_rfc3261_12_2_1_1(method: str) -> None:
+def test_ack_and_cancel_with_an_older_cseq_number_are_accepted_rfc3261_12_2_1_1(method: str) -> None:
     dialog = uas(invite(cseq=7))
     dialog.receive(within("INFO", 8, None))
     dialog.receive(within(method, 7))
@@ -291,7 +291,7 @@ def test_ack_and_cancel_carry_the_old_number_and_are_never_out_of_order_rfc3261_
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_a_target_refresh_request_moves_the_target_when_it_is_accepted_rfc3261_12_2_2_rfc6141_4(
+def test_a_target_refresh_request_changes_the_target_only_once_it_is_accepted_rfc3261_12_2_2_rfc6141_4(
     method: str,
 ) -> None:
     dialog = uas(signalwire_invite(cseq=7))
@@ -304,13 +304,13 @@ def test_a_target_refresh_request_moves_the_target_when_it_is_accepted_rfc3261_1
     assert dialog.request("BYE").uri == "sip:moved@192.0.2.7;x=Y"
 
 
-def test_a_target_refresh_request_without_contact_leaves_the_target_rfc3261_12_2_2() -> None:
+def test_a_target_refresh_request_without_contact_keeps_the_target_rfc3261_12_2_2() -> None:
     dialog = uas()
     dialog.accepted(within("INVITE", 2, None))
     assert dialog.target == "sip:alice@192.0.2.1:5060"
 
 
-def test_a_reinvite_accepted_after_a_later_update_leaves_its_target_rfc6141_4() -> None:
+def test_a_reinvite_accepted_after_a_later_update_does_not_change_the_target_back_rfc6141_4() -> None:
     dialog = uas()
     late = within("INVITE", 2, "<sip:late@192.0.2.8>")
     for each in (late, update := within("UPDATE", 3)):
@@ -320,7 +320,7 @@ def test_a_reinvite_accepted_after_a_later_update_leaves_its_target_rfc6141_4() 
     assert dialog.target == "sip:moved@192.0.2.7;x=Y"
 
 
-def test_a_malformed_contact_is_refused_and_changes_nothing() -> None:
+def test_a_malformed_contact_raises_parse_error_and_changes_nothing() -> None:
     dialog = uas(invite(cseq=7))
     reinvite = within("INVITE", 8)
     reinvite.headers.set("Contact", "<sip:broken")
@@ -329,11 +329,11 @@ def test_a_malformed_contact_is_refused_and_changes_nothing() -> None:
     assert (dialog.remote_cseq, dialog.target) == (7, "sip:alice@192.0.2.1:5060")
 
 
-def test_a_trying_response_has_no_remote_tag_yet() -> None:
+def test_the_remote_tag_of_a_100_without_to_tag_is_empty() -> None:
     assert DialogId.of_response(trying(invite())).remote_tag == ""
 
 
-def test_a_display_name_that_is_no_text_is_not_written_back_rfc3261_25_1() -> None:
+def test_a_display_name_that_is_not_utf8_is_not_sent_back_rfc3261_25_1() -> None:
     received = invite()
     received.headers.set("From", '"Jos\udce9" <sip:alice@example.com>;tag=a')
     assert uas(received).request("BYE").headers.get("To") == "<sip:alice@example.com>;tag=a"
@@ -359,7 +359,7 @@ def test_a_display_name_that_is_no_text_is_not_written_back_rfc3261_25_1() -> No
         f"<sip:{'a' * 300}@example.com>;tag=t1",
     ],
 )
-def test_the_ends_are_written_as_they_are_read(end: str) -> None:
+def test_from_and_to_of_a_dialog_serialise_as_the_parsed_address(end: str) -> None:
     received = invite()
     received.headers.set("From", end)
     dialog = uas(received)

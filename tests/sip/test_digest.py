@@ -50,7 +50,7 @@ RFC7616_SHA256 = "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6
 
 
 @pytest.mark.parametrize(("algorithm", "proof"), [("MD5", RFC7616_MD5), ("SHA-256", RFC7616_SHA256)])
-def test_the_published_example_is_met_rfc7616_3_9_1(algorithm: str, proof: str) -> None:
+def test_credentials_match_the_example_of_the_rfc_rfc7616_3_9_1(algorithm: str, proof: str) -> None:
     answer = DigestClient("Mufasa", "Circle of Life").authorize(
         request("GET", "/dir/index.html"),
         challenged(RFC7616_CHALLENGE.format(algorithm), status=401),
@@ -65,7 +65,7 @@ def test_the_published_example_is_met_rfc7616_3_9_1(algorithm: str, proof: str) 
     )
 
 
-def test_the_strongest_known_algorithm_of_a_realm_is_answered_rfc8760() -> None:
+def test_of_several_algorithms_for_a_realm_the_strongest_supported_is_answered_rfc8760() -> None:
     offered = [RFC7616_CHALLENGE.format(name) for name in ("MD5", "SHA-256", "SHA-512-256", "MD5-sess")]
     client = DigestClient("Mufasa", "Circle of Life")
     answer = client.authorize(request(), challenged(*offered), "x")
@@ -83,7 +83,7 @@ RFC2617 = 'Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600b
         (RFC2617, "670fd8c2df070c60b045671b8b24ff02"),
     ],
 )
-def test_the_published_example_is_met_rfc2617_3_5(challenge: str, proof: str) -> None:
+def test_the_response_matches_the_example_of_the_rfc_rfc2617_3_5(challenge: str, proof: str) -> None:
     client = DigestClient("Mufasa", "Circle Of Life")
     answer = client.authorize(
         request("GET", "/dir/index.html"), challenged(challenge, status=401), "0a4f113b"
@@ -91,14 +91,14 @@ def test_the_published_example_is_met_rfc2617_3_5(challenge: str, proof: str) ->
     assert params(answer.get("Authorization"))["response"] == proof
 
 
-def test_no_qop_means_no_cnonce_and_no_count_rfc2069() -> None:
+def test_without_qop_there_is_no_cnonce_and_no_nonce_count_rfc2069() -> None:
     answer = params(
         DigestClient("u", "p").authorize(request(), challenged(RFC2617), "x").get("Proxy-Authorization")
     )
     assert set(answer) == {"username", "realm", "nonce", "uri", "response"}
 
 
-def test_auth_int_covers_the_body_rfc7616_3_4_3() -> None:
+def test_auth_int_hashes_the_body_rfc7616_3_4_3() -> None:
     client = DigestClient("u", "p")
     challenge = 'Digest realm="r", nonce="n", qop="auth-int"'
     answer = params(
@@ -109,7 +109,7 @@ def test_auth_int_covers_the_body_rfc7616_3_4_3() -> None:
     assert answer["response"] == md5(f"{md5('u:r:p')}:n:00000001:x:auth-int:{act}")
 
 
-def test_a_session_algorithm_keeps_its_first_cnonce_rfc7616_3_4_2() -> None:
+def test_a_sess_algorithm_keeps_its_first_cnonce_rfc7616_3_4_2() -> None:
     client = DigestClient("u", "p")
     response = challenged('Digest realm="r", nonce="n", qop="auth", algorithm=MD5-sess')
     secret = md5(f"{md5('u:r:p')}:n:one")
@@ -120,21 +120,21 @@ def test_a_session_algorithm_keeps_its_first_cnonce_rfc7616_3_4_2() -> None:
         assert answer["response"] == md5(f"{secret}:n:{count}:one:auth:{md5('INVITE:sip:b@example.com')}")
 
 
-def test_a_session_algorithm_without_qop_still_tells_its_cnonce() -> None:
+def test_a_sess_algorithm_without_qop_still_sends_its_cnonce() -> None:
     response = challenged('Digest realm="r", nonce="n", algorithm=SHA-256-sess')
     answer = params(DigestClient("u", "p").authorize(request(), response, "x").get("Proxy-Authorization"))
     assert answer["cnonce"] == "x"
     assert "nc" not in answer
 
 
-def test_a_username_is_escaped() -> None:
+def test_a_quote_in_the_username_is_escaped() -> None:
     answer = DigestClient('a"b', "p").authorize(request(), challenged('Digest realm="r", nonce="n"'), "x")
     value = answer.get("Proxy-Authorization")
     assert value is not None
     assert 'username="a\\"b"' in value
 
 
-def test_each_realm_and_each_kind_of_server_is_answered_rfc3261_22_3() -> None:
+def test_each_realm_of_proxy_and_www_authenticate_is_answered_rfc3261_22_3() -> None:
     response = challenged('Digest realm="one", nonce="1"', 'Digest realm="two", nonce="2"')
     response.headers.add("WWW-Authenticate", 'Digest realm="three", nonce="3"')
     answer = DigestClient("u", "p").authorize(request(), response, "x")
@@ -142,7 +142,7 @@ def test_each_realm_and_each_kind_of_server_is_answered_rfc3261_22_3() -> None:
     assert [params(value)["realm"] for value in answer.get_all("Authorization")] == ["three"]
 
 
-def test_a_later_challenge_keeps_the_credentials_of_the_first_rfc3261_22_3() -> None:
+def test_a_later_challenge_keeps_the_credentials_for_the_first_rfc3261_22_3() -> None:
     client = DigestClient("u", "p")
     first = request()
     second = repeated(
@@ -155,7 +155,7 @@ def test_a_later_challenge_keeps_the_credentials_of_the_first_rfc3261_22_3() -> 
     assert params(answer.get("Proxy-Authorization"))["nc"] == "00000002"
 
 
-def test_credentials_nobody_here_made_are_not_given_again() -> None:
+def test_credentials_from_elsewhere_are_not_repeated() -> None:
     first = request()
     first.headers.add("Authorization", 'Digest realm="other", nonce="9"')
     first.headers.add("Proxy-Authorization", "Bearer x")
@@ -163,7 +163,7 @@ def test_credentials_nobody_here_made_are_not_given_again() -> None:
     assert len(answer) == 1
 
 
-def test_a_realm_that_is_no_utf_8_is_answered_as_it_stands() -> None:
+def test_a_realm_that_is_not_utf8_is_hashed_as_its_raw_bytes() -> None:
     answer = DigestClient("u", "p").authorize(
         request(), challenged('Digest realm="caf\udce9", nonce="1"'), "x"
     )
@@ -172,7 +172,7 @@ def test_a_realm_that_is_no_utf_8_is_answered_as_it_stands() -> None:
     assert params(answer.get("Proxy-Authorization"))["response"] == md5(f"{secret}:1:{act}")
 
 
-def test_a_nonce_counts_up_over_the_requests_of_a_dialog_rfc7616_3_4() -> None:
+def test_the_nonce_count_increases_with_each_request_and_restarts_with_a_new_nonce_rfc7616_3_4() -> None:
     client = DigestClient("u", "p")
     response = challenged('Digest realm="r", nonce="n", qop="auth"')
     counts = [
@@ -194,7 +194,7 @@ def test_refused_credentials_are_not_sent_again_rfc3261_22_2(nonce: str) -> None
         client.authorize(second, challenged(f'Digest realm="r", nonce="{nonce}"'), "y")
 
 
-def test_the_same_request_is_not_answered_twice() -> None:
+def test_a_second_challenge_to_the_same_request_is_refused() -> None:
     client = DigestClient("u", "wrong")
     response = challenged('Digest realm="r", nonce="n"')
     client.authorize(request(), response, "x")
@@ -202,7 +202,7 @@ def test_the_same_request_is_not_answered_twice() -> None:
         client.authorize(request(), response, "y")
 
 
-def test_a_stale_nonce_is_worth_one_more_try_rfc7616_3_3() -> None:
+def test_a_stale_nonce_is_retried_once_rfc7616_3_3() -> None:
     client = DigestClient("u", "p")
     first = request()
     second = repeated(
@@ -228,7 +228,7 @@ def test_a_stale_nonce_is_worth_one_more_try_rfc7616_3_3() -> None:
         'Digest realm="r", nonce="open',
     ],
 )
-def test_a_challenge_nobody_can_answer_is_refused(value: str) -> None:
+def test_a_challenge_with_unsupported_algorithm_qop_or_scheme_is_refused(value: str) -> None:
     client = DigestClient("u", "p")
     with pytest.raises(DigestRefused, match="no usable digest challenge in 407"):
         client.authorize(request(), challenged(value), "x")
@@ -236,7 +236,7 @@ def test_a_challenge_nobody_can_answer_is_refused(value: str) -> None:
     assert len(answer) == 1
 
 
-def test_a_challenge_is_read() -> None:
+def test_a_challenge_is_parsed_in_any_case_and_spacing() -> None:
     text = (
         'dIGEST  Realm = "a, \\"b\\"" ,nonce="n==",opaque="", stale=True, algorithm="md5", '
         'qop=" Auth , AUTH-INT", domain="sip:x", nonce="later" , '
@@ -248,6 +248,6 @@ def test_a_challenge_is_read() -> None:
 @pytest.mark.parametrize(
     "text", ["", "Digest", "Basic x", "Digest realm", 'Digest nonce="n"', "Digest realm=a b"]
 )
-def test_a_malformed_challenge_is_refused(text: str) -> None:
+def test_a_malformed_challenge_raises_parse_error(text: str) -> None:
     with pytest.raises(ParseError):
         parse_challenge(text)

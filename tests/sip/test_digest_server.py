@@ -43,37 +43,37 @@ def answered(
     return register(client.authorize(register(), challenged, "cnonce").get("Authorization") or "")
 
 
-def judged(server: DigestServer, request: Request, now: float = 1.0) -> Verdict:
+def verdict(server: DigestServer, request: Request, now: float = 1.0) -> Verdict:
     return server.verify(request, "alice", "pw", now)
 
 
 @pytest.mark.parametrize(("algorithm", "proof"), [("MD5", MD5), ("SHA-256", SHA256)])
-def test_the_published_example_is_proved_rfc7616_3_9_1(algorithm: str, proof: str) -> None:
+def test_credentials_of_the_rfc_example_verify_rfc7616_3_9_1(algorithm: str, proof: str) -> None:
     credentials = Credentials.parse(RFC7616.format(algorithm, proof))
     assert credentials.is_valid("GET", "Circle of Life")
     assert not credentials.is_valid("GET", "Circle of Death")
     assert not credentials.is_valid("PUT", "Circle of Life")
 
 
-def test_the_proof_may_be_written_in_capitals() -> None:
+def test_the_response_hash_may_be_in_upper_case() -> None:
     assert Credentials.parse(RFC7616.format("MD5", MD5.upper())).is_valid("GET", "Circle of Life")
 
 
-def test_sha_256_is_offered_before_md5_rfc8760_2_3() -> None:
+def test_algorithms_are_ordered_sha_256_before_md5_rfc8760_2_3() -> None:
     assert ALGORITHMS == ("SHA-256", "MD5")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_right_answer_is_accepted_rfc3261_22_1(server: DigestServer, algorithm: str) -> None:
-    assert judged(server, answered(server, algorithm=algorithm)) is Verdict.ACCEPTED
+def test_correct_credentials_are_accepted_rfc3261_22_1(server: DigestServer, algorithm: str) -> None:
+    assert verdict(server, answered(server, algorithm=algorithm)) is Verdict.ACCEPTED
 
 
-def test_a_proof_of_strange_letters_is_wrong_and_no_more() -> None:
+def test_a_response_hash_that_is_not_ascii_does_not_verify() -> None:
     assert not Credentials.parse(RFC7616.format("MD5", "ä\udcff")).is_valid("GET", "Circle of Life")
 
 
 def test_a_wrong_password_is_refused(server: DigestServer) -> None:
-    assert judged(server, answered(server, password="pw2")) is Verdict.REFUSED
+    assert verdict(server, answered(server, password="pw2")) is Verdict.REFUSED
 
 
 def test_another_user_with_the_same_password_is_refused(server: DigestServer) -> None:
@@ -89,47 +89,47 @@ def test_another_user_with_the_same_password_is_refused(server: DigestServer) ->
         (RFC7616.format("MD5", MD5),),
     ],
 )
-def test_no_credentials_for_our_realm_are_none_rfc3261_22_3(
+def test_missing_foreign_or_incomplete_credentials_count_as_missing_rfc3261_22_3(
     server: DigestServer, credentials: tuple[str, ...]
 ) -> None:
-    assert judged(server, register(*credentials)) is Verdict.MISSING
+    assert verdict(server, register(*credentials)) is Verdict.MISSING
 
 
-def test_credentials_for_another_realm_do_not_hide_ours(server: DigestServer) -> None:
+def test_credentials_for_another_realm_before_ours_are_skipped(server: DigestServer) -> None:
     request = answered(server)
     both = register(RFC7616.format("MD5", MD5), request.headers.get("Authorization") or "")
-    assert judged(server, both) is Verdict.ACCEPTED
+    assert verdict(server, both) is Verdict.ACCEPTED
 
 
-def test_an_old_nonce_is_stale_rfc7616_3_3(server: DigestServer) -> None:
+def test_an_expired_nonce_is_stale_rfc7616_3_3(server: DigestServer) -> None:
     request = answered(server, now=100.0)
-    assert judged(server, request, 161.0) is Verdict.STALE
+    assert verdict(server, request, 161.0) is Verdict.STALE
     assert "stale=true" in server.challenge(161.0, "MD5", stale=True)
 
 
-def test_the_nonce_of_another_process_is_stale_and_not_a_failure(server: DigestServer) -> None:
+def test_a_nonce_made_with_another_secret_is_stale_and_not_refused(server: DigestServer) -> None:
     other = DigestServer("sbc.example.com", b"another secret")
-    assert judged(server, answered(other)) is Verdict.STALE
+    assert verdict(server, answered(other)) is Verdict.STALE
 
 
 @pytest.mark.parametrize("nonce", ["", "%%%", "AAAA", "AAAAAAAAAAAAAAAAAAAA"])
-def test_a_nonce_that_we_never_gave_does_not_serve(server: DigestServer, nonce: str) -> None:
+def test_a_nonce_that_we_did_not_issue_is_stale(server: DigestServer, nonce: str) -> None:
     challenged = Response(
         401,
         "",
         Headers([("WWW-Authenticate", f'Digest realm="sbc.example.com", nonce="{nonce}", qop="auth"')]),
     )
     answer = DigestClient("alice", "pw").authorize(register(), challenged, "x").get("Authorization") or ""
-    assert judged(server, register(answer)) is Verdict.STALE
+    assert verdict(server, register(answer)) is Verdict.STALE
 
 
-def test_credentials_serve_once_rfc7616_5_5(server: DigestServer) -> None:
+def test_repeated_credentials_are_stale_rfc7616_5_5(server: DigestServer) -> None:
     request = answered(server)
-    assert judged(server, request) is Verdict.ACCEPTED
-    assert judged(server, request) is Verdict.STALE
+    assert verdict(server, request) is Verdict.ACCEPTED
+    assert verdict(server, request) is Verdict.STALE
 
 
-def test_a_nonce_serves_again_when_it_is_counted_up_and_never_counted_down_rfc7616_3_4(
+def test_a_nonce_is_reusable_with_a_higher_nonce_count_only_rfc7616_3_4(
     server: DigestServer,
 ) -> None:
     challenged = Response(401, "", Headers([("WWW-Authenticate", server.challenge(0.0, "MD5"))]))
@@ -139,9 +139,9 @@ def test_a_nonce_serves_again_when_it_is_counted_up_and_never_counted_down_rfc76
         asked = Request("REGISTER", URI, Headers([("Call-ID", "c1"), ("CSeq", f"{number} REGISTER")]))
         requests.append(register(client.authorize(asked, challenged, "x").get("Authorization") or ""))
     first, second, third = requests
-    assert judged(server, first) is Verdict.ACCEPTED
-    assert judged(server, third) is Verdict.ACCEPTED
-    assert judged(server, second) is Verdict.STALE
+    assert verdict(server, first) is Verdict.ACCEPTED
+    assert verdict(server, third) is Verdict.ACCEPTED
+    assert verdict(server, second) is Verdict.STALE
 
 
 @pytest.mark.parametrize(
@@ -156,47 +156,51 @@ def test_a_nonce_serves_again_when_it_is_counted_up_and_never_counted_down_rfc76
         ("algorithm=MD5", "algorithm=SHA-512-256"),
     ],
 )
-def test_what_was_not_offered_is_refused_rfc7616_3_4(server: DigestServer, this: str, that: str) -> None:
+def test_credentials_with_a_qop_count_or_algorithm_not_offered_are_refused_rfc7616_3_4(
+    server: DigestServer, this: str, that: str
+) -> None:
     line = answered(server).headers.get("Authorization") or ""
     assert this in line
-    assert judged(server, register(line.replace(this, that))) is Verdict.REFUSED
+    assert verdict(server, register(line.replace(this, that))) is Verdict.REFUSED
 
 
 def test_credentials_for_another_uri_are_refused_rfc7616_3_4_1(server: DigestServer) -> None:
     line = answered(server).headers.get("Authorization") or ""
-    assert judged(server, register(line, uri="sip:other.example.com")) is Verdict.REFUSED
-    assert judged(server, register(line.replace(f'uri="{URI}"', 'uri="?"'))) is Verdict.REFUSED
+    assert verdict(server, register(line, uri="sip:other.example.com")) is Verdict.REFUSED
+    assert verdict(server, register(line.replace(f'uri="{URI}"', 'uri="?"'))) is Verdict.REFUSED
 
 
-def test_the_same_uri_may_be_written_in_another_way_rfc3261_19_1_4(server: DigestServer) -> None:
+def test_credentials_for_an_equivalent_uri_are_accepted_rfc3261_19_1_4(server: DigestServer) -> None:
     line = answered(server).headers.get("Authorization") or ""
-    assert judged(server, register(line, uri="sip:SBC.example.com")) is Verdict.ACCEPTED
+    assert verdict(server, register(line, uri="sip:SBC.example.com")) is Verdict.ACCEPTED
 
 
-def test_memory_is_bounded_and_what_is_forgotten_no_longer_serves() -> None:
+def test_the_number_of_stored_nonces_is_bounded_and_a_dropped_nonce_is_stale() -> None:
     server = DigestServer("sbc.example.com", b"secret", lifetime_s=60, max_nonces=10)
     requests = [(answered(server, now=float(second)), float(second)) for second in range(50)]
     for request, now in requests:
-        assert judged(server, request, now) is Verdict.ACCEPTED
+        assert verdict(server, request, now) is Verdict.ACCEPTED
         assert len(server._used) <= 10
-    assert {judged(server, request, 50.0) for request, _ in requests} == {Verdict.STALE}
+    assert {verdict(server, request, 50.0) for request, _ in requests} == {Verdict.STALE}
 
 
-def test_a_nonce_is_never_made_twice(server: DigestServer) -> None:
+def test_every_nonce_is_unique(server: DigestServer) -> None:
     assert len({server.challenge(5.0, "MD5") for _ in range(1000)}) == 1000
 
 
-def test_a_mark_is_always_the_same_and_not_to_be_guessed(server: DigestServer) -> None:
+def test_tag_for_is_deterministic_and_depends_on_the_secret(server: DigestServer) -> None:
     assert server.tag_for("call1") == server.tag_for("call1") != server.tag_for("call2")
     assert server.tag_for("call1") != DigestServer("sbc.example.com", b"another").tag_for("call1")
 
 
-def test_incomplete_credentials_are_malformed() -> None:
+def test_incomplete_credentials_raise_parse_error() -> None:
     with pytest.raises(ParseError, match="incomplete"):
         Credentials.parse('Digest username="alice", realm="sbc.example.com"')
 
 
-def test_a_challenge_may_be_one_persons_to_answer_rfc7616_5_4(server: DigestServer) -> None:
+def test_a_nonce_bound_to_a_source_is_accepted_only_from_that_source_rfc7616_5_4(
+    server: DigestServer,
+) -> None:
     challenged = Response(
         401, "", Headers([("WWW-Authenticate", server.challenge(0.0, "MD5", source="here"))])
     )

@@ -27,7 +27,7 @@ def headers(name: str, *values: str) -> Headers:
         '"Ann" <tel:+13475550148;verstat=No-TN-Validation>',
     ],
 )
-def test_verstat_may_stand_anywhere_and_the_number_is_read_3gpp_24_229_7_2a_20(text: str) -> None:
+def test_an_address_is_parsed_wherever_verstat_is_placed(text: str) -> None:
     address = parse_party(text)
     assert address is not None
     assert address.display == "Ann"
@@ -35,13 +35,13 @@ def test_verstat_may_stand_anywhere_and_the_number_is_read_3gpp_24_229_7_2a_20(t
 
 
 @pytest.mark.parametrize("text", ["", "<>", "x", "<sip:>;verstat=1", "sip:a b@c", '"x <sip:a@b>', "a>b"])
-def test_an_address_that_cannot_be_read_is_none(text: str) -> None:
+def test_parse_party_returns_none_for_a_malformed_address(text: str) -> None:
     assert parse_party(text) is None
 
 
 @given(st.text(max_size=80))
 @settings(max_examples=200)
-def test_nothing_is_refused(text: str) -> None:
+def test_any_header_value_is_read_without_an_exception(text: str) -> None:
     value = text.replace("\r", "").replace("\n", "").replace("\0", "")
     for name in ("P-Asserted-Identity", "Privacy", "Remote-Party-ID", "Diversion", "History-Info"):
         found = headers(name, value)
@@ -66,7 +66,9 @@ def test_nothing_is_refused(text: str) -> None:
         ([], []),
     ],
 )
-def test_one_sip_and_one_tel_identity_are_asserted_rfc3325_9_1(values: list[str], uris: list[str]) -> None:
+def test_at_most_one_sip_and_one_tel_identity_are_read_rfc3325_9_1(
+    values: list[str], uris: list[str]
+) -> None:
     assert [str(each.uri) for each in asserted(headers("P-Asserted-Identity", *values))] == uris
 
 
@@ -94,7 +96,7 @@ def test_one_sip_and_one_tel_identity_are_asserted_rfc3325_9_1(values: list[str]
         ([], False, False),
     ],
 )
-def test_what_a_caller_wishes_to_withhold_rfc3323_4_2(
+def test_privacy_values_that_withhold_or_decline_rfc3323_4_2(
     values: list[str], withholds: bool, declined: bool
 ) -> None:
     privacy = Privacy.of(headers("Privacy", *values))
@@ -113,7 +115,7 @@ def test_what_a_caller_wishes_to_withhold_rfc3323_4_2(
         (["junk", "<sip:+2@a>;party=called", "<sip:+1@a>;screen=yes"], "sip:+1@a", True, False),
     ],
 )
-def test_the_calling_party_of_remote_party_id(
+def test_remote_party_id_of_the_calling_party_is_read(
     values: list[str], uri: str, screened: bool, private: bool
 ) -> None:
     found = remote_party(headers("Remote-Party-ID", *values))
@@ -121,14 +123,14 @@ def test_the_calling_party_of_remote_party_id(
     assert (str(found.party.uri), found.screened, found.private) == (uri, screened, private)
 
 
-def test_without_a_calling_party_there_is_none() -> None:
+def test_remote_party_id_of_another_party_is_ignored() -> None:
     assert remote_party(headers("Remote-Party-ID", "<sip:+2@a>;party=called")) is None
 
 
 # Diversion and History-Info.
 
 
-def test_diversions_are_read_latest_first_rfc5806_4() -> None:
+def test_diversions_are_parsed_most_recent_first_rfc5806_4() -> None:
     first, second = Diversion.all(
         headers(
             "Diversion",
@@ -140,7 +142,7 @@ def test_diversions_are_read_latest_first_rfc5806_4() -> None:
     assert (str(second.party.uri), second.reason, second.private) == ("tel:+2", "unknown", True)
 
 
-def test_a_diversion_is_written_as_it_is_read_rfc5806_4() -> None:
+def test_a_serialised_diversion_parses_to_the_same_rfc5806_4() -> None:
     diversion = Diversion(NameAddr.parse("<sip:+1@a>"), "unconditional")
     assert str(diversion) == "<sip:+1@a>;reason=unconditional"
     [again] = Diversion.all(headers("Diversion", str(diversion)))
@@ -148,7 +150,7 @@ def test_a_diversion_is_written_as_it_is_read_rfc5806_4() -> None:
     assert str(Diversion(diversion.party, "not a token", True)) == "<sip:+1@a>;reason=unknown;privacy=full"
 
 
-def test_the_history_is_read_in_its_order_rfc7044_5() -> None:
+def test_history_info_entries_are_parsed_in_order_rfc7044_5() -> None:
     entries = HistoryEntry.all(
         headers(
             "History-Info",

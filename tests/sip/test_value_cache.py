@@ -12,7 +12,7 @@ from proxy.sip.value_cache import MAX_CACHED_CHARS, MAX_LONG_TEXTS, cached
 from proxy.sip.values import parse_name_addr, parse_via
 
 
-def test_a_text_is_read_once_and_of_long_ones_few_are_kept() -> None:
+def test_a_cached_text_is_parsed_once_and_few_long_texts_are_cached() -> None:
     read: list[str] = []
 
     def length(text: str) -> int:
@@ -37,7 +37,7 @@ def test_a_text_is_read_once_and_of_long_ones_few_are_kept() -> None:
         (parse_uri, "sip:a@b", ""),
     ],
 )
-def test_thousands_of_long_values_take_no_room_for_good(
+def test_caching_many_long_values_uses_bounded_memory(
     read: Callable[[str], object], begin: str, end: str
 ) -> None:
     texts = [f"{begin};{number}" + 1000 * f";{number % 100:02}" + end for number in range(100)]

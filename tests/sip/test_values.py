@@ -46,7 +46,7 @@ from proxy.sip.values import (
         ("<isbn:2983792873>;tag=", None, "isbn:2983792873", None),
     ],
 )
-def test_an_address_is_read_in_either_form_rfc3261_20_10(
+def test_an_address_is_parsed_with_or_without_brackets_rfc3261_20_10(
     text: str, display: str | None, uri: str, tag: str | None
 ) -> None:
     address = NameAddr.parse(text)
@@ -54,13 +54,13 @@ def test_an_address_is_read_in_either_form_rfc3261_20_10(
     assert NameAddr.parse(str(address)) == address
 
 
-def test_the_uri_goes_out_exactly_as_it_came() -> None:
+def test_the_uri_of_an_address_is_serialised_as_received() -> None:
     address = NameAddr.parse("Bob <SIP:Bob@Example.COM;LR>;x=1")
     assert address.raw_uri == "SIP:Bob@Example.COM;LR"
     assert str(address) == '"Bob" <SIP:Bob@Example.COM;LR>;x=1'
 
 
-def test_an_address_made_here_writes_its_uri() -> None:
+def test_an_address_built_in_code_serialises_its_uri() -> None:
     address = NameAddr('A "B"', Uri("sip", "a", host="example.com"), Params((("tag", "1"),)))
     assert str(address) == '"A \\"B\\"" <sip:a@example.com>;tag=1'
 
@@ -86,12 +86,12 @@ def test_an_address_made_here_writes_its_uri() -> None:
         "<sip:a@example.com:99999>",
     ],
 )
-def test_a_malformed_address_is_refused_rfc4475_3_1_2(text: str) -> None:
+def test_a_malformed_address_raises_parse_error_rfc4475_3_1_2(text: str) -> None:
     with pytest.raises(ParseError):
         NameAddr.parse(text)
 
 
-def test_a_via_is_read() -> None:
+def test_a_via_is_parsed() -> None:
     via = Via.parse("SIP/2.0/TLS 192.0.2.13:35181;received=192.0.2.14;rport=36607;branch=z9hG4bKX0c5")
     assert (via.transport, via.host, via.port) == ("TLS", "192.0.2.13", 35181)
     assert (via.branch, via.received, via.rport) == ("z9hG4bKX0c5", "192.0.2.14", 36607)
@@ -109,12 +109,12 @@ def test_a_via_is_read() -> None:
         ("SIP/2.0/UNKNOWN under_score.example.com", "SIP/2.0/UNKNOWN under_score.example.com"),
     ],
 )  # fmt: skip
-def test_a_via_is_read_with_white_space_rfc4475_3_1_1_1(text: str, plain: str) -> None:
+def test_a_via_with_white_space_is_parsed_rfc4475_3_1_1_1(text: str, plain: str) -> None:
     assert str(Via.parse(text)) == plain
     assert Via.parse(plain) == Via.parse(text)
 
 
-def test_rport_may_only_be_asked_for_rfc3581() -> None:
+def test_an_rport_without_value_is_filled_in_place_rfc3581() -> None:
     via = Via.parse("SIP/2.0/UDP 192.0.2.2;rport;branch=z9hG4bK1")
     assert via.rport is None
     assert via.params.has("rport")
@@ -123,7 +123,7 @@ def test_rport_may_only_be_asked_for_rfc3581() -> None:
     assert filled.rport == 5062
 
 
-def test_received_is_never_in_brackets_rfc5118_4_5() -> None:
+def test_brackets_around_an_ipv6_received_are_removed_rfc5118_4_5() -> None:
     for written in ("[2001:db8::9:255]", "2001:db8::9:255"):
         assert Via.parse(f"SIP/2.0/UDP [2001:db8::9:1];received={written}").received == "2001:db8::9:255"
     assert Via.parse("SIP/2.0/UDP h").received is None
@@ -145,12 +145,12 @@ def test_received_is_never_in_brackets_rfc5118_4_5() -> None:
         "HTTP/1.1 host",
     ],
 )
-def test_a_malformed_via_is_refused(text: str) -> None:
+def test_a_malformed_via_raises_parse_error(text: str) -> None:
     with pytest.raises(ParseError):
         Via.parse(text)
 
 
-def test_a_via_with_a_broken_rport_is_refused_when_it_is_asked_for() -> None:
+def test_an_out_of_range_rport_raises_parse_error_when_read() -> None:
     via = Via.parse("SIP/2.0/UDP host;rport=99999")
     with pytest.raises(ParseError, match="port out of range"):
         _ = via.rport
@@ -164,7 +164,7 @@ def test_a_via_with_a_broken_rport_is_refused_when_it_is_asked_for() -> None:
         ("2147483647 BYE", CSeq(2**31 - 1, "BYE")),
     ],
 )
-def test_a_cseq_is_read(text: str, value: CSeq) -> None:
+def test_a_cseq_is_parsed(text: str, value: CSeq) -> None:
     assert CSeq.parse(text) == value
     assert CSeq.parse(str(value)) == value
 
@@ -172,13 +172,13 @@ def test_a_cseq_is_read(text: str, value: CSeq) -> None:
 @pytest.mark.parametrize(
     "text", ["", "INVITE", "1", "1INVITE", "-1 INVITE", "1 INV ITE", "² INVITE", "1 INVITE,", "x INVITE"]
 )
-def test_a_malformed_cseq_is_refused(text: str) -> None:
+def test_a_malformed_cseq_raises_parse_error(text: str) -> None:
     with pytest.raises(ParseError, match="malformed CSeq"):
         CSeq.parse(text)
 
 
 @pytest.mark.parametrize("number", ["2147483648", "36893488147419103232", "9" * 5000])
-def test_a_cseq_number_too_large_is_a_400_rfc3261_8_1_1_5(number: str) -> None:
+def test_a_cseq_number_of_2_31_or_more_raises_parse_error_with_400_rfc3261_8_1_1_5(number: str) -> None:
     with pytest.raises(ParseError, match="CSeq number out of range") as caught:
         CSeq.parse(f"{number} INVITE")
     assert caught.value.status == 400
@@ -193,18 +193,18 @@ def test_a_cseq_number_too_large_is_a_400_rfc3261_8_1_1_5(number: str) -> None:
         ("90;x=y", SessionExpires(90), "90"),
     ],
 )
-def test_a_session_interval_is_read_rfc4028_4(text: str, value: SessionExpires, plain: str) -> None:
+def test_session_expires_is_parsed_rfc4028_4(text: str, value: SessionExpires, plain: str) -> None:
     assert SessionExpires.parse(text) == value
     assert str(value) == plain
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-1", "4294967296", "600;refresher=me", "600;;"])
-def test_a_malformed_session_interval_is_refused(text: str) -> None:
+def test_a_malformed_session_expires_raises_parse_error(text: str) -> None:
     with pytest.raises(ParseError):
         SessionExpires.parse(text)
 
 
-def test_the_zone_of_a_link_local_address_is_not_told_rfc3261_25_1() -> None:
+def test_received_omits_the_zone_of_a_link_local_address_rfc3261_25_1() -> None:
     via = Via.parse("SIP/2.0/UDP [fe80::9]:5060;branch=z9hG4bK1;rport")
     assert str(via.seen_from("fe80::1%eth0", 5061)).endswith(";rport=5061;received=fe80::1")
 
@@ -220,19 +220,19 @@ def test_the_zone_of_a_link_local_address_is_not_told_rfc3261_25_1() -> None:
         ('<sip:a@b>;x="<c>;tag=0";tag=6', "sip:a@b", "6"),
     ],
 )
-def test_one_address_is_read_with_each_tag_it_comes_with(text: str, raw: str, tag: str) -> None:
+def test_each_address_is_parsed_with_its_own_tag(text: str, raw: str, tag: str) -> None:
     address = NameAddr.parse(text)
     assert (address.raw_uri, address.tag) == (raw, tag)
 
 
 @pytest.mark.parametrize("text", ["<sip:a@b>tag=1", "sip:a@b>;tag=1", "<sip:a@b;tag=1", "<>;tag=1"])
-def test_a_malformed_address_is_so_whatever_its_tag(text: str) -> None:
+def test_a_malformed_address_raises_parse_error_despite_a_valid_tag(text: str) -> None:
     for _ in range(2):
         with pytest.raises(ParseError):
             NameAddr.parse(text)
 
 
-def test_one_sender_is_read_with_each_branch_it_comes_with() -> None:
+def test_two_vias_with_the_same_sender_keep_their_own_branch() -> None:
     first, second = (Via.parse(f"SIP/2.0/UDP [2001:db8::1]:5070;branch=z9hG4bK{n}") for n in (1, 2))
     assert (first.host, first.port, first.branch) == ("[2001:db8::1]", 5070, "z9hG4bK1")
     assert (second.sent_by, second.branch) == (first.sent_by, "z9hG4bK2")
@@ -240,7 +240,7 @@ def test_one_sender_is_read_with_each_branch_it_comes_with() -> None:
     assert Via.parse(f"SIP/2.0/UDP {long};branch=z9hG4bK3").host == long
 
 
-def test_a_sender_at_its_own_address_needs_no_note_rfc3261_18_2_1() -> None:
+def test_a_via_sent_from_its_own_address_gets_no_received_rfc3261_18_2_1() -> None:
     for host in ("192.0.2.1", "[2001:db8::1]"):
         via = Via.parse(f"SIP/2.0/UDP {host};branch=z9hG4bK1")
         assert via.seen_from(host.strip("[]"), 5060) is via
@@ -253,7 +253,9 @@ def test_a_sender_at_its_own_address_needs_no_note_rfc3261_18_2_1() -> None:
         ("soon", None), ("", None), ("1" * 10, None), ("\u0665", None), (None, None),
     ],
 )  # fmt: skip
-def test_retry_after_is_read_rfc3261_20_33(value: str | None, seconds: float | None) -> None:
+def test_retry_after_is_parsed_without_comment_and_duration_rfc3261_20_33(
+    value: str | None, seconds: float | None
+) -> None:
     assert retry_after(value) == seconds
 
 
@@ -272,7 +274,7 @@ def _read(reader: Callable[[str], object], text: str) -> object:
 
 @settings(max_examples=200)
 @given(st.lists(PIECES, max_size=12).map("".join), st.sampled_from(["", "<sip:a@b>;tag=", '"A" <sip:a@b']))
-def test_a_tag_is_the_one_of_the_whole_address(text: str, before: str) -> None:
+def test_tag_of_equals_the_tag_of_the_parsed_address(text: str, before: str) -> None:
     text = (before + text).strip()
     assert _read(tag_of, text) == _read(lambda whole: parse_name_addr(whole).tag, text)
 
@@ -290,7 +292,7 @@ def test_a_tag_is_the_one_of_the_whole_address(text: str, before: str) -> None:
         ]
     ),
 )
-def test_what_a_transaction_asks_of_a_via_is_what_the_whole_via_says(text: str, before: str) -> None:
+def test_parse_top_via_equals_the_parsed_via(text: str, before: str) -> None:
     def whole(text: str) -> object:
         via = parse_via(text)
         return via.host, via.sent_by.lower(), (via.branch or "").lower()
@@ -326,5 +328,7 @@ def test_what_a_transaction_asks_of_a_via_is_what_the_whole_via_says(text: str, 
         ("SIP/2.0/UDP a", "a", "", False, ""),
     ],
 )
-def test_a_via_at_a_glance(via: str, sent_by: str, branch: str, bare: bool, asks: str) -> None:
+def test_parse_top_via_gives_sent_by_branch_and_rport_position(
+    via: str, sent_by: str, branch: str, bare: bool, asks: str
+) -> None:
     assert parse_top_via(via) == TopVia(parse_via(via).host, sent_by, branch, bare, len(asks))

@@ -10,7 +10,7 @@ from proxy.sip.verstat import Verstat, is_emergency_callback
 ANN = "+13475550148"
 
 
-def said(*lines: str) -> Verstat | None:
+def verstat_of(*lines: str) -> Verstat | None:
     return Verstat.of(Headers(tuple(line.split(": ", 1)) for line in lines))  # type: ignore[misc]
 
 
@@ -29,8 +29,8 @@ def said(*lines: str) -> Verstat | None:
         ("X-Twilio-VerStat: ", Verstat("unknown")),
     ],
 )
-def test_twilio_says_it_in_a_header_of_its_own(line: str, expected: Verstat) -> None:
-    assert said(line) == expected
+def test_verstat_is_read_from_twilios_own_header(line: str, expected: Verstat) -> None:
+    assert verstat_of(line) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_twilio_says_it_in_a_header_of_its_own(line: str, expected: Verstat) -> 
     ],
 )
 @pytest.mark.parametrize("header", ["P-Asserted-Identity", "From"])
-def test_the_parameter_is_found_wherever_a_carrier_puts_it(header: str, address: str) -> None:
-    assert said(f"{header}: {address}") == Verstat("passed", "B")
+def test_verstat_is_found_in_every_place_carriers_put_it(header: str, address: str) -> None:
+    assert verstat_of(f"{header}: {address}") == Verstat("passed", "B")
 
 
 @pytest.mark.parametrize(
@@ -65,28 +65,30 @@ def test_the_parameter_is_found_wherever_a_carrier_puts_it(header: str, address:
         f"<sip:{ANN}%3Bverstat=TN-Validation-Passed-A@example.com>",
     ],
 )
-def test_what_a_caller_writes_into_his_name_says_nothing(address: str) -> None:
-    assert said(f"P-Asserted-Identity: {address}") is None
-    assert said(f"From: {address}") is None
+def test_a_verstat_inside_a_display_name_or_escape_is_ignored(address: str) -> None:
+    assert verstat_of(f"P-Asserted-Identity: {address}") is None
+    assert verstat_of(f"From: {address}") is None
 
 
-def test_telnyx_names_b_and_c_and_a_by_no_letter() -> None:
+def test_telnyx_passed_without_a_letter_means_attestation_a() -> None:
     line = "P-Asserted-Identity: <sip:+1@sip.telnyx.com;verstat=TN-Validation-Passed{}>"
-    assert said(line.format("")) == Verstat("passed", "A")
-    assert said(line.format("-B")) == Verstat("passed", "B")
-    assert said(line.format("").replace("telnyx", "telnix")) == Verstat("passed")
-    assert said(line.format("").replace("Passed", "Failed")) == Verstat("failed")
+    assert verstat_of(line.format("")) == Verstat("passed", "A")
+    assert verstat_of(line.format("-B")) == Verstat("passed", "B")
+    assert verstat_of(line.format("").replace("telnyx", "telnix")) == Verstat("passed")
+    assert verstat_of(line.format("").replace("Passed", "Failed")) == Verstat("failed")
 
 
-def test_bandwidth_names_attestation_and_origin_in_headers_of_their_own() -> None:
+def test_bandwidths_attestation_and_origid_are_read_from_its_own_headers() -> None:
     origin = "P-Origination-ID: 8a9d1f3e-5f2b-4b83-9a67-0a1b2c3d4e5f"
     asserted = f"P-Asserted-Identity: <sip:{ANN};verstat=TN-Validation-Passed@example.com>"
-    found = said(asserted, "P-Attestation-Indicator: B", origin)
+    found = verstat_of(asserted, "P-Attestation-Indicator: B", origin)
     assert found == Verstat("passed", "B", origid=origin.partition(": ")[2])
-    assert said("P-Attestation-Indicator: A", origin) == Verstat(
+    assert verstat_of("P-Attestation-Indicator: A", origin) == Verstat(
         "unknown", "A", origid=origin.partition(": ")[2]
     )
-    assert said(asserted, "P-Attestation-Indicator: Q", "P-Origination-ID: <script>") == Verstat("passed")
+    assert verstat_of(asserted, "P-Attestation-Indicator: Q", "P-Origination-ID: <script>") == Verstat(
+        "passed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,28 +100,28 @@ def test_bandwidth_names_attestation_and_origin_in_headers_of_their_own() -> Non
         ("Maybe", Verstat("unknown")),
     ],
 )
-def test_plivo_says_it_in_its_own_words(value: str, expected: Verstat) -> None:
-    assert said(f"X-Plivo-Stir-Verification: {value}") == expected
+def test_plivos_verification_header_is_mapped_to_a_verstat(value: str, expected: Verstat) -> None:
+    assert verstat_of(f"X-Plivo-Stir-Verification: {value}") == expected
 
 
-def test_nothing_said_is_no_failure() -> None:
-    assert said() is None
-    assert said(f"P-Asserted-Identity: <sip:{ANN}@example.com>", "From: <sip:a@b>;tag=1") is None
-    assert said("Identity: a.b.c;info=<https://example.com/c.pem>") is None
+def test_a_message_without_verstat_gives_none() -> None:
+    assert verstat_of() is None
+    assert verstat_of(f"P-Asserted-Identity: <sip:{ANN}@example.com>", "From: <sip:a@b>;tag=1") is None
+    assert verstat_of("Identity: a.b.c;info=<https://example.com/c.pem>") is None
 
 
-def test_what_is_asserted_comes_before_from_and_the_worst_counts() -> None:
+def test_p_asserted_identity_precedes_from_and_the_worst_verstat_counts() -> None:
     good = "<sip:+1@example.com;verstat=TN-Validation-Passed-A>"
     bad = "<sip:+1@example.com;verstat=TN-Validation-Failed>"
-    assert said(f"P-Asserted-Identity: {good}", f"From: {bad}") == Verstat("passed", "A")
-    assert said(f"P-Asserted-Identity: {good}, {bad}") == Verstat("failed")
-    assert said("X-Twilio-VerStat: No-TN-Validation", f"P-Asserted-Identity: {good}") == Verstat("none")
+    assert verstat_of(f"P-Asserted-Identity: {good}", f"From: {bad}") == Verstat("passed", "A")
+    assert verstat_of(f"P-Asserted-Identity: {good}, {bad}") == Verstat("failed")
+    assert verstat_of("X-Twilio-VerStat: No-TN-Validation", f"P-Asserted-Identity: {good}") == Verstat("none")
 
 
-def test_of_thousands_of_addresses_a_few_are_looked_at() -> None:
+def test_only_the_first_few_of_many_addresses_are_searched() -> None:
     many = ["P-Asserted-Identity: <sip:+1@example.com>"] * 1000
     late = "P-Asserted-Identity: <sip:+1@example.com;verstat=TN-Validation-Failed>"
-    assert said(*many, late) is None
+    assert verstat_of(*many, late) is None
 
 
 @pytest.mark.parametrize(
@@ -135,5 +137,5 @@ def test_of_thousands_of_addresses_a_few_are_looked_at() -> None:
         ("Subject: psap-callback", False),
     ],
 )
-def test_an_emergency_call_back_is_marked(line: str, expected: bool) -> None:
+def test_emergency_callbacks_are_recognised_by_priority_headers(line: str, expected: bool) -> None:
     assert is_emergency_callback(Headers([tuple(line.split(": ", 1))])) is expected  # type: ignore[list-item]
