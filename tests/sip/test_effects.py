@@ -6,13 +6,13 @@ from proxy.sip.effects import Deliver, Failed, Send, TimedOut
 from tests.kit.messages import invite
 
 
-def test_effects_compare_by_their_message() -> None:
+def test_effects_with_equal_messages_are_equal() -> None:
     assert Send(invite()) == Send(invite())
     assert Send(invite()) != Deliver(invite())
     assert Send(invite()) != Send(invite(cseq=2))
     assert TimedOut() == TimedOut()
 
 
-def test_a_failure_carries_what_the_transport_said() -> None:
+def test_a_failed_effect_carries_the_transport_error() -> None:
     error = OSError("no route")
     assert Failed(error).error is error

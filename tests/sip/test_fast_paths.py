@@ -186,8 +186,8 @@ def test_an_encoded_message_parses_to_the_same_message(data: bytes) -> None:
         return
     written = message.encode()
     again = parse_message(written)
-    told_of_both = [[each for each in values_of(one)[3:]] for one in (message, again)]
-    assert told_of_both[0] == told_of_both[1]
+    values_of_both = [[each for each in values_of(one)[3:]] for one in (message, again)]
+    assert values_of_both[0] == values_of_both[1]
     assert (again.start_line, again.body) == (message.start_line, message.body)
     assert again.encode() == written
     assert messages._whole(written) == again
@@ -253,7 +253,7 @@ CHANGES: list[Callable[[Headers], object]] = [
 
 @often
 @given(st.lists(st.sampled_from(CHANGES), max_size=5), st.booleans())
-def test_lines_added_as_one_text_change_like_any_others(
+def test_headers_from_one_text_behave_like_headers_added_one_by_one(
     changes: list[Callable[[Headers], object]], more: bool
 ) -> None:
     together = Headers.from_text("Via: a, b\r\nFrom: c\r\nTo: d", {"via": "a, b", "from": "c", "to": "d"})
@@ -313,7 +313,7 @@ def test_plain_params_give_the_same_as_the_general_parser(text: str) -> None:
 
 @often
 @given(st.sampled_from(ADDRESSES), st.sampled_from(TAGS), st.lists(spots, max_size=2), st.data())
-def test_an_end_of_a_dialog_is_written_as_it_was_parsed(
+def test_from_and_to_of_a_dialog_serialise_as_the_parsed_address(
     address: str, tag: str, marks: list[str], data: st.DataObject
 ) -> None:
     end = with_fragments(address + tag, marks, data).strip(" \t")
@@ -334,7 +334,7 @@ def test_an_end_of_a_dialog_is_written_as_it_was_parsed(
 
 @often
 @given(st.sampled_from(ADDRESSES), st.sampled_from(TAGS), st.lists(spots, max_size=2), st.data())
-def test_an_address_is_the_same_with_any_tag_or_none(
+def test_parse_address_and_tag_of_match_the_general_address_parser(
     address: str, tag: str, marks: list[str], data: st.DataObject
 ) -> None:
     text = with_fragments(address + tag, marks, data)
@@ -352,7 +352,7 @@ def test_an_address_is_the_same_with_any_tag_or_none(
 
 @often
 @given(st.sampled_from(VIAS), st.lists(spots, max_size=2), st.data())
-def test_the_sender_of_a_via_is_that_of_the_whole_via(
+def test_via_sender_and_parse_top_via_match_the_general_via_parser(
     via: str, marks: list[str], data: st.DataObject
 ) -> None:
     text = with_fragments(via, marks, data)
@@ -370,7 +370,7 @@ def test_the_sender_of_a_via_is_that_of_the_whole_via(
 @often
 @given(nearly_plain())
 def test_transaction_keys_match_the_parsed_properties(data: bytes) -> None:
-    def told_key(message: Request | Response) -> object:
+    def expected_key(message: Request | Response) -> object:
         if isinstance(message, Response):
             if not message.top_via.branch:
                 raise ParseError("no branch")
@@ -386,7 +386,7 @@ def test_transaction_keys_match_the_parsed_properties(data: bytes) -> None:
         return
     key = server_key if isinstance(message, Request) else client_key
     try:
-        expected = told_key(message)
+        expected = expected_key(message)
     except ParseError:
         with pytest.raises(ParseError):
             key(message)  # type: ignore[arg-type]
@@ -396,7 +396,7 @@ def test_transaction_keys_match_the_parsed_properties(data: bytes) -> None:
 
 @often
 @given(st.sampled_from(ADDRESSES), st.sampled_from(TAGS), st.lists(spots, max_size=2), st.data())
-def test_a_cached_address_is_parsed_as_at_first(
+def test_a_cached_address_equals_a_newly_parsed_one(
     address: str, tag: str, marks: list[str], data: st.DataObject
 ) -> None:
     text = with_fragments(address + tag, marks, data)
@@ -407,7 +407,9 @@ def test_a_cached_address_is_parsed_as_at_first(
 
 @often
 @given(st.sampled_from(URIS), st.lists(spots, max_size=2), st.data())
-def test_check_uri_fails_exactly_where_parsing_does(uri: str, marks: list[str], data: st.DataObject) -> None:
+def test_check_uri_fails_exactly_where_uri_parsing_fails(
+    uri: str, marks: list[str], data: st.DataObject
+) -> None:
     text = with_fragments(uri, marks, data)
 
     def read(text: str) -> None:

@@ -21,7 +21,7 @@ def broken(framer: StreamFramer, data: bytes) -> ParseError:
     return caught.value
 
 
-def test_messages_come_out_however_the_stream_is_cut_rfc3261_18_3() -> None:
+def test_messages_are_framed_wherever_the_stream_is_split_rfc3261_18_3() -> None:
     messages = [SIGNALWIRE_INVITE, OPENAI_200, KAMAILIO_INVITE]
     stream = b"\r\n".join(messages)
     assert StreamFramer().feed(stream) == messages
@@ -31,11 +31,11 @@ def test_messages_come_out_however_the_stream_is_cut_rfc3261_18_3() -> None:
         assert [message for piece in pieces for message in framer.feed(piece)] == messages
 
 
-def test_a_message_that_comes_alone_is_not_copied() -> None:
+def test_a_single_message_in_a_chunk_is_returned_without_a_copy() -> None:
     assert StreamFramer().feed(OPENAI_200)[0] is OPENAI_200
 
 
-def test_a_body_that_looks_like_the_end_of_the_headers_is_only_body() -> None:
+def test_empty_lines_in_a_body_do_not_end_the_headers() -> None:
     message = OPTIONS + b"Content-Length: 8\r\n\r\n\r\n\r\na\n\nb"
     framer = StreamFramer()
     assert framer.feed(message + message[:-1]) == [message]
@@ -53,13 +53,13 @@ def test_a_body_that_looks_like_the_end_of_the_headers_is_only_body() -> None:
         b"l: 3\r\nL: 3",
     ],
 )
-def test_content_length_is_read_in_every_spelling(line: bytes) -> None:
+def test_content_length_is_read_in_compact_folded_padded_and_repeated_form(line: bytes) -> None:
     message = OPTIONS + line + b"\r\n\r\nabc"
     assert StreamFramer().feed(message + message) == [message, message]
     parse_message(message)
 
 
-def test_lines_may_end_in_a_line_feed_alone() -> None:
+def test_lines_ending_in_lf_alone_are_accepted() -> None:
     message = (OPTIONS + b"Content-Length: 3\r\n\r\n").replace(b"\r\n", b"\n") + b"abc"
     assert StreamFramer().feed(message * 2) == [message, message]
 
@@ -75,14 +75,14 @@ def test_a_double_crlf_is_a_ping_and_a_single_one_a_pong_rfc5626_4_4_1() -> None
     assert framer.pongs == 1
 
 
-def test_a_ping_in_pieces_is_still_a_ping() -> None:
+def test_a_ping_received_byte_by_byte_counts_as_a_ping() -> None:
     framer = StreamFramer()
     for byte in (b"\r", b"\n", b"\r", b"\n"):
         assert framer.feed(byte) == []
     assert framer.take_pings() == 1
 
 
-def test_a_pong_before_a_message_makes_no_ping_with_the_one_after_it() -> None:
+def test_pongs_before_and_after_a_message_are_not_joined_into_a_ping() -> None:
     framer = StreamFramer()
     framer.feed(b"\r\n")
     framer.feed(OPTIONS + b"l: 0\r\n\r\n")
@@ -103,7 +103,9 @@ def test_a_pong_before_a_message_makes_no_ping_with_the_one_after_it() -> None:
         (b"Content-Length: \xb2\r\n", "Content-Length is not a number"),
     ],
 )
-def test_a_stream_without_a_clear_content_length_is_lost_rfc3261_18_3(lines: bytes, message: str) -> None:
+def test_a_missing_malformed_or_ambiguous_content_length_breaks_the_stream_rfc3261_18_3(
+    lines: bytes, message: str
+) -> None:
     framer = StreamFramer()
     error = broken(framer, OPTIONS + lines + b"\r\nabc")
     assert message in str(error)
@@ -114,17 +116,17 @@ def test_a_stream_without_a_clear_content_length_is_lost_rfc3261_18_3(lines: byt
     assert broken(framer, SIGNALWIRE_INVITE) is error
 
 
-def test_a_content_length_that_a_hop_wrote_twice_is_one() -> None:
+def test_a_content_length_repeated_on_one_line_counts_once() -> None:
     message = OPTIONS + b"Content-Length: 3, 3\r\n\r\nabc"
     assert StreamFramer().feed(message) == [message]
 
 
-def test_a_start_line_is_no_header() -> None:
+def test_content_length_in_place_of_the_start_line_is_ignored() -> None:
     error = broken(StreamFramer(), b"Content-Length: 3\r\nTo: <sip:b>\r\n\r\nabc")
     assert "missing Content-Length" in str(error)
 
 
-def test_messages_before_a_broken_one_are_handed_out_first() -> None:
+def test_messages_before_a_malformed_one_are_returned_first() -> None:
     framer = StreamFramer()
     good = OPTIONS + b"l: 0\r\n\r\n"
     assert framer.feed(good + OPTIONS + b"\r\n") == [good]
@@ -132,19 +134,19 @@ def test_messages_before_a_broken_one_are_handed_out_first() -> None:
     assert broken(framer, b"") is framer.fault
 
 
-def test_a_broken_response_is_owed_nothing() -> None:
+def test_a_malformed_response_or_non_sip_message_has_no_partial_request() -> None:
     framer = StreamFramer()
     assert broken(framer, OPENAI_200.replace(b"Content-Length: 202\r\n", b"")).partial is None
     assert broken(StreamFramer(), b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").partial is None
 
 
-def test_a_message_too_large_is_a_513_rfc3261_21_5_7() -> None:
+def test_a_message_above_the_size_limit_gets_513_rfc3261_21_5_7() -> None:
     error = broken(StreamFramer(max_bytes=1000), OPTIONS + b"Content-Length: 900\r\n\r\n")
     assert error.status == 513
     assert error.partial is not None
 
 
-def test_a_head_that_never_ends_is_a_513() -> None:
+def test_unterminated_headers_above_the_size_limit_get_513() -> None:
     framer = StreamFramer(max_bytes=1000)
     assert framer.feed(b"x" * 1000) == []
     error = broken(framer, b"x")
@@ -152,12 +154,12 @@ def test_a_head_that_never_ends_is_a_513() -> None:
     assert error.partial is None
 
 
-def test_a_message_of_the_largest_size_passes() -> None:
+def test_a_message_of_exactly_the_maximum_size_is_accepted() -> None:
     message = OPTIONS + b"Content-Length: 3\r\n\r\nabc"
     assert StreamFramer(max_bytes=len(message)).feed(message * 2) == [message, message]
 
 
-def test_a_head_is_read_once_however_slowly_its_body_drips_in(monkeypatch) -> None:
+def test_headers_are_scanned_only_once_while_the_body_arrives_slowly(monkeypatch) -> None:
     framer = StreamFramer()
     head = b"OPTIONS sip:x SIP/2.0\r\n" + b"X: y\r\n" * 7000 + b"Content-Length: 2000\r\n\r\n"
     assert framer.feed(head) == []
@@ -167,7 +169,7 @@ def test_a_head_is_read_once_however_slowly_its_body_drips_in(monkeypatch) -> No
     assert framer.feed(b"x") == [head + b"x" * 2000]
 
 
-def test_a_message_that_has_begun_is_told_of() -> None:
+def test_partial_is_true_while_a_message_is_incomplete() -> None:
     framer = StreamFramer()
     assert not framer.partial
     framer.feed(b"\r\n\r\nOPTIONS")
@@ -176,7 +178,7 @@ def test_a_message_that_has_begun_is_told_of() -> None:
     assert not framer.partial
 
 
-def test_a_crlf_after_a_ping_of_ours_is_its_answer_however_many_came_before_rfc5626_4_4_1() -> None:
+def test_a_single_crlf_after_each_of_our_pings_counts_as_its_pong_rfc5626_4_4_1() -> None:
     framer = StreamFramer()
     for answered in range(1, 6):
         framer.note_ping_sent()
@@ -185,7 +187,7 @@ def test_a_crlf_after_a_ping_of_ours_is_its_answer_however_many_came_before_rfc5
     assert framer.take_pings() == 0
 
 
-def test_a_ping_of_the_peer_is_no_answer_to_ours() -> None:
+def test_a_ping_from_the_peer_is_not_a_pong_to_ours() -> None:
     framer = StreamFramer()
     framer.note_ping_sent()
     framer.feed(b"\r\n\r\n")
@@ -206,8 +208,8 @@ SPELLINGS = st.lists(
 
 
 @given(SPELLINGS)
-def test_however_the_length_is_written_it_is_the_same(spelled: list[str]) -> None:
-    def told(lines: list[str]) -> object:
+def test_the_fast_and_the_general_content_length_scan_agree(spelled: list[str]) -> None:
+    def outcome(lines: list[str]) -> object:
         head = "\r\n".join(["OPTIONS sip:b SIP/2.0", *lines, "\r\n"]).encode()
         try:
             return [len(message) - len(head) for message in StreamFramer().feed(head + b"12345")]
@@ -216,4 +218,4 @@ def test_however_the_length_is_written_it_is_the_same(spelled: list[str]) -> Non
 
     # Two spaces are not the usual form, so this takes the slow path.
     odd = [line.replace("Content-Length: ", "Content-Length:  ") for line in spelled]
-    assert told(spelled) == told(odd)
+    assert outcome(spelled) == outcome(odd)

@@ -18,11 +18,11 @@ from proxy.sip.header_names import header_key, key_of
         ("x", "Session-Expires"), ("y", "Identity"),
     ],
 )  # fmt: skip
-def test_every_registered_compact_form_is_known(compact: str, name: str) -> None:
+def test_every_registered_compact_form_maps_to_its_header(compact: str, name: str) -> None:
     assert header_key(compact) == header_key(compact.upper()) == header_key(name) == name.lower()
 
 
-def test_names_that_nobody_knows_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_unknown_header_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: dict[str, str] = {}
     monkeypatch.setattr(module, "KEYS", kept)
     assert [header_key(f"X-{number}") for number in range(5000)] == [f"x-{number}" for number in range(5000)]

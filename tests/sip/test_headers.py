@@ -8,7 +8,7 @@ from proxy.sip.header_names import header_key
 from proxy.sip.headers import MAX_VALUE_CHARS, Headers, read_headers
 
 
-def test_names_compare_without_case_and_compact_forms_equal_long_names_rfc3261_7_3_3() -> None:
+def test_header_names_are_case_insensitive_and_compact_forms_equal_long_names_rfc3261_7_3_3() -> None:
     headers = Headers([("v", "one"), ("VIA", "two"), ("Via", "three"), ("x-Own", "four")])
     assert headers.get("via") == "one"
     assert headers.get_all("V") == ["one", "two", "three"]
@@ -17,13 +17,13 @@ def test_names_compare_without_case_and_compact_forms_equal_long_names_rfc3261_7
     assert "From" not in headers
 
 
-def test_order_and_spelling_stay_as_they_were() -> None:
+def test_the_order_and_spelling_of_headers_are_kept() -> None:
     lines = [("v", "a"), ("X-MiXed", "b"), ("Via", "c"), ("x-mixed", "d")]
     assert list(Headers(lines)) == lines
     assert len(Headers(lines)) == 4
 
 
-def test_an_absent_name_gives_nothing() -> None:
+def test_an_absent_header_gives_none_or_an_empty_list() -> None:
     headers = Headers()
     assert headers.get("Via") is None
     assert headers.get_all("Via") == []
@@ -31,14 +31,14 @@ def test_an_absent_name_gives_nothing() -> None:
     assert headers.pop_first("Via") is None
 
 
-def test_a_list_is_split_over_all_its_lines() -> None:
+def test_a_comma_separated_header_is_split_across_all_its_lines() -> None:
     headers = Headers(
         [("Route", '"a, b" <sip:one;lr>, <sip:two;lr>'), ("Via", "x"), ("route", "<sip:three;lr>")]
     )
     assert headers.split("Route") == ['"a, b" <sip:one;lr>', "<sip:two;lr>", "<sip:three;lr>"]
 
 
-def test_add_appends_and_prepend_goes_before_the_first_of_its_name() -> None:
+def test_add_appends_and_prepend_inserts_before_the_first_of_that_name() -> None:
     headers = Headers([("Max-Forwards", "70"), ("Via", "b")])
     headers.prepend("Via", "a")
     headers.add("Via", "c")
@@ -52,7 +52,7 @@ def test_add_appends_and_prepend_goes_before_the_first_of_its_name() -> None:
     ]
 
 
-def test_set_replaces_all_at_the_place_of_the_first() -> None:
+def test_set_replaces_all_lines_of_a_name_at_the_first_position() -> None:
     headers = Headers([("a", "1"), ("Contact", "x"), ("b", "2"), ("m", "y")])
     headers.set("Contact", "z")
     assert list(headers) == [("a", "1"), ("Contact", "z"), ("b", "2")]
@@ -60,14 +60,14 @@ def test_set_replaces_all_at_the_place_of_the_first() -> None:
     assert list(headers)[-1] == ("Event", "refer")
 
 
-def test_remove_takes_every_line_of_the_name() -> None:
+def test_remove_deletes_every_line_of_a_name() -> None:
     headers = Headers([("Route", "a"), ("Via", "b"), ("ROUTE", "c")])
     headers.remove("route")
     headers.remove("Contact")
     assert list(headers) == [("Via", "b")]
 
 
-def test_pop_first_takes_one_value_and_leaves_the_rest_of_its_line() -> None:
+def test_pop_first_removes_one_value_and_keeps_the_rest_of_its_line() -> None:
     headers = Headers(
         [("Route", '<sip:a>, "x, y" <sip:b>'), ("Route", "<sip:c>"), ("Via", "v"), ("Subject", "")]
     )
@@ -80,7 +80,7 @@ def test_pop_first_takes_one_value_and_leaves_the_rest_of_its_line() -> None:
     assert list(headers) == [("Via", "v")]
 
 
-def test_a_copy_is_free_to_change() -> None:
+def test_changing_a_copy_leaves_the_original_unchanged() -> None:
     headers = Headers([("Via", "a")])
     twin = headers.copy()
     twin.add("Via", "b")
@@ -103,7 +103,7 @@ def test_a_conflict_is_two_different_values_of_one_name() -> None:
     assert headers.get("Call-ID") == "x"
 
 
-def test_lines_are_taken_over_from_another_message_under_the_name_asked_for() -> None:
+def test_take_copies_lines_of_another_message_under_the_requested_name() -> None:
     source = Headers([("v", "one"), ("To", "x"), ("Via", "two")])
     copy = Headers([("From", "y")])
     copy.take(source, "Via")
@@ -113,7 +113,7 @@ def test_lines_are_taken_over_from_another_message_under_the_name_asked_for() ->
 
 
 @pytest.mark.parametrize("value", ["a\r\nVia: evil", "a\rb", "a\nb", "a\0b"])
-def test_a_value_that_would_inject_a_header_is_our_bug(value: str) -> None:
+def test_a_value_with_cr_lf_or_nul_raises_value_error(value: str) -> None:
     headers = Headers()
     for change in (headers.add, headers.set, headers.prepend):
         with pytest.raises(ValueError, match="would break the message"):
@@ -124,16 +124,16 @@ def test_a_value_that_would_inject_a_header_is_our_bug(value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Bad Name", "Bad:", "X\r\nY", "Sübject"])
-def test_a_name_that_is_no_token_is_our_bug(name: str) -> None:
+def test_a_header_name_that_is_not_a_token_raises_value_error(name: str) -> None:
     with pytest.raises(ValueError, match="no token"):
         Headers().add(name, "x")
 
 
-def test_an_escaped_nul_may_stand_in_a_quoted_string_rfc4475_3_1_1_2() -> None:
+def test_an_escaped_nul_in_a_quoted_string_is_accepted_rfc4475_3_1_1_2() -> None:
     assert Headers([("From", '"\\\0" <sip:a@b>')]).get("From") == '"\\\0" <sip:a@b>'
 
 
-def test_lines_are_read_with_white_space_around_the_colon() -> None:
+def test_white_space_around_the_colon_is_accepted() -> None:
     headers, fault = read_headers(["Via\t :  one ", "TO:two", "s :", "NewFangled : ;;,,"])
     assert list(headers) == [("Via", "one"), ("TO", "two"), ("s", ""), ("NewFangled", ";;,,")]
     assert fault is None
@@ -149,7 +149,7 @@ def test_lines_are_read_with_white_space_around_the_colon() -> None:
         ("Via: " + "x" * MAX_VALUE_CHARS, "too long"),
     ],
 )
-def test_a_line_at_fault_is_left_out_and_the_first_fault_told(line: str, message: str) -> None:
+def test_malformed_lines_are_skipped_and_the_first_fault_is_returned(line: str, message: str) -> None:
     headers, fault = read_headers(["To: a", line, "also wrong", "From: b"])
     assert list(headers) == [("To", "a"), ("From", "b")]
     assert fault is not None
@@ -157,7 +157,7 @@ def test_a_line_at_fault_is_left_out_and_the_first_fault_told(line: str, message
     assert fault.status == 400
 
 
-def test_lines_are_appended_together_as_one_by_one() -> None:
+def test_headers_built_from_a_list_equal_headers_added_one_by_one() -> None:
     lines = [("Via", "a"), ("v", "b"), ("X-Own", "c"), ("From", '"\xe9" <sip:a@b>')]
     together, single = Headers(lines), Headers()
     for line in lines:
@@ -167,7 +167,7 @@ def test_lines_are_appended_together_as_one_by_one() -> None:
         together.extend([("To", "x\r\nY: z")])
 
 
-def test_an_echo_has_what_is_there_of_what_a_response_takes_over() -> None:
+def test_echo_copies_the_headers_that_a_response_repeats() -> None:
     echo = Headers([("f", "me"), ("f", "again"), ("i", "7")]).echo(None)
     assert list(echo) == [("From", "me"), ("Call-ID", "7")]
     assert echo.get("From") == "me"
@@ -182,7 +182,7 @@ def test_an_echo_has_what_is_there_of_what_a_response_takes_over() -> None:
     assert list(Headers([("t", "you"), ("v", "a")]).echo("me")) == [("Via", "a"), ("To", "me")]
 
 
-def test_what_is_said_in_many_a_message_is_written_as_if_it_were_new() -> None:
+def test_extend_constant_gives_the_same_headers_as_extend() -> None:
     said = (("Allow", "INVITE"), ("k", "timer"))
     for twice in ((), (("Allow", "ACK"),)):
         repeated, extended = Headers([("To", "x"), *twice]), Headers([("To", "x"), *twice])
@@ -199,7 +199,7 @@ def test_what_is_said_in_many_a_message_is_written_as_if_it_were_new() -> None:
         repeated.extend_constant((("To", "x\r\nY: z"),))
 
 
-def test_lines_written_out_are_as_if_they_were_appended() -> None:
+def test_from_text_gives_the_same_headers_as_adding_and_refuses_injection() -> None:
     written = Headers.from_text("To: x\r\nFrom: y", {"to": "x", "from": "y"})
     written.add("Via", "a")
     assert (written, written.get("From")) == (Headers([("To", "x"), ("From", "y"), ("Via", "a")]), "y")
@@ -210,13 +210,13 @@ def test_lines_written_out_are_as_if_they_were_appended() -> None:
     assert list(Headers.from_text(f"Reason: {reason}", {"reason": reason})) == [("Reason", reason)]
 
 
-def test_of_two_lines_written_together_one_may_go() -> None:
+def test_one_of_two_headers_from_text_can_be_removed() -> None:
     headers = Headers.from_text("From: x\r\nTo: y", {"from": "x", "to": "y"})
     headers.remove("From")
     assert (list(headers), headers.first) == ([("To", "y")], {"to": "y"})
 
 
-def test_lines_that_were_appended_together_are_found_and_changed_one_by_one() -> None:
+def test_headers_from_text_and_extend_can_be_changed_one_by_one() -> None:
     def lines() -> Headers:
         headers = Headers.from_text("Via: a\r\nTo: b", {"via": "a", "to": "b"})
         headers.extend([("X%s", "%d"), ("v", "c"), ("Via", "d"), ("From", "e")])
@@ -281,7 +281,7 @@ def _changed(lines: list[tuple[str, str]], change: str, name: str, value: str = 
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=6), st.lists(CHANGES, max_size=6))
-def test_changes_do_to_headers_what_they_would_do_to_plain_lines(
+def test_random_changes_give_the_same_result_as_on_a_plain_list(
     lines: list[tuple[str, str]], changes: list[tuple[str, ...]]
 ) -> None:
     headers = Headers(lines)
@@ -296,14 +296,14 @@ def test_changes_do_to_headers_what_they_would_do_to_plain_lines(
             assert each.first.keys() == {header_key(name) for name, _ in lines}
 
 
-def test_a_name_that_stands_more_than_once_is_read_and_written_whole() -> None:
+def test_all_lines_of_a_repeated_header_are_parsed_and_serialised() -> None:
     headers, fault = read_headers(["Via: a, b", "v:c", "Via : d"])
     assert fault is None
     assert headers.split("Via") == ["a", "b", "c", "d"]
     assert headers.encode("X", b"") == b"X\r\nVia: a, b\r\nv: c\r\nVia: d\r\nContent-Length: 0\r\n\r\n"
 
 
-def test_the_first_line_of_a_name_is_rewritten_where_it_stands() -> None:
+def test_rewrite_replaces_the_first_line_of_a_name_in_place() -> None:
     lines = Headers([("To", "b"), ("v", "one"), ("Max-Forwards", "70"), ("Via", "two")])
     lines.rewrite("Via", "another")
     assert list(lines) == [("To", "b"), ("Via", "another"), ("Max-Forwards", "70"), ("Via", "two")]

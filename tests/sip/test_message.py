@@ -26,7 +26,7 @@ def refused(data: bytes) -> ParseError:
     return caught.value
 
 
-def test_the_trunk_invite_is_read() -> None:
+def test_an_invite_of_signalwire_is_parsed() -> None:
     invite = request(SIGNALWIRE_INVITE)
     assert invite.method == "INVITE"
     assert invite.start_line == "INVITE sip:inbound@sbc.example.com:5060;transport=UDP SIP/2.0"
@@ -48,7 +48,7 @@ def test_the_trunk_invite_is_read() -> None:
     assert len(invite.body) == 272
 
 
-def test_the_agents_answer_is_read() -> None:
+def test_a_200_of_openai_is_parsed() -> None:
     answer = parse_message(OPENAI_200)
     assert isinstance(answer, Response)
     assert (answer.status, answer.reason, answer.start_line) == (200, "OK", "SIP/2.0 200 OK")
@@ -57,11 +57,11 @@ def test_the_agents_answer_is_read() -> None:
     assert answer.max_forwards is None
 
 
-def test_record_routes_are_read_over_all_lines() -> None:
+def test_record_routes_of_all_lines_are_parsed() -> None:
     assert [route.uri.loose for route in request(KAMAILIO_INVITE).record_routes] == [True] * 4
 
 
-def test_a_torturous_invite_is_read_rfc4475_3_1_1_1() -> None:
+def test_the_short_torturous_invite_is_parsed_rfc4475_3_1_1_1() -> None:
     text = (
         "INVITE sip:vivekg@chair-dnrc.example.com;unknownparam SIP/2.0\n"
         "TO :\n sip:vivekg@chair-dnrc.example.com ;   tag    = 1918181833n\n"
@@ -103,18 +103,18 @@ def test_empty_lines_before_the_start_line_are_ignored_rfc3261_7_5() -> None:
     assert request(b"\r\n\r\n" + wire()).method == "INVITE"
 
 
-def test_the_empty_line_after_the_headers_may_be_missing_where_no_body_follows() -> None:
+def test_the_empty_line_after_the_headers_may_be_missing_if_there_is_no_body() -> None:
     whole = wire()
     for data in (whole.removesuffix(b"\r\n"), whole.removesuffix(b"\r\n\r\n"), whole.replace(b"\r\n", b"\n")):
         assert request(data) == request(whole)
 
 
-def test_a_body_is_cut_to_its_content_length_rfc3261_18_3() -> None:
+def test_a_datagram_body_is_cut_to_its_content_length_rfc3261_18_3() -> None:
     assert request(wire("INVITE sip:b SIP/2.0", "l: 3", body="abcdef")).body == b"abc"
     assert request(wire("INVITE sip:b SIP/2.0", "Content-Length: 0", body="abcdef")).body == b""
 
 
-def test_a_datagram_without_content_length_is_all_body_rfc3261_18_3() -> None:
+def test_without_content_length_the_rest_of_a_datagram_is_the_body_rfc3261_18_3() -> None:
     assert request(wire(body="a\r\n\r\nb")).body == b"a\r\n\r\nb"
 
 
@@ -122,36 +122,36 @@ def test_a_datagram_without_content_length_is_all_body_rfc3261_18_3() -> None:
     ("line", "reason"),
     [("SIP/2.0 200 ", ""), ("SIP/2.0 200", ""), ("sip/2.0 200 = 2**3 * 5**2 ё", "= 2**3 * 5**2 ё")],
 )
-def test_a_reason_may_be_empty_or_in_any_script_rfc4475_3_1_1_12(line: str, reason: str) -> None:
+def test_a_reason_phrase_may_be_empty_or_utf8_rfc4475_3_1_1_12(line: str, reason: str) -> None:
     answer = parse_message(wire(line))
     assert isinstance(answer, Response)
     assert (answer.status, answer.reason) == (200, reason)
 
 
-def test_bytes_that_are_no_utf8_pass_through() -> None:
+def test_bytes_that_are_not_utf8_are_kept() -> None:
     data = wire("INVITE sip:b@example.com SIP/2.0", "Subject: caf\udce9", "Content-Length: 0")
     assert b"caf\xe9" in data
     assert request(data).encode() == data
 
 
-def test_a_nul_may_stand_escaped_in_a_quoted_string_rfc4475_3_1_1_2() -> None:
+def test_an_escaped_nul_in_a_quoted_string_is_kept_rfc4475_3_1_1_2() -> None:
     invite = request(wire("INVITE sip:b@example.com SIP/2.0", 'From: "NUL:\\\0" <sip:a@example.com>;tag=1'))
     assert invite.from_.display == "NUL:\0"
     assert invite.reply(400).from_.display == "NUL:\0"
     assert str(invite.from_) == '"NUL:\\\0" <sip:a@example.com>;tag=1'
 
 
-def test_a_version_is_read_without_case() -> None:
+def test_the_sip_version_is_case_insensitive() -> None:
     assert request(wire("INVITE sip:b@example.com sip/2.0")).uri == "sip:b@example.com"
 
 
-def test_the_same_value_twice_is_no_conflict() -> None:
+def test_a_single_value_header_repeated_with_the_same_value_is_accepted() -> None:
     assert (
         request(wire("INVITE sip:b@example.com SIP/2.0", "CSeq: 1 INVITE", "CSeq: 1 INVITE")).cseq.number == 1
     )
 
 
-def test_a_scheme_nobody_knows_is_read_rfc4475_3_3_2() -> None:
+def test_a_request_uri_of_unknown_scheme_is_parsed_rfc4475_3_3_2() -> None:
     assert (
         request(wire("INVITE nobodyKnowsThisScheme:opaque SIP/2.0")).target.scheme == "nobodyknowsthisscheme"
     )
@@ -168,7 +168,9 @@ def test_a_scheme_nobody_knows_is_read_rfc4475_3_3_2() -> None:
         ("X: y", "", None),
     ],
 )
-def test_sdp_is_known_by_its_beginning_where_no_type_is_told(line: str, body: str, kind: str | None) -> None:
+def test_a_body_without_content_type_that_begins_like_sdp_counts_as_sdp(
+    line: str, body: str, kind: str | None
+) -> None:
     assert request(wire("INVITE sip:b@example.com SIP/2.0", line, body=body)).content_type == kind
 
 
@@ -196,7 +198,7 @@ def test_sdp_is_known_by_its_beginning_where_no_type_is_told(line: str, body: st
         (["Subject: " + "x" * 9000], "header value too long"),
     ],
 )
-def test_a_malformed_request_is_a_400_that_can_be_answered(more: list[str], message: str) -> None:
+def test_a_malformed_request_gives_400_and_a_partial_request_to_answer(more: list[str], message: str) -> None:
     error = refused(wire("INVITE sip:b@example.com SIP/2.0", *more))
     assert message in str(error)
     assert error.status == 400
@@ -211,7 +213,7 @@ def test_a_malformed_request_is_a_400_that_can_be_answered(more: list[str], mess
 
 
 @pytest.mark.parametrize("name", ["Via", "From", "To", "Call-ID", "CSeq"])
-def test_a_request_that_lacks_a_needed_header_is_a_400_rfc4475_3_3_1(name: str) -> None:
+def test_a_request_without_a_mandatory_header_gives_400_rfc4475_3_3_1(name: str) -> None:
     lines = [line for line in HEAD if not line.startswith(f"{name}:")]
     error = refused("\r\n".join(["INVITE sip:b@example.com SIP/2.0", *lines, "", ""]).encode())
     assert str(error) == f"missing {name}"
@@ -219,7 +221,7 @@ def test_a_request_that_lacks_a_needed_header_is_a_400_rfc4475_3_3_1(name: str) 
     assert name not in error.partial.reply(400).headers
 
 
-def test_another_version_is_a_505_rfc4475_3_1_2_16() -> None:
+def test_another_sip_version_gives_505_rfc4475_3_1_2_16() -> None:
     error = refused(wire("INVITE sip:b@example.com SIP/7.0"))
     assert error.status == 505
     assert error.partial is not None
@@ -239,7 +241,7 @@ def test_another_version_is_a_505_rfc4475_3_1_2_16() -> None:
         "INVITE SIP/2.0",
     ],
 )
-def test_a_malformed_request_line_is_a_400_rfc4475_3_1_2(line: str) -> None:
+def test_a_malformed_request_line_gives_400_rfc4475_3_1_2(line: str) -> None:
     error = refused(wire(line))
     assert error.status == 400
     assert error.partial is not None
@@ -260,37 +262,37 @@ def test_a_malformed_request_line_is_a_400_rfc4475_3_1_2(line: str) -> None:
         "\x16\x03\x01",
     ],
 )
-def test_what_is_no_sip_message_is_owed_no_answer(line: str) -> None:
+def test_anything_but_a_sip_message_has_no_partial_request_to_answer(line: str) -> None:
     error = refused(wire(line, "X: y") if line else b"\r\n\r\n")
     assert "not a SIP message" in str(error)
     assert error.partial is None
 
 
-def test_a_malformed_response_is_owed_no_answer_rfc4475_3_1_2_5() -> None:
+def test_a_malformed_response_has_no_partial_request_to_answer_rfc4475_3_1_2_5() -> None:
     assert refused(wire("SIP/2.0 200 OK", "CSeq: 9292394834772304023312 OPTIONS")).partial is None
 
 
-def test_a_line_that_cannot_be_given_back_is_left_out_of_the_partial_request() -> None:
+def test_a_header_line_with_control_characters_is_left_out_of_the_partial_request() -> None:
     error = refused(wire("INVITE sip:b@example.com SIP/2.0", "To: <sip:b@example.com>\r\0"))
     assert error.partial is not None
     assert "To" not in error.partial.headers
 
 
 @pytest.mark.parametrize("value", ["256", "300", "-1", "70, 71", "many"])
-def test_max_forwards_is_at_most_255_rfc4475_3_1_2_4(value: str) -> None:
+def test_max_forwards_above_255_or_malformed_raises_parse_error_rfc4475_3_1_2_4(value: str) -> None:
     invite = request(wire("INVITE sip:b@example.com SIP/2.0", f"Max-Forwards: {value}"))
     with pytest.raises(ParseError, match="Max-Forwards"):
         _ = invite.max_forwards
 
 
-def test_what_a_hop_wrote_twice_or_left_empty_harms_nothing() -> None:
+def test_repeated_or_empty_max_forwards_and_content_length_are_accepted() -> None:
     data = wire("INVITE sip:b SIP/2.0", "Max-Forwards: 70, 70", "Content-Length: 3,3", body="abcdef")
     assert (request(data).max_forwards, request(data).body) == (70, b"abc")
     data = wire("INVITE sip:b SIP/2.0", "Max-Forwards:", "Content-Length:", body="abcdef")
     assert (request(data).max_forwards, request(data).body) == (None, b"abcdef")
 
 
-def test_a_reply_spells_names_in_full_whatever_the_request_did() -> None:
+def test_a_response_uses_long_header_names_even_if_the_request_used_compact_ones() -> None:
     data = wire("INVITE sip:b SIP/2.0", "v: SIP/2.0/UDP second", "record-route: <sip:p;lr>")
     assert b"\r\nv: " in data
     answer = request(data).reply(180, to_tag="x").encode()
@@ -298,12 +300,12 @@ def test_a_reply_spells_names_in_full_whatever_the_request_did() -> None:
     assert b"\r\nRecord-Route: <sip:p;lr>\r\n" in answer
 
 
-def test_a_method_nobody_knows_is_a_501_whatever_its_cseq_says_rfc4475_3_1_2_18() -> None:
+def test_an_unknown_method_gives_501_even_if_its_cseq_differs_rfc4475_3_1_2_18() -> None:
     error = refused(wire("NEWMETHOD sip:b@example.com SIP/2.0"))
     assert (error.status, error.partial and error.partial.method) == (501, "NEWMETHOD")
 
 
-def test_vias_are_counted_over_lines_and_commas_rfc3261_8_1_3_3() -> None:
+def test_via_count_counts_lines_and_comma_separated_values_rfc3261_8_1_3_3() -> None:
     assert request(wire()).via_count == 1
     assert request(wire("INVITE sip:b SIP/2.0", "Via: SIP/2.0/UDP a", "v: SIP/2.0/UDP b")).via_count == 2
     assert request(wire("INVITE sip:b SIP/2.0", "Via: SIP/2.0/UDP a, SIP/2.0/UDP b")).via_count == 2
@@ -326,7 +328,7 @@ def test_vias_are_counted_over_lines_and_commas_rfc3261_8_1_3_3() -> None:
         ("Record-Route: sip:a, <sip:b", "record_routes"),
     ],
 )
-def test_junk_in_a_header_is_told_each_time_it_is_read(line: str, name: str) -> None:
+def test_a_malformed_header_raises_parse_error_each_time_it_is_read(line: str, name: str) -> None:
     invite = request(wire("INVITE sip:b@example.com SIP/2.0", line))
     for _ in range(2):
         with pytest.raises(ParseError):
@@ -334,19 +336,19 @@ def test_junk_in_a_header_is_told_each_time_it_is_read(line: str, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["via", "vias", "from_", "to_tag", "call_id", "cseq"])
-def test_a_missing_header_is_told_when_it_is_read(name: str) -> None:
+def test_a_missing_header_raises_parse_error_when_it_is_read(name: str) -> None:
     with pytest.raises(ParseError, match="missing"):
         getattr(Request("INVITE", "sip:b"), name)
 
 
-def test_content_length_is_added_and_fixed() -> None:
+def test_encode_adds_or_corrects_content_length() -> None:
     message = Request("OPTIONS", "sip:b", Headers([("To", "x")]), b"abc")
     assert message.encode() == b"OPTIONS sip:b SIP/2.0\r\nTo: x\r\nContent-Length: 3\r\n\r\nabc"
     message.headers = Headers([("CONTENT-length", "0"), ("To", "x"), ("l", "7")])
     assert message.encode() == b"OPTIONS sip:b SIP/2.0\r\nCONTENT-length: 3\r\nTo: x\r\n\r\nabc"
 
 
-def test_folded_lines_and_line_feeds_go_out_strictly() -> None:
+def test_folded_lines_and_bare_lf_are_serialised_unfolded_with_crlf() -> None:
     data = wire("INVITE sip:b@example.com SIP/2.0", "Subject : a\r\n b", "Content-Length: 0").replace(
         b"\r\n", b"\n"
     )
@@ -363,12 +365,12 @@ def test_folded_lines_and_line_feeds_go_out_strictly() -> None:
         Response(200, "\0"),
     ],
 )
-def test_a_start_line_that_would_inject_a_header_is_our_bug(message: Request | Response) -> None:
+def test_a_start_line_with_line_breaks_or_nul_raises_value_error(message: Request | Response) -> None:
     with pytest.raises(ValueError, match="start line would break the message"):
         message.encode()
 
 
-def test_a_reply_copies_what_it_must_rfc3261_8_2_6() -> None:
+def test_a_response_copies_the_required_headers_rfc3261_8_2_6() -> None:
     invite = request(SIGNALWIRE_INVITE)
     answer = invite.reply(200, to_tag="me", body=b"v=0\r\n", content_type="application/sdp")
     assert list(answer.headers) == [
@@ -394,7 +396,7 @@ def test_a_reply_copies_what_it_must_rfc3261_8_2_6() -> None:
         ("BYE", 200, False),
     ],
 )
-def test_record_route_goes_back_where_a_dialog_is_made_rfc3261_12_1_1(
+def test_record_route_is_copied_only_into_dialog_forming_responses_rfc3261_12_1_1(
     method: str, status: int, copied: bool
 ) -> None:
     line = f"{method} sip:b@example.com SIP/2.0"
@@ -402,7 +404,7 @@ def test_record_route_goes_back_where_a_dialog_is_made_rfc3261_12_1_1(
     assert ("Record-Route" in message.reply(status).headers) is copied
 
 
-def test_a_timestamp_goes_back_in_a_100_only_rfc3261_8_2_6_1() -> None:
+def test_timestamp_is_copied_only_into_a_100_rfc3261_8_2_6_1() -> None:
     message = request(wire("INVITE sip:b@example.com SIP/2.0", "Timestamp: 54"))
     assert message.reply(100).headers.get("Timestamp") == "54"
     assert "Timestamp" not in message.reply(180).headers
@@ -417,12 +419,12 @@ def test_a_timestamp_goes_back_in_a_100_only_rfc3261_8_2_6_1() -> None:
         ('"open <sip:b@example.com>', '"open <sip:b@example.com>'),
     ],
 )
-def test_a_to_tag_is_added_where_there_is_none(to: str, answered: str) -> None:
+def test_a_to_tag_is_added_only_if_there_is_none(to: str, answered: str) -> None:
     message = request(wire("INVITE sip:b@example.com SIP/2.0", f"To: {to}"))
     assert message.reply(486, to_tag="new").headers.get("To") == answered
 
 
-def test_a_reply_may_carry_its_own_reason_or_none() -> None:
+def test_a_response_may_have_its_own_or_an_empty_reason_phrase() -> None:
     message = request(wire())
     assert message.reply(603, "Not Now").start_line == "SIP/2.0 603 Not Now"
     assert message.reply(603, "").start_line == "SIP/2.0 603 "
@@ -442,7 +444,7 @@ def test_a_nul_in_a_reason_phrase_is_refused_even_behind_a_backslash():
     ],
     ids=["lines", "bytes", "ways"],
 )
-def test_a_head_without_end_is_513_and_can_still_be_answered_rfc3261_21_5_7(headers: bytes) -> None:
+def test_too_many_or_too_large_headers_get_513_and_a_partial_request_rfc3261_21_5_7(headers: bytes) -> None:
     error = refused(SIGNALWIRE_INVITE.replace(b"\r\n\r\n", b"\r\n" + headers + b"\r\n", 1))
     assert error.status == 513
     assert error.partial is not None
@@ -451,25 +453,25 @@ def test_a_head_without_end_is_513_and_can_still_be_answered_rfc3261_21_5_7(head
 
 
 @pytest.mark.parametrize("data", [SIGNALWIRE_INVITE, KAMAILIO_INVITE, OPENAI_200])
-def test_line_feeds_alone_and_folded_lines_change_nothing_rfc3261_7_3_1(data: bytes) -> None:
+def test_bare_lf_and_folded_lines_parse_to_the_same_message_rfc3261_7_3_1(data: bytes) -> None:
     head, empty, body = data.partition(b"\r\n\r\n")
     plain = parse_message(data)
     assert parse_message(head.replace(b"\r\n", b"\n") + b"\n\n" + body) == plain
     assert parse_message(head.replace(b"\r\nCSeq: ", b"\r\nCSeq:\r\n\t ") + empty + body) == plain
 
 
-def test_a_start_line_may_go_on_in_the_next_rfc3261_7_3_1() -> None:
+def test_a_folded_start_line_is_accepted_rfc3261_7_3_1() -> None:
     invite = request(KAMAILIO_INVITE.replace(b" SIP/2.0\r\n", b"\r\n SIP/2.0\r\n", 1))
     assert invite == request(KAMAILIO_INVITE)
 
 
-def test_an_empty_contact_is_passed_over() -> None:
+def test_an_empty_contact_is_skipped() -> None:
     both = wire("INVITE sip:b SIP/2.0", "Contact:", "Contact: <sip:a@192.0.2.1>, <sip:b@192.0.2.1>")
     assert str(request(both).contact) == "<sip:a@192.0.2.1>"
     assert request(wire("INVITE sip:b SIP/2.0", "Contact: ,")).contact is None
 
 
-def test_a_via_in_one_line_with_another_counts() -> None:
+def test_via_count_counts_a_comma_separated_via_set_later() -> None:
     message = request(wire())
     assert message.via_count == 1
     message.headers.set("Via", "SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2")
@@ -487,24 +489,24 @@ ODD = st.sampled_from(
     st.sampled_from([SIGNALWIRE_INVITE, OPENAI_200]),
     st.lists(st.tuples(st.floats(0, 0.999), ODD), max_size=3),
 )
-def test_a_message_that_is_plainly_read_is_read_as_any_other(
+def test_the_fast_message_parser_gives_the_same_result_as_the_general_one(
     data: bytes, oddities: list[tuple[float, bytes]]
 ) -> None:
     for place, odd in oddities:
         at = int(place * len(data))
         data = data[:at] + odd + data[at:]
 
-    def told(read: Callable[[bytes], Request | Response | None]) -> object:
+    def outcome(read: Callable[[bytes], Request | Response | None]) -> object:
         try:
             message = read(data)
         except ParseError as error:
             return str(error), error.status, error.partial and error.partial.encode()
         return message and (message, message.headers.first, message.encode())
 
-    if (plainly := told(reading._plain)) is not None:
-        assert plainly == told(reading._whole)
+    if (plainly := outcome(reading._plain)) is not None:
+        assert plainly == outcome(reading._whole)
 
 
-def test_a_name_alone_on_its_line_is_no_header() -> None:
+def test_a_header_name_without_a_colon_is_refused() -> None:
     assert "no colon: Subject" in str(refused(wire("INVITE sip:b SIP/2.0", *HEAD, "Subject")))
     assert request(wire("INVITE sip:b SIP/2.0", *HEAD, "Subject:")).headers.get("Subject") == ""

@@ -24,7 +24,7 @@ BYE = (
         b"To: <sip:a@h>\r\n ;tag=x", b"To:\r\n\t<sip:a@h>;\r\n tag=x",
     ],
 )  # fmt: skip
-def test_a_tag_in_to_is_seen_however_it_is_written_rfc3261_7_3_1(to: bytes) -> None:
+def test_a_to_tag_in_any_spelling_marks_a_possible_in_dialog_request_rfc3261_7_3_1(to: bytes) -> None:
     assert may_be_follow_up(BYE % to)
     assert may_be_follow_up((BYE % to).replace(b"\r\n", b"\n"))
 
@@ -32,11 +32,11 @@ def test_a_tag_in_to_is_seen_however_it_is_written_rfc3261_7_3_1(to: bytes) -> N
 @pytest.mark.parametrize(
     "to", [b"To: <sip:a@h>", b"t: a@h", b"X-To: <sip:a@h>;tag=x", b"Tot: x;tag=y", b"", b"\0"]
 )
-def test_without_one_it_begins_something_or_is_nothing(to: bytes) -> None:
+def test_a_request_without_a_to_tag_is_not_in_a_dialog(to: bytes) -> None:
     assert not may_be_follow_up(BYE % to)
 
 
-def test_responses_may_belong_to_a_request_of_ours_rfc3261_17_1_3() -> None:
+def test_a_response_may_belong_to_a_request_of_ours_rfc3261_17_1_3() -> None:
     assert may_be_follow_up(OPENAI_200)
     assert may_be_follow_up(b"\r\n\r\n" + OPENAI_200.replace(b"SIP/2.0", b"sip/2.0", 1))
     assert not may_be_follow_up(SIGNALWIRE_INVITE)
@@ -44,7 +44,7 @@ def test_responses_may_belong_to_a_request_of_ours_rfc3261_17_1_3() -> None:
 
 
 @given(st.text(alphabet="tag=; <>sip:@h\r\n\tToTG\"'x", max_size=40))
-def test_whatever_the_reader_finds_a_tag_in_is_not_passed_over(value: str) -> None:
+def test_every_to_tag_that_the_parser_finds_is_seen_by_the_raw_check(value: str) -> None:
     data = BYE % (b"To: " + value.encode())
     try:
         message = parse_message(data)

@@ -18,7 +18,7 @@ from tests.kit.messages import invite, request, response
         ("SIP", Reason("SIP", None), "SIP"),
     ],
 )
-def test_a_reason_is_read_without_its_text_rfc3326_2(text: str, reason: Reason, written: str) -> None:
+def test_a_reason_is_parsed_without_its_text_rfc3326_2(text: str, reason: Reason, written: str) -> None:
     assert Reason.parse(text) == reason
     assert str(reason) == written
 
@@ -35,12 +35,12 @@ def test_a_reason_is_read_without_its_text_rfc3326_2(text: str, reason: Reason, 
         'SIP;text="x',
     ],
 )
-def test_a_malformed_reason_is_refused(text: str) -> None:
+def test_a_malformed_reason_raises_parse_error(text: str) -> None:
     with pytest.raises(ParseError):
         Reason.parse(text)
 
 
-def test_the_reasons_of_a_message_are_told_in_one_line_and_no_more_than_three() -> None:
+def test_reasons_lists_at_most_three_valid_reasons_on_one_line() -> None:
     lines = [("Reason", 'Q.850;cause=16;text="a, b", junk junk'), ("Reason", "SIP;cause=200, X;cause=1")]
     assert reasons(request("BYE", headers=lines)) == "Q.850;cause=16, SIP;cause=200"
     assert reasons(response(invite(), 486, headers=[("Reason", "Q.850;cause=17")])) == "Q.850;cause=17"
@@ -58,7 +58,7 @@ def test_the_reasons_of_a_message_are_told_in_one_line_and_no_more_than_three() 
         (486, "Network Blocked", None, False),
     ],
 )
-def test_a_network_that_blocks_a_call_is_nobody_who_declines_it(
+def test_a_603_network_blocked_or_with_analytics_reason_counts_as_network_block(
     status: int, phrase: str, reason: str | None, blocked: bool
 ) -> None:
     refusal = response(invite(), status, headers=[("Reason", reason)] if reason else [])

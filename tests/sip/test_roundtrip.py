@@ -59,13 +59,13 @@ def messages(draw: st.DrawFn) -> Request | Response:
 
 
 @pytest.mark.parametrize("data", SHAPES)
-def test_a_real_message_is_written_back_byte_for_byte(data: bytes) -> None:
+def test_a_real_message_serialises_byte_for_byte(data: bytes) -> None:
     assert parse_message(data).encode() == data
 
 
 @few
 @given(messages())
-def test_every_message_is_read_as_it_was_written(message: Request | Response) -> None:
+def test_every_message_parses_back_unchanged(message: Request | Response) -> None:
     assert parse_message(message.encode()) == message
 
 
@@ -82,7 +82,7 @@ def test_every_split_of_the_stream_gives_the_same_messages(
 
 
 @pytest.mark.parametrize("keep_alive", [b"", b"\r\n\r\n"])
-def test_a_stream_may_be_cut_at_every_place_rfc3261_18_3(keep_alive: bytes) -> None:
+def test_messages_and_pings_are_framed_wherever_the_stream_is_split_rfc3261_18_3(keep_alive: bytes) -> None:
     stream = keep_alive.join([*SHAPES, *SHAPES])
     for cut in range(len(stream) + 1):
         framer = StreamFramer()
@@ -95,33 +95,33 @@ def test_a_stream_may_be_cut_at_every_place_rfc3261_18_3(keep_alive: bytes) -> N
 
 @few
 @given(uris)
-def test_every_uri_is_read_as_it_was_written(uri: Uri) -> None:
+def test_every_uri_parses_back_unchanged(uri: Uri) -> None:
     assert Uri.parse(str(uri)) == uri
     assert uri.matches(Uri.parse(str(uri)))
 
 
 @few
 @given(params)
-def test_every_params_is_read_as_it_was_written(given_params: Params) -> None:
+def test_all_params_parse_back_unchanged(given_params: Params) -> None:
     assert Params.parse(str(given_params)) == given_params
 
 
 @few
 @given(st.builds(NameAddr, st.none() | lines, uris, params))
-def test_every_address_is_read_as_it_was_written(address: NameAddr) -> None:
+def test_every_address_parses_back_unchanged(address: NameAddr) -> None:
     assert NameAddr.parse(str(address)) == address
     assert Headers([("Contact", f"{address}, {address}")]).split("Contact") == [str(address)] * 2
 
 
 @few
 @given(st.builds(Via, st.sampled_from(["UDP", "TCP", "TLS"]), hosts, ports, params))
-def test_every_via_is_read_as_it_was_written(via: Via) -> None:
+def test_every_via_parses_back_unchanged(via: Via) -> None:
     assert Via.parse(str(via)) == via
 
 
 @few
 @given(st.builds(CSeq, st.integers(0, MAX_CSEQ), tokens))
-def test_every_cseq_is_read_as_it_was_written(cseq: CSeq) -> None:
+def test_every_cseq_parses_back_unchanged(cseq: CSeq) -> None:
     assert CSeq.parse(str(cseq)) == cseq
 
 
@@ -145,7 +145,9 @@ def read_all(message: Request | Response) -> None:
 
 @few
 @given(st.sampled_from(SHAPES), st.data())
-def test_a_damaged_message_is_read_or_refused_and_can_be_answered(shape: bytes, data: st.DataObject) -> None:
+def test_a_damaged_message_parses_or_raises_parse_error_with_an_answerable_partial(
+    shape: bytes, data: st.DataObject
+) -> None:
     place = data.draw(st.integers(0, 900))
     junk = data.draw(st.binary(max_size=4) | st.sampled_from([b"\r", b"\0", b'"', b"<", b"\n ", b";;", b","]))
     cut = data.draw(st.integers(0, 4))
@@ -162,7 +164,7 @@ def test_a_damaged_message_is_read_or_refused_and_can_be_answered(shape: bytes, 
 
 @few
 @given(st.binary(max_size=300))
-def test_noise_is_refused_and_nothing_else(noise: bytes) -> None:
+def test_random_bytes_raise_only_parse_error(noise: bytes) -> None:
     with pytest.raises(ParseError):
         parse_message(noise)
     with contextlib.suppress(ParseError):

@@ -44,23 +44,23 @@ def test_a_final_status_ends_the_subscription_rfc3515_2_4_7(status: int, line: b
     assert subscription.over
 
 
-def test_the_reason_phrase_may_be_chosen() -> None:
+def test_the_sipfrag_of_a_notify_may_have_a_custom_reason_phrase() -> None:
     assert ReferSubscription(REFER).notify(dialog(), 480, "Asleep").body == b"SIP/2.0 480 Asleep\r\n"
 
 
-def test_from_the_second_refer_on_the_event_has_an_id_rfc3515_2_4_6() -> None:
+def test_the_event_of_the_second_refer_in_a_dialog_has_an_id_rfc3515_2_4_6() -> None:
     subscription = ReferSubscription(REFER, first=False)
     assert subscription.notify(dialog(), 100).headers.get("Event") == "refer;id=12"
     assert subscription.notify(dialog(), 200).headers.get("Event") == "refer;id=12"
 
 
-def test_notifies_are_requests_of_the_dialog_one_after_the_other() -> None:
+def test_notifies_use_consecutive_cseq_numbers_of_the_dialog() -> None:
     subscription, referred = ReferSubscription(REFER), dialog()
     numbers = [subscription.notify(referred, status).cseq.number for status in (100, 180, 200)]
     assert numbers == [1, 2, 3]
 
 
-def test_after_the_final_status_there_is_nothing_to_say() -> None:
+def test_a_notify_after_the_final_status_raises_value_error() -> None:
     subscription, referred = ReferSubscription(REFER), dialog()
     subscription.notify(referred, 603)
     with pytest.raises(ValueError, match="after the subscription is over"):

@@ -20,7 +20,7 @@ def test_timers_have_their_default_values_rfc3261_table_4(letter: str, seconds: 
     assert getattr(Timers(), letter) == seconds
 
 
-def test_timers_follow_from_t1_and_t4() -> None:
+def test_all_timers_derive_from_t1_and_t4() -> None:
     slow = Timers(t1=1.0, t4=10.0)
     assert (slow.a, slow.b, slow.i, slow.k, slow.l) == (1.0, 64.0, 10.0, 10.0, 64.0)
 

@@ -20,23 +20,23 @@ def changed(original: Request, **headers: str) -> Request:
     return copy
 
 
-def test_a_response_has_the_key_of_its_request_rfc3261_17_1_3() -> None:
+def test_a_response_matches_the_transaction_of_its_request_rfc3261_17_1_3() -> None:
     sent = invite()
     assert client_key(ok(sent)) == client_key(sent)
     assert len({client_key(ok(sent)), client_key(sent)}) == 1
 
 
-def test_responses_to_invite_and_cancel_differ_though_the_branch_is_one_rfc3261_17_1_3() -> None:
+def test_responses_to_invite_and_cancel_on_the_same_branch_have_different_keys_rfc3261_17_1_3() -> None:
     sent = invite()
     assert client_key(ok(cancel(sent))) != client_key(ok(sent))
     assert client_key(ok(cancel(sent))) == client_key(cancel(sent))
 
 
-def test_only_the_top_via_counts_rfc3261_17_1_3() -> None:
+def test_the_transaction_key_uses_only_the_top_via_rfc3261_17_1_3() -> None:
     assert client_key(signalwire_invite()).branch == "z9hg4bk8c51.5a3160c67f160008b7c6e49421e7930c.0"
 
 
-def test_a_response_without_branch_matches_nothing_and_is_refused() -> None:
+def test_a_response_without_branch_raises_parse_error() -> None:
     answer = ok(invite())
     answer.headers.set("Via", "SIP/2.0/UDP 192.0.2.1:5060")
     with pytest.raises(ParseError, match="no branch"):
@@ -47,7 +47,7 @@ def test_a_retransmitted_invite_has_the_same_key_rfc3261_17_2_3() -> None:
     assert server_key(invite()) == server_key(invite())
 
 
-def test_the_ack_for_a_failure_has_the_key_of_its_invite_rfc3261_17_2_3() -> None:
+def test_the_ack_for_a_non_2xx_has_the_key_of_its_invite_rfc3261_17_2_3() -> None:
     received = invite()
     same_branch = within(received, "ACK", to_tag="b1", branch=received.via.branch or "", cseq=1)
     assert server_key(same_branch) == server_key(received)
@@ -58,23 +58,23 @@ def test_the_ack_for_a_2xx_matches_no_transaction_rfc3261_17_1_1_3() -> None:
     assert server_key(ack(received, to_tag="b1")) != server_key(received)
 
 
-def test_cancel_has_its_own_key_and_names_that_of_the_invite_rfc3261_9_2() -> None:
+def test_cancel_has_its_own_key_and_identifies_its_invite_rfc3261_9_2() -> None:
     received = invite()
     assert server_key(cancel(received)) != server_key(received)
     assert invite_key_of(cancel(received)) == server_key(received)
 
 
-def test_the_same_branch_from_another_sender_is_another_transaction_rfc3261_17_2_3() -> None:
+def test_the_same_branch_from_another_sent_by_is_another_transaction_rfc3261_17_2_3() -> None:
     assert server_key(invite(sent_by="192.0.2.1:5060")) != server_key(invite(sent_by="192.0.2.1:5062"))
 
 
-def test_branch_and_sent_by_compare_without_case_rfc3261_7_3_1() -> None:
+def test_branch_and_sent_by_are_case_insensitive_rfc3261_7_3_1() -> None:
     assert server_key(invite(branch="Z9HG4BKabc", sent_by="Host.Example.com")) == server_key(
         invite(branch="z9hG4bKABC", sent_by="host.example.COM")
     )
 
 
-def test_what_later_hops_add_to_the_via_does_not_matter() -> None:
+def test_received_and_rport_do_not_change_the_key() -> None:
     received = invite()
     marked = changed(received, Via=str(received.via.with_("received", "203.0.113.9").with_("rport", "9")))
     assert server_key(marked) == server_key(received)
@@ -105,30 +105,30 @@ def test_an_rfc2543_request_that_differs_is_another_transaction_rfc3261_17_2_3(o
     assert server_key(other) != server_key(invite(branch=OLD))
 
 
-def test_a_branch_of_nothing_but_the_cookie_falls_back_to_rfc2543_rfc4475_3_2_1() -> None:
+def test_a_branch_that_is_only_the_magic_cookie_is_matched_as_in_rfc2543() -> None:
     one, other = invite(branch="z9hG4bK"), invite(branch="z9hG4bK", call_id="another")
     assert server_key(one) == server_key(invite(branch="z9hG4bK"))
     assert server_key(one) != server_key(other)
 
 
-def test_what_we_note_in_an_rfc2543_via_does_not_matter_rfc3261_18_2_1() -> None:
+def test_received_and_rport_do_not_change_an_rfc2543_key() -> None:
     received = invite(branch=OLD)
     marked = received.via.with_("received", "203.0.113.9").with_("rport", "9")
     assert invite_key_of(changed(cancel(received), Via=str(marked))) == server_key(received)
 
 
-def test_an_rfc2543_ack_carries_our_to_tag_and_still_matches_rfc3261_17_2_3() -> None:
+def test_an_rfc2543_ack_with_our_to_tag_matches_its_invite() -> None:
     received = invite(branch=OLD)
     assert server_key(within(received, "ACK", to_tag="b1", branch=OLD, cseq=1)) == server_key(received)
 
 
-def test_an_rfc2543_cancel_names_its_invite_rfc3261_9_2() -> None:
+def test_an_rfc2543_cancel_identifies_its_invite() -> None:
     received = invite(branch=OLD)
     assert invite_key_of(cancel(received)) == server_key(received)
     assert server_key(cancel(received)) != server_key(received)
 
 
-def test_of_two_vias_on_one_line_the_first_names_the_sender_rfc3261_7_3_1() -> None:
+def test_of_two_vias_on_one_line_the_first_determines_the_key_rfc3261_7_3_1() -> None:
     joined = invite()
     joined.headers.set("Via", "SIP/2.0/UDP Host.Example:5070;branch=z9hG4bKa, SIP/2.0/UDP b;branch=z9hG4bKb")
     assert server_key(joined) == TransactionKey("z9hg4bka", "INVITE", "host.example:5070")
