@@ -24,20 +24,20 @@ KEY = "PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR"
 GOOD = f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^20"
 
 
-def test_a_line_is_read_rfc4568_9_1():
+def test_crypto_line_is_parsed_rfc4568_9_1():
     crypto = parse(GOOD)
     assert (crypto.tag, crypto.suite) == (1, AES_CM_128_80)
     assert len(crypto.master) == 30
 
 
 @pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
-def test_a_line_of_ours_is_read_as_it_was_written_in_every_suite(suite):
+def test_generated_crypto_line_parses_back_equal_in_every_suite(suite):
     crypto = fresh(suite, lambda bits: (1 << bits) - 12345, 7)
     assert parse(crypto.line.removeprefix("a=crypto:")) == crypto
     assert len(crypto.master) == suite.master_bytes
 
 
-def test_no_key_is_shown_by_repr():
+def test_repr_shows_no_key():
     crypto = parse(GOOD)
     assert KEY[:6] not in repr(crypto)
     assert repr(crypto.master)[2:10] not in repr(crypto)
@@ -54,7 +54,7 @@ def test_no_key_is_shown_by_repr():
         "1 AEAD_AES_256_GCM inline:" + "A" * 59,
     ],
 )
-def test_what_changes_nothing_for_us_is_taken_rfc4568_6_3(value):
+def test_harmless_lifetime_and_session_parameters_are_accepted_rfc4568_6_3(value):
     assert parse(value).tag
 
 
@@ -89,7 +89,7 @@ def test_what_changes_nothing_for_us_is_taken_rfc4568_6_3(value):
         (f"1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}" + " -A" * 1000, "not understood"),
     ],
 )
-def test_what_we_cannot_do_is_refused_and_the_refusal_has_no_key_rfc4568_6(value, why):
+def test_unsupported_crypto_line_is_refused_without_revealing_the_key_rfc4568_6(value, why):
     with pytest.raises(CryptoRefused, match=why) as refusal:
         parse(value)
     assert KEY[:8] not in str(refusal.value)
@@ -98,7 +98,7 @@ def test_what_we_cannot_do_is_refused_and_the_refusal_has_no_key_rfc4568_6(value
 @given(
     st.text(max_size=200) | st.from_regex(r"\d [A-Z_0-9]+ inline:[A-Za-z0-9+/=|^:;]*( \S+)*", fullmatch=True)
 )
-def test_anything_is_a_line_or_refused(value):
+def test_any_text_is_parsed_or_refused(value):
     try:
         crypto = parse(value)
     except CryptoRefused:
@@ -110,7 +110,7 @@ def _value(tag, suite):
     return fresh(suite, lambda bits: tag, tag).line.removeprefix("a=crypto:")
 
 
-def test_the_peers_order_counts_but_for_what_costs_most_rfc4568_5_1_2():
+def test_peer_s_order_is_kept_except_that_costly_suites_come_last_rfc4568_5_1_2():
     values = [
         _value(1, AES_256_CM_80),
         "2 UNKNOWN inline:x",
@@ -121,12 +121,12 @@ def test_the_peers_order_counts_but_for_what_costs_most_rfc4568_5_1_2():
     assert [each.tag for each in cryptos] == [3, 4, 1]
 
 
-def test_a_tag_said_twice_means_its_first_line():
+def test_first_line_wins_for_a_repeated_tag():
     (crypto,), _ = usable([_value(1, AES_CM_128_80), _value(1, AEAD_128_GCM)])
     assert crypto.suite is AES_CM_128_80
 
 
-def test_why_no_line_is_usable_is_said():
+def test_reason_for_no_usable_line_is_returned():
     assert usable([]) == ([], "no a=crypto line")
     assert usable([GOOD + "|1:1"]) == ([], "a key with an MKI is not supported")
 
@@ -135,7 +135,7 @@ def _offer():
     return tuple(fresh(suite, lambda bits: 5, tag) for tag, suite in enumerate(OFFERED, 1))
 
 
-def test_an_answer_takes_one_line_of_the_offer_rfc4568_5_1_3():
+def test_answer_selects_one_line_of_the_offer_rfc4568_5_1_3():
     offer = _offer()
     ours, theirs = chosen([_value(2, OFFERED[1])], offer)
     assert ours is offer[1]
@@ -151,12 +151,12 @@ def test_an_answer_takes_one_line_of_the_offer_rfc4568_5_1_3():
         ([], "0 a=crypto lines"),
     ],
 )
-def test_an_answer_that_takes_what_was_not_offered_is_refused_rfc4568_5_1_3(values, why):
+def test_answer_selecting_a_line_not_offered_is_refused_rfc4568_5_1_3(values, why):
     with pytest.raises(CryptoRefused, match=why):
         chosen(values, _offer())
 
 
-def test_the_same_key_is_known_again_whatever_its_tag():
+def test_same_key_ignores_the_tag():
     one = Crypto(1, AES_CM_128_80, bytes(30))
     assert one.same_key(Crypto(2, AES_CM_128_80, bytes(30)))
     assert not one.same_key(Crypto(1, AES_CM_128_32, bytes(30)))

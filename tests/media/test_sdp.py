@@ -16,11 +16,11 @@ SIGNALWIRE = (
 SESSION = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n"
 
 
-def test_what_is_parsed_encodes_to_the_same_bytes():
+def test_parsed_sdp_encodes_to_the_same_bytes():
     assert parse_sdp(SIGNALWIRE).encode() == SIGNALWIRE
 
 
-def test_the_audio_of_signalwires_offer():
+def test_audio_section_of_a_signalwire_offer_is_read():
     description = parse_sdp(SIGNALWIRE)
     (section,) = description.media
     assert (section.kind, section.port, section.protocol, section.ptime) == ("audio", 24586, "RTP/AVP", 20)
@@ -43,22 +43,22 @@ def test_static_types_need_no_rtpmap_rfc3551_6():
 @pytest.mark.parametrize(
     "rtpmap", ["0", "0 ", "0 PCMU", "0 PCMU/", "0 PCMU/x", "0 /8000", "0 PCMU/8000/0", "0 a/0"]
 )
-def test_a_format_whose_rtpmap_is_broken_is_unknown(rtpmap):
+def test_format_with_a_malformed_rtpmap_is_ignored(rtpmap):
     (section,) = parse_sdp(SESSION + f"m=audio 4000 RTP/AVP 0\r\na=rtpmap:{rtpmap}\r\n".encode()).media
     assert section.audio_formats() == ()
 
 
-def test_odd_and_repeated_payload_types_are_passed_over():
+def test_invalid_and_repeated_payload_types_are_ignored():
     (section,) = parse_sdp(SESSION + b"m=audio 4000 RTP/AVP 0 0 128 -1 x 8\r\na=rtpmap:x y\r\n").media
     assert [format.pt for format in section.audio_formats()] == [0, 8]
 
 
-def test_line_ends_of_any_kind_are_taken():
+def test_any_line_ending_is_accepted():
     assert parse_sdp(SIGNALWIRE.replace(b"\r\n", b"\n")).encode() == SIGNALWIRE
     assert parse_sdp(SIGNALWIRE.rstrip() + b"\r\n\r\n").encode() == SIGNALWIRE
 
 
-def test_octets_that_are_no_utf8_are_kept():
+def test_octets_that_are_not_utf8_are_kept():
     body = SESSION.replace(b"s=-", b"s=caf\xe9")
     assert parse_sdp(body).encode() == body
 
@@ -72,12 +72,12 @@ def test_directions_are_inherited_from_the_session_rfc8866_6_7():
     assert description.direction(second) is Direction.RECVONLY
 
 
-def test_direction_is_made_of_sending_and_receiving():
+def test_direction_is_built_from_sends_and_receives():
     for direction in Direction:
         assert Direction.of(sends=direction.sends, receives=direction.receives) is direction
 
 
-def test_a_sections_connection_wins_over_the_sessions_rfc8866_5_7():
+def test_section_s_connection_overrides_the_session_s_rfc8866_5_7():
     description = parse_sdp(
         SESSION
         + b"c=IN IP4 192.0.2.1\r\nm=audio 4 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\nm=audio 6 RTP/AVP 0\r\n"
@@ -100,7 +100,7 @@ def test_a_sections_connection_wins_over_the_sessions_rfc8866_5_7():
         b"c=\r\n",
     ],
 )
-def test_a_connection_we_could_not_send_to_is_an_error(line):
+def test_unusable_connection_line_raises_sdp_error(line):
     description = parse_sdp(SESSION + line + b"m=audio 4 RTP/AVP 0\r\n")
     with pytest.raises(SdpError):
         description.connection(description.media[0])
@@ -125,7 +125,7 @@ def test_a_connection_we_could_not_send_to_is_an_error(line):
         b"v=0\r\n" + b"m=audio 4 RTP/AVP 0\r\n" * 33,
     ],
 )
-def test_what_is_no_sdp_is_said_to_be_none(body):
+def test_malformed_sdp_raises_sdp_error(body):
     with pytest.raises(SdpError):
         parse_sdp(body)
 
@@ -133,7 +133,7 @@ def test_what_is_no_sdp_is_said_to_be_none(body):
 @pytest.mark.parametrize(
     "line", [b"crypto:1 X inline:c2VjcmV0", b"inline:c2VjcmV0", b"a :crypto:1 inline:c2VjcmV0"]
 )
-def test_a_broken_line_is_shown_without_the_key_in_it(line):
+def test_error_for_a_malformed_line_does_not_show_its_key(line):
     with pytest.raises(SdpError) as error:
         parse_sdp(b"v=0\r\n" + line + b"\r\n")
     assert "c2V" not in str(error.value)
@@ -146,14 +146,14 @@ def test_numbers_are_plain_decimals_in_range():
         assert number(text, 10) is None
 
 
-def test_ptime_may_be_unsaid_or_nonsense():
+def test_missing_or_invalid_ptime_is_none():
     described = parse_sdp(SESSION + b"m=audio 4 RTP/AVP 0\r\nm=audio 4 RTP/AVP 0\r\na=ptime:x\r\n")
     assert [section.ptime for section in described.media] == [None, None]
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, len(SIGNALWIRE)))
-def test_any_bytes_parse_or_are_an_sdp_error(noise, at):
+def test_any_bytes_parse_or_raise_sdp_error(noise, at):
     for body in (noise, SIGNALWIRE[:at] + noise + SIGNALWIRE[at:], SIGNALWIRE[:at]):
         try:
             description = parse_sdp(body)

@@ -20,7 +20,7 @@ BODY = (
 )
 
 
-def test_two_calls_of_one_carrier_differ_in_origin_and_port_alone() -> None:
+def test_sdp_differing_only_in_origin_and_port_has_one_cache_key() -> None:
     other = BODY.replace(b"53655765", b"9").replace(b"6000", b"40002")
     assert normalise(BODY) is not None
     assert normalise(BODY)[0] == normalise(other)[0]
@@ -49,11 +49,11 @@ def test_two_calls_of_one_carrier_differ_in_origin_and_port_alone() -> None:
         (b"s=-", b"s=" + bytes(b"-" * 2048)),
     ],
 )
-def test_what_might_be_read_otherwise_is_not_shortened(before: bytes, after: bytes) -> None:
+def test_unusual_sdp_has_no_cache_key(before: bytes, after: bytes) -> None:
     assert normalise(BODY.replace(before, after)) is None
 
 
-def test_a_text_with_a_key_is_kept_nowhere_however_often_it_comes_rfc4568() -> None:
+def test_sdp_with_a_key_is_never_cached_rfc4568() -> None:
     body = BODY.replace(b"a=rtpmap:0", b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:KEY\r\na=rtpmap:0")
     before = _examine.cache_info().currsize
     assert normalise(body) is normalise(body) is None
@@ -61,7 +61,7 @@ def test_a_text_with_a_key_is_kept_nowhere_however_often_it_comes_rfc4568() -> N
 
 
 @given(st.lists(st.tuples(st.integers(0, len(BODY)), st.binary(max_size=6)), max_size=3))
-def test_a_shortened_body_says_the_same_but_for_origin_and_port(edits: list[tuple[int, bytes]]) -> None:
+def test_normalised_sdp_parses_equal_except_for_origin_and_port(edits: list[tuple[int, bytes]]) -> None:
     body = BODY
     for place, piece in edits:
         body = body[:place] + piece + body[place + len(piece) :]
@@ -81,7 +81,7 @@ def test_a_shortened_body_says_the_same_but_for_origin_and_port(edits: list[tupl
     assert whole.media == (replace(short.media[0], port=usual[1]),)
 
 
-def test_what_is_known_already_is_agreed_again_with_the_port_of_this_call() -> None:
+def test_cached_agreement_has_the_port_of_the_current_sdp() -> None:
     other = BODY.replace(b"6000", b"40002")
     one = read_offer(BODY, ip_version=4, voice_key=None, anchor=None)
     two = read_offer(other, ip_version=4, voice_key=None, anchor=None)
@@ -95,7 +95,7 @@ def test_what_is_known_already_is_agreed_again_with_the_port_of_this_call() -> N
     assert answers == [("192.0.2.1", 6000), ("192.0.2.1", 40002)]
 
 
-def test_another_port_changes_nothing_else_that_is_agreed() -> None:
+def test_with_port_changes_only_the_port() -> None:
     agreed = read_offer(BODY, ip_version=4, voice_key=None, anchor=None).agreement
     others = {each.name: object() for each in fields(agreed) if each.name not in ("remote", "rtcp")}
     whole = replace(agreed, **others)
@@ -106,7 +106,7 @@ def test_another_port_changes_nothing_else_that_is_agreed() -> None:
 REPORTS = BODY + b"a=rtcp:6001 IN IP4 192.0.2.2\r\na=sendrecv\r\n"
 
 
-def test_two_calls_differ_in_the_port_of_their_reports_too_rfc3605() -> None:
+def test_sdp_differing_in_rtcp_port_has_one_cache_key_rfc3605() -> None:
     other = REPORTS.replace(b"6000", b"40002").replace(b"6001", b"40003")
     assert normalise_ports(REPORTS) is not None
     assert normalise_ports(REPORTS)[0] == normalise_ports(other)[0]
@@ -116,7 +116,7 @@ def test_two_calls_differ_in_the_port_of_their_reports_too_rfc3605() -> None:
     assert [each.rtcp for each in agreed] == [("192.0.2.2", 6001), ("192.0.2.2", 40003)]
 
 
-def test_reports_that_come_to_the_port_of_audio_are_no_other_text() -> None:
+def test_rtcp_on_the_rtp_port_has_a_cache_key_of_its_own() -> None:
     shared = [REPORTS.replace(b"6000", port).replace(b"6001", port) for port in (b"6000", b"40002")]
     one, two = (normalise_ports(each) for each in shared)
     assert one is not None
@@ -140,17 +140,17 @@ def test_reports_that_come_to_the_port_of_audio_are_no_other_text() -> None:
         b"a=x\ra=rtcp:6001",
     ],
 )
-def test_reports_at_any_other_port_are_read_each_time(line: bytes) -> None:
+def test_sdp_with_any_other_rtcp_port_is_not_cached(line: bytes) -> None:
     body = BODY + line + b"\r\n"
     assert normalise_ports(body) is None
     assert normalise(body) is not None
-    assert outcome(body) == outcome(body, anew=True)
+    assert outcome(body) == outcome(body, uncached=True)
 
 
-def outcome(body: bytes, *, anew: bool = False) -> Answer | None:
+def outcome(body: bytes, *, uncached: bool = False) -> Answer | None:
     """The answer to an offer; None if it is refused, since the error may quote the port."""
     try:
-        if anew:
+        if uncached:
             return _read_offer(body, 4, None, None, SrtpPolicy.ACCEPT)
         return read_offer(body, ip_version=4, voice_key=None, anchor=None)
     except MediaRefused:
@@ -162,29 +162,29 @@ def outcome(body: bytes, *, anew: bool = False) -> Answer | None:
     st.sampled_from([b"6000", b"6001", b"65535", b"65536", b"9", b"10", b"06001", b""]),
     st.lists(st.tuples(st.integers(0, len(REPORTS)), st.binary(max_size=6)), max_size=2),
 )
-def test_what_is_known_already_says_what_reading_it_anew_says(
+def test_cached_result_equals_an_uncached_one(
     port: int, reports: bytes, edits: list[tuple[int, bytes]]
 ) -> None:
     body = REPORTS.replace(b"6001", reports).replace(b"6000", b"%d" % port, 1)
     for place, piece in edits:
         body = body[:place] + piece + body[place + len(piece) :]
-    assert outcome(body) == outcome(body, anew=True)
+    assert outcome(body) == outcome(body, uncached=True)
 
 
-def test_a_held_line_has_no_port_to_send_to_however_often_it_is_read_rfc3264_8_4() -> None:
+def test_cached_hold_by_zero_address_has_no_remote_rfc3264_8_4() -> None:
     held = BODY.replace(b"192.0.2.1", b"0.0.0.0")
     for port in (b"6000", b"40002"):
         answer = read_offer(held.replace(b"6000", port), ip_version=4, voice_key=None, anchor=None)
         assert (answer.agreement.remote, answer.agreement.hears) == (None, False)
 
 
-def test_what_was_refused_once_is_refused_again() -> None:
+def test_refused_offer_is_refused_again() -> None:
     for _ in range(2):
         with pytest.raises(MediaRefused, match="no a=crypto line"):
             read_offer(BODY.replace(b"RTP/AVP", b"RTP/SAVP"), ip_version=4, voice_key=None, anchor=None)
 
 
-def test_an_audio_line_that_is_known_already_names_the_port_of_this_call() -> None:
+def test_cached_audio_line_has_the_port_of_the_current_sdp() -> None:
     for port in (b"6000", b"40002"):
         line, layout = AudioLine.read(BODY.replace(b"6000", port))
         assert (line.address, line.section.port, layout) == ("192.0.2.1", int(port), (None,))

@@ -1,4 +1,4 @@
-"""SRTP legs through the relay: on one side or both, re-keyed, and with hostile packets."""
+"""SRTP legs through the relay: on one side or both, re-set_key, and with hostile packets."""
 
 import asyncio
 import wave
@@ -20,11 +20,11 @@ class SecurePeer(Peer):
 
     def __init__(self, network, host, suite, key=77):
         super().__init__(network, host, ssrc=0xC0DE)
-        self._endpoint.on_packet = self._opened
-        self.suite, self.strange = suite, 0
-        self.keyed(key)
+        self._endpoint.on_packet = self._receive
+        self.suite, self.undecryptable = suite, 0
+        self.set_key(key)
 
-    def keyed(self, key):
+    def set_key(self, key):
         """Send under this key from now on."""
         self.ours = fresh(self.suite, lambda bits: key, 1)
         self._sender = sender(self.ours)
@@ -35,7 +35,7 @@ class SecurePeer(Peer):
         line = self.ours.line if tag is None else fresh(self.suite, lambda bits: 77, tag).line
         return self.sdp(formats, line).replace(b"RTP/AVP", protocol.encode())
 
-    def told(self, sdp):
+    def take_key(self, sdp):
         """Take the other side's key from its SDP."""
         (value,) = parse_sdp(sdp).media[0].attributes("crypto")
         theirs = parse(value)
@@ -49,10 +49,10 @@ class SecurePeer(Peer):
     def send(self, sequence, timestamp, *, pt=0, payload=SPEECH, marker=False):
         self.send_raw(HEADER.pack(0x80, pt, sequence & 0xFFFF, timestamp, self.ssrc) + payload)
 
-    def _opened(self, packet, source):
+    def _receive(self, packet, source):
         clear = self.receiver.unprotect(bytes(packet))
         if clear is None:
-            self.strange += 1
+            self.undecryptable += 1
         else:
             self._received(clear, source)
 
@@ -60,7 +60,7 @@ class SecurePeer(Peer):
 def _caller(rig, suite, **kwargs):
     """A caller whose SAVP offer we have answered."""
     peer = rig.peers["caller"] = SecurePeer(rig.network, "198.51.100.1", suite)
-    peer.told(rig.session.accept("caller", peer.secure_sdp(**kwargs)))
+    peer.take_key(rig.session.accept("caller", peer.secure_sdp(**kwargs)))
     peer.remote = rig.session.address("caller")
     return peer
 
@@ -78,19 +78,19 @@ def _agent(rig, policy=SrtpPolicy.REQUIRE):
 
 
 @pytest.mark.parametrize(("suite", "protocol"), [*product(SUITES.values(), ["RTP/SAVP", "RTP/AVP"])])
-async def test_srtp_and_rtp_hear_each_other_in_each_suite(rig, suite, protocol):
+async def test_srtp_and_rtp_legs_are_bridged_in_each_suite(rig, suite, protocol):
     caller, agent = _caller(rig, suite, protocol=protocol), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await caller.send_speech(3)
     await agent.send_speech(3)
     assert [packet.payload for packet in agent.heard] == [SPEECH] * 3
     assert [packet.payload for packet in caller.heard] == [SPEECH] * 3
-    assert caller.strange == 0
+    assert caller.undecryptable == 0
     assert rig.session.srtp_suite("caller") == suite.name
     assert rig.session.srtp_suite("agent") is None
 
 
-async def test_srtp_and_srtp_hear_each_other_under_keys_of_their_own(rig):
+async def test_two_srtp_legs_are_bridged_with_separate_keys(rig):
     caller, agent = _caller(rig, SUITES["AES_256_CM_HMAC_SHA1_80"]), _agent(rig)
     rig.session.join("caller", "agent")
     await caller.send_speech(3)
@@ -100,24 +100,24 @@ async def test_srtp_and_srtp_hear_each_other_under_keys_of_their_own(rig):
     assert rig.session.counts("caller").unauthentic == rig.session.counts("agent").unauthentic == 0
 
 
-async def test_tones_are_protected_too(rig):
+async def test_tones_are_encrypted(rig):
     caller = _caller(rig, SUITES["AEAD_AES_128_GCM"])
     await rig.session.play("caller", beep())
     assert len(caller.heard) >= 20
-    assert caller.strange == 0
+    assert caller.undecryptable == 0
 
 
-async def test_the_wrong_key_is_heard_by_nobody_and_counted(rig):
+async def test_packets_under_the_wrong_key_are_dropped_and_counted(rig):
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
-    caller.keyed(78)
+    caller.set_key(78)
     await caller.send_speech(5)
     counts = rig.session.counts("caller")
     assert agent.heard == []
     assert (counts.packets_in, counts.dropped, counts.unauthentic) == (0, 5, 5)
 
 
-async def test_replayed_packets_are_heard_once_rfc3711_3_3_2(rig):
+async def test_replayed_packets_are_relayed_once_rfc3711_3_3_2(rig):
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     sealed = caller._sender.protect(HEADER.pack(0x80, 0, 5, 800, caller.ssrc) + SPEECH)
@@ -129,7 +129,7 @@ async def test_replayed_packets_are_heard_once_rfc3711_3_3_2(rig):
     assert (counts.packets_in, counts.dropped, counts.unauthentic) == (2, 3, 0)
 
 
-async def test_a_stranger_without_the_key_cannot_take_the_leg(rig):
+async def test_stranger_without_the_key_cannot_latch(rig):
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     stranger = rig.peer("stranger")
@@ -144,7 +144,7 @@ async def test_a_stranger_without_the_key_cannot_take_the_leg(rig):
     assert rig.session.counts("caller").unauthentic == 3
 
 
-async def test_reports_are_opened_and_forged_ones_dropped_rfc3711_3_4(rig):
+async def test_srtcp_is_accepted_and_plain_rtcp_dropped_rfc3711_3_4(rig):
     caller = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"])
     report = bytes.fromhex("80c800060000c0de") + bytes(20)
     caller.send_raw(report, rtcp=True)
@@ -155,47 +155,47 @@ async def test_reports_are_opened_and_forged_ones_dropped_rfc3711_3_4(rig):
     assert (counts.rtcp_in, counts.dropped, counts.unauthentic) == (2, 1, 1)
 
 
-async def test_a_re_invite_under_the_same_key_goes_on_where_it_was_rfc3711_3_3_1(rig):
+async def test_reinvite_with_the_same_key_keeps_the_roll_over_counter_rfc3711_3_3_1(rig):
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     caller.sequence = 65530
     await caller.send_speech(10)  # past the wrap of the sequence number
-    caller.told(rig.session.accept("caller", caller.secure_sdp()))
+    caller.take_key(rig.session.accept("caller", caller.secure_sdp()))
     await caller.send_speech(5)
     await agent.send_speech(5)
     assert len(agent.heard) == 15
     assert len(caller.heard) == 5
-    assert (caller.strange, rig.session.counts("caller").unauthentic) == (0, 0)
+    assert (caller.undecryptable, rig.session.counts("caller").unauthentic) == (0, 0)
 
 
-async def test_a_re_invite_with_a_new_key_starts_anew_in_both_directions_rfc4568_7_1_4(rig):
+async def test_reinvite_with_a_new_key_rekeys_both_directions_rfc4568_7_1_4(rig):
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await caller.send_speech(2)
     await agent.send_speech(2)
     before = caller._last
-    caller.keyed(79)
-    caller.told(rig.session.accept("caller", caller.secure_sdp()))
+    caller.set_key(79)
+    caller.take_key(rig.session.accept("caller", caller.secure_sdp()))
     assert not caller._last.same_key(before)
     await caller.send_speech(2)
     await agent.send_speech(2)
-    assert (len(agent.heard), len(caller.heard), caller.strange) == (4, 4, 0)
+    assert (len(agent.heard), len(caller.heard), caller.undecryptable) == (4, 4, 0)
     assert {packet.ssrc for packet in caller.heard} == {caller.heard[0].ssrc}
     assert [packet.sequence - caller.heard[0].sequence for packet in caller.heard] == [0, 1, 2, 3]
 
 
-async def test_forgeries_under_an_older_key_stay_counted(rig):
+async def test_unauthentic_count_survives_rekeying_and_release(rig):
     caller = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"])
     Peer.send_raw(caller, HEADER.pack(0x80, 0, 1, 1, 1) + SPEECH)
     await caller.send_speech(1)
-    caller.keyed(79)
-    caller.told(rig.session.accept("caller", caller.secure_sdp()))
+    caller.set_key(79)
+    caller.take_key(rig.session.accept("caller", caller.secure_sdp()))
     assert rig.session.counts("caller").unauthentic == 1
     rig.session.release("caller")
     assert rig.session.counts("caller").unauthentic == 1
 
 
-async def test_a_re_invite_that_drops_the_keys_is_followed_unless_srtp_is_required(rig):
+async def test_reinvite_without_keys_switches_to_plain_rtp(rig):
     caller = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"])
     agent = rig.outgoing("agent")
     rig.session.join("caller", "agent")
@@ -206,7 +206,7 @@ async def test_a_re_invite_that_drops_the_keys_is_followed_unless_srtp_is_requir
     assert len(agent.heard) == 1
 
 
-async def test_our_re_offer_repeats_the_key_in_force_and_its_answer_keeps_the_count_rfc4568_7_1_4(rig):
+async def test_our_reoffer_repeats_the_key_and_srtp_continues_rfc4568_7_1_4(rig):
     agent, caller = _agent(rig), rig.incoming("caller")
     rig.session.join("caller", "agent")
     first = rig.session.repeat_sdp("agent")
@@ -218,17 +218,17 @@ async def test_our_re_offer_repeats_the_key_in_force_and_its_answer_keeps_the_co
     rig.session.answered("agent", agent.secure_sdp(formats="0 101"))
     await agent.send_speech(2)
     await caller.send_speech(2)
-    assert (len(agent.heard), len(caller.heard), agent.strange) == (4, 4, 0)
+    assert (len(agent.heard), len(caller.heard), agent.undecryptable) == (4, 4, 0)
 
 
-async def test_again_says_the_same_key_to_the_byte_rfc4028_7_4(rig):
+async def test_repeated_srtp_offer_is_identical_rfc4028_7_4(rig):
     rig.session.set_srtp_policy("agent", SrtpPolicy.OFFER)
     offer = rig.session.offer("agent")
     assert rig.session.repeat_sdp("agent") == offer
     assert b"RTP/SAVP 0" in offer
 
 
-async def test_a_refused_offer_of_srtp_is_followed_by_a_plain_one_only_where_policy_says_so(rig):
+async def test_refused_srtp_offer_falls_back_to_plain_rtp_only_if_the_policy_allows(rig):
     for policy, conceded in zip(SrtpPolicy, (False, False, True, False), strict=True):
         leg = f"agent {policy.value}"
         rig.session.set_srtp_policy(leg, policy)
@@ -240,24 +240,24 @@ async def test_a_refused_offer_of_srtp_is_followed_by_a_plain_one_only_where_pol
         assert (b"a=crypto" in second) is (b"RTP/SAVP" in second)
 
 
-async def test_nothing_is_conceded_once_a_leg_has_agreed(rig):
+async def test_no_fall_back_after_a_leg_has_agreed(rig):
     _agent(rig, SrtpPolicy.OFFER)
     assert rig.session.fall_back("agent") is False
     assert rig.session.fall_back("nobody") is False
 
 
-def test_keys_come_from_the_ids_that_we_are_given():
+def test_keys_come_from_the_given_id_source():
     assert fresh(SUITES["AEAD_AES_128_GCM"], counting()).master == bytes(27) + b"\1"
 
 
-async def test_packets_under_the_old_key_are_heard_until_the_peer_has_turned_to_the_new(rig):
+async def test_packets_under_the_old_key_are_accepted_until_the_peer_uses_the_new_one(rig):
     caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await caller.send_speech(2)
     old = caller._sender
-    caller.keyed(79)
+    caller.set_key(79)
     new, caller._sender = caller._sender, old
-    caller.told(rig.session.accept("caller", caller.secure_sdp()))
+    caller.take_key(rig.session.accept("caller", caller.secure_sdp()))
     await caller.send_speech(3)  # our answer has not arrived yet
     caller._sender = new
     await caller.send_speech(3)
@@ -265,7 +265,7 @@ async def test_packets_under_the_old_key_are_heard_until_the_peer_has_turned_to_
     assert rig.session.counts("caller").unauthentic == 0
 
 
-async def test_a_secured_leg_is_recorded_in_the_clear_both_ways(rig, tmp_path):
+async def test_srtp_leg_is_recorded_decrypted_in_both_directions(rig, tmp_path):
     caller, agent = _caller(rig, next(iter(SUITES.values()))), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     recording = rig.session.record_both("caller", tmp_path / "1.wav")

@@ -29,7 +29,7 @@ async def test_relay_is_a_media_session(rig):
     assert session.counts("caller") == Counts()
 
 
-async def test_our_offer_names_us_and_nobody_else(rig):
+async def test_our_offer_contains_nothing_of_the_caller_s_sdp(rig):
     rig.incoming("caller")
     offer = rig.session.offer("agent")
     assert f"c=IN IP4 {PUBLIC}".encode() in offer
@@ -38,14 +38,14 @@ async def test_our_offer_names_us_and_nobody_else(rig):
         assert foreign not in offer
 
 
-async def test_a_reoffer_keeps_origin_and_port_and_counts_the_version_up_rfc3264_8(rig):
+async def test_reoffer_keeps_origin_and_port_and_increases_the_version_rfc3264_8(rig):
     first, second = rig.session.offer("agent"), rig.session.offer("agent")
     assert _origin(second)[:2] == _origin(first)[:2]
     assert int(_origin(second)[2]) == int(_origin(first)[2]) + 1
     assert _media_line(second) == _media_line(first)
 
 
-async def test_what_was_said_last_is_said_again_to_the_byte_rfc4028_7_4(rig):
+async def test_repeat_sdp_returns_our_last_sdp_unchanged_rfc4028_7_4(rig):
     assert rig.session.repeat_sdp("agent") == rig.session.repeat_sdp("agent")
     caller = rig.peer("caller")
     answer = rig.session.accept("caller", caller.sdp("0 8 101", "a=sendonly"))
@@ -54,7 +54,7 @@ async def test_what_was_said_last_is_said_again_to_the_byte_rfc4028_7_4(rig):
     assert rig.session.repeat_sdp("caller") == answer
 
 
-async def test_the_same_offer_again_gets_the_same_answer_rfc3264_8(rig):
+async def test_repeated_offer_gets_the_same_answer_rfc3264_8(rig):
     peer = rig.peer("caller")
     first = rig.session.accept("caller", peer.sdp())
     assert rig.session.accept("caller", peer.sdp()) == first
@@ -68,7 +68,7 @@ async def test_each_leg_has_its_own_origin(rig):
     assert _origin(rig.session.offer("agent"))[1] != _origin(rig.session.offer("phone"))[1]
 
 
-async def test_joined_legs_hear_each_other(rig):
+async def test_joined_legs_are_relayed_to_each_other(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await asyncio.gather(caller.send_speech(5), agent.send_speech(5))
@@ -78,7 +78,7 @@ async def test_joined_legs_hear_each_other(rig):
     assert rig.session.counts("caller") == Counts(packets_in=5, packets_out=5)
 
 
-async def test_nobody_is_heard_before_a_join_and_after_a_part(rig):
+async def test_no_audio_is_relayed_before_a_join_or_after_a_part(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     await caller.send_speech(2)
     rig.session.join("caller", "agent")
@@ -89,7 +89,7 @@ async def test_nobody_is_heard_before_a_join_and_after_a_part(rig):
     assert len(agent.heard) == 2
 
 
-async def test_a_join_ends_the_joins_of_both(rig):
+async def test_join_replaces_earlier_joins(rig):
     caller, agent, phone = rig.incoming("caller"), rig.outgoing("agent"), rig.outgoing("phone")
     rig.session.join("caller", "agent")
     rig.session.join("caller", "phone")
@@ -97,7 +97,7 @@ async def test_a_join_ends_the_joins_of_both(rig):
     assert (len(agent.heard), len(phone.heard), len(caller.heard)) == (0, 3, 4)
 
 
-async def test_joining_again_changes_nothing_on_the_line(rig):
+async def test_joining_the_same_legs_again_sets_no_marker(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await agent.send_speech(2)
@@ -106,7 +106,7 @@ async def test_joining_again_changes_nothing_on_the_line(rig):
     assert [packet.marker for packet in caller.heard] == [True, False, False, False]
 
 
-async def test_joining_with_a_leg_that_is_gone_leaves_silence(rig):
+async def test_joining_an_unknown_leg_ends_the_earlier_join(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     rig.session.join("caller", "phone")
@@ -114,7 +114,7 @@ async def test_joining_with_a_leg_that_is_gone_leaves_silence(rig):
     assert caller.heard == agent.heard == []
 
 
-async def test_the_peer_sees_one_line_across_agent_ringback_and_phone(rig):
+async def test_peer_sees_one_rtp_stream_across_agent_ringback_and_phone(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await agent.send_speech(10)
@@ -137,7 +137,7 @@ async def test_the_peer_sees_one_line_across_agent_ringback_and_phone(rig):
     assert [n for n, packet in enumerate(heard) if packet.marker] == [0, 10, 26]
 
 
-async def test_loss_and_reordering_of_a_source_pass_through(rig):
+async def test_loss_and_reordering_are_relayed_as_they_are(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     for sequence in (10, 12, 11, 15):
@@ -149,7 +149,7 @@ async def test_loss_and_reordering_of_a_source_pass_through(rig):
     assert rig.session.counts("agent").lost == 2
 
 
-async def test_pcmu_and_pcma_are_translated_where_two_legs_differ(rig):
+async def test_pcmu_and_pcma_are_transcoded_between_differing_legs(rig):
     caller, agent = rig.incoming("caller", "8 101"), rig.outgoing("agent", "0 101")
     rig.session.join("caller", "agent")
     await asyncio.gather(
@@ -160,7 +160,7 @@ async def test_pcmu_and_pcma_are_translated_where_two_legs_differ(rig):
     assert [(packet.pt, packet.payload) for packet in caller.heard] == [(8, b"\xaa\x2a\xd5")]
 
 
-async def test_only_the_payload_is_translated_csrcs_and_padding_stay(rig):
+async def test_transcoding_leaves_csrcs_and_padding_unchanged(rig):
     caller, agent = rig.incoming("caller", "8 101"), rig.outgoing("agent", "0 101")
     rig.session.join("caller", "agent")
     agent.send_raw(b"\xa1\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x07" + b"csrc" + b"\x80" + b"\x00\x02")
@@ -168,7 +168,7 @@ async def test_only_the_payload_is_translated_csrcs_and_padding_stay(rig):
     assert [packet.payload for packet in caller.heard] == [b"csrc" + b"\xaa" + b"\x00\x02"]
 
 
-async def test_telephone_events_pass_under_each_peers_number_rfc4733(rig):
+async def test_telephone_events_are_relayed_with_each_peer_s_payload_type_rfc4733(rig):
     caller, agent = rig.incoming("caller", "0 96"), rig.outgoing("agent", "0 101")
     rig.session.join("caller", "agent")
     await caller.send_speech(1)
@@ -183,7 +183,7 @@ async def test_telephone_events_pass_under_each_peers_number_rfc4733(rig):
     )
 
 
-async def test_events_to_a_peer_that_takes_none_are_left_out_and_are_no_loss(rig):
+async def test_events_to_a_peer_without_them_are_dropped_without_a_sequence_gap(rig):
     caller, agent = rig.incoming("caller", "0 101"), rig.outgoing("agent", "0")
     rig.session.join("caller", "agent")
     caller.send(1, 160)
@@ -193,7 +193,7 @@ async def test_events_to_a_peer_that_takes_none_are_left_out_and_are_no_loss(rig
     assert [packet.sequence - agent.heard[0].sequence for packet in agent.heard] == [0, 1]
 
 
-async def test_formats_only_both_speak_pass_untouched(rig):
+async def test_codec_common_to_both_legs_passes_unchanged(rig):
     caller = rig.incoming("caller", "107 101")
     assert _media_line(rig.session.offer("agent")).endswith(" 107 0 8 110 101")
     agent = rig.outgoing("agent", "107 101")
@@ -202,7 +202,7 @@ async def test_formats_only_both_speak_pass_untouched(rig):
     assert [(packet.pt, packet.payload) for packet in agent.heard] == [(107, b"opus")]
 
 
-async def test_comfort_noise_that_comes_unasked_is_no_audio_and_no_loss_rfc3389(rig, tmp_path):
+async def test_unnegotiated_comfort_noise_is_neither_audio_nor_loss_rfc3389(rig, tmp_path):
     caller, agent = rig.incoming("caller", "0 101"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     caller.send(0, 0, pt=13, payload=b"\x40")
@@ -228,7 +228,7 @@ async def test_comfort_noise_that_comes_unasked_is_no_audio_and_no_loss_rfc3389(
     assert set(samples[:3200]) != {0}
 
 
-async def test_unknown_payload_types_are_dropped_counted_and_no_loss(rig):
+async def test_unknown_payload_types_are_dropped_and_counted_but_not_as_loss(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     caller.send(1, 160)
@@ -240,7 +240,7 @@ async def test_unknown_payload_types_are_dropped_counted_and_no_loss(rig):
     assert (counts.packets_in, counts.dropped, counts.lost) == (2, 1, 0)
 
 
-async def test_zrtp_among_the_audio_is_no_loss_to_anybody_rfc6189_5(rig):
+async def test_zrtp_packets_are_dropped_without_counting_as_loss_rfc6189_5(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     for number in range(1, 6):
@@ -253,7 +253,7 @@ async def test_zrtp_among_the_audio_is_no_loss_to_anybody_rfc6189_5(rig):
     assert (counts.packets_in, counts.dropped, counts.lost) == (5, 5, 0)
 
 
-async def test_hold_sends_nothing_and_resume_goes_on_with_the_line_rfc3264_8_4(rig):
+async def test_hold_sends_nothing_and_resume_continues_the_rtp_stream_rfc3264_8_4(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await agent.send_speech(3)
@@ -269,7 +269,7 @@ async def test_hold_sends_nothing_and_resume_goes_on_with_the_line_rfc3264_8_4(r
     assert caller.heard[3].timestamp - caller.heard[2].timestamp == pytest.approx(53 * 160, abs=330)
 
 
-async def test_a_peer_on_inactive_neither_hears_nor_feeds(rig):
+async def test_inactive_peer_neither_receives_nor_is_relayed(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     assert b"a=inactive" in rig.session.accept("caller", caller.sdp("0 8 101", "a=inactive"))
@@ -278,7 +278,7 @@ async def test_a_peer_on_inactive_neither_hears_nor_feeds(rig):
     assert rig.session.counts("caller").dropped == 2
 
 
-async def test_nothing_is_ever_sent_to_the_zero_address(rig):
+async def test_nothing_is_sent_to_the_zero_address(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     assert b"a=recvonly" in rig.session.accept("caller", caller.sdp(host="0.0.0.0"))
@@ -291,7 +291,7 @@ async def test_nothing_is_ever_sent_to_the_zero_address(rig):
     assert caller.heard == []
 
 
-async def test_a_refused_reoffer_leaves_what_was_agreed(rig):
+async def test_refused_reoffer_leaves_the_session_unchanged(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     for bad in (b"", b"garbage", caller.sdp("18"), caller.sdp(port=0)):
@@ -301,18 +301,18 @@ async def test_a_refused_reoffer_leaves_what_was_agreed(rig):
     assert len(caller.heard) == 2
 
 
-async def test_a_refused_first_offer_takes_no_port(rig):
+async def test_refused_first_offer_uses_no_port(rig):
     with pytest.raises(MediaRefused):
         rig.session.accept("caller", b"garbage")
     assert rig.ports.lent == 0
 
 
-async def test_an_answer_to_nothing_is_refused(rig):
+async def test_answer_without_an_offer_is_refused(rig):
     with pytest.raises(MediaRefused, match="without an offer"):
         rig.session.answered("phone", rig.peer("phone").sdp())
 
 
-async def test_no_port_is_sent_503s_way_and_a_release_makes_room():
+async def test_no_port_free_raises_until_a_leg_is_released():
     rig = Rig(20000, 20003)
     rig.incoming("caller")
     rig.outgoing("agent")
@@ -328,14 +328,14 @@ async def test_no_port_is_sent_503s_way_and_a_release_makes_room():
 
 
 @pytest.mark.parametrize("taken", [20000, 20001])
-async def test_ports_another_program_took_are_passed_over(rig, taken):
+async def test_ports_used_by_another_program_are_skipped(rig, taken):
     other = rig.network.bind(PUBLIC, taken, lambda packet, source: None)
     assert _media_line(rig.session.offer("agent")).startswith("m=audio 20002 ")
     assert (rig.ports.lent, rig.ports.free) == (1, 49)
     other.close()
 
 
-async def test_no_port_free_when_other_programs_took_all():
+async def test_no_port_free_raises_if_other_programs_use_all():
     rig = Rig(20000, 20003)
     for port in (20000, 20002):
         rig.network.bind(PUBLIC, port, lambda packet, source: None)
@@ -344,7 +344,7 @@ async def test_no_port_free_when_other_programs_took_all():
     assert rig.ports.lent == 0
 
 
-async def test_counts_outlive_the_leg_and_a_second_phone_begins_anew(rig):
+async def test_counts_survive_release_and_restart_with_a_new_leg_of_that_name(rig):
     phone = rig.outgoing("phone")
     await phone.send_speech(3)
     first = rig.session.offer("phone")
@@ -355,7 +355,7 @@ async def test_counts_outlive_the_leg_and_a_second_phone_begins_anew(rig):
     assert rig.session.counts("phone").packets_in == 0
 
 
-async def test_what_a_leg_heard_before_is_not_told_of_one_of_its_name_that_heard_nothing(rig):
+async def test_counts_of_a_silent_leg_exclude_an_earlier_leg_of_that_name(rig):
     phone = rig.outgoing("phone")
     await phone.send_speech(3)
     rig.session.release("phone")
@@ -364,7 +364,7 @@ async def test_what_a_leg_heard_before_is_not_told_of_one_of_its_name_that_heard
     assert rig.session.counts("phone").packets_in == 0
 
 
-async def test_asking_for_what_never_was_does_nothing(rig):
+async def test_calls_for_an_unknown_leg_do_nothing(rig):
     rig.session.part("phone")
     rig.session.release("phone")
     rig.session.ringback("phone", True)
@@ -372,7 +372,7 @@ async def test_asking_for_what_never_was_does_nothing(rig):
     assert rig.session.address("phone") is None
 
 
-async def test_a_leg_is_recorded_until_closed(rig, tmp_path):
+async def test_leg_is_recorded_until_the_recording_is_closed(rig, tmp_path):
     caller = rig.incoming("caller")
     recording = rig.session.record("caller", tmp_path / "mail" / "1.wav")
     await caller.send_speech(50)
@@ -392,7 +392,7 @@ async def test_releasing_a_leg_finishes_its_recordings(rig, tmp_path):
         assert file.getnframes() == 1600
 
 
-async def test_recording_a_leg_that_is_gone_makes_an_empty_file(rig, tmp_path):
+async def test_recording_an_unknown_leg_makes_an_empty_file(rig, tmp_path):
     recording = rig.session.record("caller", tmp_path / "1.wav")
     assert recording.close() == 0.0
     assert recording.path.exists()
@@ -405,7 +405,7 @@ def _channels(path):
     return frames[::4] + frames[1::4], frames[2::4] + frames[3::4]
 
 
-async def test_both_sides_are_recorded_tones_included(rig, tmp_path):
+async def test_stereo_recording_has_both_sides_and_our_tones(rig, tmp_path):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent", "8 101")
     rig.session.join("caller", "agent")
     recording = rig.session.record_both("caller", tmp_path / "1.wav")
@@ -420,7 +420,7 @@ async def test_both_sides_are_recorded_tones_included(rig, tmp_path):
     assert length == pytest.approx(11200, abs=320)
 
 
-async def test_digits_and_events_are_not_taken_for_speech_in_a_recording_rfc4733(rig, tmp_path):
+async def test_telephone_events_are_not_recorded_rfc4733(rig, tmp_path):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     recording = rig.session.record_both("caller", tmp_path / "1.wav")
@@ -429,7 +429,7 @@ async def test_digits_and_events_are_not_taken_for_speech_in_a_recording_rfc4733
     assert recording.close() == 0.0
 
 
-async def test_what_is_to_be_recorded_is_spoken_in_g711_wherever_the_peer_can(rig):
+async def test_prefer_g711_answers_and_offers_g711_first(rig):
     rig.session.prefer_g711()
     answer = rig.session.accept("caller", rig.peer("caller").sdp("9 107 8 101")).decode()
     assert "RTP/AVP 8 101" in answer
@@ -438,7 +438,7 @@ async def test_what_is_to_be_recorded_is_spoken_in_g711_wherever_the_peer_can(ri
     )
 
 
-async def test_a_peer_without_g711_is_accepted_and_cannot_be_recorded(rig, tmp_path):
+async def test_peer_without_g711_is_accepted_but_cannot_be_recorded(rig, tmp_path):
     rig.session.prefer_g711()
     rig.incoming("caller", "107 101")
     with pytest.raises(MediaRefused, match=r"opus/48000/2 cannot be recorded, only G\.711"):
@@ -451,17 +451,17 @@ async def test_a_peer_without_g711_is_accepted_and_cannot_be_recorded(rig, tmp_p
 SILENCE = b"\xff" * 160
 
 
-async def test_an_agent_that_sends_silence_leaves_the_caller_with_ringback(rig):
+async def test_caller_hears_ringback_while_the_agent_sends_silence(rig):
     """A voice agent has nothing to say while the phone rings, but its packets go on."""
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await agent.send_speech(10)
     rig.session.ringback("caller", True)
     await agent.send_speech(100, payload=SILENCE)
-    said = [packet.payload for packet in caller.heard]
-    assert said.count(SPEECH) == 10
-    assert said.count(SILENCE) == pytest.approx(30, abs=1)  # ringback takes over after 0.6 s of silence
-    assert len(said) == pytest.approx(110, abs=2)
+    payloads = [packet.payload for packet in caller.heard]
+    assert payloads.count(SPEECH) == 10
+    assert payloads.count(SILENCE) == pytest.approx(30, abs=1)  # ringback takes over after 0.6 s of silence
+    assert len(payloads) == pytest.approx(110, abs=2)
     await agent.send_speech(5)
     assert [packet.payload for packet in caller.heard[-5:]] == [SPEECH] * 5
     rig.session.ringback("caller", False)
@@ -476,7 +476,7 @@ async def test_an_agent_that_sends_silence_leaves_the_caller_with_ringback(rig):
 SIX = "2001:db8::10"
 
 
-class TwoHomes(Rig):
+class DualStackRig(Rig):
     """A rig whose session has an IPv4 and an IPv6 address."""
 
     def new_session(self) -> RelaySession:
@@ -486,57 +486,59 @@ class TwoHomes(Rig):
         )
 
 
-def six(rig: Rig) -> bytes:
+def offer_over_ipv6(rig: Rig) -> bytes:
     """An offer from a peer over IPv6."""
     peer = Peer(rig.network, "2001:db8::77")
     return peer.sdp("0 101").replace(b"IN IP4 2001", b"IN IP6 2001")
 
 
-def said(sdp: bytes) -> set[bytes]:
+def addresses_in(sdp: bytes) -> set[bytes]:
     lines = [line for line in sdp.splitlines() if line[:2] in (b"c=", b"o=")]
     return {line.partition(b"IN ")[2] for line in lines}
 
 
-async def test_an_offer_is_answered_in_its_own_ip_version() -> None:
-    rig = TwoHomes()
-    assert said(rig.session.accept("caller", six(rig))) == {f"IP6 {SIX}".encode()}
-    assert said(rig.session.accept("phone", rig.peer("phone").sdp())) == {f"IP4 {PUBLIC}".encode()}
+async def test_offer_is_answered_in_its_own_ip_version() -> None:
+    rig = DualStackRig()
+    assert addresses_in(rig.session.accept("caller", offer_over_ipv6(rig))) == {f"IP6 {SIX}".encode()}
+    assert addresses_in(rig.session.accept("phone", rig.peer("phone").sdp())) == {f"IP4 {PUBLIC}".encode()}
     assert {host for host, _ in rig.network.open if host in (SIX, PUBLIC)} == {SIX, PUBLIC}
 
 
-async def test_our_offer_is_of_the_ip_version_that_the_signalling_uses() -> None:
-    rig = TwoHomes()
+async def test_our_offer_uses_the_ip_version_of_the_signalling() -> None:
+    rig = DualStackRig()
     rig.session.use_ip_version("phone", 6)
-    assert said(rig.session.offer("phone")) == {f"IP6 {SIX}".encode()}
+    assert addresses_in(rig.session.offer("phone")) == {f"IP6 {SIX}".encode()}
     assert rig.session.address("phone") == (SIX, 20000)
-    rig.session.answered("phone", six(rig))
+    rig.session.answered("phone", offer_over_ipv6(rig))
     with pytest.raises(MediaRefused, match="media over IPv4 is not possible here"):
         rig.session.accept("phone", rig.peer("phone").sdp())
 
 
-async def test_an_offer_for_the_next_target_may_be_of_the_other_ip_version() -> None:
-    rig = TwoHomes()
+async def test_offer_to_the_next_target_may_use_the_other_ip_version() -> None:
+    rig = DualStackRig()
     rig.session.use_ip_version("phone", 6)
     rig.session.offer("phone")
     rig.session.use_ip_version("phone", 4)
-    assert said(rig.session.offer("phone")) == {f"IP4 {PUBLIC}".encode()}
+    assert addresses_in(rig.session.offer("phone")) == {f"IP4 {PUBLIC}".encode()}
     assert rig.ports.lent == 1
     rig.session.close()
     assert rig.ports.lent == 0
 
 
-async def test_without_an_address_of_that_ip_version_the_other_is_offered() -> None:
+async def test_other_ip_version_is_offered_if_we_have_no_address_in_the_requested_one() -> None:
     rig = Rig()
     rig.session.use_ip_version("phone", 6)
-    assert said(rig.session.offer("phone")) == {f"IP4 {PUBLIC}".encode()}
+    assert addresses_in(rig.session.offer("phone")) == {f"IP4 {PUBLIC}".encode()}
     with pytest.raises(MediaRefused, match="media over IPv6 is not possible here"):
-        rig.session.accept("caller", six(rig))
+        rig.session.accept("caller", offer_over_ipv6(rig))
 
 
-async def test_hold_by_an_unspecified_ipv6_address_is_understood() -> None:
-    rig = TwoHomes()
-    rig.session.accept("caller", six(rig))
-    held = rig.session.accept("caller", six(rig).replace(b"c=IN IP6 2001:db8::77", b"c=IN IP6 ::"))
+async def test_hold_by_the_unspecified_ipv6_address_is_answered_as_hold() -> None:
+    rig = DualStackRig()
+    rig.session.accept("caller", offer_over_ipv6(rig))
+    held = rig.session.accept(
+        "caller", offer_over_ipv6(rig).replace(b"c=IN IP6 2001:db8::77", b"c=IN IP6 ::")
+    )
     assert b"a=recvonly" in held or b"a=inactive" in held
 
 
@@ -549,7 +551,7 @@ def _rings_early(rig, leg: str = "phone") -> Peer:
     return peer
 
 
-async def test_what_a_leg_plays_before_it_answers_is_heard_by_nobody(rig):
+async def test_early_media_is_dropped_by_default(rig):
     caller = rig.incoming("caller")
     phone = _rings_early(rig)
     await phone.send_speech(10)
@@ -557,7 +559,7 @@ async def test_what_a_leg_plays_before_it_answers_is_heard_by_nobody(rig):
     assert rig.session.counts("phone").packets_in == 0
 
 
-async def test_what_a_leg_plays_early_is_for_whom_it_is_passed_to_over_our_ringback(rig):
+async def test_early_media_passed_to_a_leg_replaces_its_ringback(rig):
     caller = rig.incoming("caller")
     rig.session.ringback("caller", True)
     rig.session.pass_early_media("phone", "caller")
@@ -576,7 +578,7 @@ async def test_what_a_leg_plays_early_is_for_whom_it_is_passed_to_over_our_ringb
     assert {packet.ssrc for packet in caller.heard} == {caller.heard[0].ssrc}
 
 
-async def test_an_early_description_that_cannot_be_used_changes_nothing(rig):
+async def test_unusable_early_sdp_changes_nothing(rig):
     caller = rig.incoming("caller")
     rig.session.ringback("caller", True)
     rig.session.pass_early_media("phone", "caller")
@@ -589,48 +591,48 @@ async def test_an_early_description_that_cannot_be_used_changes_nothing(rig):
 HERE, ELSEWHERE = "192.168.1.10", "192.168.1.30"
 
 
-def _told(sdp: bytes) -> str:
+def _connection_address(sdp: bytes) -> str:
     return next(line[9:] for line in sdp.decode().split("\r\n") if line.startswith("c=IN IP4 "))
 
 
-async def test_a_leg_in_our_own_network_is_told_our_address_there_and_nobody_else(rig):
+async def test_leg_in_our_own_network_is_offered_our_private_address(rig):
     rig.session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
-    assert _told(rig.session.offer("phone")) == HERE
-    assert _told(rig.session.offer("agent")) == PUBLIC
+    assert _connection_address(rig.session.offer("phone")) == HERE
+    assert _connection_address(rig.session.offer("agent")) == PUBLIC
     assert rig.session.address("phone")[0] == HERE
 
 
-async def test_an_offer_of_audio_from_the_host_that_signals_is_answered_there(rig):
+async def test_offer_with_media_at_the_signalling_host_gets_our_private_address(rig):
     peer = rig.peer("caller")
     rig.session.use_ip_version("caller", 4, (peer.address[0], HERE))
-    assert _told(rig.session.accept("caller", peer.sdp())) == HERE
+    assert _connection_address(rig.session.accept("caller", peer.sdp())) == HERE
 
 
-async def test_an_offer_of_audio_from_elsewhere_is_answered_with_the_public_address(rig):
+async def test_offer_with_media_elsewhere_gets_our_public_address(rig):
     rig.session.use_ip_version("caller", 4, (ELSEWHERE, HERE))
-    assert _told(rig.session.accept("caller", rig.peer("caller").sdp())) == PUBLIC
+    assert _connection_address(rig.session.accept("caller", rig.peer("caller").sdp())) == PUBLIC
 
 
-async def test_the_next_place_that_is_called_is_told_what_is_right_for_it(rig):
+async def test_each_target_is_offered_the_address_that_suits_it(rig):
     rig.session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
-    assert _told(rig.session.offer("phone")) == HERE
+    assert _connection_address(rig.session.offer("phone")) == HERE
     rig.session.use_ip_version("phone", 4)
-    assert _told(rig.session.offer("phone")) == PUBLIC
+    assert _connection_address(rig.session.offer("phone")) == PUBLIC
     rig.session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
-    assert _told(rig.session.offer("phone")) == HERE
+    assert _connection_address(rig.session.offer("phone")) == HERE
 
 
-async def test_audio_that_is_bound_elsewhere_is_not_found_there(rig):
+async def test_private_address_is_not_offered_if_media_is_bound_to_another(rig):
     engine = MediaEngine(
         rig.network, rig.ports, ELSEWHERE, PUBLIC, counting(), asyncio.get_running_loop().time
     )
     session = RelaySession(engine)
     session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
-    assert _told(session.offer("phone")) == PUBLIC
+    assert _connection_address(session.offer("phone")) == PUBLIC
     session.close()
 
 
-async def test_our_address_there_is_one_of_ours_too(rig):
+async def test_answer_naming_our_private_address_and_port_is_refused(rig):
     rig.session.use_ip_version("phone", 4, ("192.168.1.20", HERE))
     rig.session.offer("phone")
     ours = rig.session.address("phone")

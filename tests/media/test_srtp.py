@@ -39,7 +39,7 @@ def _packet(sequence, payload=bytes(range(160)), ssrc=0xABCD):
     return HEADER.pack(0x80, 0, sequence & 0xFFFF, sequence * 160 & 0xFFFFFFFF, ssrc) + payload
 
 
-def test_what_is_protected_is_opened_and_is_not_to_be_read_meanwhile(crypto):
+def test_protected_packet_is_encrypted_and_decrypts_back(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     for sequence in range(100):
         sealed = sends.protect(_packet(sequence))
@@ -50,7 +50,7 @@ def test_what_is_protected_is_opened_and_is_not_to_be_read_meanwhile(crypto):
     assert opens.unauthentic == 0
 
 
-def test_reports_are_protected_with_a_tag_of_80_bits_or_more_rfc4568_6_2_2(crypto):
+def test_srtcp_has_a_tag_of_at_least_80_bits_rfc4568_6_2_2(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     sealed = [sends.protect_rtcp(REPORT) for _ in range(3)]
     assert len(sealed[0]) == len(REPORT) + 4 + max(10, crypto.suite.tag_bytes)
@@ -60,7 +60,7 @@ def test_reports_are_protected_with_a_tag_of_80_bits_or_more_rfc4568_6_2_2(crypt
     assert opens.unprotect_rtcp(sealed[1]) is None
 
 
-def test_a_replay_is_dropped_and_is_no_forgery_rfc3711_3_3_2(crypto):
+def test_replay_is_dropped_and_not_counted_as_unauthentic_rfc3711_3_3_2(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     sealed = [sends.protect(_packet(sequence)) for sequence in range(300)]
     assert all(opens.unprotect(each) for each in sealed)
@@ -68,14 +68,14 @@ def test_a_replay_is_dropped_and_is_no_forgery_rfc3711_3_3_2(crypto):
     assert opens.unauthentic == 0
 
 
-def test_packets_out_of_order_are_opened_rfc3711_3_3_2(crypto):
+def test_reordered_packets_are_decrypted_rfc3711_3_3_2(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     sealed = {sequence: sends.protect(_packet(sequence)) for sequence in range(50)}
     for sequence in (10, 9, 12, 11, 49, 0):
         assert opens.unprotect(sealed[sequence]) == _packet(sequence)
 
 
-def test_the_wrong_key_opens_nothing_and_is_counted(crypto):
+def test_packets_under_the_wrong_key_are_dropped_and_counted(crypto):
     sends, opens = sender(crypto), receiver(_crypto(crypto.suite, salt=1))
     assert not any(opens.unprotect(sends.protect(_packet(sequence))) for sequence in range(10))
     assert opens.unprotect_rtcp(sends.protect_rtcp(REPORT)) is None
@@ -83,7 +83,7 @@ def test_the_wrong_key_opens_nothing_and_is_counted(crypto):
 
 
 @pytest.mark.parametrize("place", [1, 3, 5, 11, 12, 100, -1])
-def test_a_packet_changed_on_the_way_is_dropped_and_the_true_one_still_opened(crypto, place):
+def test_tampered_packet_is_dropped_and_the_original_still_decrypted(crypto, place):
     sends, opens = sender(crypto), receiver(crypto)
     sealed = sends.protect(_packet(7))
     changed = bytearray(sealed)
@@ -93,14 +93,14 @@ def test_a_packet_changed_on_the_way_is_dropped_and_the_true_one_still_opened(cr
     assert opens.unprotect(sealed) == _packet(7)
 
 
-def test_plain_rtp_is_no_srtp(crypto):
+def test_plain_rtp_is_dropped_as_unauthentic(crypto):
     opens = receiver(crypto)
     assert opens.unprotect(_packet(7)) is None
     assert opens.unauthentic == 1
 
 
 @pytest.mark.parametrize("size", [*range(40), 172, 1500, 2304, 2305, 4096, 65507])
-def test_hostile_lengths_are_dropped(crypto, size):
+def test_malformed_packets_of_any_length_are_dropped(crypto, size):
     opens, sends = receiver(crypto), sender(crypto)
     for first in (0x80, 0x8F, 0x90, 0x9F, 0xBF, 0x00, 0xFF):
         for second in (0, 200, 255):
@@ -112,13 +112,13 @@ def test_hostile_lengths_are_dropped(crypto, size):
 
 
 @given(st.binary(max_size=200), st.sampled_from(list(SUITES.values())))
-def test_anything_at_all_is_dropped(packet, suite):
+def test_arbitrary_bytes_are_dropped(packet, suite):
     opens = receiver(_crypto(suite))
     assert opens.unprotect(packet) is None
     assert opens.unprotect_rtcp(packet) is None
 
 
-def test_a_roll_over_of_the_sequence_is_followed_rfc3711_3_3_1(crypto):
+def test_sequence_roll_over_is_followed_rfc3711_3_3_1(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     sealed = [sends.protect(_packet(65500 + n)) for n in range(100)]
     assert [opens.unprotect(each) for each in sealed] == [_packet(65500 + n) for n in range(100)]
@@ -126,13 +126,13 @@ def test_a_roll_over_of_the_sequence_is_followed_rfc3711_3_3_1(crypto):
     assert [late.unprotect(each) for each in sealed[50:]] == [None] * 50, "it cannot know of the roll-over"
 
 
-def test_a_sequence_number_is_never_used_twice_rfc3711_9_1(crypto):
+def test_sequence_number_is_never_reused_rfc3711_9_1(crypto):
     sends = sender(crypto)
     assert sends.protect(_packet(7))
     assert sends.protect(_packet(7, bytes(160))) is None
 
 
-def test_another_ssrc_has_a_sequence_of_its_own_rfc3711_3_2_3(crypto):
+def test_each_ssrc_has_its_own_sequence_rfc3711_3_2_3(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     for ssrc in (1, 2, 1):
         for sequence in (ssrc * 100, ssrc * 100 + 1):
@@ -142,27 +142,27 @@ def test_another_ssrc_has_a_sequence_of_its_own_rfc3711_3_2_3(crypto):
     assert opens.unprotect(sends.protect(_packet(102, ssrc=1))) == _packet(102, ssrc=1)
 
 
-def test_a_peer_with_a_new_ssrc_for_every_sentence_is_heard_for_long(crypto):
+def test_peer_may_change_its_ssrc_200_times(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     for ssrc in range(200):
         assert opens.unprotect(sends.protect(_packet(1, ssrc=ssrc))) == _packet(1, ssrc=ssrc)
 
 
-def test_one_peer_has_so_many_ssrcs_and_no_more(crypto):
+def test_ssrcs_of_one_peer_are_limited(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     opened = [opens.unprotect(sends.protect(_packet(1, ssrc=n))) is not None for n in range(MAX_SSRCS + 10)]
     assert opened == [True] * MAX_SSRCS + [False] * 10
     assert opens.unprotect(sends.protect(_packet(2, ssrc=1))) == _packet(2, ssrc=1)
 
 
-def test_forged_ssrcs_do_not_use_up_those_of_the_peer(crypto):
+def test_forged_ssrcs_do_not_count_against_the_limit(crypto):
     sends, opens, other = sender(crypto), receiver(crypto), sender(_crypto(crypto.suite, salt=1))
     for n in range(100):
         assert opens.unprotect(other.protect(_packet(1, ssrc=n))) is None
     assert opens.unprotect(sends.protect(_packet(1))) == _packet(1)
 
 
-def test_csrcs_and_extensions_stay_readable_rfc3711_3_1(crypto):
+def test_csrcs_and_extension_stay_unencrypted_rfc3711_3_1(crypto):
     sends, opens = sender(crypto), receiver(crypto)
     header = HEADER.pack(0x92, 0, 1, 160, 0xABCD) + b"csrccsrc" + b"\xbe\xde\0\1" + b"extn"
     sealed = sends.protect(header + bytes(160))
@@ -171,7 +171,7 @@ def test_csrcs_and_extensions_stay_readable_rfc3711_3_1(crypto):
 
 
 @pytest.mark.parametrize("suite", [AES_CM_128_80, AES_CM_128_32])
-def test_our_own_and_libsrtp_agree_to_the_byte(suite):
+def test_our_aes_cm_and_libsrtp_give_identical_packets(suite):
     crypto = _crypto(suite)
     theirs, own = sender(crypto), CmSender(crypto)
     opens, own_opens = receiver(crypto), CmReceiver(crypto)
@@ -220,13 +220,13 @@ RFC7714_SALT = b"Quid pro quo"
     ],
     ids=["16.1.1", "16.2.1"],
 )
-def test_the_reference_opens_the_vectors_of_rfc7714_16(size, sealed):
+def test_reference_decrypts_the_vectors_of_rfc7714_16(size, sealed):
     packet = RFC7714_PACKET + bytes.fromhex(sealed)
     assert _opened_gcm(bytes(range(size)), RFC7714_SALT, packet) == RFC7714_PAYLOAD
 
 
 @pytest.mark.parametrize("suite", [AEAD_128_GCM, AEAD_256_GCM])
-def test_the_reference_opens_what_libsrtp_seals_by_rfc7714(suite):
+def test_reference_decrypts_what_libsrtp_encrypts_rfc7714(suite):
     crypto = _crypto(suite)
     key, salt = _derived(crypto, 0, suite.key_bytes), _derived(crypto, 2, 12)
     sealed = sender(crypto).protect(RFC7714_PACKET + RFC7714_PAYLOAD)
@@ -235,7 +235,7 @@ def test_the_reference_opens_what_libsrtp_seals_by_rfc7714(suite):
         _opened_gcm(key, salt, sealed[:-1] + bytes([sealed[-1] ^ 1]))
 
 
-def test_libsrtp_and_rfc3711_agree_on_a_packet_known_from_its_own_tests():
+def test_libsrtp_matches_the_vector_of_its_own_tests():
     master = bytes.fromhex("e1f97a0d3e018be0d64fa32c06de41390ec675ad498afeebb6960b3aabe6")
     packet = bytes.fromhex("800f1234decafbadcafebabe") + b"\xab" * 16
     sealed = sender(Crypto(1, AES_CM_128_80, master)).protect(packet)
@@ -243,16 +243,16 @@ def test_libsrtp_and_rfc3711_agree_on_a_packet_known_from_its_own_tests():
 
 
 @pytest.mark.parametrize("suites", [*pairwise(SUITES.values())], ids=lambda pair: pair[0].name)
-def test_one_suite_does_not_open_what_another_seals(suites):
+def test_packet_of_one_suite_is_not_decrypted_by_another(suites):
     one, other = map(_crypto, suites)
     assert receiver(other).unprotect(sender(one).protect(_packet(1))) is None
 
 
-def test_a_longer_key_is_longer_than_its_name_says_nothing_else():
+def test_every_256_bit_suite_has_a_32_byte_key():
     assert {suite.key_bytes for suite in (AES_256_CM_80, AES_256_CM_32, AEAD_256_GCM)} == {32}
 
 
-def test_what_is_on_its_way_under_the_old_key_is_opened_until_the_new_one_is_used(crypto):
+def test_packets_under_the_old_key_are_accepted_until_the_new_key_is_used(crypto):
     old, new = sender(crypto), sender(_crypto(crypto.suite, salt=1))
     opens = receiver(_crypto(crypto.suite, salt=1), receiver(crypto))
     forger = sender(_crypto(crypto.suite, salt=2))
@@ -266,7 +266,7 @@ def test_what_is_on_its_way_under_the_old_key_is_opened_until_the_new_one_is_use
     assert opens.unauthentic == 3
 
 
-def test_of_three_keys_only_the_last_two_are_known(crypto):
+def test_only_the_last_two_of_three_keys_are_accepted(crypto):
     keys = [_crypto(crypto.suite, salt=n) for n in range(3)]
     opens = receiver(keys[2], receiver(keys[1], receiver(keys[0])))
     assert opens.unprotect(sender(keys[0]).protect(_packet(1))) is None

@@ -35,51 +35,51 @@ def _offer_of(policy):
     return protection_to_offer(None, NO_PROTECTION, policy, counting())
 
 
-def _answer(told, policy, *sections):
+def _answer(offered, policy, *sections):
     return read_answer(
-        _sdp(*sections), (PCMU,), (None,), ip_version=4, anchor=None, offered_protection=told, srtp=policy
+        _sdp(*sections), (PCMU,), (None,), ip_version=4, anchor=None, offered_protection=offered, srtp=policy
     )
 
 
 def test_we_offer_savp_with_a_key_for_each_suite_or_plain_rtp_rfc4568_5_1_1():
     for policy in (OFFER, REQUIRE):
-        told = _offer_of(policy)
-        assert told.protocol == "RTP/SAVP"
-        assert [each.suite for each in told.cryptos] == list(OFFERED)
-        assert [each.tag for each in told.cryptos] == [1, 2, 3]
-        assert len({each.master for each in told.cryptos}) == 3
+        offered = _offer_of(policy)
+        assert offered.protocol == "RTP/SAVP"
+        assert [each.suite for each in offered.cryptos] == list(OFFERED)
+        assert [each.tag for each in offered.cryptos] == [1, 2, 3]
+        assert len({each.master for each in offered.cryptos}) == 3
     assert _offer_of(ACCEPT) == _offer_of(OFF) == NO_PROTECTION
 
 
-def test_an_offer_made_again_before_its_answer_has_the_same_keys():
+def test_repeated_unanswered_offer_has_the_same_keys():
     ids = counting()
-    told = protection_to_offer(None, NO_PROTECTION, OFFER, ids)
-    assert protection_to_offer(None, told, OFFER, ids) == told
+    offered = protection_to_offer(None, NO_PROTECTION, OFFER, ids)
+    assert protection_to_offer(None, offered, OFFER, ids) == offered
 
 
-def test_the_lines_stand_in_the_audio_section():
-    told = _offer_of(REQUIRE)
-    body = describe((1, 1), ("203.0.113.10", 20000), (PCMU,), Direction.SENDRECV, protection=told)
+def test_crypto_lines_are_in_the_audio_section():
+    offered = _offer_of(REQUIRE)
+    body = describe((1, 1), ("203.0.113.10", 20000), (PCMU,), Direction.SENDRECV, protection=offered)
     (section,) = parse_sdp(body).media
     assert section.protocol == "RTP/SAVP"
     assert [f"a=crypto:{value}" for value in section.attributes("crypto")] == [
-        each.line for each in told.cryptos
+        each.line for each in offered.cryptos
     ]
 
 
 @pytest.mark.parametrize("policy", [ACCEPT, OFFER, REQUIRE])
 @pytest.mark.parametrize("protocol", ["RTP/SAVP", "RTP/AVP"])
 @pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
-def test_keys_are_answered_with_their_tag_suite_and_protocol_rfc4568_5_1_2(policy, protocol, suite):
+def test_answer_repeats_tag_suite_and_protocol_of_the_chosen_key_rfc4568_5_1_2(policy, protocol, suite):
     agreement = with_our_key(_accept(_sdp((protocol, _line(4, suite))), policy), None, counting())
-    told = Protection.of(agreement)
-    assert told.protocol == protocol
-    (ours,) = told.cryptos
+    offered = Protection.of(agreement)
+    assert offered.protocol == protocol
+    (ours,) = offered.cryptos
     assert (ours.tag, ours.suite) == (4, suite)
     assert ours.master != agreement.crypto.master
 
 
-def test_a_plain_offer_is_answered_plainly_unless_srtp_is_required():
+def test_plain_offer_is_accepted_unless_srtp_is_required():
     for policy in (OFF, ACCEPT, OFFER):
         assert _accept(_sdp(("RTP/AVP",)), policy).crypto is None
         # A peer that also supports DTLS-SRTP says so on a plain line; to all others it is plain RTP.
@@ -88,7 +88,7 @@ def test_a_plain_offer_is_answered_plainly_unless_srtp_is_required():
         _accept(_sdp(("RTP/AVP",)), REQUIRE)
 
 
-def test_where_srtp_is_off_optional_keys_are_declined_and_savp_is_refused_rfc8643_3_1():
+def test_with_srtp_off_optional_keys_are_declined_and_savp_is_refused_rfc8643_3_1():
     assert _accept(_sdp(("RTP/AVP", _line(1))), OFF).crypto is None
     with pytest.raises(MediaRefused, match="RTP/SAVP is off here"):
         _accept(_sdp(("RTP/SAVP", _line(1))), OFF)
@@ -108,7 +108,7 @@ def test_where_srtp_is_off_optional_keys_are_declined_and_savp_is_refused_rfc864
         (("TCP/RTP/AVP",), "TCP/RTP/AVP is not supported"),
     ],
 )
-def test_what_is_no_sdes_is_refused_with_a_reason_or_passed_over_for_the_next_line(policy, section, reason):
+def test_unsupported_profile_is_refused_or_skipped_for_the_next_line(policy, section, reason):
     with pytest.raises(MediaRefused, match=reason):
         _accept(_sdp(section), policy)
     usable = "RTP/SAVP" if policy is REQUIRE else "RTP/AVP"
@@ -125,14 +125,14 @@ def test_what_is_no_sdes_is_refused_with_a_reason_or_passed_over_for_the_next_li
         ([_line(1) + "|2^20|1:4"], "MKI"),
     ],
 )
-def test_savp_without_a_usable_key_is_never_answered_plainly_rfc4568_5_1_2(lines, reason):
+def test_savp_without_a_usable_key_is_refused_rfc4568_5_1_2(lines, reason):
     for policy in (ACCEPT, OFFER, REQUIRE):
         with pytest.raises(MediaRefused, match=reason):
             _accept(_sdp(("RTP/SAVP", *lines)), policy)
 
 
 @pytest.mark.parametrize("protocol", ["RTP/SAVP", "RTP/AVP"])
-def test_a_key_with_an_mki_gives_way_to_the_next_line_and_alone_is_refused_in_so_many_words_rfc4568_6_1(
+def test_key_with_mki_is_skipped_and_alone_refused_with_the_reason_rfc4568_6_1(
     protocol,
 ):
     mki, plain = _line(1) + "|2^20|1:4", _line(2)
@@ -146,7 +146,7 @@ def test_a_key_with_an_mki_gives_way_to_the_next_line_and_alone_is_refused_in_so
         assert refused.value.reason == f"{required}a key with an MKI is not supported"
 
 
-def test_a_caller_who_lists_both_is_heard_by_the_first_that_will_do():
+def test_first_audio_line_the_policy_allows_is_accepted():
     both = _sdp(("RTP/SAVP", _line(1)), ("RTP/AVP",))
     assert _accept(both, ACCEPT).crypto is not None
     assert _accept(both, OFF).crypto is None
@@ -155,19 +155,19 @@ def test_a_caller_who_lists_both_is_heard_by_the_first_that_will_do():
     assert _accept(other, REQUIRE).crypto is not None
 
 
-def test_other_lines_are_refused_without_a_word_of_their_keys_rfc3264_6():
+def test_refused_lines_are_answered_without_their_keys_rfc3264_6():
     agreement = _accept(_sdp(("RTP/SAVP", _line(1)), ("RTP/SAVP", _line(2))), ACCEPT)
     body = describe((1, 1), FAR, (PCMU,), Direction.SENDRECV, agreement.layout)
     assert body.endswith(b"m=audio 0 RTP/SAVP 0\r\n")
     assert agreement.layout[1].lines == ()
 
 
-def test_an_answer_takes_one_of_our_keys_rfc4568_5_1_3():
-    told = _offer_of(OFFER)
-    agreement = _answer(told, OFFER, ("RTP/SAVP", _line(2, AEAD_256_GCM, key=9)))
-    assert agreement.ours is told.cryptos[1]
+def test_answer_selects_one_of_our_keys_rfc4568_5_1_3():
+    offered = _offer_of(OFFER)
+    agreement = _answer(offered, OFFER, ("RTP/SAVP", _line(2, AEAD_256_GCM, key=9)))
+    assert agreement.ours is offered.cryptos[1]
     assert agreement.crypto.same_key(fresh(AEAD_256_GCM, lambda bits: 9))
-    assert Protection.of(agreement) == (SECURE, (told.cryptos[1],))
+    assert Protection.of(agreement) == (SECURE, (offered.cryptos[1],))
 
 
 @pytest.mark.parametrize("policy", [OFFER, REQUIRE])
@@ -183,24 +183,24 @@ def test_an_answer_takes_one_of_our_keys_rfc4568_5_1_3():
         (("UDP/TLS/RTP/SAVPF", "a=fingerprint:sha-256 AA"), "UDP/TLS/RTP/SAVPF was not offered"),
     ],
 )
-def test_an_answer_that_takes_what_was_not_offered_is_refused_rfc4568_5_1_3(policy, section, reason):
+def test_answer_selecting_a_key_not_offered_is_refused_rfc4568_5_1_3(policy, section, reason):
     with pytest.raises(MediaRefused, match=reason):
         _answer(_offer_of(policy), policy, section)
 
 
-def test_a_plain_answer_to_savp_is_taken_only_where_srtp_is_not_required():
+def test_plain_answer_to_savp_is_accepted_only_if_srtp_is_not_required():
     assert _answer(_offer_of(OFFER), OFFER, ("RTP/AVP",)).crypto is None
     with pytest.raises(MediaRefused, match="SRTP is required, the answer is plain"):
         _answer(_offer_of(REQUIRE), REQUIRE, ("RTP/AVP",))
 
 
-def test_keys_in_the_answer_to_a_plain_offer_say_nothing_and_savp_there_is_refused():
+def test_keys_in_the_answer_to_a_plain_offer_are_ignored_and_savp_is_refused():
     assert _answer(NO_PROTECTION, ACCEPT, ("RTP/AVP", _line(1))).crypto is None
     with pytest.raises(MediaRefused, match="RTP/SAVP was not offered"):
         _answer(NO_PROTECTION, ACCEPT, ("RTP/SAVP", _line(1)))
 
 
-def test_the_key_stays_while_the_peers_stays_and_changes_with_it_rfc4568_7_1_4():
+def test_our_key_changes_only_with_the_peer_s_rfc4568_7_1_4():
     ids = counting()
     first = with_our_key(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, ids)
     same = with_our_key(_accept(_sdp(("RTP/SAVP", _line(5))), ACCEPT), first, ids)
@@ -210,7 +210,7 @@ def test_the_key_stays_while_the_peers_stays_and_changes_with_it_rfc4568_7_1_4()
     assert not other.ours.same_key(first.ours)
 
 
-def test_after_a_plain_stretch_a_key_is_never_used_again():
+def test_key_is_not_reused_after_plain_rtp():
     ids = counting()
     first = with_our_key(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, ids)
     plain = with_our_key(_accept(_sdp(("RTP/AVP",)), ACCEPT), first, ids)
@@ -218,7 +218,7 @@ def test_after_a_plain_stretch_a_key_is_never_used_again():
     assert not again.ours.same_key(first.ours)
 
 
-def test_what_is_in_force_is_offered_again_with_the_same_key_rfc4568_7_1_4():
+def test_reoffer_repeats_the_protection_and_key_in_force_rfc4568_7_1_4():
     agreement = with_our_key(_accept(_sdp(("RTP/AVP", _line(1))), ACCEPT), None, counting())
     assert protection_to_offer(agreement, NO_PROTECTION, OFFER, counting()) == Protection(
         "RTP/AVP", (agreement.ours,)
@@ -227,7 +227,7 @@ def test_what_is_in_force_is_offered_again_with_the_same_key_rfc4568_7_1_4():
     assert protection_to_offer(plain, NO_PROTECTION, OFFER, counting()) == NO_PROTECTION
 
 
-def test_no_key_stands_in_the_repr_of_an_agreement():
+def test_repr_of_an_agreement_shows_no_key():
     agreement = with_our_key(_accept(_sdp(("RTP/SAVP", _line(1))), ACCEPT), None, counting())
     for crypto in (agreement.crypto, agreement.ours):
         assert repr(crypto.master) not in repr(agreement)

@@ -17,13 +17,13 @@ async def joined(rig):
     return caller, agent
 
 
-async def test_until_the_peer_is_heard_it_is_sent_to_where_its_sdp_says(joined):
+async def test_peer_not_yet_heard_is_sent_to_at_its_sdp_address(joined):
     caller, agent = joined
     await agent.send_speech(2)
     assert len(caller.heard) == 2
 
 
-async def test_a_peer_behind_nat_is_sent_to_where_it_sends_from(rig):
+async def test_peer_behind_nat_is_sent_to_at_its_source_address(rig):
     inside = rig.peer("caller")
     outside = rig.peer("nat")
     agent = rig.outgoing("agent")
@@ -35,7 +35,7 @@ async def test_a_peer_behind_nat_is_sent_to_where_it_sends_from(rig):
     assert (len(outside.heard), len(inside.heard)) == (2, 0)
 
 
-async def test_a_peer_behind_nat_is_heard_whatever_its_packets_carry_beside_speech(rig):
+async def test_peer_behind_nat_is_latched_with_extensions_or_csrcs(rig):
     """Many phones and bridges send header extensions and CSRCs."""
     outside, agent = rig.peer("nat"), rig.outgoing("agent")
     rig.session.accept("caller", rig.peer("caller").sdp())
@@ -51,7 +51,7 @@ async def test_a_peer_behind_nat_is_heard_whatever_its_packets_carry_beside_spee
     assert rig.session.counts("caller").dropped == 0
 
 
-async def test_a_thief_after_the_first_packet_gets_and_says_nothing(rig, joined):
+async def test_later_source_is_neither_sent_to_nor_relayed(rig, joined):
     caller, agent = joined
     await caller.send_speech(1)
     thief = rig.peer("thief")
@@ -64,7 +64,7 @@ async def test_a_thief_after_the_first_packet_gets_and_says_nothing(rig, joined)
     assert rig.session.counts("caller").dropped == 5
 
 
-async def test_a_thief_who_was_faster_loses_the_line_to_the_signalled_address(rig, joined):
+async def test_signalled_address_takes_over_from_an_earlier_source(rig, joined):
     caller, agent = joined
     thief = rig.peer("thief")
     thief.remote = rig.session.address("caller")
@@ -77,7 +77,7 @@ async def test_a_thief_who_was_faster_loses_the_line_to_the_signalled_address(ri
     assert len(agent.heard) == 2
 
 
-async def test_noise_does_not_latch(rig, joined):
+async def test_malformed_packets_do_not_latch(rig, joined):
     caller, agent = joined
     thief = rig.peer("thief")
     thief.remote = rig.session.address("caller")
@@ -97,7 +97,7 @@ async def test_noise_does_not_latch(rig, joined):
     assert (counts.packets_in, counts.dropped, counts.rtcp_in) == (0, 6, 0)
 
 
-async def test_a_new_offer_unlocks_and_the_new_address_is_used_at_once(rig, joined):
+async def test_new_offer_unlatches_and_its_address_is_used_at_once(rig, joined):
     caller, agent = joined
     await caller.send_speech(1)
     moved = rig.peer("moved")
@@ -112,7 +112,7 @@ async def test_a_new_offer_unlocks_and_the_new_address_is_used_at_once(rig, join
     assert rig.session.counts("caller").dropped == 3
 
 
-async def test_a_repeated_offer_of_the_same_address_keeps_sending_where_the_peer_was(rig):
+async def test_repeated_offer_with_the_same_address_keeps_the_latch(rig):
     inside, outside = rig.peer("caller"), rig.peer("nat")
     agent = rig.outgoing("agent")
     rig.session.accept("caller", inside.sdp())
@@ -124,7 +124,7 @@ async def test_a_repeated_offer_of_the_same_address_keeps_sending_where_the_peer
     assert (len(outside.heard), len(inside.heard)) == (1, 0)
 
 
-async def test_nothing_is_taken_before_there_is_an_agreement(rig):
+async def test_packets_before_negotiation_are_dropped(rig):
     rig.session.offer("agent")
     early = rig.peer("early")
     early.remote = rig.session.address("agent")
@@ -132,7 +132,7 @@ async def test_nothing_is_taken_before_there_is_an_agreement(rig):
     assert rig.session.counts("agent").dropped == 2
 
 
-async def test_a_peer_that_changes_its_ssrc_is_still_one_line_further_on(rig, joined):
+async def test_new_ssrc_of_a_peer_continues_one_stream_to_the_other(rig, joined):
     caller, agent = joined
     await agent.send_speech(2)
     agent.ssrc, agent.sequence, agent.timestamp = 99, 7, 7
@@ -155,7 +155,7 @@ async def test_rtcp_is_counted_and_not_forwarded(rig, joined):
     assert agent.heard == []
 
 
-async def test_no_bytes_whatever_raise_out_of_a_packet(rig, joined, tmp_path):
+async def test_random_packets_never_raise(rig, joined, tmp_path):
     caller, agent = joined
     failures = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
@@ -174,7 +174,7 @@ async def test_no_bytes_whatever_raise_out_of_a_packet(rig, joined, tmp_path):
     assert agent.heard
 
 
-async def test_a_packet_on_its_way_when_the_leg_closes_is_harmless():
+async def test_memory_network_drops_packets_to_a_closed_endpoint():
     network = MemoryMedia(delay=0.05)
     peer = Peer(network)
     other = network.bind("198.51.100.77", 4000, lambda packet, source: None)
@@ -188,7 +188,7 @@ async def test_a_packet_on_its_way_when_the_leg_closes_is_harmless():
     assert peer.heard == []
 
 
-async def test_the_memory_network_loses_what_it_is_told_to():
+async def test_memory_network_loses_the_chosen_packets():
     network = MemoryMedia()
     peer = Peer(network)
     peer.remote = peer.address
@@ -199,7 +199,7 @@ async def test_the_memory_network_loses_what_it_is_told_to():
     assert [packet.sequence for packet in peer.heard] == [1, 3]
 
 
-async def test_a_packet_late_from_before_the_join_is_left_out(rig, joined):
+async def test_packet_older_than_the_first_after_a_join_is_dropped(rig, joined):
     caller, agent = joined
     await agent.send_speech(1)
     phone = rig.outgoing("phone")

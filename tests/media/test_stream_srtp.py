@@ -17,12 +17,12 @@ def secured(rig, *lines: str) -> SecurePeer:
     """A caller whose SAVP offer we have answered."""
     peer = rig.peers["caller"] = SecurePeer(rig.network, "198.51.100.1", SUITE)
     offer = peer.secure_sdp() + "".join(f"{line}\r\n" for line in lines).encode()
-    peer.told(rig.session.accept("caller", offer))
+    peer.take_key(rig.session.accept("caller", offer))
     peer.remote = rig.session.address("caller")
     return peer
 
 
-async def test_our_reports_and_our_goodbye_are_srtcp(rig):
+async def test_our_reports_and_bye_are_srtcp(rig):
     caller, agent = secured(rig), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     reports: list[bytes] = []
@@ -41,7 +41,7 @@ async def test_our_reports_and_our_goodbye_are_srtcp(rig):
 
 
 @pytest.mark.parametrize("muxed", [False, True])
-async def test_its_reports_are_read_and_those_of_no_key_are_not(rig, muxed):
+async def test_srtcp_reports_are_read_and_plain_ones_dropped(rig, muxed):
     caller, agent = secured(rig, *(["a=rtcp-mux"] if muxed else [])), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await asyncio.gather(caller.send_speech(5), agent.send_speech(5))
@@ -54,20 +54,20 @@ async def test_its_reports_are_read_and_those_of_no_key_are_not(rig, muxed):
     assert (counts.rtcp_in, counts.dropped, counts.packets_in) == (1, 1, 5)
 
 
-async def test_whoever_has_the_key_is_followed_once_the_old_place_is_silent(rig):
+async def test_authentic_source_is_latched_after_the_old_address_falls_silent(rig):
     caller, agent = secured(rig), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await caller.send_speech(5)
     await asyncio.sleep(0.3)
     caller.rebind("192.0.2.66")
-    caller._endpoint.on_packet = caller._opened
+    caller._endpoint.on_packet = caller._receive
     caller.ssrc, caller.sequence, caller.timestamp = 0xD00D, 7, 7
     await caller.send_speech(5)
     await agent.send_speech(2)
     assert (len(agent.heard), len(caller.heard)) == (10, 2)
 
 
-async def test_a_leg_whose_keys_do_not_match_is_silent_for_that_reason(rig):
+async def test_mismatched_srtp_keys_are_reported_as_the_cause_of_silence(rig):
     rig.session.set_srtp_policy("agent", SrtpPolicy.REQUIRE)
     caller = rig.incoming("caller")
     values = parse_sdp(rig.session.offer("agent")).media[0].attributes("crypto")
@@ -77,7 +77,7 @@ async def test_a_leg_whose_keys_do_not_match_is_silent_for_that_reason(rig):
     rig.session.answered("agent", agent.secure_sdp(formats="0 101"))
     agent.remote = rig.session.address("agent")
     rig.session.join("caller", "agent")
-    agent.keyed(99)
+    agent.set_key(99)
     await asyncio.gather(caller.send_speech(120), agent.send_speech(120))
     quality = rig.session.quality("agent")
     assert (quality.heard.packets, quality.unauthentic, quality.dropped) == (0, 120, 120)

@@ -14,7 +14,7 @@ def lines(sdp: bytes) -> list[str]:
     return sdp.decode().split("\r\n")
 
 
-async def test_we_offer_to_mux_and_answer_it_only_where_it_is_offered_rfc5761_5_1_1(rig):
+async def test_rtcp_mux_is_offered_and_accepted_only_if_offered_rfc5761_5_1_1(rig):
     assert "a=rtcp-mux" in lines(rig.session.offer("agent"))
     caller = rig.peer("caller")
     assert "a=rtcp-mux" not in lines(rig.session.accept("caller", caller.sdp()))
@@ -22,7 +22,7 @@ async def test_we_offer_to_mux_and_answer_it_only_where_it_is_offered_rfc5761_5_
     assert "a=rtcp-mux" in lines(rig.session.accept("phone", other.sdp("0 8 101", "a=rtcp-mux")))
 
 
-async def test_a_refresh_says_of_mux_what_was_said_before_rfc4028_7_4(rig):
+async def test_refresh_repeats_rtcp_mux_rfc4028_7_4(rig):
     caller = rig.peer("caller")
     answer = rig.session.accept("caller", caller.sdp("0 8 101", "a=rtcp-mux"))
     assert rig.session.repeat_sdp("caller") == answer
@@ -30,27 +30,27 @@ async def test_a_refresh_says_of_mux_what_was_said_before_rfc4028_7_4(rig):
 
 
 @pytest.mark.parametrize(
-    ("told", "ptime", "maxptime"),
+    ("ptime_lines", "ptime", "maxptime"),
     [
         ((), 20, None), (("a=ptime:30",), 30, None), (("a=ptime:60", "a=maxptime:120"), 60, None),
         (("a=ptime:0",), 20, None), (("a=ptime:9000",), 20, None), (("a=ptime:x",), 20, None),
     ],
 )  # fmt: skip
-async def test_a_peer_is_answered_its_own_packet_time(rig, told, ptime, maxptime):
+async def test_answer_repeats_the_offered_ptime(rig, ptime_lines, ptime, maxptime):
     caller = rig.peer("caller")
-    answer = lines(rig.session.accept("caller", caller.sdp("0 8 101", *told)))
+    answer = lines(rig.session.accept("caller", caller.sdp("0 8 101", *ptime_lines)))
     assert f"a=ptime:{ptime}" in answer
     assert not [line for line in answer if line.startswith("a=maxptime")]
 
 
-async def test_the_other_leg_is_asked_for_packets_as_this_one_likes_them_rfc8866_6_4(rig):
+async def test_other_leg_is_offered_this_leg_s_ptime_and_maxptime_rfc8866_6_4(rig):
     rig.incoming("caller", "0 8 101", "a=ptime:30", "a=maxptime:40")
     offer = lines(rig.session.offer("agent"))
     assert "a=ptime:30" in offer
     assert "a=maxptime:40" in offer
 
 
-async def test_packets_of_any_length_pass_as_they_are(rig):
+async def test_packets_of_any_length_are_relayed_unchanged(rig):
     caller, agent = rig.incoming("caller", "0 8 101", "a=ptime:30"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     for n in range(5):
@@ -63,17 +63,17 @@ async def test_packets_of_any_length_pass_as_they_are(rig):
 @pytest.mark.parametrize(
     "line", ["a=rtcp:", "a=rtcp:0", "a=rtcp:70000", "a=rtcp:5 IN IP4 host.example", "a=rtcp:x y"]
 )
-async def test_an_rtcp_line_of_no_use_is_as_none_rfc3605(rig, line):
+async def test_invalid_rtcp_attribute_is_ignored_rfc3605(rig, line):
     caller = rig.peer("caller")
     agreement = read_offer(caller.sdp("0", line), ip_version=4, voice_key=None, anchor=None).agreement
     assert agreement.rtcp_destination == (caller.address[0], caller.address[1] + 1)
 
 
-VOICES = {"0": "pcmu", "8": "pcma", "9": "g722", "107": "opus"}
+CODECS = {"0": "pcmu", "8": "pcma", "9": "g722", "107": "opus"}
 
 
-@pytest.mark.parametrize(("first", "second"), list(product(VOICES, VOICES)))
-async def test_two_legs_share_a_voice_or_are_g711_or_one_is_refused_with_the_reason(rig, first, second):
+@pytest.mark.parametrize(("first", "second"), list(product(CODECS, CODECS)))
+async def test_legs_share_a_codec_or_both_use_g711_or_the_second_is_refused(rig, first, second):
     """Every pair of codecs, between caller and agent, and between caller and phone at the switch."""
     caller = rig.incoming("caller", f"{first} 101")
     g711 = {first, second} <= {"0", "8"}
@@ -98,7 +98,7 @@ async def test_two_legs_share_a_voice_or_are_g711_or_one_is_refused_with_the_rea
         rig.session.release(leg)
 
 
-async def test_a_change_to_what_the_other_leg_cannot_hear_is_refused_and_nothing_changes_rfc3264_8(
+async def test_reoffer_of_a_codec_the_other_leg_lacks_is_refused_without_effect_rfc3264_8(
     rig,
 ):
     caller, phone = rig.incoming("caller", "0 9 101"), rig.outgoing("phone", "0 101")
@@ -114,7 +114,7 @@ async def test_a_change_to_what_the_other_leg_cannot_hear_is_refused_and_nothing
     assert len({packet.pt for packet in phone.heard}) == 1
 
 
-async def test_a_flood_is_dropped_and_counted_and_the_talk_goes_on(rig):
+async def test_flood_is_dropped_and_counted_without_losing_speech(rig):
     caller, agent = rig.incoming("caller"), rig.outgoing("agent")
     rig.session.join("caller", "agent")
     await caller.send_speech(1)

@@ -47,7 +47,7 @@ def test_ringback_is_two_seconds_of_440_and_480_hz_and_four_of_silence_e180():
         ("eu", [1.0, 4.0], [0.5, 0.5]),
     ],
 )
-def test_the_cadences_of_some_countries_e180(country, ringback, busy):
+def test_ringback_and_busy_cadences_by_country_e180(country, ringback, busy):
     assert _cadence(tones_of(country).ringback) == ringback
     assert _cadence(tones_of(country).busy) == pytest.approx(
         busy[: len(_cadence(tones_of(country).busy))], abs=0.021
@@ -55,7 +55,7 @@ def test_the_cadences_of_some_countries_e180(country, ringback, busy):
 
 
 @pytest.mark.parametrize("country", [*COUNTRIES, *SAME_AS])
-def test_every_countrys_tones_are_heard_and_fill_whole_frames(country):
+def test_every_country_s_tones_are_audible_and_fill_whole_frames(country):
     tones = tones_of(country)
     assert tones.name == country
     for clip in (tones.ringback, tones.busy, tones.congestion, tones.hold):
@@ -65,22 +65,22 @@ def test_every_countrys_tones_are_heard_and_fill_whole_frames(country):
         assert sum(frame != SILENCE for frame in frames) > 5
 
 
-def test_nobody_hears_the_hold_tone_pause_for_two_seconds():
+def test_hold_tone_pauses_for_less_than_two_seconds():
     assert max(_cadence(tones_of("us").hold)) < 2.0
 
 
-def test_a_country_that_is_not_known_has_the_tones_that_e180_recommends():
+def test_unknown_country_has_the_default_tones_and_canada_those_of_the_us():
     assert tones_of("aq").ringback is tones_of("eu").ringback
     assert tones_of("ca").ringback is tones_of("us").ringback
 
 
-def test_tones_of_more_than_a_second_have_no_click_where_they_begin_anew():
+def test_tone_longer_than_a_second_has_no_click_at_the_repetition():
     samples = [PCMU_SAMPLES[octet] for frame in tone((440, 480), (2.0,)).frames(KEY) for octet in frame]
     steps = [abs(b - a) for a, b in pairwise(samples)]
     assert steps[7999] <= max(steps[:7999])
 
 
-def test_the_beep_is_0_4_s_of_1000_hz():
+def test_beep_is_0_4_s_of_1000_hz():
     assert len(beep()) == 20
     assert {_frequencies(frame) for frame in beep().frames(KEY)} == {(1000,)}
 

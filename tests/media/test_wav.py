@@ -35,21 +35,21 @@ def level(samples: array[int]) -> float:
 
 
 @pytest.mark.parametrize("size", [None, 0xFFFFFFFF, 0x7FFFF000])
-def test_what_is_streamed_says_no_true_length_and_is_read_to_its_end(size: int | None) -> None:
+def test_streamed_wav_with_a_wrong_length_is_read_to_its_end(size: int | None) -> None:
     sound = read_wav(wav(form(), struct.pack("<3h", 1, -2, 3), size=size))
     assert (sound.rate, list(sound.samples)) == (24000, [1, -2, 3])
 
 
-def test_other_chunks_are_passed_over_with_their_padding() -> None:
+def test_other_chunks_are_skipped_with_their_padding() -> None:
     before = struct.pack("<4sI", b"LIST", 3) + b"abc\0"
     assert list(read_wav(wav(form(), b"\1\0", before=before)).samples) == [1]
 
 
-def test_a_sample_cut_in_half_at_the_end_is_left_out() -> None:
+def test_incomplete_last_sample_is_ignored() -> None:
     assert list(read_wav(wav(form(), b"\1\0\2")).samples) == [1]
 
 
-def test_u_law_is_what_we_ship_and_keep() -> None:
+def test_written_mu_law_reads_back_equal() -> None:
     samples = array("h", (PCMU_SAMPLES[octet] for octet in range(256)))
     samples.append(0)
     sound = read_wav(write_wav(samples))
@@ -59,7 +59,7 @@ def test_u_law_is_what_we_ship_and_keep() -> None:
 EXTENSIBLE = struct.pack("<HHIIHHHHIH", 0xFFFE, 1, 8000, 16000, 2, 16, 22, 16, 4, 1) + bytes(14)
 
 
-def test_the_extensible_form_of_plain_samples_is_read() -> None:
+def test_extensible_pcm_wav_is_read() -> None:
     assert list(read_wav(wav(EXTENSIBLE, b"\5\0")).samples) == [5]
 
 
@@ -85,13 +85,13 @@ def test_the_extensible_form_of_plain_samples_is_read() -> None:
         wav(b"", bytes(8)),
     ],
 )
-def test_what_is_no_wav_that_can_be_played_is_said_in_a_line(bad: bytes) -> None:
+def test_unplayable_wav_raises_a_one_line_error(bad: bytes) -> None:
     with pytest.raises(WavError, match=r"^[a-z0-9 -]+$|^it|^format"):
         read_wav(bad)
 
 
 @pytest.mark.parametrize("rate", [16000, 22050, 24000, 44100, 48000])
-async def test_speech_keeps_its_level_and_pitch_at_8_khz_and_what_is_above_is_gone(rate: int) -> None:
+async def test_resampling_to_8_khz_keeps_the_speech_band_and_filters_above_it(rate: int) -> None:
     for hz in (300, 1000, 3000):
         made = await at_8_khz(Sound(rate, sine(rate, hz)))
         assert len(made) == 8000
@@ -100,7 +100,7 @@ async def test_speech_keeps_its_level_and_pitch_at_8_khz_and_what_is_above_is_go
         assert level(await at_8_khz(Sound(rate, sine(rate, hz)))) < 20  # 54 dB down
 
 
-async def test_what_is_loud_is_clipped_and_what_is_at_8_khz_untouched() -> None:
+async def test_resampling_clips_peaks_and_leaves_8_khz_unchanged() -> None:
     square = array("h", [32767 if n // 24 % 2 else -32768 for n in range(24000)])
     made = await at_8_khz(Sound(24000, square))
     assert (max(made), min(made)) == (32767, -32768)
