@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
 
 from proxy.commands.common import database, number_of, print_json
 from proxy.commands.config_option import config_option, load_settings
+from proxy.config import Settings
 from proxy.config.memory import OFF
 from proxy.services import erasure, number_matching
 from screening.memory import privacy
+
+PAUSE_S = 0.02
+"""Pause between two steps of a deletion, in which a process waiting for SQLite's lock gets its turn."""
 
 
 @click.command()
@@ -33,9 +38,7 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
     if outside != (0, 0):
         click.echo(f"{outside.records} lines of the records and {outside.spoken} spoken texts deleted")
     if settings.memory.url != OFF:
-        with database(settings) as connection:
-            same_caller = number_matching.same_caller(settings, whole)
-            deleted = privacy.delete_caller(connection, whole, same_caller=same_caller, from_lists=from_lists)
+        deleted = _delete(settings, whole, from_lists)
         click.echo(
             f"{deleted.calls} calls, {deleted.files} files and {deleted.entries} entries of lists deleted"
         )
@@ -47,6 +50,18 @@ def forget(number: str, from_lists: bool, yes: bool, file: Path) -> None:
         click.echo('memory.url is "off": messages and recordings stay until you delete them', err=True)
     if settings.records is not None and not settings.records.exists():
         click.echo(f"{settings.records}: no such file (records, relative to this folder)", err=True)
+
+
+def _delete(settings: Settings, number: str, from_lists: bool) -> privacy.CallerDeletion:
+    """In steps, so that a running service can write in between."""
+    same_caller = number_matching.same_caller(settings, number)
+    deletion = privacy.CallerDeletion(number, same_caller=same_caller, from_lists=from_lists)
+    while True:
+        with database(settings) as connection:
+            more = deletion.step(connection)
+        if not more:
+            return deletion
+        time.sleep(PAUSE_S)
 
 
 @click.command()

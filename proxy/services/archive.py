@@ -172,14 +172,16 @@ class StoredArchive:
         return await self._ask(lambda c: history.delete_voicemail(c, call))
 
     async def forget(self, caller: str) -> Row:
-        """Delete everything stored about a caller."""
+        """Delete everything stored about a caller, in steps, so that calls are stored meanwhile."""
         number = self._caller(caller)
         same_caller = number_matching.same_caller(self._settings, number)
         try:
             outside = await asyncio.to_thread(erasure.erase_caller, self._settings, number)
         except OSError as error:
             raise Unavailable(str(error)) from error
-        deleted = await self._ask(lambda c: privacy.delete_caller(c, number, same_caller=same_caller))
+        deleted = privacy.CallerDeletion(number, same_caller=same_caller)
+        while await self._ask(deleted.step):
+            pass  # what was queued meanwhile is written before the next step
         kept = {"calls": deleted.calls, "files": deleted.files, "going_on": deleted.going_on}
         return {**kept, "records": outside.records, "spoken": outside.spoken}
 

@@ -13,18 +13,8 @@ from screening.memory.files import delete_calls, files_of
 from screening.memory.number_matching import SameCaller, calls_from, exact_only
 from screening.memory.schema import GOING_ON, calls, notices
 
-_BATCH_SIZE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class DeletedCounts:
-    """Counts of what was deleted."""
-
-    calls: int
-    files: int
-    entries: int
-    going_on: int
-    """Calls still in progress, which were not deleted: repeat the deletion when they are over."""
+BATCH_SIZE = 200
+"""Calls per transaction or query: deleting that many takes a fraction of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +27,40 @@ class Export:
     """Existing voicemails and recordings."""
 
 
-def delete_caller(
-    connection: Connection, number: str, *, same_caller: SameCaller = exact_only, from_lists: bool = False
-) -> DeletedCounts:
-    """Delete the calls of an E.164 number, and of its other spellings, with everything that belongs to them.
+class CallerDeletion:
+    """Deletes the calls of an E.164 number, and of its other spellings, with everything that belongs to them.
 
-    The user's own list entries about the number stay unless `from_lists`.
+    Each `step` runs in a transaction of its own, so that other writers need not wait for a long deletion.
     """
-    count = files = 0
-    from_caller = calls_from(connection, number, same_caller)
-    over = select(calls.c.id).where(from_caller, calls.c.state != GOING_ON).limit(_BATCH_SIZE)
-    while names := connection.execute(over).scalars().all():
-        files += delete_calls(connection, names)
-        count += len(names)
-    connection.execute(delete(notices).where(_notices_without_call(connection, number, same_caller)))
-    wal_cleanup.mark(connection)
-    left = select(calls.c.id).where(from_caller)
-    going_on = len(connection.execute(left).all())
-    taken = lists.remove_number(connection, number) if from_lists else 0
-    return DeletedCounts(count, files, taken, going_on)
+
+    def __init__(
+        self, number: str, *, same_caller: SameCaller = exact_only, from_lists: bool = False
+    ) -> None:
+        """The user's own list entries about the number stay unless `from_lists`."""
+        self._number, self._same_caller, self._from_lists = number, same_caller, from_lists
+        self._from_caller: ColumnElement[bool] | None = None
+        self.calls = self.files = self.entries = 0
+        """How many were deleted."""
+        self.going_on = 0
+        """Calls still in progress, which were not deleted: repeat the deletion when they are over."""
+
+    def step(self, connection: Connection) -> bool:
+        """Delete some of it; returns whether there is more."""
+        if self._from_caller is None:  # reads every caller's number: once is enough
+            self._from_caller = calls_from(connection, self._number, self._same_caller)
+        over = select(calls.c.id).where(self._from_caller, calls.c.state != GOING_ON)
+        names = connection.execute(over.limit(BATCH_SIZE)).scalars().all()
+        self.files += delete_calls(connection, names)
+        self.calls += len(names)
+        if len(names) == BATCH_SIZE:
+            return True
+        without_call = _notices_without_call(connection, self._number, self._same_caller)
+        connection.execute(delete(notices).where(without_call))
+        wal_cleanup.mark(connection)
+        self.going_on = len(connection.execute(select(calls.c.id).where(self._from_caller)).all())
+        if self._from_lists:
+            self.entries = lists.remove_number(connection, self._number)
+        return False
 
 
 def export_caller(connection: Connection, number: str, *, same_caller: SameCaller = exact_only) -> Export:
@@ -70,15 +75,15 @@ def export_caller(connection: Connection, number: str, *, same_caller: SameCalle
         {"event": row.event, "target": row.target, "created": row.created, "payload": row.payload}
         for of in (
             _notices_without_call(connection, number, same_caller),
-            *(notices.c.call.in_(own[each : each + _BATCH_SIZE]) for each in range(0, len(own), _BATCH_SIZE)),
+            *(notices.c.call.in_(own[each : each + BATCH_SIZE]) for each in range(0, len(own), BATCH_SIZE)),
         )
         for row in connection.execute(select(notices).where(of).order_by(notices.c.created))
     ]
     listed = lists.find_entries(connection, number=number, limit=10_000)
     files = [
         path
-        for each in range(0, len(own), _BATCH_SIZE)
-        for path in files_of(connection, own[each : each + _BATCH_SIZE])
+        for each in range(0, len(own), BATCH_SIZE)
+        for path in files_of(connection, own[each : each + BATCH_SIZE])
         if path.is_file()
     ]
     for call in found:

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -15,7 +16,7 @@ from sqlalchemy import insert, select
 from screening.costs.caps import BudgetWarning
 from screening.memory import history, lists, sip_trace
 from screening.memory.history import CallFilter
-from screening.memory.privacy import delete_caller, export_caller
+from screening.memory.privacy import CallerDeletion, export_caller
 from screening.memory.retention import CHECK_S
 from screening.memory.schema import calls, lines, notices, voicemails
 from screening.memory.store import Memory
@@ -55,6 +56,14 @@ def store_call(memory: Memory, folder: Path, call: str, at: datetime, caller: st
     }
     memory.enqueue(lambda connection: connection.execute(insert(notices), notice))
     return files
+
+
+def forget(memory: Memory, number: str, **how: Any) -> CallerDeletion:
+    """Delete a caller, each step in a transaction of its own."""
+    deletion = CallerDeletion(number, **how)
+    while do(memory, deletion.step):
+        pass
+    return deletion
 
 
 def queue_warning(memory: Memory, caller: str) -> list[Delivery]:
@@ -131,13 +140,13 @@ def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory
     others = store_call(memory, tmp_path / "f", "c2", AT, OTHER)
     memory.began("c3", AT, CALLER, None, "*")
     do(memory, lambda connection: lists.put(connection, lists.Entry("block", CALLER), AT))
-    deleted = do(memory, lambda connection: delete_caller(connection, CALLER))
+    deleted = forget(memory, CALLER)
     assert (deleted.calls, deleted.files, deleted.entries, deleted.going_on) == (1, 3, 0, 1)
     assert kept(memory) == {"c2": "over", "c3": "going on"}
     assert counts(memory) == [2, 2, 1, 1]
     assert not any(file.exists() for file in files)
     assert all(file.exists() for file in others)
-    deleted = do(memory, lambda connection: delete_caller(connection, CALLER, from_lists=True))
+    deleted = forget(memory, CALLER, from_lists=True)
     assert deleted.entries == 1
 
 
@@ -149,7 +158,7 @@ def test_a_warning_of_what_a_caller_has_cost_is_handed_out_and_forgotten_with_hi
     }
     export = do(memory, lambda connection: export_caller(connection, CALLER))
     assert [notice["payload"]["data"]["caller"] for notice in export.data["notices"]] == [CALLER]
-    do(memory, lambda connection: delete_caller(connection, CALLER))
+    forget(memory, CALLER)
     assert rows(memory, select(notices.c.id)) == [(ids[OTHER],)]
 
 
@@ -160,7 +169,7 @@ def test_such_a_warning_may_name_him_as_his_trunk_writes_him(memory: Memory) -> 
     queue_warning(memory, CALLER.removeprefix("+1"))
     export = do(memory, lambda connection: export_caller(connection, CALLER, same_caller=same_caller))
     assert len(export.data["notices"]) == 1
-    do(memory, lambda connection: delete_caller(connection, CALLER, same_caller=same_caller))
+    forget(memory, CALLER, same_caller=same_caller)
     assert rows(memory, select(notices.c.id)) == []
 
 
@@ -173,7 +182,7 @@ def test_what_is_forgotten_stands_in_no_file_of_sqlite_any_more(
     store_call(memory, tmp_path / "f", "c3", AT - timedelta(days=31))
     assert set(kept(memory)) == {"c1", "c2", "c3"}
     assert named(tmp_path / "kept", CALLER) == ["screendoor.db-wal"]
-    do(memory, lambda connection: delete_caller(connection, CALLER))
+    forget(memory, CALLER)
     assert set(kept(memory)) == {"c2"}
     assert named(tmp_path / "kept", CALLER) == []
     do(memory, Time(AT).trusted_retention(memory).step)
@@ -190,7 +199,7 @@ def test_what_is_forgotten_while_a_backup_reads_is_gone_from_the_log_afterwards(
     with closing(sqlite3.connect(tmp_path / "kept/screendoor.db")) as backup:
         backup.execute("BEGIN")
         backup.execute("SELECT count(*) FROM calls").fetchone()
-        do(memory, lambda connection: delete_caller(connection, CALLER))
+        forget(memory, CALLER)
         assert kept(memory) == {}, "nobody waits for it"
         assert named(tmp_path / "kept", CALLER) == ["screendoor.db-wal"]
     assert kept(memory) == {}
@@ -223,7 +232,7 @@ def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, 
 def test_all_calls_of_a_caller_are_handed_out_however_many(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("screening.memory.privacy._BATCH_SIZE", 2)
+    monkeypatch.setattr("screening.memory.privacy.BATCH_SIZE", 2)
     files = [
         file
         for n in range(5)
@@ -234,8 +243,24 @@ def test_all_calls_of_a_caller_are_handed_out_however_many(
     assert [call["id"] for call in export.data["calls"]] == names
     assert sorted(notice["payload"]["call"] for notice in export.data["notices"]) == names
     assert sorted(export.files) == sorted(files)
-    deleted = do(memory, lambda connection: delete_caller(connection, CALLER))
+    deleted = forget(memory, CALLER)
     assert (deleted.calls, deleted.files, counts(memory)) == (5, 15, [0, 0, 0, 0])
+
+
+def test_calls_are_stored_in_the_midst_of_a_long_deletion(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screening.memory.privacy.BATCH_SIZE", 2)
+    for n in range(5):
+        store_call(memory, tmp_path / "f", f"c{n}", AT + timedelta(minutes=n))
+    deletion = CallerDeletion(CALLER)
+    assert do(memory, deletion.step)
+    assert len(kept(memory)) == 3
+    memory.began("c9", AT, OTHER, None, "*")
+    assert do(memory, deletion.step)
+    assert sorted(kept(memory).values()) == ["going on", "over"], "one is left, and one has come"
+    assert not do(memory, deletion.step)
+    assert (deletion.calls, deletion.files, kept(memory)) == (5, 15, {"c9": "going on"})
 
 
 def test_calls_are_found_a_page_at_a_time_the_latest_first(memory: Memory, tmp_path: Path) -> None:
@@ -291,7 +316,7 @@ def test_the_sip_of_a_call_is_kept_with_it_and_handed_out_and_goes_with_it(memor
         )  # there was more than this
     exported = do(memory, lambda connection: export_caller(connection, CALLER)).data
     assert [call["sip"] for call in exported["calls"]] == [SIP * 2]
-    do(memory, lambda connection: delete_caller(connection, CALLER))
+    forget(memory, CALLER)
     memory.enqueue(
         lambda connection: sip_trace.store(connection, "c1", SIP)
     )  # it was in progress, and comes too late

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from proxy.media.recorder import RATE, wav_header
 from screening.memory.orphaned_files import CallFolders
-from screening.memory.privacy import delete_caller
+from screening.memory.privacy import CallerDeletion
 from screening.memory.processes import CUT_REASON, HEARTBEAT_TIMEOUT, ProcessRegistration, pid_exists
 from screening.memory.schema import calls, processes, voicemails
 from screening.memory.store import Memory
@@ -169,7 +169,7 @@ def test_the_message_and_the_recording_of_a_call_that_was_cut_are_found(
     made = select(calls.c.id, calls.c.recording, calls.c.recording_s).where(calls.c.recording.is_not(None))
     assert rows(later, made) == [("c2", str(recording), 0.5)]
     assert not (folders.messages / "c3.wav").exists(), "too short to be a message"
-    later.submit(lambda connection: delete_caller(connection, CALLER)).result(WAIT_S)
+    later.submit(CallerDeletion(CALLER).step).result(WAIT_S)
     assert [file.name for file in tmp_path.rglob("*.wav")] == [other.name]
 
 
