@@ -61,7 +61,7 @@ class DestinationQueue:
         self._number, self._backoff, self._clock = number, backoff, clock
         self._waiting = list(destinations) if len(destinations) == 1 else self._in_order(destinations, down)
         self._handed_out: list[Destination] = []
-        self._redirects = 0
+        self._redirects, self._redirected_count = 0, 0
 
     def _in_order(
         self, destinations: Sequence[Destination], down: Callable[[str], bool]
@@ -87,12 +87,21 @@ class DestinationQueue:
     def next_group(self) -> list[Destination]:
         """Hand out the next destinations that ring together; empty if none is left."""
         count = len(self._waiting) if self._number.at_once else 1
+        return self._hand_out(count)
+
+    def redirected_group(self) -> list[Destination]:
+        """Hand out those at once that the last redirection has led to; in turn, only the best of them."""
+        count, self._redirected_count = self._redirected_count, 0
+        return self._hand_out(count if self._number.at_once else min(count, 1))
+
+    def _hand_out(self, count: int) -> list[Destination]:
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         self._handed_out += group
         return group
 
     def refused(self, destination: Destination, failure: SipError) -> Note | None:
         """A destination did not take the call; returns a note for the journal if that changes the queue."""
+        self._redirected_count = 0
         self._backoff.note(destination, failure, self._clock())
         if isinstance(failure, Rejected) and 300 <= failure.status < 400:
             return self._redirected(failure.response)
@@ -111,7 +120,7 @@ class DestinationQueue:
         untried = [destination for destination in known if destination not in self._handed_out]
         if not untried:
             return "redirection not followed", "it leads back to where the call has been"
-        self._redirects += 1
+        self._redirects, self._redirected_count = self._redirects + 1, len(untried)
         self._waiting = [
             *untried,
             *(destination for destination in self._waiting if destination not in untried),

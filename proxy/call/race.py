@@ -24,15 +24,23 @@ class Race:
     __slots__ = ("_attempts", "_dismiss", "_finished_queue", "_note", "_pending", "open")
 
     def __init__(
-        self, note: Callable[[Leg, SipError], None], dismiss: Callable[[Leg, EndReason], None]
+        self, note: Callable[[Leg, SipError], bool], dismiss: Callable[[Leg, EndReason], None]
     ) -> None:
-        """`note` is called for a leg that failed, `dismiss` to end a leg that is not needed any more."""
+        """`note` is called for a leg that failed; returns whether other legs have entered in its place.
+
+        `dismiss` is called to end a leg that is not needed any more.
+        """
         self._note, self._dismiss = note, dismiss
         self._attempts: dict[Attempt, Leg] = {}
         self._pending: set[Attempt] = set()
         self._finished_queue: asyncio.Queue[Attempt] = asyncio.Queue()
         self.open = True
         """Whether attempts may still enter."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether attempts may still enter, beside others that have not failed yet."""
+        return self.open and bool(self._pending)
 
     def enter(self, leg: Leg, work: Coroutine[Any, Any, None]) -> None:
         """Start one more attempt: `work` returns once its leg has taken the call."""
@@ -63,8 +71,8 @@ class Race:
                     attempt.result()
                     return self._attempts[attempt]
                 except NOT_TAKEN as failure:
-                    self._note(self._attempts[attempt], failure)
-                    failures.append(failure)
+                    if not self._note(self._attempts[attempt], failure):
+                        failures.append(failure)
                     if status_of(failure) >= GLOBAL_FAILURE:
                         self._stop_ringing(failure)
         raise best(failures)

@@ -34,7 +34,7 @@ class Ringing:
 
     __slots__ = (
         "_context", "_counted", "_destinations", "_ends_at", "_invite_builder", "_leg_count", "_legs",
-        "_number", "_queue", "_trackers", "_whisper",
+        "_number", "_queue", "_race", "_trackers", "_whisper",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,8 @@ class Ringing:
         self._counted: set[Destination] = set()
         self._leg_count = 0
         """How many legs the present group of destinations has had."""
+        self._race: Race | None = None
+        """The race of the present group, if there is one."""
         self._ends_at: float
         """The time at which the present group stops ringing."""
 
@@ -65,7 +67,7 @@ class Ringing:
         If none does, raises the best failure (see `best`), or LimitReached.
         """
         self._trackers.clear()
-        self._leg_count = 0
+        self._leg_count, self._race = 0, None
         self._ends_at = self._context.core.timer_queue.now() + self._number.ring_limit_s
         phones = {destination.phone: destination for destination in destinations if destination.phone}
         invites = self._begin_legs(destinations)
@@ -74,7 +76,7 @@ class Ringing:
                 winner, outgoing = invites[0]
                 await self._attempt(winner, outgoing)
             else:
-                winner = await self._race(invites, phones)
+                winner = await self._first_to_answer(invites, phones)
         except NOT_TAKEN as failure:
             for leg in list(self._destinations):
                 self._leg_failed(leg, failure)
@@ -136,9 +138,9 @@ class Ringing:
             self._trackers[leg] = outgoing.current_flow
         return leg
 
-    async def _race(self, invites: Iterable[Invite], phones: Mapping[str, Destination]) -> Leg:
+    async def _first_to_answer(self, invites: Iterable[Invite], phones: Mapping[str, Destination]) -> Leg:
         """The first leg that takes the call; contacts of `phones` that register meanwhile join the race."""
-        race = Race(self._leg_failed, self._dismiss)
+        race = self._race = Race(self._leg_failed, self._dismiss)
         for leg, outgoing in invites:
             race.enter(leg, self._attempt(leg, outgoing))
         with self._context.new_contacts.watching(
@@ -175,17 +177,18 @@ class Ringing:
         """Seconds for which the present group may ring on."""
         return self._ends_at - self._context.core.timer_queue.now()
 
-    async def _attempt(self, leg: Leg, outgoing: Outgoing) -> None:
+    async def _attempt(self, leg: Leg, outgoing: Outgoing, seconds: float | None = None) -> None:
+        """Call one phone, for as long as the group rings or for so many seconds."""
         whisper, confirmation = self._whisper, self._destinations[leg].confirm
         if whisper is not None:
             whisper.prepare(confirmation)
-        async with limit(leg.core.timer_queue, self._left_s, EndReason.NO_ANSWER):
+        async with limit(leg.core.timer_queue, seconds or self._left_s, EndReason.NO_ANSWER):
             await leg.invite(outgoing)
         if whisper is not None:
             await whisper.confirm(leg, confirmation)
 
-    def _leg_failed(self, leg: Leg, failure: SipError) -> None:
-        """Record that a leg did not take the call, and end it."""
+    def _leg_failed(self, leg: Leg, failure: SipError) -> bool:
+        """Record that a leg did not take the call, and end it; returns whether others ring in its place."""
         if isinstance(failure, TransportFailed | TransactionTimeout):
             self._trackers.pop(leg, None)  # the INVITE may never have reached its phone
         if (destination := self._destinations.pop(leg, None)) is not None:
@@ -193,6 +196,22 @@ class Ringing:
             leg.end(EndReason.NO_ANSWER)
             if (note := self._queue.refused(destination, failure)) is not None:
                 self._legs.journal.step(*note)
+        return self._ring_redirected()
+
+    def _ring_redirected(self) -> bool:
+        """While other phones ring, ring at once where one has sent the call (RFC 3261 §16.7, step 4).
+
+        If none rings any more, the redirection is followed by the next group.
+        """
+        if self._race is None or not self._race.is_under_way or not (group := self._queue.redirected_group()):
+            return False
+        try:
+            invites = self._begin_legs(group)
+        except NOT_TAKEN:
+            return False
+        for leg, outgoing in invites:
+            self._race.enter(leg, self._attempt(leg, outgoing, self._number.ring_limit_s))
+        return True
 
     def _dismiss(self, leg: Leg, reason: EndReason) -> None:
         """End a leg that is not needed any more."""
