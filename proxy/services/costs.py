@@ -100,7 +100,9 @@ async def restore(
     try:
         async with asyncio.timeout(RESTORE_TIMEOUT_S):
             since = now - timedelta(days=2)
-            calls = await memory.ask(lambda connection: list(past_calls(connection, since, now)))
+            calls = await memory.ask(
+                lambda connection: list(past_calls(connection, since, now, memory.process))
+            )
     except (Unavailable, TimeoutError) as error:
         why = str(error) or f"it took longer than {RESTORE_TIMEOUT_S:g} s"
         if not again:

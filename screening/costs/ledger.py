@@ -135,6 +135,8 @@ class Ledger:
         self._numbers: dict[str, Account] = {}
         self._callers: OrderedDict[tuple[str, str | None], Account] = OrderedDict()
         self._expected: dict[str, Amount] = {}
+        self._ahead: list[tuple[Account, date, Amount]] = []
+        """What was spent on days that are still to come by our clock, by account."""
         self._call_warnings: dict[tuple[str | None, str, bool], date] = {}
         """When a call was last reported for nearing or reaching its cap."""
 
@@ -143,6 +145,8 @@ class Ledger:
 
         `guess` is the expected cost until a call of this agent has been measured.
         """
+        if self._ahead:
+            self._restore_ahead()
         budget = self._budget(caller.dialed)
         expected = budget.call.capped(self._expected.get(caller.agent, guess))
         accounts = tuple(self._accounts(caller.dialed, caller.number, caller.at))
@@ -162,9 +166,21 @@ class Ledger:
         """Add a call from before this start if it was today; caps it reached are not reported again."""
         now = self._clock()
         for account, day in self._accounts_with_days(past.dialed, past.caller, past.at):
-            if day == account.on(self._today(account, now)).day:
-                account.spent += past.amount
-                account.reported.update(dict(account.cap.reached(account.spent)))
+            if not self._restored(account, day, past.amount, now):
+                self._ahead.append((account, day, past.amount))
+
+    def _restored(self, account: Account, day: date, amount: Amount, now: datetime) -> bool:
+        """Restore this amount if it was spent today; returns False if that day is still to come."""
+        today = account.on(self._today(account, now)).day
+        if day == today:
+            account.spent += amount
+            account.reported.update(dict(account.cap.reached(account.spent)))
+        return day <= today
+
+    def _restore_ahead(self) -> None:
+        """Restore what was spent today, if our clock was a day behind when it was read."""
+        now = self._clock()
+        self._ahead = [each for each in self._ahead if not self._restored(*each, now)]
 
     def today(self) -> list[tuple[str | None, Amount, Amount]]:
         """What was spent today and what is reserved, by dialed number; None: all numbers."""

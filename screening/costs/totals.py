@@ -47,11 +47,16 @@ def total_since(connection: Connection, since: datetime, dialed: str | None = No
     return Total(count, _amount(*found))
 
 
-def past_calls(connection: Connection, since: datetime, until: datetime) -> Iterator[PastCall]:
-    """Calls begun from `since` until before `until` that cost something, newest first."""
+def past_calls(connection: Connection, since: datetime, until: datetime, process: str) -> Iterator[PastCall]:
+    """Calls begun since `since` that cost something, newest first.
+
+    Without those of this `process` since `until`, its start. Others may be later than that: if the clock was
+    behind at the start.
+    """
     of_call = (calls.c.dialed, calls.c.caller, calls.c.began)
     costs = (calls.c.cost_minutes, calls.c.tokens, calls.c.cost_money)
-    wanted = select(*of_call, *costs).where(calls.c.began >= since, calls.c.began < until)
+    wanted = select(*of_call, *costs).where(calls.c.began >= since)
+    wanted = wanted.where((calls.c.began < until) | calls.c.process.is_distinct_from(process))
     wanted = wanted.where(calls.c.cost_minutes.is_not(None))
     for dialed, caller, began, *spent in connection.execute(wanted.order_by(calls.c.began.desc()).limit(MAX)):
         yield PastCall(dialed, caller, began, _amount(*spent))

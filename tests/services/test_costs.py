@@ -121,6 +121,29 @@ async def test_costs_of_today_are_restored_after_a_restart(tmp_path: Path) -> No
     assert plan == Undecided("the budget for today is spent: 3.5 of 3.5 minutes")
 
 
+@pytest.mark.parametrize("behind", [timedelta(hours=3), timedelta(days=1), timedelta(days=20000)])
+async def test_costs_of_today_are_restored_by_a_machine_that_starts_with_its_clock_behind(
+    tmp_path: Path, behind: timedelta
+) -> None:
+    """So starts a machine without a battery after a power cut, until it hears of the time."""
+    settings = parse_settings(tmp_path, "[costs]\nday_minutes = 3.5")
+    clock = [AT - behind]
+    screener = policy_setup.screener(settings, lambda: clock[0])
+    memory = memory_with_calls(tmp_path, *CALLS)
+    try:
+        await memory.ask(lambda connection: None)
+        memory.process = "started after the power cut"
+        await costs.restore(settings, screener.accounts, memory, clock[0])
+    finally:
+        await asyncio.to_thread(memory.close)
+    clock[0] = AT
+    async with screener:
+        for _ in range(2):
+            plan = await screener.plan(Caller("c", "+13475550148", None, US, "local", AT))
+            assert plan == Undecided("the budget for today is spent: 3.5 of 3.5 minutes")
+    assert screener.accounts.ledger.today()[0] == (None, Amount(3.5, 1500, Decimal("0.25")), Amount())
+
+
 async def test_without_a_database_costs_start_at_zero_with_one_log_line_if_capped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
