@@ -29,7 +29,7 @@ async def resolved(name: str) -> tuple[Sequence[str], float]:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-async def test_a_stranger_gets_no_answer(edge: Edge, transport: str) -> None:
+async def test_an_unknown_source_gets_no_response(edge: Edge, transport: str) -> None:
     host = edge.wire.host(STRANGER)
     port = 5061 if transport == "tls" else 5060
     stranger = Carrier(host, edge=f"{HOST}:{port}", bind=(STRANGER, port), transport=transport)
@@ -46,7 +46,7 @@ async def test_a_stranger_gets_no_answer(edge: Edge, transport: str) -> None:
     await stranger.close()
 
 
-async def test_a_stranger_with_a_tag_of_its_own_gets_no_answer_either(edge: Edge) -> None:
+async def test_an_in_dialog_request_of_an_unknown_source_gets_no_response(edge: Edge) -> None:
     host = edge.wire.host(STRANGER)
     stranger = Carrier(host, edge=f"{HOST}:5060", bind=(STRANGER, 5060))
     await stranger.start()
@@ -59,7 +59,7 @@ async def test_a_stranger_with_a_tag_of_its_own_gets_no_answer_either(edge: Edge
     await stranger.close()
 
 
-async def test_a_malformed_message_of_a_trunk_is_400_and_of_a_stranger_nothing(edge: Edge) -> None:
+async def test_malformed_messages_of_a_trunk_are_counted_and_an_unparsable_cseq_gets_400(edge: Edge) -> None:
     await edge.carrier.invites(dialed="+14155550199")
     await edge.carrier.receives(404)
     sent = edge.carrier.current.invite.encode().replace(b"CSeq: 105354320 INVITE", b"CSeq: x INVITE")
@@ -75,7 +75,7 @@ async def test_a_malformed_message_of_a_trunk_is_400_and_of_a_stranger_nothing(e
     assert statuses[-1].startswith(b"SIP/2.0 400 ")
 
 
-async def test_a_trunk_is_told_by_its_address_and_everyone_else_is_a_stranger() -> None:
+async def test_a_trunk_is_identified_by_its_address_and_other_addresses_are_unknown() -> None:
     gate = Admission({"a": ["198.51.100.7"], "b": ["sip.example.com"]}, resolved)
     assert gate.admits(a_flow("198.51.100.7"))
     assert not gate.admits(a_flow("192.0.2.1"))
@@ -85,7 +85,7 @@ async def test_a_trunk_is_told_by_its_address_and_everyone_else_is_a_stranger() 
     assert gate.source(a_flow("192.0.2.9")) is None
 
 
-def test_a_peer_gone_before_its_address_could_be_read_is_a_stranger() -> None:
+def test_a_connection_without_a_remote_address_is_not_admitted() -> None:
     assert not Admission({"t": ["192.0.2.0/24"]}, nobody).admits(a_flow(""))
 
 
@@ -102,7 +102,7 @@ async def test_a_source_is_logged_about_once_a_minute_and_counted_each_time() ->
     assert len(counted) == 5
 
 
-async def test_a_flood_from_a_thousand_places_does_not_flood_the_log() -> None:
+async def test_log_lines_about_unknown_sources_are_limited_per_minute() -> None:
     gate = Admission({}, nobody)
     with capture_logs() as logs:
         for number in range(1000):
@@ -112,7 +112,7 @@ async def test_a_flood_from_a_thousand_places_does_not_flood_the_log() -> None:
     assert gate.counts["unknown"] == 1000
 
 
-async def test_a_stranger_who_persists_is_banned_and_heard_of_in_health() -> None:
+async def test_an_unknown_source_is_banned_after_ban_after_messages_and_shown_in_health() -> None:
     gate = Admission({}, nobody, BanPolicy(ban_after=3, ban_s=60))
     flow = a_flow("192.0.2.66")
     with capture_logs() as logs:
@@ -134,7 +134,7 @@ async def test_a_stranger_who_persists_is_banned_and_heard_of_in_health() -> Non
     assert not gate.bars(flow)
 
 
-async def test_a_forged_flood_in_the_name_of_a_trunk_or_of_a_peer_bans_neither() -> None:
+async def test_trunks_and_proven_peers_are_never_banned() -> None:
     gate = Admission({"t": ["192.0.2.1"]}, nobody, BanPolicy(ban_after=2))
     trunk, agent = a_flow("192.0.2.1"), a_flow("192.0.2.2")
     gate.proved(agent)
@@ -147,7 +147,7 @@ async def test_a_forged_flood_in_the_name_of_a_trunk_or_of_a_peer_bans_neither()
     assert not gate.bars(agent)
 
 
-async def test_a_banned_address_that_becomes_a_trunks_is_let_in() -> None:
+async def test_a_banned_address_is_admitted_once_a_trunks_name_resolves_to_it() -> None:
     gate = Admission({"t": ["sip.example.com"]}, resolved, BanPolicy(ban_after=1))
     gate.refused(a_flow("192.0.2.1"))
     assert gate.bars(a_flow("192.0.2.1"))
@@ -155,7 +155,7 @@ async def test_a_banned_address_that_becomes_a_trunks_is_let_in() -> None:
     assert not gate.bars(a_flow("192.0.2.1"))
 
 
-async def test_wrong_passwords_are_counted_and_ban_sooner() -> None:
+async def test_wrong_passwords_are_counted_and_ban_sooner_than_unknown_messages() -> None:
     gate = Admission({}, nobody, BanPolicy(ban_after=4))
     gate.failed(a_flow("192.0.2.66"))
     assert not gate.bars(a_flow("192.0.2.66"))
@@ -165,7 +165,9 @@ async def test_wrong_passwords_are_counted_and_ban_sooner() -> None:
 
 
 @pytest.mark.parametrize("agent", ["friendly-scanner", "SIPVicious 0.3", "xx VaxSIPUserAgent/3.1", "pplsip"])
-async def test_a_scanners_user_agent_is_dropped_from_strangers_and_out_of_wide_networks(agent: str) -> None:
+async def test_a_scanners_user_agent_bans_unknown_sources_and_is_ignored_from_wide_trunk_networks(
+    agent: str,
+) -> None:
     gate = Admission({"wide": ["10.0.0.0/8"], "exact": ["192.0.2.1"]}, nobody)
     request = messages.request("OPTIONS")
     request.headers.add("User-Agent", agent)
@@ -178,7 +180,9 @@ async def test_a_scanners_user_agent_is_dropped_from_strangers_and_out_of_wide_n
     assert not gate.scans(a_flow("192.0.2.67"), messages.request("OPTIONS"))
 
 
-async def test_what_a_stranger_begins_is_counted_unread_unless_it_may_prove_itself() -> None:
+async def test_out_of_dialog_requests_of_unknown_sources_are_ignored_except_register_of_a_known_user() -> (
+    None
+):
     gate = Admission({}, nobody)
     flow, options = a_flow("192.0.2.66"), messages.request("OPTIONS")
     assert gate.ignores(flow, options.encode())
@@ -195,7 +199,7 @@ async def test_what_a_stranger_begins_is_counted_unread_unless_it_may_prove_itse
     assert gate.ignores(flow, messages.request("BYE", to_tag="x").encode())
 
 
-async def test_the_list_of_scanners_may_be_another() -> None:
+async def test_the_list_of_scanner_user_agents_is_configurable() -> None:
     gate = Admission({}, nobody, BanPolicy(scanners=("nosy",)))
     request = messages.request("OPTIONS")
     request.headers.add("User-Agent", "Nosy/1.0")
@@ -204,14 +208,14 @@ async def test_the_list_of_scanners_may_be_another() -> None:
     assert not gate.scans(a_flow("192.0.2.66"), request)
 
 
-async def test_what_cannot_be_read_is_counted() -> None:
+async def test_unparsable_messages_are_counted() -> None:
     counted: list[None] = []
     gate = Admission({}, nobody, unreadable=lambda: counted.append(None))
     gate.malformed(a_flow("192.0.2.1"), ParseError("nonsense"))
     assert len(counted) == 1
 
 
-async def test_a_banned_stranger_is_not_even_read_and_its_connections_are_cut(edge: Edge) -> None:
+async def test_messages_of_a_banned_source_are_not_parsed_and_its_connections_are_closed(edge: Edge) -> None:
     wire_host = edge.wire.host(STRANGER)
     stranger = Carrier(wire_host, edge=f"{HOST}:5060", bind=(STRANGER, 5060), transport="tcp")
     await stranger.start()
@@ -232,7 +236,7 @@ async def test_a_banned_stranger_is_not_even_read_and_its_connections_are_cut(ed
     await stranger.close()
 
 
-async def test_an_agent_at_an_address_of_no_trunk_is_heard_whatever_is_sent_in_its_name(edge: Edge) -> None:
+async def test_forged_requests_with_the_agents_source_address_do_not_ban_the_agent(edge: Edge) -> None:
     await edge.connects()
     liar = edge.wire.hosts[OPENAI]
     for number in range(50):
@@ -247,7 +251,7 @@ async def test_an_agent_at_an_address_of_no_trunk_is_heard_whatever_is_sent_in_i
     await edge.assert_clean()
 
 
-async def test_a_call_that_is_ignored_is_told_though_a_phone_has_the_same_address() -> None:
+async def test_an_ignored_invite_is_logged_even_from_the_address_of_a_registered_phone() -> None:
     """As behind Docker's bridge, or a router that hides the senders' addresses."""
     gate, bridge = Admission({}, nobody), a_flow("172.17.0.1")
     gate.proved(bridge)

@@ -38,7 +38,7 @@ async def test_the_agent_hangs_up_after_its_refer_and_the_caller_is_bridged(edge
     await edge.assert_clean()
 
 
-async def test_the_agent_hangs_up_after_its_refer_and_nobody_answers(edge: Edge) -> None:
+async def test_the_agent_hangs_up_after_its_refer_and_a_busy_phone_leads_to_voicemail(edge: Edge) -> None:
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.agent.hangs_up()
@@ -49,7 +49,7 @@ async def test_the_agent_hangs_up_after_its_refer_and_nobody_answers(edge: Edge)
     await edge.assert_clean()
 
 
-async def test_a_refer_and_the_bye_behind_it_may_come_in_one_breath(edge: Edge) -> None:
+async def test_a_refer_followed_at_once_by_bye_still_bridges_the_caller(edge: Edge) -> None:
     await edge.connects()
     flow = edge.agent.current.flow
     refer = edge.agent.current.request("REFER", headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")])
@@ -61,7 +61,7 @@ async def test_a_refer_and_the_bye_behind_it_may_come_in_one_breath(edge: Edge) 
     await edge.assert_clean(faults=False)  # the responses to the requests sent by hand
 
 
-async def test_the_agent_hangs_up_mid_talk_and_the_phone_is_rung_unscreened(edge: Edge) -> None:
+async def test_the_agent_hangs_up_without_a_decision_and_the_phone_is_rung_unscreened(edge: Edge) -> None:
     await edge.connects()
     await edge.agent.hangs_up()
     await edge.phone.rings()
@@ -90,7 +90,7 @@ async def test_the_agent_refuses_with_503_and_the_phone_is_rung_unscreened(edge:
 
 
 @pytest.mark.parametrize("status", [302, 400, 403, 404, 408, 480, 486, 500, 603])
-async def test_an_agent_that_refuses_in_any_way_keeps_the_caller_waiting_for_nothing(
+async def test_any_rejection_by_the_agent_rings_the_phone_within_half_a_second(
     edge: Edge, status: int
 ) -> None:
     await edge.carrier.invites()
@@ -115,7 +115,7 @@ async def test_the_agents_certificate_is_refused_and_the_phone_is_rung_unscreene
     await edge.assert_clean()
 
 
-async def test_the_webhook_is_lost_and_the_agent_that_never_answers_is_cancelled(edge: Edge) -> None:
+async def test_an_agent_that_does_not_answer_within_8_s_is_cancelled_and_the_phone_rung(edge: Edge) -> None:
     began = edge.now
     await edge.carrier.invites()
     await edge.agent.receives("INVITE")
@@ -129,7 +129,7 @@ async def test_the_webhook_is_lost_and_the_agent_that_never_answers_is_cancelled
     await edge.assert_clean()
 
 
-async def test_an_agent_that_answers_as_our_patience_ends_is_hung_up_rfc3261_15(edge: Edge) -> None:
+async def test_a_200_of_the_agent_that_crosses_our_cancel_gets_a_bye_rfc3261_15(edge: Edge) -> None:
     edge.wire.delay_s = 0.1
     began = edge.now
     await edge.carrier.invites()
@@ -144,7 +144,7 @@ async def test_an_agent_that_answers_as_our_patience_ends_is_hung_up_rfc3261_15(
 
 
 @pytest.mark.parametrize("ticks", range(4))
-async def test_a_screening_that_fails_as_the_agent_answers_is_no_call_without_end(
+async def test_a_screening_failure_at_the_moment_the_agent_answers_rings_the_phone_unscreened(
     edge: Edge, ticks: int
 ) -> None:
     edge.wire.delay_s, loop = 0.1, asyncio.get_running_loop()
@@ -166,7 +166,7 @@ async def test_a_screening_that_fails_as_the_agent_answers_is_no_call_without_en
     await edge.assert_clean()
 
 
-async def test_an_agent_whose_answer_cannot_be_used_is_hung_up(edge: Edge) -> None:
+async def test_an_agent_whose_sdp_answer_is_unusable_gets_a_bye_and_the_phone_is_rung(edge: Edge) -> None:
     await edge.carrier.invites()
     call = await edge.agent.invited()
     edge.agent.responds(call.invite, 200, sdp=b"v=0\r\no=- 1 1 IN IP4 192.0.2.112\r\ns=-\r\nt=0 0\r\n")
@@ -176,7 +176,7 @@ async def test_an_agent_whose_answer_cannot_be_used_is_hung_up(edge: Edge) -> No
     await edge.assert_clean()
 
 
-async def test_an_agent_that_is_not_heard_of_is_cancelled_and_forgotten(edge: Edge) -> None:
+async def test_an_unreachable_agent_is_given_up_and_the_phone_is_rung(edge: Edge) -> None:
     edge.wire.silence("192.0.2.112")
     await edge.carrier.invites()
     await the_phone_takes_over(edge)
@@ -184,7 +184,9 @@ async def test_an_agent_that_is_not_heard_of_is_cancelled_and_forgotten(edge: Ed
     await edge.assert_clean()
 
 
-async def test_an_agent_refuses_where_failure_means_voicemail(new_edge: NewEdge) -> None:
+async def test_a_rejection_by_the_agent_leads_to_voicemail_if_on_failure_is_voicemail(
+    new_edge: NewEdge,
+) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.VOICEMAIL)) as edge:
         await edge.carrier.invites()
         await edge.agent.rejects(503)
@@ -197,7 +199,7 @@ async def test_an_agent_refuses_where_failure_means_voicemail(new_edge: NewEdge)
         await edge.assert_clean()
 
 
-async def test_an_agent_that_answers_and_hangs_up_in_one_breath_is_done_without(edge: Edge) -> None:
+async def test_an_agent_that_answers_and_hangs_up_at_once_leads_to_an_unscreened_ring(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.agent.answers()
     await edge.agent.hangs_up()

@@ -46,7 +46,9 @@ async def connects(edge: Edge, *headers: tuple[str, str]) -> None:
     await edge.passes(1.0)
 
 
-async def test_what_a_trusted_trunk_says_reaches_the_screening_the_record_and_the_log(edge: Edge) -> None:
+async def test_the_verification_header_of_a_trusted_trunk_reaches_screening_record_and_log(
+    edge: Edge,
+) -> None:
     with capture_logs() as logs:
         await connects(edge, ("X-Twilio-VerStat", "TN-Validation-Passed-A"))
         await edge.carrier.hangs_up()
@@ -66,7 +68,7 @@ async def test_what_a_trusted_trunk_says_reaches_the_screening_the_record_and_th
     await edge.assert_clean()
 
 
-async def test_what_was_found_out_here_comes_before_what_the_trunk_says(edge: Edge) -> None:
+async def test_our_own_verification_result_overrides_the_trunks_header(edge: Edge) -> None:
     found = Verification("failed", source="identity", why="stale")
     edge.screener.planned = Ring("level: off", found)
     await edge.carrier.invites(headers=[("X-Twilio-VerStat", "TN-Validation-Passed-A")])
@@ -77,7 +79,7 @@ async def test_what_was_found_out_here_comes_before_what_the_trunk_says(edge: Ed
     await edge.assert_clean()
 
 
-async def test_who_hangs_up_while_his_number_is_verified_is_gone(edge: Edge) -> None:
+async def test_a_caller_may_cancel_while_the_identity_certificate_is_fetched(edge: Edge) -> None:
     server = Server(takes_s=3600)
     server.now = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
     claims = {"iat": int(server.now.timestamp()), "orig": {"tn": "13475550148"}}
@@ -100,7 +102,7 @@ async def test_who_hangs_up_while_his_number_is_verified_is_gone(edge: Edge) -> 
     await edge.assert_clean()
 
 
-async def test_a_trunk_that_is_not_believed_says_nothing(edge: Edge) -> None:
+async def test_verification_headers_of_an_untrusted_trunk_are_ignored(edge: Edge) -> None:
     edge.trusted.clear()
     await connects(edge, *SAID[:4], *SAID[5:])
     await edge.carrier.hangs_up()
@@ -110,7 +112,9 @@ async def test_a_trunk_that_is_not_believed_says_nothing(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("profile", IdentityProfile)
-async def test_nothing_of_it_reaches_another_leg(new_edge: NewEdge, profile: IdentityProfile) -> None:
+async def test_no_attestation_header_is_forwarded_to_agent_or_phone(
+    new_edge: NewEdge, profile: IdentityProfile
+) -> None:
     uri = f"sip:{PHONE_NUMBER}@trunk.example.com"
     place = Destination(uri, PHONE_NUMBER, TRUNK, identity=profile)
     async with new_edge(audio=False, number=a_number(destinations=(place,))) as edge:
@@ -128,7 +132,7 @@ async def test_nothing_of_it_reaches_another_leg(new_edge: NewEdge, profile: Ide
             assert [mark for mark in [*marks, "identity: e30", "resource-priority"] if mark in text] == []
 
 
-def test_only_as_much_is_believed_as_the_word_goes() -> None:
+def test_the_trust_settings_decide_between_trunk_headers_and_signed_identity() -> None:
     everything = attested(BELIEVED, *SAID)
     assert everything.verification == Verification("passed", "A", False, SAID[2][1], "header")
     assert everything.callback
@@ -141,7 +145,7 @@ def test_only_as_much_is_believed_as_the_word_goes() -> None:
     assert (carriers.verification is None, carriers.signed) == (False, None)
 
 
-def test_what_was_signed_comes_with_what_it_must_agree_with() -> None:
+def test_the_signed_identity_carries_the_orig_dest_and_date_of_the_request() -> None:
     asserted = ("P-Asserted-Identity", "<sip:+14155550100@a>")
     came = invite(
         "sip:+14155551234@sbc.example.com",
@@ -158,13 +162,13 @@ def test_what_was_signed_comes_with_what_it_must_agree_with() -> None:
 
 
 @pytest.mark.parametrize("date", ["yesterday", "Sun, 99 Nov 2026 12:00:00 GMT", "x" * 999, ""])
-def test_a_date_that_is_none_is_not_there(date: str) -> None:
+def test_an_invalid_date_header_counts_as_none(date: str) -> None:
     signed = attested(BELIEVED, ("Identity", TOKEN), ("Date", date)).signed
     assert signed is not None
     assert signed.date is None
 
 
-def test_of_a_hundred_identities_a_few_are_looked_at() -> None:
+def test_the_number_and_length_of_identity_headers_read_are_limited() -> None:
     for headers in ([("Identity", TOKEN)] * 100, [("Identity", ", ".join([TOKEN] * 50))]):
         signed = attested(BELIEVED, *headers).signed
         assert signed is not None
@@ -172,7 +176,7 @@ def test_of_a_hundred_identities_a_few_are_looked_at() -> None:
         assert all(len(each) <= LONGEST_IDENTITY for each in signed.identities)
 
 
-def test_the_token_of_a_withheld_caller_is_not_looked_at() -> None:
+def test_the_identity_token_of_a_caller_with_privacy_id_is_not_verified() -> None:
     said = attested(BELIEVED, *SAID, ("Privacy", "id"))
     assert said.signed is None
     assert said.verification is not None

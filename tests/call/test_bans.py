@@ -20,7 +20,7 @@ def new_bans(*, after: int = 3, for_s: float = 600.0) -> tuple[Bans, Clock]:
     return Bans(after, for_s, clock), clock
 
 
-def test_a_source_that_persists_is_barred_for_a_while() -> None:
+def test_a_source_is_banned_at_the_third_strike_until_the_ban_expires() -> None:
     bans, clock = new_bans()
     assert [bans.strike(a_flow(BAD)) for _ in range(3)] == [(True, False), (False, False), (False, True)]
     assert bans.bars(a_flow(BAD))
@@ -32,21 +32,21 @@ def test_a_source_that_persists_is_barred_for_a_while() -> None:
     assert bans.strike(a_flow(BAD)) == (True, False), "it begins anew"
 
 
-def test_a_source_that_comes_now_and_then_is_not() -> None:
+def test_strikes_more_than_a_window_apart_never_ban() -> None:
     bans, clock = new_bans()
     for _ in range(20):
         assert not bans.strike(a_flow(BAD))[1]
         clock.now += WINDOW_S + 1
 
 
-def test_two_windows_count_together() -> None:
+def test_strikes_of_the_current_and_the_previous_window_are_added() -> None:
     bans, clock = new_bans()
     bans.strike(a_flow(BAD), 2)
     clock.now += WINDOW_S
     assert bans.strike(a_flow(BAD))[1]
 
 
-def test_what_came_over_udp_bars_udp_alone_for_its_sender_can_be_forged() -> None:
+def test_strikes_over_udp_ban_udp_only_and_strikes_over_tcp_ban_every_transport() -> None:
     bans, _ = new_bans(after=1)
     bans.strike(a_flow(BAD))
     assert bans.bars(a_flow(BAD))
@@ -56,7 +56,7 @@ def test_what_came_over_udp_bars_udp_alone_for_its_sender_can_be_forged() -> Non
     assert bans.bars(a_flow(BAD, "udp"))
 
 
-def test_nothing_counts_against_a_peer_and_becoming_one_lifts_a_ban() -> None:
+def test_sparing_a_peer_lifts_its_ban_and_its_strikes_are_not_counted() -> None:
     bans, _ = new_bans(after=1)
     bans.strike(a_flow(BAD, "tcp"))
     bans.spare(a_flow(BAD))
@@ -66,7 +66,7 @@ def test_nothing_counts_against_a_peer_and_becoming_one_lifts_a_ban() -> None:
     assert not bans.bars(a_flow(BAD))
 
 
-def test_calls_from_where_a_peer_is_are_news_once_a_window_and_count_for_nothing() -> None:
+def test_calls_from_a_spared_address_are_reported_once_per_window_and_never_ban() -> None:
     bans, clock = new_bans(after=1)
     bans.spare(a_flow(BAD))
     assert [bans.strike(a_flow(BAD), calls=True) for _ in range(3)] == [(True, False), *[(False, False)] * 2]
@@ -75,14 +75,14 @@ def test_calls_from_where_a_peer_is_are_news_once_a_window_and_count_for_nothing
     assert not bans.bars(a_flow(BAD))
 
 
-def test_no_time_means_no_bans() -> None:
+def test_a_ban_duration_of_zero_disables_bans() -> None:
     bans, _ = new_bans(for_s=0)
     for _ in range(100):
         assert not bans.strike(a_flow(BAD))[1]
     assert bans.busiest(1) == [(BAD, 100, False)]
 
 
-def test_the_busiest_are_told_with_what_they_sent_while_barred() -> None:
+def test_busiest_lists_sources_by_messages_including_those_sent_while_banned() -> None:
     bans, clock = new_bans()
     bans.strike(a_flow("192.0.2.1"))
     clock.now += WINDOW_S
@@ -96,7 +96,7 @@ def test_the_busiest_are_told_with_what_they_sent_while_barred() -> None:
     assert bans.busiest(1) == [(BAD, 7, True)]
 
 
-def test_a_flood_from_everywhere_takes_bounded_memory() -> None:
+def test_the_tables_of_bans_and_strikes_have_a_maximum_size() -> None:
     bans, _ = new_bans(after=2)
     for number in range(2 * MAX_SOURCES + 5):
         flow = a_flow(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "tcp")
@@ -107,7 +107,7 @@ def test_a_flood_from_everywhere_takes_bounded_memory() -> None:
     assert len(bans._spared) == MAX_SOURCES
 
 
-def test_a_host_with_a_whole_64_of_ipv6_is_barred_as_one() -> None:
+def test_ipv6_addresses_of_the_same_64_prefix_are_banned_together() -> None:
     bans, _ = new_bans()
     for number in range(3):
         bans.strike(a_flow(f"2001:db8::{number}"))

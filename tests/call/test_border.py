@@ -61,7 +61,7 @@ def origin(sdp: bytes) -> tuple[str, str, str]:
 @example("Zo\u00eb")
 @example("a\u00a0b")
 @example("\x7f")
-def test_a_name_that_is_fit_at_a_glance_is_what_is_left_of_it_otherwise(shown: str) -> None:
+def test_the_fast_path_for_display_names_gives_the_same_as_the_slow_one(shown: str) -> None:
     party = NameAddr(shown, Uri.parse("sip:+13475550148@carrier.example.com"))
     assert _name(party) == _printable(shown)[:64].strip()
 
@@ -70,7 +70,7 @@ def test_a_name_that_is_fit_at_a_glance_is_what_is_left_of_it_otherwise(shown: s
     some.sampled_from(("<sip:a@b>", '"A >;tag=1" <sip:a@b;x=1>', "sip:a@b", '<sip:a@b>;x="1', "")),
     some.text(';tag=1> "x,', max_size=8) | some.sampled_from((";tag=1", ";tag=", ";tag=a;x", ";x;tag=1")),
 )
-def test_the_sender_is_whom_from_names_whatever_stands_beside_it(address: str, beside: str) -> None:
+def test_sender_parses_the_same_address_as_from_whatever_its_parameters(address: str, beside: str) -> None:
     request = invite()
     request.headers.set("From", address + beside)
     try:
@@ -89,7 +89,7 @@ SENDERS = ("+13475550148", "anonymous", "Anonymous", "restricted", "unavailable"
 @given(some.sampled_from(SENDERS) | some.from_regex(r"[a-z0-9+]{0,8}", fullmatch=True), some.booleans())
 @example("", True)
 @example("", False)
-def test_of_whom_nothing_is_said_but_in_from_no_other_header_tells_more(user: str, trusted: bool) -> None:
+def test_the_fast_path_for_requests_with_only_from_gives_the_same_identity(user: str, trusted: bool) -> None:
     request = invite()
     request.headers.set("From", f'"Ann" <sip:{user + "@" if user else ""}carrier.example.com>;tag=1')
     sender = request.from_
@@ -111,12 +111,14 @@ def test_of_whom_nothing_is_said_but_in_from_no_other_header_tells_more(user: st
         ("History-Info", "<sip:+1@x>;index=1"),
     ],
 )
-def test_who_is_told_of_by_another_header_is_read_whole(more: tuple[str, str]) -> None:
+def test_any_other_identity_header_disables_the_from_only_fast_path(more: tuple[str, str]) -> None:
     assert not has_only_from(invite(headers=[more]).headers)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-async def test_nothing_of_the_carrier_reaches_the_agent(new_edge: NewEdge, transport: str) -> None:
+async def test_no_header_or_address_of_the_carrier_reaches_the_agent(
+    new_edge: NewEdge, transport: str
+) -> None:
     async with new_edge(transport=transport, audio=False) as edge:
         theirs = [("X-Account", "secret"), ("P-Asserted-Identity", "<sip:a@192.0.2.13>")]
         await edge.carrier.invites(headers=theirs)
@@ -139,7 +141,7 @@ async def test_nothing_of_the_carrier_reaches_the_agent(new_edge: NewEdge, trans
         await edge.assert_clean()
 
 
-async def test_nothing_of_the_carrier_reaches_the_phone_nor_the_other_way_round(edge: Edge) -> None:
+async def test_no_header_or_address_of_one_peer_reaches_another(edge: Edge) -> None:
     await edge.bridges()
     [_, request] = received(edge.phone, "INVITE")
     assert len(request.headers.split("Via")) == len(request.headers.split("Contact")) == 1
@@ -156,7 +158,7 @@ async def test_nothing_of_the_carrier_reaches_the_phone_nor_the_other_way_round(
     await edge.assert_clean()
 
 
-async def test_our_descriptions_keep_one_origin_per_leg_rfc3264_8(edge: Edge) -> None:
+async def test_our_sdp_keeps_one_session_id_per_leg_and_increments_its_version_rfc3264_8(edge: Edge) -> None:
     await edge.bridges()
     before = origin((await edge.carrier.reinvites()).body)
     held = origin((await edge.carrier.reinvites(hold=True)).body)
@@ -193,7 +195,7 @@ async def test_the_carriers_route_set_is_followed_exactly_rfc3261_12_2_1_1(
         await edge.assert_clean()
 
 
-async def test_an_answer_without_content_type_works(edge: Edge) -> None:
+async def test_an_sdp_answer_without_content_type_is_accepted(edge: Edge) -> None:
     edge.agent.content_type = False
     await edge.bridges()
     await edge.carrier.hangs_up()
@@ -202,7 +204,7 @@ async def test_an_answer_without_content_type_works(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_an_answer_with_its_parameters_in_another_order_works(edge: Edge) -> None:
+async def test_a_response_with_reordered_via_and_from_parameters_is_matched(edge: Edge) -> None:
     """OpenAI has been seen to reorder the parameters of our Via and From."""
     await edge.carrier.invites()
     call = await edge.agent.invited()
@@ -221,7 +223,7 @@ async def test_an_answer_with_its_parameters_in_another_order_works(edge: Edge) 
     await edge.assert_clean()
 
 
-async def test_a_contact_without_transport_is_reached_on_the_flow_of_its_dialog(edge: Edge) -> None:
+async def test_a_contact_without_transport_is_reached_over_the_dialogs_connection(edge: Edge) -> None:
     await edge.bridges()
     call = edge.agent.current
     assert "transport" not in call.contact
@@ -232,7 +234,9 @@ async def test_a_contact_without_transport_is_reached_on_the_flow_of_its_dialog(
     await edge.assert_clean()
 
 
-async def test_a_contact_by_sips_is_reached_there_too(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_sips_contact_is_reached_over_the_dialogs_connection(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # OpenAI's own, in a trace of 2026; RFC 3261 §12.1.1 requires no such thing of a sip: request.
     replies, contact = PeerCall.replies, "<sips:OAI@sip.api.openai.com:5061>"
 
@@ -270,7 +274,9 @@ AGENT = Agent("openai", "sip:proj_X@sip.api.openai.com:5061;transport=tls")
         (f'"{"x" * 99}" <sip:+13475550148@a.example>', "+13475550148", "x" * 64),
     ],
 )
-def test_of_from_a_number_and_a_name_are_known(sender: str, number: str | None, name: str | None) -> None:
+def test_number_and_display_name_are_read_from_the_from_header(
+    sender: str, number: str | None, name: str | None
+) -> None:
     request = invite()
     request.headers.set("From", f"{sender};tag=1")
     assert Identity.of(request) == Identity(number, name, 69)

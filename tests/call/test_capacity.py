@@ -30,13 +30,13 @@ def new_capacity(clock: Clock | None = None, **limits: object) -> Capacity:
     )
 
 
-def test_without_limits_everything_comes_in() -> None:
+def test_without_limits_no_call_is_refused() -> None:
     capacity = new_capacity()
     assert {capacity.sheds(flow) for flow in [TRUNK, STRANGER] * 1000} == {None}
     assert {capacity.refuses("+14155551234") for _ in range(1000)} == {None}
 
 
-def test_a_trunk_has_so_many_calls_at_once_and_another_is_not_hurt_by_it() -> None:
+def test_a_trunk_at_its_limit_of_concurrent_calls_is_refused_and_others_are_not() -> None:
     capacity = new_capacity(trunks={"one": Limit(calls=2), "two": Limit(calls=2)})
     over = [capacity.enter(TRUNK, "n") for _ in range(2)]
     assert capacity.sheds(TRUNK) == 30
@@ -46,7 +46,7 @@ def test_a_trunk_has_so_many_calls_at_once_and_another_is_not_hurt_by_it() -> No
     assert capacity.counts == {"strain": 0, "trunk": 1, "number": 0}
 
 
-def test_a_number_has_so_many_calls_at_once() -> None:
+def test_a_number_at_its_limit_of_concurrent_calls_is_refused() -> None:
     capacity = new_capacity(numbers={"n": Limit(calls=1)})
     accounts = capacity.enter(TRUNK, "n")
     assert (capacity.refuses("n"), capacity.refuses("m")) == (30, None)
@@ -54,7 +54,7 @@ def test_a_number_has_so_many_calls_at_once() -> None:
     assert capacity.refuses("n") is None
 
 
-def test_a_second_worth_of_calls_may_come_in_one_go_and_then_they_come_evenly() -> None:
+def test_calls_per_s_allows_a_burst_of_one_second_and_then_an_even_rate() -> None:
     clock = Clock()
     capacity = new_capacity(clock, trunks={"one": Limit(calls_per_s=5)})
     assert [capacity.sheds(TRUNK) for _ in range(6)] == [None] * 5 + [4]
@@ -64,7 +64,7 @@ def test_a_second_worth_of_calls_may_come_in_one_go_and_then_they_come_evenly() 
     assert [capacity.sheds(TRUNK) for _ in range(6)] == [None] * 5 + [4]
 
 
-def test_less_than_one_call_a_second_is_one_and_then_a_wait() -> None:
+def test_a_rate_below_one_call_per_second_allows_one_call_per_interval() -> None:
     clock = Clock()
     capacity = new_capacity(clock, numbers={"n": Limit(calls_per_s=0.1)})
     assert [capacity.refuses("n"), capacity.refuses("n")] == [None, 4]
@@ -72,14 +72,14 @@ def test_less_than_one_call_a_second_is_one_and_then_a_wait() -> None:
     assert capacity.refuses("n") is None
 
 
-def test_all_trunks_share_what_is_said_of_the_machine() -> None:
+def test_the_overall_limit_is_shared_by_all_trunks() -> None:
     capacity = new_capacity(overall=Limit(calls=2))
     capacity.enter(TRUNK, "n")
     capacity.enter(OTHER, "n")
     assert capacity.sheds(TRUNK) == capacity.sheds(OTHER) == 30
 
 
-def test_a_strained_machine_takes_no_call_and_says_why_once_a_second() -> None:
+def test_an_overloaded_machine_refuses_calls_and_logs_the_reason_once_a_second() -> None:
     clock = Clock()
     capacity = new_capacity(clock, overload=lambda: "the event loop is late")
     with capture_logs() as logs:
@@ -89,7 +89,7 @@ def test_a_strained_machine_takes_no_call_and_says_why_once_a_second() -> None:
     assert [line["why"] for line in logs] == ["the event loop is late"] * 2
 
 
-def test_those_turned_away_come_back_at_different_times_rfc3261_20_33() -> None:
+def test_retry_after_is_randomized_rfc3261_20_33() -> None:
     drawn = []
     capacity = Capacity(Clock(), lambda low, high: drawn.append((low, high)) or high)
     assert capacity.retry_after_s() == 45
@@ -97,7 +97,7 @@ def test_those_turned_away_come_back_at_different_times_rfc3261_20_33() -> None:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_a_trunk_beyond_its_limit_hears_503_and_the_calls_going_on_are_not_hurt_rfc3261_21_5_4(
+async def test_a_trunk_over_its_limit_gets_503_and_its_current_call_goes_on_rfc3261_21_5_4(
     new_edge: NewEdge, transport: str
 ) -> None:
     async with new_edge(transport=transport, trunks={"signalwire": Limit(calls=1)}) as edge:
@@ -115,7 +115,7 @@ async def test_a_trunk_beyond_its_limit_hears_503_and_the_calls_going_on_are_not
         await edge.assert_clean()
 
 
-async def test_a_number_beyond_its_limit_hears_503_rfc3261_21_5_4(new_edge: NewEdge) -> None:
+async def test_a_call_to_a_number_over_its_limit_gets_503_rfc3261_21_5_4(new_edge: NewEdge) -> None:
     async with new_edge(numbers={"+14155551234": Limit(calls_per_s=1.0)}) as edge:
         await edge.carrier.invites()
         first = edge.carrier.current
@@ -128,7 +128,7 @@ async def test_a_number_beyond_its_limit_hears_503_rfc3261_21_5_4(new_edge: NewE
         await edge.assert_clean()
 
 
-def test_a_trunk_beyond_its_own_limit_takes_nothing_of_what_is_everybodys() -> None:
+def test_calls_refused_by_a_trunks_limit_do_not_count_towards_the_overall_limit() -> None:
     capacity = new_capacity(overall=Limit(calls_per_s=3), trunks={"one": Limit(calls_per_s=1)})
     assert [capacity.sheds(TRUNK) is None for _ in range(50)] == [True] + [False] * 49
     assert [capacity.sheds(OTHER) for _ in range(2)] == [None, None]
@@ -137,7 +137,7 @@ def test_a_trunk_beyond_its_own_limit_takes_nothing_of_what_is_everybodys() -> N
     assert full.sheds(TRUNK) is None
 
 
-def test_an_invite_of_a_phone_which_is_no_call_takes_no_trunks_turn() -> None:
+def test_an_invite_that_is_from_no_trunk_does_not_count_towards_the_overall_limit() -> None:
     capacity = new_capacity(overall=Limit(calls_per_s=1))
     assert [capacity.sheds(STRANGER) for _ in range(5)] == [None] * 5
     assert capacity.sheds(TRUNK) is None

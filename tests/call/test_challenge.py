@@ -42,7 +42,7 @@ async def challenged(edge: Edge) -> None:
     assert edge.caller_audio.hears(SPEECH_HZ)
 
 
-def test_the_record_says_whether_the_key_was_pressed() -> None:
+def test_the_record_has_whether_the_challenge_was_passed() -> None:
     record = CallRecord("7f3a", None, "*", BEGAN)
     journal = Journal(record, lambda: BEGAN)
     journal.step("challenge not possible", "its audio passes us by")
@@ -60,7 +60,7 @@ def test_the_record_says_whether_the_key_was_pressed() -> None:
     ]
 
 
-async def test_who_presses_the_key_is_put_through(new_edge: NewEdge) -> None:
+async def test_a_caller_who_presses_the_right_key_is_put_through(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         await challenged(edge)
         assert voice.texts == [(f"This number is protected. To be put through, press {key(voice)}.", "en")]
@@ -90,7 +90,7 @@ async def test_who_presses_the_key_is_put_through(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_the_key_may_come_by_info(new_edge: NewEdge) -> None:
+async def test_the_challenge_key_is_accepted_by_sip_info(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         await challenged(edge)
         headers = [("Content-Type", "application/dtmf-relay")]
@@ -103,7 +103,7 @@ async def test_the_key_may_come_by_info(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_after_a_wrong_key_there_is_another_try_with_another_key(new_edge: NewEdge) -> None:
+async def test_a_wrong_key_gives_another_try_with_another_key(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         await challenged(edge)
         first = key(voice)
@@ -120,7 +120,7 @@ async def test_after_a_wrong_key_there_is_another_try_with_another_key(new_edge:
         await edge.assert_clean()
 
 
-async def test_keys_of_one_go_with_a_wrong_one_cost_one_try(new_edge: NewEdge) -> None:
+async def test_several_wrong_keys_in_a_row_count_as_one_try(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         await challenged(edge)
         wrong_one = wrong(voice)
@@ -137,7 +137,7 @@ async def test_keys_of_one_go_with_a_wrong_one_cost_one_try(new_edge: NewEdge) -
         await edge.assert_clean()
 
 
-async def test_what_was_pressed_before_the_sentence_is_no_answer_to_it(new_edge: NewEdge) -> None:
+async def test_keys_pressed_before_the_challenge_prompt_are_ignored(new_edge: NewEdge) -> None:
     number = a_number(on_failure=OnFailure.CHALLENGE)
     async with new_edge(number=number, speech=(voice := Voice())) as edge:
         await edge.connects()
@@ -157,7 +157,7 @@ async def test_what_was_pressed_before_the_sentence_is_no_answer_to_it(new_edge:
         await edge.assert_clean()
 
 
-async def test_a_machine_that_presses_nothing_may_leave_a_message(new_edge: NewEdge) -> None:
+async def test_a_caller_who_presses_no_key_in_three_tries_gets_voicemail(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         await challenged(edge)
         began = edge.now
@@ -177,7 +177,7 @@ async def test_a_machine_that_presses_nothing_may_leave_a_message(new_edge: NewE
         await edge.assert_clean()
 
 
-async def test_a_machine_that_presses_every_key_has_used_up_its_tries(new_edge: NewEdge) -> None:
+async def test_a_caller_with_three_wrong_keys_is_rejected_if_so_configured(new_edge: NewEdge) -> None:
     terms = ChallengeSettings(rejects=True)
     async with new_edge(number=a_number(challenge=terms), speech=(voice := Voice())) as edge:
         await challenged(edge)
@@ -193,7 +193,7 @@ async def test_a_machine_that_presses_every_key_has_used_up_its_tries(new_edge: 
         await edge.assert_clean()
 
 
-async def test_the_recorded_prompts_challenge_as_well(edge: Edge) -> None:
+async def test_the_challenge_works_with_the_recorded_prompts(edge: Edge) -> None:
     """Without a voice, the announcement is a recorded English prompt, including the digit."""
     edge.screener.planned = GATE
     await edge.carrier.invites()
@@ -209,7 +209,7 @@ async def test_the_recorded_prompts_challenge_as_well(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_voice_that_is_late_is_not_waited_for(new_edge: NewEdge) -> None:
+async def test_speech_not_ready_within_1_s_is_replaced_by_the_recorded_prompts(new_edge: NewEdge) -> None:
     number = a_number(language="de")
     async with new_edge(number=number, speech=(voice := Voice(after_s=5.0))) as edge:
         edge.screener.planned = GATE
@@ -227,7 +227,7 @@ async def test_a_voice_that_is_late_is_not_waited_for(new_edge: NewEdge) -> None
         await edge.assert_clean()
 
 
-async def test_a_caller_who_hangs_up_meanwhile_has_left(new_edge: NewEdge) -> None:
+async def test_a_caller_who_hangs_up_during_the_challenge_is_recorded_as_left(new_edge: NewEdge) -> None:
     async with new_edge(speech=Voice()) as edge:
         await challenged(edge)
         await edge.carrier.hangs_up()
@@ -235,7 +235,7 @@ async def test_a_caller_who_hangs_up_meanwhile_has_left(new_edge: NewEdge) -> No
         await edge.assert_clean()
 
 
-async def test_a_caller_may_cancel_before_he_is_challenged(new_edge: NewEdge) -> None:
+async def test_a_caller_may_hang_up_before_the_challenge_prompt(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(record=True, announcement=None), speech=Voice()) as edge:
         edge.screener.planned = GATE
         await edge.carrier.invites()
@@ -256,7 +256,7 @@ def after(edge: Edge, plan: Plan) -> None:
     edge.screener.plan = plans  # type: ignore[method-assign]
 
 
-async def test_who_passes_the_gate_talks_to_the_agent(new_edge: NewEdge) -> None:
+async def test_a_caller_who_passes_the_challenge_is_connected_to_the_agent(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         after(edge, Ask(edge.screening, {"X-Screendoor-Token": "t0ken"}))
         await challenged(edge)
@@ -277,7 +277,7 @@ async def test_who_passes_the_gate_talks_to_the_agent(new_edge: NewEdge) -> None
 
 
 @pytest.mark.parametrize("mode", ["relay", "direct"])
-async def test_past_the_gate_agent_and_phone_are_reached_in_every_media_mode(
+async def test_after_the_challenge_agent_and_phone_are_connected_in_every_media_mode(
     new_edge: NewEdge, mode: str
 ) -> None:
     async with new_edge(speech=(voice := Voice()), mode=mode) as edge:
@@ -299,7 +299,7 @@ async def test_past_the_gate_agent_and_phone_are_reached_in_every_media_mode(
         await edge.assert_clean()
 
 
-async def test_who_passes_the_gate_may_still_be_refused(new_edge: NewEdge) -> None:
+async def test_a_caller_who_passes_the_challenge_may_still_be_refused_by_the_plan(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         after(edge, Refuse(Refusal.BLOCKED, "block: changed meanwhile", 607))
         await challenged(edge)
@@ -348,7 +348,7 @@ LOSSES = [lost_before_answer, lost_in_talk, lost_with_its_leg, not_even_asked, k
 
 
 @pytest.mark.parametrize("lost", LOSSES)
-async def test_the_challenge_stands_in_for_an_agent_that_is_lost(new_edge: NewEdge, lost) -> None:
+async def test_a_lost_agent_leads_to_the_challenge_if_so_configured(new_edge: NewEdge, lost) -> None:
     number = a_number(on_failure=OnFailure.CHALLENGE)
     places = tuple(replace(each, confirm=Confirmation.UNSCREENED) for each in number.destinations)
     async with new_edge(number=replace(number, destinations=places), speech=(voice := Voice())) as edge:
@@ -371,7 +371,7 @@ async def test_the_challenge_stands_in_for_an_agent_that_is_lost(new_edge: NewEd
 
 @pytest.mark.parametrize("lost", LOSSES)
 @pytest.mark.parametrize("rejects", [False, True])
-async def test_who_does_not_pass_it_gets_no_further_without_an_agent(
+async def test_a_caller_who_fails_the_fallback_challenge_never_rings_the_phone(
     new_edge: NewEdge, lost, rejects: bool
 ) -> None:
     number = a_number(on_failure=OnFailure.CHALLENGE, challenge=ChallengeSettings(1, 5.0, rejects))
@@ -388,7 +388,7 @@ async def test_who_does_not_pass_it_gets_no_further_without_an_agent(
 
 @pytest.mark.parametrize("lost", LOSSES)
 @pytest.mark.parametrize("then", [OnFailure.RING, OnFailure.VOICEMAIL, OnFailure.REJECT])
-async def test_every_other_way_out_is_there_however_the_agent_is_lost(
+async def test_every_on_failure_setting_applies_however_the_agent_is_lost(
     new_edge: NewEdge, lost, then: OnFailure
 ) -> None:
     async with new_edge(number=a_number(on_failure=then)) as edge:

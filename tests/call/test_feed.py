@@ -19,7 +19,7 @@ async def heard(listener: Listener, number: int) -> list[tuple[str, str]]:
     return [(event.call, event.name) for event in events]
 
 
-async def test_a_listener_hears_all_calls_in_order() -> None:
+async def test_a_listener_receives_the_events_of_all_calls_in_order() -> None:
     feed = a_feed()
     with feed.listening() as listener:
         feed.publish("c1", "began", caller="+14155550100")
@@ -34,7 +34,7 @@ async def test_a_listener_hears_all_calls_in_order() -> None:
         assert await heard(listener, 1) == [("c2", "began")]
 
 
-async def test_a_listener_to_one_call_hears_of_no_other() -> None:
+async def test_a_listener_to_one_call_receives_no_events_of_other_calls() -> None:
     feed = a_feed()
     with feed.listening("c2") as listener:
         feed.publish("c1", "began")
@@ -42,7 +42,7 @@ async def test_a_listener_to_one_call_hears_of_no_other() -> None:
         assert await heard(listener, 1) == [("c2", "began")]
 
 
-async def test_whoever_waits_is_woken() -> None:
+async def test_a_waiting_listener_is_woken_by_the_next_event() -> None:
     feed = a_feed()
     with feed.listening() as listener:
         waiting = asyncio.create_task(listener.next())
@@ -51,13 +51,13 @@ async def test_whoever_waits_is_woken() -> None:
         assert (await waiting).name == "step"
 
 
-async def test_nothing_is_kept_while_nobody_listens() -> None:
+async def test_no_event_is_kept_without_a_listener() -> None:
     feed = a_feed()
     feed.publish("c1", "began")
     assert feed.latest == 0
 
 
-async def test_whoever_was_away_gets_what_he_missed() -> None:
+async def test_a_listener_that_reconnects_in_time_gets_the_missed_events() -> None:
     feed = a_feed()
     with feed.listening() as listener:
         feed.publish("c1", "began")
@@ -72,7 +72,7 @@ async def test_whoever_was_away_gets_what_he_missed() -> None:
         assert [event.name for event in feed.since(number, "c2") or ()] == ["began"]
 
 
-async def test_whoever_was_away_too_long_is_not_told_that_he_missed_nothing() -> None:
+async def test_since_returns_none_if_the_missed_events_are_no_longer_kept() -> None:
     feed = a_feed()
     with feed.listening() as listener:
         feed.publish("c1", "began")
@@ -84,7 +84,7 @@ async def test_whoever_was_away_too_long_is_not_told_that_he_missed_nothing() ->
         assert feed.since(feed.latest, None) == []
 
 
-async def test_so_many_events_are_kept_and_no_more() -> None:
+async def test_at_most_max_kept_events_are_kept() -> None:
     feed = a_feed()
     with feed.listening():
         first = feed.latest
@@ -95,7 +95,7 @@ async def test_so_many_events_are_kept_and_no_more() -> None:
         assert feed.since(feed.latest + 1, None) is None  # an event number of an earlier process
 
 
-async def test_a_slow_listener_is_cut_off_and_the_others_are_not() -> None:
+async def test_a_listener_that_reads_too_slowly_is_cut_off_and_others_go_on() -> None:
     feed = a_feed()
     with feed.listening() as slow, feed.listening() as quick:
         for _ in range(MAX_WAITING + 1):
@@ -107,7 +107,7 @@ async def test_a_slow_listener_is_cut_off_and_the_others_are_not() -> None:
         assert (await quick.next()).name == "over"
 
 
-async def test_whoever_listens_when_we_stop_is_told_so() -> None:
+async def test_closing_the_feed_cuts_off_current_and_later_listeners() -> None:
     feed = a_feed()
     with feed.listening() as listener:
         waiting = asyncio.create_task(listener.next())

@@ -25,7 +25,7 @@ async def flood(edge: Edge, count: int, *, sources: int) -> None:
         await asyncio.sleep(EACH_S)
 
 
-async def test_a_call_is_screened_connected_and_ended_in_the_midst_of_a_flood(edge: Edge) -> None:
+async def test_a_call_is_screened_and_bridged_during_a_flood_from_unknown_sources(edge: Edge) -> None:
     flooding = asyncio.ensure_future(flood(edge, 6000, sources=1000))
     await edge.bridges()
     await edge.carrier.hangs_up()
@@ -37,7 +37,7 @@ async def test_a_call_is_screened_connected_and_ended_in_the_midst_of_a_flood(ed
     await edge.assert_clean()
 
 
-async def test_a_flood_leaves_tables_of_bounded_size_and_no_transaction(edge: Edge) -> None:
+async def test_a_flood_leaves_no_transaction_and_bounded_ban_tables(edge: Edge) -> None:
     await flood(edge, 3000, sources=20)
     assert edge.gate.banned() == 20
     bans = edge.gate._bans
@@ -47,7 +47,9 @@ async def test_a_flood_leaves_tables_of_bounded_size_and_no_transaction(edge: Ed
     assert len(edge.gate.summary()["strangers"]) == 10
 
 
-async def test_a_flood_in_a_trunks_name_is_turned_away_and_keeps_nothing(new_edge: NewEdge) -> None:
+async def test_a_flood_with_a_trunks_source_address_is_shed_by_the_trunks_rate_limit(
+    new_edge: NewEdge,
+) -> None:
     """A trunk's address can be forged: traffic from it is limited too, and established calls are safe."""
     async with new_edge(trunks={"signalwire": Limit(calls_per_s=5.0)}) as edge:
         await edge.bridges()

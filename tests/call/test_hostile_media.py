@@ -24,7 +24,7 @@ from tests.kit.edge import PHONE_NUMBER, NewEdge, a_number, ends, story
 CROWD = 100
 
 
-async def test_who_played_early_is_heard_no_more_while_he_is_asked(new_edge: NewEdge) -> None:
+async def test_early_media_of_the_phone_stops_while_it_is_asked_to_press_1(new_edge: NewEdge) -> None:
     """A voicemail that plays its greeting as early media must not be heard once it has answered."""
     number = asking(sound=Sound(early_media=EarlyMedia.PASS))
     async with new_edge(number=number, speech=Voice()) as edge:
@@ -47,7 +47,9 @@ async def test_who_played_early_is_heard_no_more_while_he_is_asked(new_edge: New
 
 
 @pytest.mark.parametrize("when", ["announcement", "whisper"])
-async def test_a_house_that_closes_while_we_speak_leaves_nothing(new_edge: NewEdge, when: str) -> None:
+async def test_a_shutdown_during_an_announcement_or_whisper_ends_every_leg(
+    new_edge: NewEdge, when: str
+) -> None:
     number = asking(record=when == "announcement", announcement=RECORDED)
     async with new_edge(number=number, speech=Voice()) as edge:
         if when == "whisper":
@@ -63,7 +65,9 @@ async def test_a_house_that_closes_while_we_speak_leaves_nothing(new_edge: NewEd
         await edge.assert_clean()
 
 
-async def test_a_phone_that_answers_and_holds_is_asked_and_given_up(new_edge: NewEdge) -> None:
+async def test_a_phone_that_holds_while_it_is_asked_is_given_up_at_the_confirm_limit(
+    new_edge: NewEdge,
+) -> None:
     async with new_edge(number=asking(confirm_limit_s=8.0), speech=Voice()) as edge:
         await picked_up(edge)
         await edge.passes(1)
@@ -81,7 +85,7 @@ async def test_a_phone_that_answers_and_holds_is_asked_and_given_up(new_edge: Ne
         await edge.assert_clean()
 
 
-async def test_keys_that_the_caller_presses_take_no_call(new_edge: NewEdge) -> None:
+async def test_keys_pressed_by_the_caller_do_not_confirm_for_the_phone(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(confirm_limit_s=8.0), speech=Voice()) as edge:
         await picked_up(edge)
         headers = [("Content-Type", "application/dtmf-relay")]
@@ -99,7 +103,7 @@ async def test_keys_that_the_caller_presses_take_no_call(new_edge: NewEdge) -> N
         await edge.assert_clean()
 
 
-async def test_after_a_phone_that_pressed_nothing_the_agent_may_send_the_caller_there_again(
+async def test_the_agent_may_refer_again_to_a_phone_that_did_not_press_1(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(number=asking(confirm_limit_s=8.0), speech=Voice()) as edge:
@@ -120,7 +124,9 @@ async def test_after_a_phone_that_pressed_nothing_the_agent_may_send_the_caller_
         await edge.assert_clean()
 
 
-async def test_who_presses_2_while_others_ring_speaks_for_all(new_edge: NewEdge) -> None:
+async def test_a_phone_that_presses_2_sends_the_caller_to_voicemail_while_others_still_ring(
+    new_edge: NewEdge,
+) -> None:
     [first] = asking().destinations
     other = replace(first, uri="sip:+14155559877@trunk.example.com", number="+14155559877")
     number = asking(at_once=True, destinations=(first, other))
@@ -141,7 +147,7 @@ async def test_who_presses_2_while_others_ring_speaks_for_all(new_edge: NewEdge)
         await edge.assert_clean()
 
 
-async def test_without_one_readable_prompt_a_message_is_taken_and_a_phone_given_up(
+async def test_without_readable_prompt_files_voicemail_works_and_an_unconfirmed_phone_is_given_up(
     new_edge: NewEdge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shipped prompts were deleted, and text-to-speech fails as well."""
@@ -161,7 +167,7 @@ async def test_without_one_readable_prompt_a_message_is_taken_and_a_phone_given_
         await edge.assert_clean()
 
 
-async def test_a_folder_of_recordings_that_goes_away_in_mid_call_ends_no_call(new_edge: NewEdge) -> None:
+async def test_deleting_the_recordings_folder_during_a_call_does_not_end_the_call(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(record=True)) as edge:
         await edge.connects()
         shutil.rmtree(edge.recordings)
@@ -174,7 +180,7 @@ async def test_a_folder_of_recordings_that_goes_away_in_mid_call_ends_no_call(ne
         await edge.assert_clean()
 
 
-async def test_a_crowd_of_phones_that_never_press_is_given_up_and_leaves_nothing(
+async def test_many_phones_that_never_press_1_are_all_given_up_and_nothing_is_left(
     new_edge: NewEdge,
 ) -> None:
     number = asking(confirm_limit_s=10.0, on_failure=OnFailure.REJECT)

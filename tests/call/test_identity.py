@@ -40,7 +40,7 @@ async def rings_unscreened(edge: Edge) -> None:
 # A carrier that answers 403.
 
 
-async def test_a_403_makes_the_call_once_more_by_trunk_did(new_edge: NewEdge) -> None:
+async def test_a_403_repeats_the_call_with_the_profile_trunk_did(new_edge: NewEdge) -> None:
     async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
         await edge.connects()
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
@@ -69,7 +69,7 @@ async def test_a_403_makes_the_call_once_more_by_trunk_did(new_edge: NewEdge) ->
 BLOCKED = (("Reason", 'Q.850;cause=21;text="v=analytics1;url=https://carrier.example/redress"'),)
 
 
-async def test_a_network_that_blocks_the_callers_number_is_passed_by_ours(new_edge: NewEdge) -> None:
+async def test_a_603_for_a_blocked_number_repeats_the_call_with_our_number(new_edge: NewEdge) -> None:
     async with new_edge(audio=False, number=through(IdentityProfile.PAI_ORIGINAL)) as edge:
         await edge.connects()
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
@@ -85,7 +85,7 @@ async def test_a_network_that_blocks_the_callers_number_is_passed_by_ours(new_ed
         await edge.assert_clean()
 
 
-async def test_where_our_own_is_blocked_nobody_has_declined_and_the_next_phone_rings(
+async def test_a_603_for_our_own_blocked_number_is_no_decline_and_the_next_destination_rings(
     new_edge: NewEdge,
 ) -> None:
     number = through(IdentityProfile.TRUNK_DID)
@@ -101,7 +101,7 @@ async def test_where_our_own_is_blocked_nobody_has_declined_and_the_next_phone_r
         await edge.assert_clean()
 
 
-async def test_the_trunk_is_called_by_trunk_did_for_an_hour_and_then_asked_anew(new_edge: NewEdge) -> None:
+async def test_after_a_403_the_trunk_is_called_with_trunk_did_for_an_hour(new_edge: NewEdge) -> None:
     async with new_edge(audio=False, number=through(IdentityProfile.PAI_ORIGINAL)) as edge:
 
         async def call(*, refuses: bool) -> list[bool]:
@@ -130,7 +130,7 @@ async def test_the_trunk_is_called_by_trunk_did_for_an_hour_and_then_asked_anew(
         await edge.assert_clean(calls=5)
 
 
-async def test_a_second_403_is_not_about_the_identity(new_edge: NewEdge) -> None:
+async def test_a_403_to_trunk_did_too_is_not_remembered_as_an_identity_refusal(new_edge: NewEdge) -> None:
     """Nothing is remembered and no third identity is tried: the destination has declined."""
     number = through(IdentityProfile.ORIGINAL_WITH_DIVERSION)
     async with new_edge(audio=False, number=number) as edge:
@@ -149,7 +149,7 @@ async def test_a_second_403_is_not_about_the_identity(new_edge: NewEdge) -> None
 
 
 @pytest.mark.parametrize("status", [404, 480, 486, 603])
-async def test_another_refusal_is_taken_as_it_is(new_edge: NewEdge, status: int) -> None:
+async def test_other_refusals_do_not_repeat_the_call_with_trunk_did(new_edge: NewEdge, status: int) -> None:
     async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
         await rings_unscreened(edge)
         await edge.phone.rejects(status)
@@ -160,7 +160,7 @@ async def test_another_refusal_is_taken_as_it_is(new_edge: NewEdge, status: int)
         await edge.assert_clean()
 
 
-async def test_trunk_did_has_nothing_to_fall_back_on(edge: Edge) -> None:
+async def test_a_403_to_trunk_did_is_not_retried(edge: Edge) -> None:
     await rings_unscreened(edge)
     await edge.phone.rejects(403)
     await edge.carrier.receives(200)
@@ -171,7 +171,7 @@ async def test_trunk_did_has_nothing_to_fall_back_on(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_caller_who_leaves_is_not_called_for_again(new_edge: NewEdge) -> None:
+async def test_a_cancelled_call_is_not_repeated_with_trunk_did(new_edge: NewEdge) -> None:
     """The caller's CANCEL crosses the 403: no second INVITE is sent."""
     async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
         await rings_unscreened(edge)
@@ -198,7 +198,9 @@ async def test_a_caller_who_leaves_is_not_called_for_again(new_edge: NewEdge) ->
         ("To +1D351 D350", [], "403"),
     ],
 )
-def test_a_refusal_is_told_by_its_code_and_never_by_its_words(reason: str, headers: Pairs, said: str) -> None:
+def test_an_identity_refusal_is_logged_by_its_carrier_code_without_its_text(
+    reason: str, headers: Pairs, said: str
+) -> None:
     assert why(response(invite(), 403, reason, headers=headers)) == said
 
 
@@ -243,7 +245,7 @@ ASSERTED = ("P-Asserted-Identity", '"Bob" <sip:+12125550177@a.example>')
         (from_("<sip:anonymous@anonymous.invalid>", ASSERTED, ("Privacy", "none")), "+12125550177", "Bob"),
     ],
 )  # fmt: skip
-def test_what_a_trusted_carrier_asserts_goes_before_from_rfc3325_5(
+def test_the_asserted_identity_of_a_trusted_carrier_overrides_from_rfc3325_5(
     request_: Request, number: str, name: str | None
 ) -> None:
     caller = Identity.of(request_, trusted=True)
@@ -259,7 +261,7 @@ def test_what_a_trusted_carrier_asserts_goes_before_from_rfc3325_5(
         [("History-Info", "<sip:+12125550177@a>;index=1, <sip:x@a>;index=1.1")],
     ],
 )
-def test_of_anybody_else_only_from_is_believed_rfc3325_5(headers: Pairs) -> None:
+def test_from_an_untrusted_source_only_the_from_header_is_read_rfc3325_5(headers: Pairs) -> None:
     assert Identity.of(from_(ANN_SAYS, *headers)) == Identity(ANN, "Ann", 69)
 
 
@@ -274,11 +276,13 @@ def test_of_anybody_else_only_from_is_believed_rfc3325_5(headers: Pairs) -> None
         from_('"Anonymous" <sip:anonymous@anonymous.invalid>', ASSERTED, ("Privacy", "id")),
     ],
 )
-def test_a_wish_to_be_withheld_is_everybodys_rfc3323_4_2(request_: Request, trusted: bool) -> None:
+def test_privacy_is_honoured_from_trusted_and_untrusted_sources_rfc3323_4_2(
+    request_: Request, trusted: bool
+) -> None:
     assert Identity.of(request_, trusted=trusted) == Identity(None, None, 69, withheld=True)
 
 
-def test_an_old_device_may_withhold_by_remote_party_id() -> None:
+def test_remote_party_id_with_privacy_full_withholds_the_number() -> None:
     request = from_(ANN_SAYS, ("Remote-Party-ID", f"<sip:{ANN}@a>;party=calling;screen=yes;privacy=full"))
     assert Identity.of(request, trusted=True).withheld
 
@@ -296,7 +300,9 @@ def test_an_old_device_may_withhold_by_remote_party_id() -> None:
         ([("Diversion", "<sip:+1@a>"), ("History-Info", "<sip:+2@a>;index=1, <sip:x@b>;index=1.1")], "+1"),
     ],
 )
-def test_who_sent_the_call_on_is_known_rfc5806_4_rfc7044_5(headers: Pairs, number: str | None) -> None:
+def test_the_diverting_number_is_read_from_diversion_or_history_info_rfc5806_4_rfc7044_5(
+    headers: Pairs, number: str | None
+) -> None:
     assert Identity.of(from_(ANN_SAYS, *headers), trusted=True).diverted_from == number
 
 
@@ -309,7 +315,7 @@ def test_who_sent_the_call_on_is_known_rfc5806_4_rfc7044_5(headers: Pairs, numbe
         [("History-Info", f"<sip:{DID}@carrier.example>;index=1")],
     ],
 )
-def test_a_forwarded_call_finds_its_number_where_the_carrier_is_trusted(headers: Pairs) -> None:
+def test_a_trusted_carriers_diverting_number_selects_the_dialed_number(headers: Pairs) -> None:
     number, rest = a_number(), a_number(dialed="*")
     request = invite("sip:inbound@sbc.example.com", headers=headers)
     assert Routing([number]).find(request, trusted=True) is number
@@ -318,7 +324,7 @@ def test_a_forwarded_call_finds_its_number_where_the_carrier_is_trusted(headers:
     assert Routing([number, rest]).find(request) is rest
 
 
-def test_the_number_dialled_goes_before_any_that_sent_the_call_on() -> None:
+def test_the_dialed_number_takes_precedence_over_a_diverting_number() -> None:
     number, other = a_number(), a_number(dialed="+14155550002")
     request = invite(f"sip:{DID}@sbc.example.com", headers=[("Diversion", "<sip:+14155550002@a>")])
     assert Routing([number, other]).find(request, trusted=True) is number
@@ -327,7 +333,7 @@ def test_the_number_dialled_goes_before_any_that_sent_the_call_on() -> None:
 # The same in whole calls.
 
 
-async def test_the_screening_hears_what_a_trusted_carrier_asserts(edge: Edge) -> None:
+async def test_the_screening_gets_the_asserted_and_diverting_numbers_of_a_trusted_carrier(edge: Edge) -> None:
     await edge.carrier.invites(headers=[ASSERTED, ("Diversion", "<sip:+12125550166@a>")])
     request = await edge.agent.receives("INVITE")
     assert request.from_.uri.user == "+12125550177"
@@ -339,7 +345,7 @@ async def test_the_screening_hears_what_a_trusted_carrier_asserts(edge: Edge) ->
     await edge.assert_clean()
 
 
-async def test_a_carrier_that_is_not_trusted_asserts_nothing(edge: Edge) -> None:
+async def test_the_asserted_identity_of_an_untrusted_carrier_is_ignored(edge: Edge) -> None:
     edge.trusted.clear()
     await edge.carrier.invites(headers=[ASSERTED, ("Diversion", "<sip:+12125550166@a>")])
     request = await edge.agent.receives("INVITE")
@@ -350,7 +356,7 @@ async def test_a_carrier_that_is_not_trusted_asserts_nothing(edge: Edge) -> None
     await edge.assert_clean()
 
 
-async def test_a_withheld_number_goes_nowhere(new_edge: NewEdge) -> None:
+async def test_a_withheld_number_reaches_neither_screening_record_agent_nor_phone(new_edge: NewEdge) -> None:
     """Not to the agent, the screening, the phone, the record or its legs, though the carrier sent it."""
     async with new_edge(audio=False, number=through(IdentityProfile.ORIGINAL_WITH_DIVERSION)) as edge:
         hidden = [("P-Asserted-Identity", f"<sip:{ANN}@a.example>"), ("Privacy", "id")]
@@ -373,7 +379,7 @@ async def test_a_withheld_number_goes_nowhere(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_the_number_that_was_dialled_is_nobody_that_sent_the_call_on(edge: Edge) -> None:
+async def test_a_diversion_header_with_the_dialed_number_is_no_diverting_number(edge: Edge) -> None:
     await edge.carrier.invites(dialed="inbound", headers=[("Diversion", f"<sip:{DID}@a>")])
     await edge.agent.receives("INVITE")
     [caller] = edge.screener.callers

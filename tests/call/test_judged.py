@@ -62,7 +62,7 @@ async def hears_the_key(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("gate", [False, True])
-async def test_without_a_budget_whoever_presses_the_key_rings_and_is_told_one_once(
+async def test_with_the_budget_spent_a_caller_who_passes_the_challenge_rings_the_phone(
     new_edge: NewEdge, gate: bool
 ) -> None:
     number = a_number(on_failure=OnFailure.CHALLENGE)
@@ -82,7 +82,7 @@ async def test_without_a_budget_whoever_presses_the_key_rings_and_is_told_one_on
         await edge.assert_clean()
 
 
-async def test_who_passes_the_gate_is_verified_once(new_edge: NewEdge) -> None:
+async def test_a_caller_who_passes_the_challenge_is_verified_only_once(new_edge: NewEdge) -> None:
     server = Server()
     server.now = NOW
     claims = {"iat": int(NOW.timestamp()), "orig": {"tn": "13475550148"}}
@@ -107,7 +107,7 @@ async def test_who_passes_the_gate_is_verified_once(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_nothing_is_decided_for_a_caller_who_is_to_press_a_key(new_edge: NewEdge) -> None:
+async def test_user_commands_are_refused_while_the_caller_is_challenged(new_edge: NewEdge) -> None:
     async with new_edge(speech=Voice()) as edge, judged(edge, gate=True):
         await hears_the_key(edge)
         [call] = edge.registry.going_on()
@@ -124,7 +124,7 @@ async def test_nothing_is_decided_for_a_caller_who_is_to_press_a_key(new_edge: N
         await edge.assert_clean()
 
 
-async def test_of_a_caller_who_has_passed_the_gate_it_is_told(new_edge: NewEdge) -> None:
+async def test_a_challenged_caller_who_is_bridged_gives_one_screened_notice(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge, judged(edge, gate=True, budgets=SPENT):
         await hears_the_key(edge)
         edge.carrier.presses(key(voice))
@@ -137,7 +137,7 @@ async def test_of_a_caller_who_has_passed_the_gate_it_is_told(new_edge: NewEdge)
         await edge.assert_clean()
 
 
-async def test_a_message_that_the_agent_took_is_told_with_its_text(edge: Edge) -> None:
+async def test_a_message_taken_by_the_agent_is_notified_with_its_text(edge: Edge) -> None:
     await edge.connects()
     message = Message("The cake is ready.", "Bob", "415 555 0199", urgent=True)
     edge.screening.decides(TakeMessage("Bob, about a cake", "Bob", message))

@@ -41,7 +41,7 @@ def elsewhere(description: bytes) -> bytes:
     return description.replace(EDGE.encode(), b"192.0.2.112")
 
 
-async def test_a_leg_offers_and_takes_the_answer() -> None:
+async def test_a_leg_makes_an_offer_and_accepts_the_answer() -> None:
     session = a_session(PortPool(20000, 20009))
     caller, agent = a_leg(session, "caller"), a_leg(session, "agent")
     offer = caller.offer()
@@ -53,7 +53,7 @@ async def test_a_leg_offers_and_takes_the_answer() -> None:
     session.close()
 
 
-async def test_a_description_that_cannot_be_used_is_488() -> None:
+async def test_an_unusable_offer_is_488() -> None:
     caller = a_leg(a_session(PortPool(20000, 20009)), "caller")
     with pytest.raises(OfferRefused) as refusal:
         caller.accept(b"nonsense")
@@ -68,7 +68,7 @@ async def test_no_free_port_is_503() -> None:
     assert refusal.value.status == 503
 
 
-async def test_how_a_leg_is_protected_is_told_once_and_without_its_key() -> None:
+async def test_the_srtp_suite_of_a_leg_is_logged_once_without_its_key() -> None:
     session, record = a_session(PortPool(20000, 20009)), CallRecord("7f3a", None, "+14155551234", BEGAN)
     caller = a_leg(session, "caller", SrtpPolicy.REQUIRE, record)
     agent = a_leg(session, "agent", SrtpPolicy.ACCEPT, record)
@@ -85,7 +85,7 @@ async def test_how_a_leg_is_protected_is_told_once_and_without_its_key() -> None
     session.close()
 
 
-async def test_a_peer_that_takes_no_srtp_or_no_longer_is_a_step_of_the_story() -> None:
+async def test_a_peer_without_srtp_is_recorded_as_a_step_each_time_it_drops_srtp() -> None:
     session, record = a_session(PortPool(20000, 20009)), CallRecord("7f3a", None, "+14155551234", BEGAN)
     offering = a_leg(session, "agent", SrtpPolicy.OFFER, record)
     keyed, plain = a_leg(session, "other", SrtpPolicy.REQUIRE), a_leg(session, "plain", SrtpPolicy.OFF)

@@ -42,7 +42,7 @@ async def rings(edge: Edge) -> None:
         ("+14155551234", ("X-Nothing", "of where it has been")),
     ],
 )
-async def test_a_call_that_the_phone_sends_back_to_us_is_busy(
+async def test_a_call_forwarded_back_by_the_ringing_phone_gets_486(
     edge: Edge, caller: str, header: tuple[str, str]
 ) -> None:
     await rings(edge)
@@ -59,7 +59,7 @@ async def test_a_call_that_the_phone_sends_back_to_us_is_busy(
     await edge.assert_clean()
 
 
-async def test_so_is_one_that_a_pbx_which_is_called_directly_sends_back(new_edge: NewEdge) -> None:
+async def test_a_call_forwarded_back_by_a_directly_called_pbx_gets_486(new_edge: NewEdge) -> None:
     place = replace(a_number().destinations[0], trunk=None)
     async with new_edge(number=a_number(destinations=(place,))) as edge:
         edge.phone.challenges = False
@@ -73,7 +73,7 @@ async def test_so_is_one_that_a_pbx_which_is_called_directly_sends_back(new_edge
         await edge.assert_clean()
 
 
-async def test_whom_a_ringing_phone_sends_on_is_no_call_of_ours(edge: Edge) -> None:
+async def test_another_callers_call_forwarded_by_the_ringing_phone_is_screened(edge: Edge) -> None:
     """Somebody else calls the same phone meanwhile, is forwarded because it is busy, and is screened."""
     await rings(edge)
     first = edge.carrier.current
@@ -85,7 +85,7 @@ async def test_whom_a_ringing_phone_sends_on_is_no_call_of_ours(edge: Edge) -> N
     await edge.over(2)
 
 
-async def test_one_whom_the_phone_sends_on_is_screened_when_it_rings_for_nobody(edge: Edge) -> None:
+async def test_a_call_forwarded_by_the_phone_while_it_does_not_ring_is_screened(edge: Edge) -> None:
     await edge.carrier.invites(headers=[BY_PHONE])
     await edge.agent.answers()
     await edge.carrier.receives(200)
@@ -93,7 +93,7 @@ async def test_one_whom_the_phone_sends_on_is_screened_when_it_rings_for_nobody(
     await edge.assert_clean()
 
 
-async def test_nor_once_the_phone_has_taken_the_call(edge: Edge) -> None:
+async def test_a_call_forwarded_by_the_phone_after_it_answered_is_screened(edge: Edge) -> None:
     await edge.bridges()
     first = edge.carrier.current
     await edge.carrier.invites(caller=shown(ANN), headers=[BY_PHONE])
@@ -104,7 +104,7 @@ async def test_nor_once_the_phone_has_taken_the_call(edge: Edge) -> None:
     await edge.over(2)
 
 
-async def test_a_phone_that_sends_every_call_back_does_not_ring_in_circles(edge: Edge) -> None:
+async def test_a_phone_that_forwards_every_call_back_is_rung_only_once(edge: Edge) -> None:
     """Every caller is put through at once under their own number: up to the hourly limit of calls."""
     edge.screener.planned = Ring("on the list")
     await edge.carrier.invites()
@@ -128,5 +128,7 @@ async def test_a_phone_that_sends_every_call_back_does_not_ring_in_circles(edge:
         (None, "+14155559876", False),
     ],
 )
-def test_a_number_is_known_by_its_last_digits(one: str | None, other: str | None, are: bool) -> None:
+def test_two_numbers_are_the_same_if_their_last_digits_match(
+    one: str | None, other: str | None, are: bool
+) -> None:
     assert same_number(one, other) is same_number(other, one) is are

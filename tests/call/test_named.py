@@ -24,7 +24,7 @@ def named(**changes: object) -> Number:
     return a_number(destinations=(replace(first, name="sales"), other), **changes)
 
 
-async def test_a_verdict_that_names_a_destination_rings_that_one_alone(new_edge: NewEdge) -> None:
+async def test_a_verdict_that_names_a_destination_rings_only_that_one(new_edge: NewEdge) -> None:
     async with new_edge(number=named(at_once=True)) as edge:
         await edge.connects()
         edge.screening.decides(Connect("a repair", "Anna", "workshop"))
@@ -40,7 +40,7 @@ async def test_a_verdict_that_names_a_destination_rings_that_one_alone(new_edge:
         await edge.assert_clean()
 
 
-async def test_a_refer_to_a_named_destination_rings_that_one_alone(new_edge: NewEdge) -> None:
+async def test_a_refer_with_a_named_destination_rings_only_that_one(new_edge: NewEdge) -> None:
     async with new_edge(number=named(at_once=True)) as edge:
         await edge.connects()
         edge.screening.decided = Connect("a repair", None, "workshop")
@@ -55,13 +55,13 @@ async def test_a_refer_to_a_named_destination_rings_that_one_alone(new_edge: New
 
 
 @pytest.mark.parametrize("name", [None, "nobody", "+19005550100", "sip:evil@example.com"])
-def test_what_is_called_by_no_name_is_all_that_is_configured(name: str | None) -> None:
+def test_an_unknown_destination_name_selects_all_destinations(name: str | None) -> None:
     number = named()
     assert number.destinations_named(name) == number.destinations
     assert [place.uri for place in number.destinations_named("workshop")] == [DIALED]
 
 
-async def test_when_the_caller_was_informed_stands_in_the_record(edge: Edge) -> None:
+async def test_the_record_has_the_time_at_which_the_caller_was_informed(edge: Edge) -> None:
     await edge.connects()
     edge.screening.informed_s = 2.5
     edge.screening.decides(Decline("goodbye"))

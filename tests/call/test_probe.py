@@ -48,7 +48,7 @@ async def peer(ua: UserAgent, end: int = 31, transport: str = "udp") -> Answerin
     return far
 
 
-async def test_a_trunk_is_asked_by_options_again_and_again_rfc3261_11_1() -> None:
+async def test_a_trunk_is_probed_by_options_every_30_s_rfc3261_11_1() -> None:
     async with running_user_agent() as ua:
         far = await peer(ua)
         async with probing(ua, f"sip:acme@{NAME}:5060;transport=udp") as probes:
@@ -68,7 +68,7 @@ async def test_a_trunk_is_asked_by_options_again_and_again_rfc3261_11_1() -> Non
 
 
 @pytest.mark.parametrize("status", [200, 401, 403, 404, 405, 486, 500, 501])
-async def test_any_answer_means_that_it_is_there(status: int) -> None:
+async def test_any_response_to_options_but_408_and_503_marks_the_peer_up(status: int) -> None:
     async with running_user_agent() as ua:
         far = await peer(ua)
         far.status = status
@@ -77,7 +77,7 @@ async def test_any_answer_means_that_it_is_there(status: int) -> None:
             assert probes.peers() == {"trunk:t": "up"}
 
 
-async def test_three_failures_in_a_row_and_it_is_down_one_answer_and_it_is_up_again() -> None:
+async def test_three_failed_probes_mark_a_peer_down_and_one_response_marks_it_up() -> None:
     async with running_user_agent() as ua:
         far = await peer(ua)
         target = Target("udp", (far.address, 5060), NAME)
@@ -101,7 +101,7 @@ async def test_three_failures_in_a_row_and_it_is_down_one_answer_and_it_is_up_ag
 
 
 @pytest.mark.parametrize("status", [408, 503])
-async def test_a_server_out_of_service_is_down(status: int) -> None:
+async def test_a_peer_that_answers_408_or_503_is_marked_down(status: int) -> None:
     async with running_user_agent() as ua:
         far = await peer(ua)
         far.status = status
@@ -111,7 +111,7 @@ async def test_a_server_out_of_service_is_down(status: int) -> None:
             assert far.count("OPTIONS") == 3
 
 
-async def test_a_refused_connection_counts_even_of_one_that_never_answered() -> None:
+async def test_a_refused_connection_marks_a_peer_down_that_has_never_answered() -> None:
     async with running_user_agent() as ua:
         ua.wire.host("192.0.2.31", names=[NAME])
         async with probing(ua, f"sip:{NAME};transport=tls") as probes:
@@ -119,7 +119,7 @@ async def test_a_refused_connection_counts_even_of_one_that_never_answered() -> 
             assert probes.down("trunk:t")
 
 
-async def test_a_name_that_leads_nowhere_is_down_until_it_does() -> None:
+async def test_a_peer_whose_name_does_not_resolve_is_down_until_it_resolves() -> None:
     async with running_user_agent() as ua:
         with capture_logs() as logs:
             async with probing(ua) as probes:
@@ -132,7 +132,7 @@ async def test_a_name_that_leads_nowhere_is_down_until_it_does() -> None:
         assert told == ["peer down", "peer found again", "target up"]
 
 
-async def test_one_that_never_answers_options_is_not_called_down_and_it_is_said_once() -> None:
+async def test_a_peer_that_has_never_answered_options_stays_unknown_with_one_warning() -> None:
     async with running_user_agent() as ua:
         far = await peer(ua)
         far.status = None
@@ -146,7 +146,7 @@ async def test_one_that_never_answers_options_is_not_called_down_and_it_is_said_
         assert line["log_level"] == "warning"
 
 
-async def test_a_peer_stands_as_long_as_one_of_its_targets_does() -> None:
+async def test_a_peer_is_up_while_one_of_its_targets_is_up() -> None:
     async with running_user_agent() as ua:
         one, _ = await peer(ua, 31), await peer(ua, 32)
         async with probing(ua) as probes:
@@ -168,7 +168,7 @@ class Stuck(Answering):
             super().answers(request, status, **fields)
 
 
-async def test_a_connection_that_brings_nothing_is_made_anew_and_its_peer_is_up_again() -> None:
+async def test_a_connection_without_any_incoming_message_is_replaced_after_failed_probes() -> None:
     async with running_user_agent() as ua:
         far = Stuck(ua.wire, "192.0.2.31", "tcp", names=(NAME,))
         await far.start()
@@ -185,7 +185,7 @@ async def test_a_connection_that_brings_nothing_is_made_anew_and_its_peer_is_up_
         await ua.assert_clean()
 
 
-async def test_a_connection_that_brings_other_things_stays_though_probes_are_not_answered() -> None:
+async def test_a_connection_with_other_incoming_messages_is_kept_when_probes_fail() -> None:
     async with running_user_agent() as ua:
         far = await peer(ua, transport="tcp")
         async with probing(ua, f"sip:{NAME};transport=tcp") as probes:
@@ -198,7 +198,7 @@ async def test_a_connection_that_brings_other_things_stays_though_probes_are_not
             assert not flow.closed
 
 
-async def test_a_call_that_rings_by_a_peer_that_answers_no_options_rings_on() -> None:
+async def test_a_ringing_call_survives_failed_probes_of_its_peer() -> None:
     """It may take calls all the same, and sends nothing while a phone rings there."""
     async with running_user_agent() as ua:
         far = await peer(ua, transport="tcp")
@@ -220,7 +220,7 @@ async def test_a_call_that_rings_by_a_peer_that_answers_no_options_rings_on() ->
         await ua.assert_clean()
 
 
-async def test_a_new_connection_that_brings_anything_stays_though_probes_are_not_answered() -> None:
+async def test_a_replaced_connection_with_any_incoming_message_is_kept_when_probes_fail() -> None:
     """Otherwise a trunk that answers no OPTIONS would lose its registration with every probe."""
     async with running_user_agent() as ua:
         far = await peer(ua, transport="tcp")
@@ -236,7 +236,7 @@ async def test_a_new_connection_that_brings_anything_stays_though_probes_are_not
             assert not flow.closed
 
 
-async def test_an_answer_after_our_patience_is_too_late_and_harms_nothing() -> None:
+async def test_a_response_after_the_probe_timed_out_is_ignored() -> None:
     async with running_user_agent() as ua:
         far = await peer(ua)
         far.status = None

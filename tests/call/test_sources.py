@@ -38,13 +38,13 @@ def test_addresses_and_networks_belong_to_their_trunk() -> None:
     assert table.at("no address") is None
 
 
-def test_of_two_networks_the_narrower_one_counts() -> None:
+def test_the_longest_matching_prefix_decides_the_trunk() -> None:
     table = Sources({"wide": ["10.0.0.0/8"], "exact": ["10.1.2.3"]}, Names())
     assert table.at("10.1.2.3") == Source("exact", wide=False)
     assert table.at("10.1.2.4") == Source("wide", wide=True)
 
 
-def test_a_wide_network_takes_no_more_memory_than_a_narrow_one() -> None:
+def test_the_cache_of_looked_up_addresses_has_a_maximum_size() -> None:
     table = Sources({"wide": ["10.0.0.0/8"]}, Names())
     for number in range(MAX_KNOWN + 5):
         assert table.at(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
@@ -62,7 +62,7 @@ async def test_a_name_is_resolved_again_when_its_record_expires_within_60_to_300
         keeping.cancel()
 
 
-async def test_a_name_without_any_address_yet_is_tried_soon_then_every_minute() -> None:
+async def test_a_name_that_never_resolved_is_retried_with_backoff_up_to_a_minute() -> None:
     """The machine is up before its network, as after a power failure."""
     names = Names("192.0.2.1")
     names.fails = True
@@ -77,7 +77,7 @@ async def test_a_name_without_any_address_yet_is_tried_soon_then_every_minute() 
     keeping.cancel()
 
 
-async def test_a_name_that_moves_takes_its_trunk_along_and_leaves_the_old_place_within_the_hour() -> None:
+async def test_a_name_with_a_new_address_admits_it_at_once_and_drops_the_old_one_after_an_hour() -> None:
     names = Names("192.0.2.1")
     table = Sources({"trunk": ["sip.example.com"]}, names)
     assert table.at("192.0.2.1") is None
@@ -95,7 +95,7 @@ async def test_a_name_that_moves_takes_its_trunk_along_and_leaves_the_old_place_
     keeping.cancel()
 
 
-async def test_a_name_that_answers_with_other_addresses_each_time_keeps_them_all() -> None:
+async def test_rotating_dns_answers_keep_all_their_addresses() -> None:
     names = Names("192.0.2.1", "192.0.2.2")
     table = Sources({"trunk": ["sip.example.com"]}, names)
     await table.refresh()
@@ -110,7 +110,7 @@ async def test_a_name_that_answers_with_other_addresses_each_time_keeps_them_all
     keeping.cancel()
 
 
-async def test_a_name_that_cannot_be_resolved_keeps_its_addresses_for_an_hour_and_is_then_given_up() -> None:
+async def test_a_name_that_stops_resolving_keeps_its_addresses_for_an_hour() -> None:
     names = Names("192.0.2.1")
     table = Sources({"trunk": ["sip.example.com"]}, names)
     await table.refresh()
@@ -135,7 +135,7 @@ async def test_a_name_that_cannot_be_resolved_keeps_its_addresses_for_an_hour_an
     assert {line["event"] for line in logs} - {given_up[0]["event"]} == {"trunk name not resolved"}
 
 
-async def test_without_names_there_is_nothing_to_resolve() -> None:
+async def test_a_table_of_numeric_addresses_resolves_nothing_and_stays_valid() -> None:
     table = Sources({"trunk": ["192.0.2.1"]}, Names())
     keeping = asyncio.ensure_future(table.keep_fresh())
     await asyncio.sleep(3 * KEPT_S)

@@ -22,17 +22,17 @@ def assert_nothing_runs() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_the_first_wait_wins_and_the_others_are_cancelled() -> None:
+async def test_first_of_returns_the_first_result_and_cancels_the_others() -> None:
     assert await first_of(after(3, "late"), after(1, "soon"), after(2, "later")) == "soon"
     assert_nothing_runs()
 
 
-async def test_of_two_in_one_tick_the_first_named_wins() -> None:
+async def test_first_of_prefers_the_first_argument_if_two_finish_in_the_same_tick() -> None:
     assert await first_of(after(1, "one"), after(1, "other")) == "one"
     assert_nothing_runs()
 
 
-async def test_what_the_first_wait_raises_is_raised() -> None:
+async def test_first_of_raises_the_exception_of_the_first_to_finish() -> None:
     async def fails() -> str:
         raise KeyError("a bug")
 
@@ -42,7 +42,7 @@ async def test_what_the_first_wait_raises_is_raised() -> None:
 
 
 @pytest.mark.parametrize("step", [1, -1])
-async def test_what_a_wait_raises_leaves_nothing_to_the_garbage_collector(step: int) -> None:
+async def test_an_exception_raised_through_first_of_creates_no_reference_cycle(step: int) -> None:
     class Refused(Exception):
         """An exception used only here."""
 
@@ -64,14 +64,14 @@ async def test_what_a_wait_raises_leaves_nothing_to_the_garbage_collector(step: 
         gc.enable()
 
 
-async def test_a_wait_that_is_interrupted_leaves_nothing_running() -> None:
+async def test_cancelling_first_of_cancels_every_wait() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await first_of(after(2, "one"), after(3, "other"))
     assert_nothing_runs()
 
 
-async def test_work_runs_beside_the_block_and_no_longer() -> None:
+async def test_meanwhile_runs_its_work_until_the_block_ends() -> None:
     done: list[int] = []
 
     async def counts() -> None:
@@ -85,13 +85,13 @@ async def test_work_runs_beside_the_block_and_no_longer() -> None:
     assert_nothing_runs()
 
 
-async def test_work_may_end_before_the_block() -> None:
+async def test_the_work_of_meanwhile_may_end_before_the_block() -> None:
     async with meanwhile(asyncio.sleep(1)):
         await asyncio.sleep(2)
     assert_nothing_runs()
 
 
-async def test_a_bug_in_the_work_comes_out_at_the_end_of_the_block() -> None:
+async def test_an_exception_in_the_work_of_meanwhile_is_raised_at_the_end_of_the_block() -> None:
     async def fails() -> None:
         raise KeyError("a bug")
 
@@ -101,14 +101,14 @@ async def test_a_bug_in_the_work_comes_out_at_the_end_of_the_block() -> None:
     assert_nothing_runs()
 
 
-async def test_what_the_block_raises_goes_on_and_the_work_ends() -> None:
+async def test_an_exception_in_the_block_propagates_and_cancels_the_work() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1), meanwhile(asyncio.sleep(60)):
             await asyncio.sleep(60)
     assert_nothing_runs()
 
 
-async def test_a_wait_for_the_end_of_a_leg_may_be_given_up_and_the_leg_goes_on() -> None:
+async def test_cancelling_a_wait_for_the_end_of_a_leg_does_not_end_the_leg() -> None:
     async with running_user_agent() as ua:
         leg = ua.leg("phone")
         with pytest.raises(TimeoutError):

@@ -77,7 +77,7 @@ async def test_the_phone_presses_1_and_is_connected(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_no_event_of_the_key_reaches_the_caller_rfc4733_2_5_1_4(new_edge: NewEdge) -> None:
+async def test_the_confirmation_key_is_not_relayed_to_the_caller_rfc4733_2_5_1_4(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
         events: list[bytes] = []
@@ -93,7 +93,7 @@ async def test_no_event_of_the_key_reaches_the_caller_rfc4733_2_5_1_4(new_edge: 
         await edge.assert_clean()
 
 
-async def test_the_key_may_come_by_info_as_well(new_edge: NewEdge) -> None:
+async def test_the_confirmation_key_is_accepted_by_sip_info(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
         await edge.passes(1)
@@ -106,7 +106,7 @@ async def test_the_key_may_come_by_info_as_well(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_who_presses_2_sends_the_caller_to_voicemail(new_edge: NewEdge) -> None:
+async def test_pressing_2_sends_the_caller_to_voicemail(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
         await edge.passes(1)
@@ -124,7 +124,7 @@ async def test_who_presses_2_sends_the_caller_to_voicemail(new_edge: NewEdge) ->
         await edge.assert_clean()
 
 
-async def test_other_keys_mean_nothing(new_edge: NewEdge) -> None:
+async def test_keys_without_a_meaning_are_ignored(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
         for key in "3#0*":
@@ -139,7 +139,7 @@ async def test_other_keys_mean_nothing(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_a_mailbox_that_presses_nothing_is_a_phone_that_nobody_answers(new_edge: NewEdge) -> None:
+async def test_a_phone_that_presses_no_key_counts_as_no_answer(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(ring_limit_s=25.0), speech=Voice()) as edge:
         await picked_up(edge)
         began = edge.now
@@ -158,7 +158,7 @@ async def test_a_mailbox_that_presses_nothing_is_a_phone_that_nobody_answers(new
         await edge.assert_clean()
 
 
-async def test_who_answers_late_still_has_the_whole_time_to_take_the_call(new_edge: NewEdge) -> None:
+async def test_a_phone_that_answers_near_the_ring_limit_has_the_full_confirm_limit(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(ring_limit_s=10.0), speech=Voice()) as edge:
         await edge.connects()
         await edge.agent.refers(REFERRED)
@@ -173,7 +173,7 @@ async def test_who_answers_late_still_has_the_whole_time_to_take_the_call(new_ed
         await edge.assert_clean()
 
 
-async def test_who_hangs_up_while_he_is_asked_has_not_answered(new_edge: NewEdge) -> None:
+async def test_a_phone_that_hangs_up_during_the_whisper_counts_as_no_answer(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
         await edge.passes(1)
@@ -187,7 +187,7 @@ async def test_who_hangs_up_while_he_is_asked_has_not_answered(new_edge: NewEdge
         await edge.assert_clean()
 
 
-async def test_a_caller_who_leaves_meanwhile_takes_the_phone_along(new_edge: NewEdge) -> None:
+async def test_a_caller_who_hangs_up_during_the_whisper_ends_the_phone_leg(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
         await edge.passes(1)
@@ -197,7 +197,7 @@ async def test_a_caller_who_leaves_meanwhile_takes_the_phone_along(new_edge: New
         await edge.assert_clean()
 
 
-async def test_an_agent_that_leaves_meanwhile_leaves_the_caller_with_ringback(new_edge: NewEdge) -> None:
+async def test_the_caller_hears_ringback_if_the_agent_hangs_up_during_the_whisper(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
         await edge.agent.current.hangs_up()
@@ -213,7 +213,7 @@ async def test_an_agent_that_leaves_meanwhile_leaves_the_caller_with_ringback(ne
         await edge.assert_clean()
 
 
-async def test_a_verdict_without_a_refer_asks_the_phone_too(new_edge: NewEdge) -> None:
+async def test_a_verdict_without_a_refer_asks_the_phone_to_press_1_too(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=(voice := Voice())) as edge:
         await edge.connects()
         edge.screening.decided = Connect("About the cake")
@@ -229,7 +229,7 @@ async def test_a_verdict_without_a_refer_asks_the_phone_too(new_edge: NewEdge) -
         await edge.assert_clean()
 
 
-async def test_who_is_not_screened_is_announced_as_that(new_edge: NewEdge) -> None:
+async def test_an_unscreened_caller_is_announced_as_unscreened(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(on_failure=OnFailure.RING), speech=(voice := Voice())) as edge:
         await edge.carrier.invites()
         await edge.agent.rejects(503)
@@ -244,7 +244,7 @@ async def test_who_is_not_screened_is_announced_as_that(new_edge: NewEdge) -> No
         await edge.assert_clean()
 
 
-async def test_a_caller_who_is_not_yet_answered_hears_his_carriers_ringback_until_the_phone_takes_the_call(
+async def test_an_unanswered_caller_gets_200_only_when_the_phone_presses_1(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
@@ -260,7 +260,7 @@ async def test_a_caller_who_is_not_yet_answered_hears_his_carriers_ringback_unti
 
 
 @pytest.mark.parametrize("voice", [Voice(after_s=60.0), Voice(failure="the account is empty")])
-async def test_a_voice_that_is_late_or_fails_gives_way_to_the_recorded_prompts(
+async def test_late_or_failed_speech_is_not_played_and_the_phone_can_still_confirm(
     new_edge: NewEdge, voice: Voice
 ) -> None:
     async with new_edge(number=asking(), speech=voice) as edge:
@@ -276,7 +276,7 @@ async def test_a_voice_that_is_late_or_fails_gives_way_to_the_recorded_prompts(
         await edge.assert_clean()
 
 
-async def test_speech_that_was_ready_while_the_phone_rang_is_heard_at_once(new_edge: NewEdge) -> None:
+async def test_speech_synthesized_while_the_phone_rang_is_played_at_once(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice(after_s=4.0)) as edge:
         await edge.connects()
         await edge.agent.refers(REFERRED)
@@ -291,7 +291,7 @@ async def test_speech_that_was_ready_while_the_phone_rang_is_heard_at_once(new_e
         await edge.assert_clean()
 
 
-async def test_a_whisper_asks_for_nothing(new_edge: NewEdge) -> None:
+async def test_the_whisper_setting_announces_the_caller_and_needs_no_key(new_edge: NewEdge) -> None:
     number = asking(Confirmation.WHISPER)
     async with new_edge(number=number, speech=(voice := Voice())) as edge:
         await picked_up(edge)
@@ -306,7 +306,7 @@ async def test_a_whisper_asks_for_nothing(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_whoever_is_called_is_told_that_the_call_is_recorded(new_edge: NewEdge) -> None:
+async def test_caller_and_phone_both_hear_that_the_call_is_recorded(new_edge: NewEdge) -> None:
     number = asking(Confirmation.OFF, record=True, announcement=RECORDED)
     async with new_edge(number=number, speech=(voice := Voice())) as edge:
         await edge.carrier.invites()
@@ -323,7 +323,7 @@ async def test_whoever_is_called_is_told_that_the_call_is_recorded(new_edge: New
         await edge.assert_clean()
 
 
-async def test_nothing_is_spoken_where_nobody_is_asked(new_edge: NewEdge) -> None:
+async def test_nothing_is_synthesized_if_confirmation_is_off(new_edge: NewEdge) -> None:
     async with new_edge(speech=(voice := Voice())) as edge:
         await edge.bridges()
         await edge.carrier.hangs_up()
@@ -331,7 +331,7 @@ async def test_nothing_is_spoken_where_nobody_is_asked(new_edge: NewEdge) -> Non
         assert voice.texts == []
 
 
-async def test_the_next_phone_is_asked_in_its_turn(new_edge: NewEdge) -> None:
+async def test_the_next_destination_is_asked_after_the_first_does_not_confirm(new_edge: NewEdge) -> None:
     number = asking(confirm_limit_s=8.0)
     [first] = number.destinations
     second = replace(first, uri="sip:+14155559877@trunk.example.com", number="+14155559877")
@@ -365,7 +365,7 @@ def together(**changes: object) -> Number:
     return a_number(destinations=places, at_once=True, **changes)
 
 
-async def test_of_phones_that_ring_together_the_first_that_presses_1_has_the_call(new_edge: NewEdge) -> None:
+async def test_among_phones_rung_in_parallel_the_first_to_press_1_gets_the_call(new_edge: NewEdge) -> None:
     async with new_edge(number=together(), speech=Voice()) as edge:
         await edge.connects()
         edge.screening.decides(Connect("the cake"))
@@ -389,7 +389,7 @@ async def test_of_phones_that_ring_together_the_first_that_presses_1_has_the_cal
         await edge.assert_clean()
 
 
-async def test_a_mailbox_that_presses_nothing_is_hung_up_while_the_other_phone_rings_on_rfc3261_15(
+async def test_a_phone_that_presses_no_key_is_hung_up_while_another_rings_on_rfc3261_15(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(number=together(confirm_limit_s=10.0), speech=Voice()) as edge:
@@ -415,7 +415,7 @@ def with_keys(**changes: object) -> Number:
     return asking(whisper_keys=True, **changes)
 
 
-async def test_who_presses_3_has_the_caller_blocked_rfc8197(new_edge: NewEdge) -> None:
+async def test_pressing_3_blocks_the_caller_with_607_rfc8197(new_edge: NewEdge) -> None:
     async with new_edge(number=with_keys(), speech=(voice := Voice())) as edge:
         await picked_up(edge)
         await edge.passes(1)
@@ -448,7 +448,7 @@ async def test_an_unanswered_caller_who_is_blocked_at_the_phone_gets_607(new_edg
         await edge.assert_clean()
 
 
-async def test_who_presses_star_trusts_the_caller_and_takes_the_call(new_edge: NewEdge) -> None:
+async def test_pressing_star_trusts_the_caller_and_accepts_the_call(new_edge: NewEdge) -> None:
     async with new_edge(number=with_keys(), speech=Voice()) as edge:
         await picked_up(edge)
         await edge.passes(1)
@@ -462,7 +462,7 @@ async def test_who_presses_star_trusts_the_caller_and_takes_the_call(new_edge: N
         await edge.assert_clean()
 
 
-async def test_without_the_setting_these_keys_mean_nothing(new_edge: NewEdge) -> None:
+async def test_without_whisper_keys_3_and_star_are_ignored(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=(voice := Voice())) as edge:
         await picked_up(edge)
         for key in "3*":
@@ -478,7 +478,7 @@ async def test_without_the_setting_these_keys_mean_nothing(new_edge: NewEdge) ->
         await edge.assert_clean()
 
 
-async def test_of_phones_that_ring_together_one_may_block_for_all(new_edge: NewEdge) -> None:
+async def test_one_of_several_phones_rung_in_parallel_may_block_the_caller(new_edge: NewEdge) -> None:
     number = with_keys(at_once=True)
     other = replace(number.destinations[0], uri="sip:+14155559877@trunk.example.com", number="+14155559877")
     number = replace(number, destinations=(*number.destinations, other))
@@ -497,7 +497,7 @@ async def test_of_phones_that_ring_together_one_may_block_for_all(new_edge: NewE
 
 
 @pytest.mark.parametrize("told", [Confirmation.UNSCREENED, Confirmation.OFF])
-async def test_a_phone_that_is_asked_nothing_is_warned_of_a_caller_whom_nobody_screened(
+async def test_a_phone_that_confirms_nothing_hears_that_the_caller_was_not_screened_if_set(
     new_edge: NewEdge, told: Confirmation
 ) -> None:
     async with new_edge(number=asking(told), speech=(voice := Voice())) as edge:
@@ -516,7 +516,9 @@ async def test_a_phone_that_is_asked_nothing_is_warned_of_a_caller_whom_nobody_s
         await edge.assert_clean()
 
 
-async def test_of_a_caller_who_was_screened_it_hears_nothing(new_edge: NewEdge) -> None:
+async def test_a_phone_with_confirm_unscreened_hears_no_announcement_of_a_screened_caller(
+    new_edge: NewEdge,
+) -> None:
     async with new_edge(number=asking(Confirmation.UNSCREENED), speech=(voice := Voice())) as edge:
         await picked_up(edge)
         await edge.agent.receives("BYE")

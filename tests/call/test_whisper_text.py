@@ -16,7 +16,7 @@ OFF, WARNED, WHISPER, PRESS_1 = Confirmation
 GRACE = Announcement("Grace", "+14155550148", "She brings the cake", unscreened=False)
 
 
-def test_a_phone_is_told_name_reason_and_keys() -> None:
+def test_the_whisper_names_the_caller_the_reason_and_the_keys() -> None:
     assert GRACE.text("en", PRESS_1) == (
         "Call from Grace. She brings the cake. Press 1 to accept, 2 for voicemail."
     )
@@ -30,7 +30,7 @@ def test_without_a_name_the_number_is_spoken_digit_by_digit() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_says_all_of_it(language: str) -> None:
+def test_every_language_has_all_parts_of_the_whisper(language: str) -> None:
     announced = Announcement("Grace", None, "Der Kuchen", unscreened=True, recorded=True)
     words = LANGUAGES[language]
     text = announced.text(f"{language.upper()}-XX", PRESS_1)
@@ -42,7 +42,7 @@ def test_every_language_says_all_of_it(language: str) -> None:
     assert with_keys.text(language, WHISPER) == announced.text(language, WHISPER)
 
 
-def test_a_language_that_we_do_not_have_is_english() -> None:
+def test_an_unsupported_language_falls_back_to_english() -> None:
     assert Announcement("Grace").text("eo", WHISPER) == "Call from Grace."
 
 
@@ -58,11 +58,11 @@ def test_a_language_that_we_do_not_have_is_english() -> None:
         ("***", ""),
     ],
 )
-def test_a_strangers_text_has_words_in_it_and_nothing_for_a_machine(given: str | None, spoken: str) -> None:
+def test_markup_and_control_characters_are_stripped_from_spoken_text(given: str | None, spoken: str) -> None:
     assert speakable(given, 60) == spoken
 
 
-def test_a_strangers_text_is_cut_at_a_word() -> None:
+def test_long_spoken_text_is_cut_at_a_word_boundary() -> None:
     assert speakable("one two three", 9) == "one two"
     assert speakable("abcdefghijk", 5) == "abcde"
     assert len(Announcement("n " * 500, None, "r " * 500).text("en", OFF)) == 0
@@ -70,7 +70,7 @@ def test_a_strangers_text_is_cut_at_a_word() -> None:
     assert len(long) < MAX_NAME + MAX_REASON + 20
 
 
-def test_what_the_agent_found_out_comes_before_what_the_carrier_says() -> None:
+def test_the_agents_name_for_the_caller_overrides_the_carriers() -> None:
     caller = Identity.of(messages.invite(), trusted=True)
     found = Announcement.of(caller, Connect("the cake", "Grace"), unscreened=False, recorded=True)
     assert (found.name, found.reason, found.recorded) == ("Grace", "the cake", True)
@@ -89,7 +89,7 @@ def test_what_the_agent_found_out_comes_before_what_the_carrier_says() -> None:
     ],
 )
 @pytest.mark.parametrize("keys", [False, True])
-async def test_the_recorded_prompts_can_say_all_but_name_and_reason(
+async def test_the_recorded_prompts_cover_everything_except_name_and_reason(
     announced: Announcement, wanted: Confirmation, keys: bool
 ) -> None:
     text = replace(announced, keys=keys).generic(wanted)
@@ -100,7 +100,7 @@ async def test_the_recorded_prompts_can_say_all_but_name_and_reason(
     assert (await RecordedPrompts().speak(text, "de")).seconds > 0.5
 
 
-async def test_a_phone_that_is_asked_nothing_is_told_what_it_has_to_know() -> None:
+async def test_without_confirmation_only_unscreened_and_recorded_are_announced() -> None:
     assert GRACE.text("en", OFF) == GRACE.text("en", WARNED) == ""
     told = replace(GRACE, unscreened=True, recorded=True)
     assert told.generic(OFF) == RECORDED
@@ -108,6 +108,6 @@ async def test_a_phone_that_is_asked_nothing_is_told_what_it_has_to_know() -> No
     assert (await RecordedPrompts().speak(told.generic(WARNED), "en")).seconds > 2
 
 
-def test_digits_are_those_of_the_number_alone() -> None:
+def test_digits_are_spoken_without_plus_and_separators() -> None:
     assert digits("+44 20-7946") == "4 4 2 0 7 9 4 6"
     assert digits(None) == digits("anonymous") == ""
