@@ -13,23 +13,23 @@ from proxy.transport.lookup import SrvRecord
 from tests.transport.test_resolver import Names
 
 
-class Lives:
+class TtlResolver:
     """A resolver that only knows the TTLs of records."""
 
-    def __init__(self, **lives: int) -> None:
-        self._lives = lives
+    def __init__(self, **ttls: int) -> None:
+        self._ttls = ttls
 
     async def resolve(self, name: str, kind: str, lifetime: float) -> Any:
-        if kind not in self._lives:
+        if kind not in self._ttls:
             raise dns.resolver.NoAnswer
-        return SimpleNamespace(rrset=SimpleNamespace(ttl=self._lives[kind]))
+        return SimpleNamespace(rrset=SimpleNamespace(ttl=self._ttls[kind]))
 
 
-def lookup(names: Names, **lives: int) -> AddressSetLookup:
-    return AddressSetLookup(names, resolver=Lives(**lives))  # type: ignore[arg-type]
+def lookup(names: Names, **ttls: int) -> AddressSetLookup:
+    return AddressSetLookup(names, resolver=TtlResolver(**ttls))  # type: ignore[arg-type]
 
 
-async def test_a_carrier_may_call_from_the_hosts_behind_its_srv_records_too() -> None:
+async def test_address_set_includes_the_hosts_of_srv_records() -> None:
     names = Names(
         {
             "c": ["192.0.2.1"],
@@ -48,14 +48,14 @@ async def test_a_carrier_may_call_from_the_hosts_behind_its_srv_records_too() ->
 
 
 @pytest.mark.parametrize(
-    ("lives", "expected"), [({}, DEFAULT_TTL_S), ({"A": 60}, 60.0), ({"AAAA": 300}, DEFAULT_TTL_S)]
+    ("ttls", "expected"), [({}, DEFAULT_TTL_S), ({"A": 60}, 60.0), ({"AAAA": 300}, DEFAULT_TTL_S)]
 )
-async def test_a_record_that_tells_no_life_has_two_minutes(lives: dict[str, int], expected: float) -> None:
-    assert await lookup(Names({"c": ["192.0.2.1"]}), **lives)("c") == (
+async def test_lookup_without_ttl_has_the_default_lifetime(ttls: dict[str, int], expected: float) -> None:
+    assert await lookup(Names({"c": ["192.0.2.1"]}), **ttls)("c") == (
         ["192.0.2.1"],
         expected,
     )
 
 
-async def test_a_name_that_is_not_known_has_no_addresses() -> None:
+async def test_unknown_name_has_no_addresses() -> None:
     assert (await lookup(Names({}))("c"))[0] == []

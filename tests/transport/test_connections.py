@@ -70,7 +70,7 @@ def states(flows: list[StreamFlow]) -> str:
     return "".join("-" if flow.closed else "+" for flow in flows)
 
 
-async def test_one_stranger_too_many_and_the_oldest_of_them_goes(setup):
+async def test_oldest_stranger_is_closed_above_the_limit(setup):
     flows = setup.several(*(f"192.0.2.{n}" for n in range(6)))
     assert states(flows) == "--++++"
     assert setup.table.strangers == 4
@@ -80,7 +80,7 @@ async def test_one_stranger_too_many_and_the_oldest_of_them_goes(setup):
     assert setup.receiver.losses.empty()  # no `lost` for a connection that was never established
 
 
-async def test_one_source_has_few_and_is_refused_more_while_others_stay(setup):
+async def test_connections_above_the_limit_of_one_source_are_refused(setup):
     other = setup.connects("192.0.2.9")
     flows = setup.several(*["192.0.2.1"] * 5)
     assert states([other, *flows]) == "++++--"
@@ -89,7 +89,7 @@ async def test_one_source_has_few_and_is_refused_more_while_others_stay(setup):
     assert states([setup.connects("192.0.2.1")]) == "+"
 
 
-async def test_one_of_ours_is_never_counted_and_never_refused(setup):
+async def test_known_peer_is_neither_counted_nor_refused(setup):
     ours = setup.several(*[OURS] * 50)
     strangers = setup.several(*(f"192.0.2.{n}" for n in range(6)))
     more = setup.several(*[OURS] * 50)
@@ -97,7 +97,7 @@ async def test_one_of_ours_is_never_counted_and_never_refused(setup):
     assert states(strangers) == "--++++"
 
 
-async def test_a_stranger_that_shows_that_it_is_ours_is_a_stranger_no_more(setup):
+async def test_stranger_becoming_known_is_no_longer_counted(setup):
     first = setup.connects("192.0.2.1")
     first.data_received(options())
     assert setup.table.strangers == 0
@@ -105,32 +105,32 @@ async def test_a_stranger_that_shows_that_it_is_ours_is_a_stranger_no_more(setup
     assert states([first, *rest]) == "+--++++"
 
 
-async def test_handshakes_at_once_are_few_and_fewer_from_one_source(tls):
+async def test_concurrent_handshakes_are_limited_in_total_and_per_source(tls):
     flows = tls.several("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2")
     assert states(flows) == "++-+"
     assert states([*flows, *tls.several("192.0.2.3")]) == "-+-++"
     assert tls.table.refused == {"handshakes": 2}
 
 
-async def test_a_handshake_that_is_over_makes_room_though_the_peer_stays_a_stranger(tls, tmp_path, authority):
+async def test_finished_handshake_no_longer_counts_against_the_limit(tls, tmp_path, authority):
     flow = tls.connects("192.0.2.1")
     tls.table.established(flow)
     assert tls.table.strangers == 1
     assert states([flow, *tls.several("192.0.2.2", "192.0.2.3", "192.0.2.4")]) == "++++"
 
 
-async def test_trunks_shake_hands_whatever_strangers_do(tls):
+async def test_handshakes_of_known_peers_are_not_limited(tls):
     tls.several("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4")
     assert states(tls.several(*[OURS] * 20)) == "+" * 20
 
 
-async def test_once_the_house_closes_nobody_is_let_in(setup):
+async def test_no_connection_is_accepted_while_closing(setup):
     setup.table.closing = True
     assert states(setup.several(OURS)) == "-"
     await asyncio.wait_for(setup.table.empty.wait(), 1)
 
 
-async def test_a_failed_handshake_is_said_once_a_minute_for_each_source_and_counted_by_reason(tls):
+async def test_failed_handshakes_are_logged_once_a_minute_per_source_and_counted_by_reason(tls):
     with capture_logs() as logs:
         for _ in range(3):
             tls.connects("192.0.2.1").data_received(b"OPTIONS sip:x SIP/2.0\r\n\r\n")
@@ -145,7 +145,7 @@ async def test_a_failed_handshake_is_said_once_a_minute_for_each_source_and_coun
     assert logs[2]["why"] == "TLS handshake not finished within 10 s"
 
 
-async def test_a_flood_of_sources_does_not_flood_the_log(setup):
+async def test_refusals_from_many_sources_are_logged_at_a_limited_rate(setup):
     with capture_logs() as logs:
         setup.several(*(f"192.0.2.{n}" for n in range(104)))
         assert len(logs) == 30
@@ -165,5 +165,5 @@ async def test_a_flood_of_sources_does_not_flood_the_log(setup):
         ("no:address", "no:address"),
     ],
 )
-async def test_a_source_is_an_address_or_the_64_that_one_ipv6_host_has(setup, host, expected):
+async def test_source_is_an_ipv4_address_or_an_ipv6_64_prefix(setup, host, expected):
     assert source_of(setup.connects(host)) == expected

@@ -27,7 +27,7 @@ def chain(folder: Path) -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates((folder / "fullchain.pem").read_bytes())
 
 
-def test_a_certificate_carries_the_names_and_usages_asked_for(authority):
+def test_certificate_has_the_requested_names_and_usages(authority):
     pem, _ = authority.issue(
         ["sip.example", "*.example.com"], ["127.0.0.1", "::1"], uri_sans=["sip:example"], ekus=[SERVER_AUTH]
     )
@@ -40,11 +40,11 @@ def test_a_certificate_carries_the_names_and_usages_asked_for(authority):
     certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.cert_pem))
 
 
-def test_a_key_is_not_shown_by_repr(authority):
+def test_repr_shows_no_private_key(authority):
     assert "PRIVATE" not in repr(authority)
 
 
-def test_the_standard_library_takes_what_we_issue(authority, tmp_path):
+def test_issued_certificate_passes_strict_verification_by_the_ssl_module(authority, tmp_path):
     certificate, key = authority.issue(["localhost"])
     (tmp_path / "c.pem").write_bytes(certificate)
     (tmp_path / "k.pem").write_bytes(key)
@@ -63,7 +63,7 @@ def test_the_standard_library_takes_what_we_issue(authority, tmp_path):
     assert near.getpeercert()["subjectAltName"] == (("DNS", "localhost"),)
 
 
-def test_all_files_are_made_and_keys_are_readable_by_the_owner_alone(tmp_path):
+def test_all_files_are_written_and_keys_readable_by_the_owner_only(tmp_path):
     folder = tmp_path / "new" / "certs"
     written = write_certificates(folder, ["sbc.test", "192.0.2.7"])
     assert {path.name for path in written} == FILES == set(contents(folder))
@@ -74,21 +74,21 @@ def test_all_files_are_made_and_keys_are_readable_by_the_owner_alone(tmp_path):
     ours.verify_directly_issued_by(above)
 
 
-def test_a_second_run_changes_nothing(tmp_path):
+def test_second_run_changes_nothing(tmp_path):
     write_certificates(tmp_path, ["sbc.test"])
     before = contents(tmp_path)
     assert write_certificates(tmp_path, ["sbc.test"]) == []
     assert contents(tmp_path) == before
 
 
-def test_a_key_that_became_readable_is_closed_again(tmp_path):
+def test_world_readable_key_is_made_private_again(tmp_path):
     write_certificates(tmp_path, ["sbc.test"])
     (tmp_path / "privkey.pem").chmod(0o644)
     write_certificates(tmp_path, ["sbc.test"])
     assert stat.S_IMODE((tmp_path / "privkey.pem").stat().st_mode) == 0o600
 
 
-def test_other_names_renew_the_server_and_keep_the_authority(tmp_path):
+def test_other_names_renew_the_server_certificate_and_keep_the_ca(tmp_path):
     write_certificates(tmp_path, ["old.test"])
     before = contents(tmp_path)
     written = write_certificates(tmp_path, ["new.test"])
@@ -97,20 +97,20 @@ def test_other_names_renew_the_server_and_keep_the_authority(tmp_path):
     assert Identities.of(chain(tmp_path)[0]).dns == ("new.test",)
 
 
-def test_a_certificate_near_its_end_is_renewed(tmp_path):
+def test_certificate_near_expiry_is_renewed(tmp_path):
     write_certificates(tmp_path, ["sbc.test"])
     soon = datetime.now(UTC) + timedelta(days=340)
     assert len(write_certificates(tmp_path, ["sbc.test"], now=soon)) == 2
 
 
 @pytest.mark.parametrize("name", ["ca.pem", "ca-key.pem"])
-def test_a_lost_authority_is_made_anew_with_all_it_issued(tmp_path, name):
+def test_lost_ca_file_renews_the_ca_and_all_it_issued(tmp_path, name):
     write_certificates(tmp_path, ["sbc.test"])
     (tmp_path / name).unlink()
     assert {path.name for path in write_certificates(tmp_path, ["sbc.test"])} == FILES
 
 
-def test_a_certificate_that_is_none_is_replaced(tmp_path):
+def test_invalid_or_nameless_certificate_is_replaced(tmp_path):
     write_certificates(tmp_path, ["sbc.test"])
     (tmp_path / "fullchain.pem").write_text("not a certificate")
     assert len(write_certificates(tmp_path, ["sbc.test"])) == 2
@@ -120,7 +120,7 @@ def test_a_certificate_that_is_none_is_replaced(tmp_path):
     assert len(write_certificates(tmp_path, ["sbc.test"])) == 2
 
 
-def test_a_key_that_is_not_the_certificate_s_is_replaced_with_it(tmp_path):
+def test_mismatched_or_invalid_key_is_replaced_with_its_certificate(tmp_path):
     write_certificates(tmp_path, ["sbc.test"])
     (tmp_path / "privkey.pem").write_bytes((tmp_path / "ca-key.pem").read_bytes())
     assert len(write_certificates(tmp_path, ["sbc.test"])) == 2
@@ -128,7 +128,7 @@ def test_a_key_that_is_not_the_certificate_s_is_replaced_with_it(tmp_path):
     assert len(write_certificates(tmp_path, ["sbc.test"])) == 2
 
 
-def test_the_command_says_what_it_did(tmp_path, capsys):
+def test_command_prints_what_it_did(tmp_path, capsys):
     assert main([str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("wrote ") == 4
     assert Identities.of(chain(tmp_path)[0]) == Identities(("localhost",), (), ("127.0.0.1", "::1"))
@@ -136,7 +136,7 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
     assert "nothing to do" in capsys.readouterr().out
 
 
-def test_the_script_runs_from_anywhere(tmp_path):
+def test_script_runs_in_any_working_directory(tmp_path):
     script = Path(__file__).parents[2] / "certs" / "make.py"
     command = [sys.executable, str(script), "here", "--host", "sbc.test", "--host", "*.sbc.test"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

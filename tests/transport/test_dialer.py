@@ -43,26 +43,26 @@ class ConnectStub:
 
 
 @pytest.fixture
-async def far(monkeypatch):
+async def peer(monkeypatch):
     place = ConnectStub()
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", place.create_connection)
     return place
 
 
-async def test_a_target_that_refuses_is_asked_ever_less_often_however_many_calls_want_it(client, far):
+async def test_failing_target_is_retried_with_back_off_whatever_the_demand(client, peer):
     start = asyncio.get_running_loop().time()
     for _ in range(2000):
         with pytest.raises(TransportFailed, match="Connection refused"):
             await client.connect(TARGET)
         await asyncio.sleep(0.01)
-    at = [round(when - start, 1) for when in far.attempts]
+    at = [round(when - start, 1) for when in peer.attempts]
     assert at == [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5]
 
 
-async def test_a_target_that_comes_back_is_taken_at_the_next_try_and_its_failures_are_forgotten(client, far):
+async def test_recovered_target_is_connected_after_the_back_off_and_its_failures_reset(client, peer):
     with pytest.raises(TransportFailed):
         await client.connect(TARGET)
-    far.reachable = True
+    peer.reachable = True
     with pytest.raises(TransportFailed, match="Connection refused"):
         await client.connect(TARGET)
     await asyncio.sleep(0.5)
@@ -70,17 +70,17 @@ async def test_a_target_that_comes_back_is_taken_at_the_next_try_and_its_failure
     flow.close()
     await asyncio.sleep(0)
     assert not (await client.connect(TARGET)).closed
-    assert len(far.attempts) == 3
+    assert len(peer.attempts) == 3
 
 
-async def test_other_targets_do_not_wait_for_one_that_fails(client, far):
+async def test_failing_target_does_not_delay_others(client, peer):
     with pytest.raises(TransportFailed):
         await client.connect(TARGET)
-    far.reachable = True
+    peer.reachable = True
     assert not (await client.connect(Target("tcp", ("192.0.2.8", 5060), "peer.example"))).closed
 
 
-async def test_failures_are_not_remembered_without_end(client, far, monkeypatch):
+async def test_remembered_failures_are_limited(client, peer, monkeypatch):
     monkeypatch.setattr("proxy.transport.dialer.MAX_FAILURES", 3)
     for n in range(10):
         with pytest.raises(TransportFailed):
@@ -88,16 +88,16 @@ async def test_failures_are_not_remembered_without_end(client, far, monkeypatch)
     assert len(client._dialer._failures) <= 3
 
 
-async def test_a_connection_is_shared_on_the_same_terms_alone(client, far):
-    far.reachable = True
+async def test_connection_is_shared_only_within_one_tls_profile(client, peer):
+    peer.reachable = True
     one = await client.connect(TARGET)
     other = await client.connect(Target("tcp", TARGET.address, TARGET.name, "trunk carrier"))
     assert one is not other
     assert await client.connect(Target("tcp", TARGET.address, TARGET.name, "trunk carrier")) is other
 
 
-async def test_a_connection_to_a_place_that_nobody_needs_does_not_stay(client, far):
-    far.reachable = True
+async def test_unneeded_outbound_connection_is_closed(client, peer):
+    peer.reachable = True
     flow = await client.connect(TARGET)
     flow.send(b"ACK")
     await asyncio.sleep(31)

@@ -34,12 +34,12 @@ def test_identities_are_read_by_kind(authority):
     assert found.ips == ("192.0.2.1", "2001:db8::1")
 
 
-def test_a_certificate_without_alternative_names_has_no_identity(authority):
+def test_certificate_without_subject_alt_name_has_no_identity(authority):
     assert Identities.of(certificate(authority, [])) == Identities()
     assert str(Identities()) == "no name at all"
 
 
-def test_many_names_are_not_all_said():
+def test_long_list_of_names_is_abbreviated():
     many = Identities(dns=tuple(f"h{n}.example" for n in range(7)))
     assert str(many) == "h0.example, h1.example, h2.example, h3.example, h4.example and 2 more"
 
@@ -56,11 +56,11 @@ def test_many_names_are_not_all_said():
         ("localhost", "localhost", True),
     ],
 )
-def test_a_wildcard_is_one_whole_left_most_label_rfc6125_6_4_3(pattern, name, good):
+def test_wildcard_matches_one_whole_left_most_label_rfc6125_6_4_3(pattern, name, good):
     assert Identities(dns=(pattern,)).match(name) is good
 
 
-def test_a_wildcard_never_matches_by_a_sip_uri_rfc5922_7_2():
+def test_wildcard_in_a_sip_uri_never_matches_rfc5922_7_2():
     assert not Identities(sip=("*.example.com",)).match("sip.example.com")
 
 
@@ -69,20 +69,20 @@ def test_addresses_compare_in_canonical_form():
     assert not Identities(dns=("192.0.2.1",)).match("192.0.2.1")
 
 
-def test_a_host_is_numeric_or_a_name():
+def test_numeric_returns_the_address_or_none_for_a_name():
     assert numeric("127.0.0.1") == "127.0.0.1"
     assert numeric("[::1]") == "::1"
     assert numeric("localhost") is None
 
 
-def test_a_fault_without_words_of_ours_is_given_by_number(authority):
+def test_unknown_openssl_error_is_reported_by_number(authority):
     check = ServerCheck("a.example")
     subject = crypto.X509.from_cryptography(certificate(authority, ["a.example"]))
     assert not check.verify(subject, 9999, 0, False)
     assert check.fault == "cannot be verified (OpenSSL error 9999)"
 
 
-def test_a_certificate_without_usages_has_no_excuse_for_a_wrong_purpose(authority):
+def test_invalid_purpose_without_extended_key_usage_is_refused(authority):
     check = ServerCheck("a.example")
     subject = crypto.X509.from_cryptography(certificate(authority, ["a.example"], ekus=[]))
     assert not check.verify(subject, Codes.ERR_INVALID_PURPOSE, 0, False)

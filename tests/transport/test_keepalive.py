@@ -18,10 +18,10 @@ pytestmark = pytest.mark.virtual
 
 
 class KeptConnection:
-    """An outbound connection with its keep-alive; `dice`: the random draw, in thousandths."""
+    """An outbound connection with its keep-alive; `draw`: the random draw, in thousandths."""
 
-    def __init__(self, rules: KeepAliveRules | None = None, *, dice: int = 1000, needed: bool = True) -> None:
-        self.needed, self.dice = needed, dice
+    def __init__(self, rules: KeepAliveRules | None = None, *, draw: int = 1000, needed: bool = True) -> None:
+        self.needed, self.draw = needed, draw
         self.drawn: list[Address] = []
         self.recorder, self.count = Recorder(), CountingTracker()
         self.flow = StreamFlow(self.recorder, StreamLimits(), inbound=False, engine=None, tracker=self.count)
@@ -31,7 +31,7 @@ class KeptConnection:
 
     def _draw(self, low: int, high: int) -> Any:
         self.drawn.append((str(low), high))
-        return self.dice
+        return self.draw
 
     @property
     def pings(self) -> int:
@@ -46,8 +46,8 @@ class KeptConnection:
         return self.at
 
 
-async def test_a_silent_connection_is_pinged_between_80_and_100_percent_of_its_time_rfc5626_4_4():
-    kept = KeptConnection(dice=800)
+async def test_idle_connection_is_pinged_after_80_to_100_percent_of_the_interval_rfc5626_4_4():
+    kept = KeptConnection(draw=800)
     kept.flow.data_received(options())  # used in the first 32 s
     await asyncio.sleep(32 + 95)
     assert kept.pings == 0
@@ -59,7 +59,7 @@ async def test_a_silent_connection_is_pinged_between_80_and_100_percent_of_its_t
     assert kept.pings == 2
 
 
-async def test_a_connection_in_use_needs_no_pings():
+async def test_connection_in_use_is_not_pinged():
     kept = KeptConnection()
     for _ in range(20):
         kept.flow.data_received(options())
@@ -67,14 +67,14 @@ async def test_a_connection_in_use_needs_no_pings():
     assert kept.pings == 0
 
 
-async def test_a_peer_that_never_answers_pings_is_no_worse_for_it():
+async def test_peer_that_never_answered_a_ping_stays_connected():
     kept = KeptConnection()
     await asyncio.sleep(3600)
     assert kept.pings == 30
     assert not kept.flow.closed
 
 
-async def test_a_peer_that_answered_before_and_does_not_within_ten_seconds_is_gone_rfc5626_4_4_1():
+async def test_missing_pong_of_a_peer_that_answered_before_ends_the_flow_rfc5626_4_4_1():
     kept = KeptConnection()
     await asyncio.sleep(33)
     assert kept.pings == 1
@@ -90,7 +90,7 @@ async def test_a_peer_that_answered_before_and_does_not_within_ten_seconds_is_go
     assert kept.at == pytest.approx(32 + 4 * 120 + 10)
 
 
-async def test_a_pong_that_came_while_we_were_stopped_came_in_time():
+async def test_pong_received_while_the_process_was_stopped_counts():
     kept = KeptConnection()
     await asyncio.sleep(33)
     for _ in range(4):
@@ -104,7 +104,7 @@ async def test_a_pong_that_came_while_we_were_stopped_came_in_time():
     assert kept.pings == 6
 
 
-async def test_a_message_instead_of_a_pong_is_a_sign_of_life_too():
+async def test_message_instead_of_a_pong_keeps_the_connection():
     kept = KeptConnection()
     await asyncio.sleep(33)
     kept.flow.data_received(b"\r\n")
@@ -115,7 +115,7 @@ async def test_a_message_instead_of_a_pong_is_a_sign_of_life_too():
     assert not kept.flow.closed
 
 
-async def test_a_connection_that_nobody_needs_and_that_never_spoke_goes_after_32_seconds():
+async def test_unneeded_connection_that_received_nothing_closes_after_32_seconds():
     """Such as one that a hostile Contact made us open."""
     kept = KeptConnection(needed=False)
     kept.flow.send(options())
@@ -123,7 +123,7 @@ async def test_a_connection_that_nobody_needs_and_that_never_spoke_goes_after_32
     assert kept.recorder.losses.empty()
 
 
-async def test_a_connection_that_nobody_needs_any_more_goes_when_it_is_idle():
+async def test_unneeded_connection_closes_when_idle():
     kept = KeptConnection(KeepAliveRules(idle_s=300), needed=False)
     kept.flow.data_received(options())
     at = await kept.over()
@@ -131,7 +131,7 @@ async def test_a_connection_that_nobody_needs_any_more_goes_when_it_is_idle():
     assert kept.recorder.losses.empty()
 
 
-async def test_a_connection_that_a_dialog_needs_stays_however_long_it_is_silent():
+async def test_connection_needed_by_a_dialog_stays_open_while_silent():
     kept = KeptConnection(KeepAliveRules(keep_alive_s=0))
     await asyncio.sleep(7200)
     assert not kept.flow.closed
@@ -140,13 +140,13 @@ async def test_a_connection_that_a_dialog_needs_stays_however_long_it_is_silent(
     assert await kept.over() <= 7200 + 300
 
 
-async def test_a_short_idle_time_is_kept_though_pings_are_rare():
+async def test_short_idle_time_applies_despite_a_long_ping_interval():
     kept = KeptConnection(KeepAliveRules(keep_alive_s=3600, idle_s=40), needed=False)
     kept.flow.data_received(options())
     assert await kept.over() <= 32 + 2 * 40
 
 
-async def test_a_connection_that_closes_is_looked_after_no_more():
+async def test_closed_connection_is_no_longer_pinged():
     kept = KeptConnection()
     kept.flow.close()
     await kept.flow.socket_closed

@@ -33,7 +33,7 @@ ZONE = {
 }
 
 
-def a_way(address: str) -> str:
+def global_source(address: str) -> str:
     """Routes of a machine with global addresses of both families."""
     return "2001:db8::99" if ":" in address else "198.51.100.99"
 
@@ -43,9 +43,9 @@ async def pointers(lookup: SystemLookup) -> list[NaptrRecord]:
     return sorted(await lookup.naptr_records("carrier.example"), key=lambda each: each.order)
 
 
-async def test_a_domain_is_resolved_from_naptr_to_addresses_rfc3263_4():
+async def test_domain_is_resolved_from_naptr_to_addresses_rfc3263_4():
     async with a_name_server(ZONE) as server:
-        resolver = Resolver(server.lookup(source_of=a_way))
+        resolver = Resolver(server.lookup(source_of=global_source))
         assert await resolver.resolve(Uri.parse("sip:carrier.example")) == [
             Target("tls", ("2001:db8::1", 5061), "carrier.example"),
             Target("tls", ("192.0.2.1", 5061), "carrier.example"),
@@ -58,7 +58,7 @@ async def test_a_domain_is_resolved_from_naptr_to_addresses_rfc3263_4():
         assert len(server.asked) == asked
 
 
-async def test_naptr_records_are_read_and_regular_expressions_left_out_rfc3263_4_1():
+async def test_naptr_records_are_read_except_those_with_a_regular_expression_rfc3263_4_1():
     async with a_name_server(ZONE) as server:
         assert await pointers(server.lookup()) == [
             NaptrRecord(10, 50, "s", "SIPS+D2T", "_sips._tcp.carrier.example"),
@@ -73,7 +73,7 @@ class Clock:
         return self.now
 
 
-async def test_records_are_kept_for_their_time_and_then_asked_again():
+async def test_records_are_cached_for_their_ttl():
     clock = Clock()
     async with a_name_server(ZONE, ttl_s=60) as server:
         lookup = server.lookup(clock=clock)
@@ -87,7 +87,7 @@ async def test_records_are_kept_for_their_time_and_then_asked_again():
         assert len(server.asked) == 2
 
 
-async def test_that_there_is_no_record_is_believed_for_a_minute():
+async def test_negative_answer_is_cached_for_a_minute():
     clock = Clock()
     async with a_name_server(ZONE) as server:
         lookup = server.lookup(clock=clock)
@@ -99,7 +99,7 @@ async def test_that_there_is_no_record_is_believed_for_a_minute():
         assert len(server.asked) == 3
 
 
-async def test_while_no_server_answers_the_old_records_stand_in_for_an_hour_rfc8767():
+async def test_expired_records_are_used_for_an_hour_while_no_server_answers_rfc8767():
     clock = Clock()
     async with a_name_server(ZONE) as server:
         lookup = server.lookup(patience_s=0.1, clock=clock)
@@ -117,13 +117,13 @@ async def test_while_no_server_answers_the_old_records_stand_in_for_an_hour_rfc8
         assert await pointers(lookup) == known
 
 
-async def test_a_silent_name_server_counts_as_no_record():
+async def test_silent_name_server_gives_no_records():
     async with a_name_server(ZONE) as server:
         server.silent = True
         assert await server.lookup(patience_s=0.1).srv_records("_sip._udp.carrier.example") == []
 
 
-async def test_a_name_that_dns_cannot_carry_has_no_record():
+async def test_name_with_an_overlong_label_has_no_records():
     async with a_name_server(ZONE) as server:
         assert await server.lookup().srv_records(f"_sip._udp.{'a' * 64}.example") == []
 
@@ -137,7 +137,7 @@ async def test_a_name_that_dns_cannot_carry_has_no_record():
         ({"2001:4860::1": "2a00::99", "192.0.2.1": "10.0.0.9"}, "2001:4860::1"),
     ],
 )
-async def test_addresses_stand_in_the_order_in_which_the_machine_can_reach_them_rfc6724_6(sources, first):
+async def test_addresses_are_sorted_by_reachability_rfc6724_6(sources, first):
     zone = {("host.example.", "AAAA" if ":" in each else "A"): [each] for each in sources}
     async with a_name_server(zone) as server:
         found = await server.lookup(source_of=sources.get).addresses("host.example")
@@ -145,12 +145,12 @@ async def test_addresses_stand_in_the_order_in_which_the_machine_can_reach_them_
     assert set(found) == set(sources)
 
 
-async def test_the_kernel_is_asked_for_routes_once_for_each_answer():
+async def test_routes_are_looked_up_once_per_dns_answer():
     asked, clock = [], Clock()
 
     def source_of(address: str) -> str:
         asked.append(address)
-        return a_way(address)
+        return global_source(address)
 
     async with a_name_server(ZONE) as server:
         lookup = server.lookup(source_of=source_of, clock=clock)
@@ -162,7 +162,7 @@ async def test_the_kernel_is_asked_for_routes_once_for_each_answer():
         assert await lookup.addresses("one.carrier.example") == ["2001:db8::1", "192.0.2.5"]
 
 
-async def test_a_name_in_the_hosts_file_is_the_machines_own(tmp_path):
+async def test_hosts_file_names_are_recognised(tmp_path):
     hosts = tmp_path / "hosts"
     hosts.write_text("# nothing\n127.0.0.1 localhost  # edge.example\n192.0.2.4 Phone.Example desk\n")
     lookup = SystemLookup(hosts=hosts)
@@ -171,7 +171,7 @@ async def test_a_name_in_the_hosts_file_is_the_machines_own(tmp_path):
     assert not SystemLookup(hosts=tmp_path / "none")._in_hosts_file("phone.example")
 
 
-async def test_a_name_in_the_hosts_file_is_never_asked_of_dns(tmp_path, monkeypatch):
+async def test_name_in_the_hosts_file_is_not_queried_in_dns(tmp_path, monkeypatch):
     async def by_machine(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
         return [(0, 0, 0, "", ("192.0.2.4", 0))] if host == "phone.carrier.example" else []
 
@@ -185,7 +185,7 @@ async def test_a_name_in_the_hosts_file_is_never_asked_of_dns(tmp_path, monkeypa
         assert server.asked == []
 
 
-async def test_a_name_server_that_is_dead_leaves_time_for_the_next():
+async def test_dead_name_server_leaves_time_for_the_next():
     async with a_name_server(ZONE) as server, a_name_server(ZONE, host="127.0.0.2", port=server.port) as dead:
         dead.silent = True
         lookup = SystemLookup(patience_s=1.2, nameservers=["127.0.0.2", "127.0.0.1"], port=server.port)
@@ -193,32 +193,32 @@ async def test_a_name_server_that_is_dead_leaves_time_for_the_next():
         assert dead.asked == [("_sips._tcp.carrier.example.", "SRV")]
 
 
-async def test_a_question_that_is_lost_is_asked_again():
+async def test_lost_query_is_retransmitted():
     async with a_name_server(ZONE) as server:
         server.loses = 1
         assert len(await server.lookup(patience_s=1.0).srv_records("_sips._tcp.carrier.example")) == 2
         assert len(server.asked) == 2
 
 
-async def test_name_servers_may_change_while_we_run(tmp_path):
-    told = tmp_path / "resolv.conf"
-    lookup = SystemLookup(resolv_conf=told)
+async def test_resolv_conf_is_reread_when_it_changes(tmp_path):
+    resolv_conf_file = tmp_path / "resolv.conf"
+    lookup = SystemLookup(resolv_conf=resolv_conf_file)
     assert await lookup.srv_records("_sip._udp.carrier.example") == []  # the network is not there yet
     for number, words in enumerate(("nameserver 192.0.2.53", "nameserver 192.0.2.54\noptions rotate")):
-        told.write_text(f"search example\n{words}\n")
-        os.utime(told, (number, number))
+        resolv_conf_file.write_text(f"search example\n{words}\n")
+        os.utime(resolv_conf_file, (number, number))
         assert lookup._resolver().nameservers == [f"192.0.2.{53 + number}"]
         assert lookup._resolver() is lookup._resolver()
-    told.write_text("nameserver what-is-this\n")
+    resolv_conf_file.write_text("nameserver what-is-this\n")
     assert await lookup.srv_records("_sip._tcp.carrier.example") == []
 
 
-async def test_localhost_resolves_by_the_machine():
+async def test_localhost_is_resolved_by_the_system():
     targets = await Resolver().resolve(Uri.parse("sip:edge@localhost:5070;transport=tls"))
     assert Target("tls", ("127.0.0.1", 5070), "localhost") in targets
 
 
-async def test_a_name_that_nobody_knows_has_no_address():
+async def test_unknown_name_has_no_address():
     async with a_name_server(ZONE) as server:
         assert await server.lookup().addresses("no-such-host.invalid") == []
         assert await server.lookup().addresses("a" * 64 + ".invalid") == []
@@ -231,7 +231,7 @@ async def refusal(lookup: SystemLookup, host: str) -> str:
     return str(failed.value)
 
 
-async def test_a_name_that_could_not_be_asked_for_is_not_said_to_have_no_address():
+async def test_failed_lookup_is_reported_apart_from_a_name_without_address():
     async with a_name_server(ZONE) as server:
         gone = server.lookup(patience_s=0.1)
         assert await refusal(gone, "gone.invalid") == "host has no address: gone.invalid"
@@ -244,7 +244,7 @@ async def test_a_name_that_could_not_be_asked_for_is_not_said_to_have_no_address
 
 
 @pytest.mark.parametrize("text", ["", None])
-async def test_a_machine_without_name_servers_is_told_so(tmp_path, text):
+async def test_missing_name_server_configuration_is_reported(tmp_path, text):
     resolv_conf = tmp_path / "resolv.conf"
     if text is not None:
         resolv_conf.write_text(text, encoding="utf-8")
@@ -252,7 +252,7 @@ async def test_a_machine_without_name_servers_is_told_so(tmp_path, text):
     assert await refusal(SystemLookup(resolv_conf=resolv_conf), "a.invalid") == none
 
 
-def test_the_kernel_says_from_where_a_packet_would_leave():
+def test_route_source_returns_the_local_address_of_the_route():
     assert route_source("127.0.0.1") == "127.0.0.1"
     assert route_source("::1") == "::1"
     assert route_source("224.0.0.300") is None

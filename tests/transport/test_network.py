@@ -35,59 +35,59 @@ def endpoint(request, tls):
 
 async def linked(edge, endpoint):
     """Two networks and a connection from the second to the first."""
-    (server, server_hears), (client, client_hears) = edge(), edge()
+    (server, server_recorder), (client, client_recorder) = edge(), edge()
     address = await server.listen(endpoint)
     target = Target(endpoint.transport, address, "edge.example")
-    return server, server_hears, client, client_hears, target
+    return server, server_recorder, client, client_recorder, target
 
 
-async def test_messages_cross_both_ways_on_one_connection(edge, endpoint):
-    server, server_hears, client, client_hears, target = await linked(edge, endpoint)
+async def test_messages_go_both_ways_on_one_connection(edge, endpoint):
+    server, server_recorder, client, client_recorder, target = await linked(edge, endpoint)
     flow = await client.connect(target)
     assert (flow.transport, flow.reliable, flow.remote) == (endpoint.transport, True, target.address)
     assert flow.peer_name == ("edge.example" if endpoint.transport == "tls" else None)
     flow.send(options("there"))
-    inbound, data = await server_hears.messages.get()
+    inbound, data = await server_recorder.messages.get()
     assert data == options("there")
     assert inbound.remote == flow.local
     assert inbound.peer_name is None
     inbound.send(options("back"))
-    assert await client_hears.messages.get() == (flow, options("back"))
+    assert await client_recorder.messages.get() == (flow, options("back"))
     assert len(server.connections) == len(client.connections) == 1
 
 
-async def test_a_big_message_arrives_whole(edge, endpoint):
-    _, server_hears, client, _, target = await linked(edge, endpoint)
+async def test_large_message_arrives_whole(edge, endpoint):
+    _, server_recorder, client, _, target = await linked(edge, endpoint)
     big = options(body=bytes(range(256)) * 250)
     (await client.connect(target)).send(big)
-    assert (await server_hears.messages.get())[1] == big
+    assert (await server_recorder.messages.get())[1] == big
 
 
-async def test_a_living_connection_is_used_again(edge, endpoint):
+async def test_open_connection_is_reused(edge, endpoint):
     _server, _, client, _, target = await linked(edge, endpoint)
     assert await client.connect(target) is await client.connect(target)
     assert len(client.connections) == 1
 
 
-async def test_calls_that_connect_at_once_share_one_attempt(edge, endpoint):
+async def test_concurrent_connects_share_one_attempt(edge, endpoint):
     _server, _, client, _, target = await linked(edge, endpoint)
     flows = await asyncio.gather(*(client.connect(target) for _ in range(5)))
     assert len(set(flows)) == 1
     assert len(client.connections) == 1
 
 
-async def test_one_that_gives_up_waiting_does_not_take_the_attempt_from_the_others(edge, endpoint):
-    _, server_hears, client, _, target = await linked(edge, endpoint)
+async def test_cancelled_connect_does_not_cancel_the_shared_attempt(edge, endpoint):
+    _, server_recorder, client, _, target = await linked(edge, endpoint)
     impatient = asyncio.create_task(client.connect(target))
     patient = asyncio.create_task(client.connect(target))
     await asyncio.sleep(0)
     impatient.cancel()
     (await patient).send(options())
-    assert (await server_hears.messages.get())[1] == options()
+    assert (await server_recorder.messages.get())[1] == options()
     assert impatient.cancelled()
 
 
-async def test_another_name_at_the_same_address_is_another_connection(edge, tls):
+async def test_another_tls_name_at_the_same_address_gets_its_own_connection(edge, tls):
     _, _, client, _, target = await linked(edge, tls)
     first = await client.connect(target)
     second = await client.connect(Target("tls", target.address, "one.lab.example"))
@@ -95,17 +95,19 @@ async def test_another_name_at_the_same_address_is_another_connection(edge, tls)
     assert second.peer_name == "one.lab.example"
 
 
-async def test_a_wrong_name_is_refused(edge, tls):
-    _server, _server_hears, client, client_hears, target = await linked(edge, tls)
+async def test_certificate_for_another_name_is_refused(edge, tls):
+    _server, _server_recorder, client, client_recorder, target = await linked(edge, tls)
     with pytest.raises(TransportFailed) as failed:
         await client.connect(Target("tls", target.address, "bank.example"))
-    said = str(failed.value)
-    assert said.startswith(f"no connection to bank.example (127.0.0.1 port {target.address[1]}) over tls: ")
-    assert "is for edge.example, *.lab.example, not for bank.example" in said
-    assert client_hears.losses.empty()
+    message = str(failed.value)
+    assert message.startswith(
+        f"no connection to bank.example (127.0.0.1 port {target.address[1]}) over tls: "
+    )
+    assert "is for edge.example, *.lab.example, not for bank.example" in message
+    assert client_recorder.losses.empty()
 
 
-async def test_an_untrusted_authority_is_refused(edge, tls, tmp_path):
+async def test_untrusted_ca_is_refused(edge, tls, tmp_path):
     server, _ = edge()
     address = await server.listen(tls)
     other = tmp_path / "other.pem"
@@ -118,7 +120,7 @@ async def test_an_untrusted_authority_is_refused(edge, tls, tmp_path):
     assert len(client.connections) == 0
 
 
-async def test_by_default_the_authorities_of_the_system_are_trusted(edge, tls):
+async def test_default_trust_store_refuses_our_test_ca(edge, tls):
     server, _ = edge()
     address = await server.listen(tls)
     client = SocketNetwork()
@@ -128,7 +130,7 @@ async def test_by_default_the_authorities_of_the_system_are_trusted(edge, tls):
     await client.close()
 
 
-async def test_nobody_listening_is_said(edge):
+async def test_refused_connection_is_reported(edge):
     client, _ = edge()
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -137,8 +139,8 @@ async def test_nobody_listening_is_said(edge):
         await client.connect(Target("tcp", address, "nobody.example"))
 
 
-async def test_a_peer_that_hangs_up_in_the_handshake_is_said(edge):
-    client, client_hears = edge()
+async def test_peer_closing_during_the_handshake_is_reported(edge):
+    client, client_recorder = edge()
 
     async def hang_up(reader, writer):
         writer.close()
@@ -148,14 +150,14 @@ async def test_a_peer_that_hangs_up_in_the_handshake_is_said(edge):
     with pytest.raises(TransportFailed, match=r"closed by the peer|reset by peer"):
         await client.connect(Target("tls", address, "edge.example"))
     server.close()
-    assert client_hears.losses.empty()
+    assert client_recorder.losses.empty()
 
 
-async def test_a_server_that_restarts_is_connected_to_anew(edge, endpoint):
-    server, _, client, client_hears, target = await linked(edge, endpoint)
+async def test_restarted_server_gets_a_new_connection(edge, endpoint):
+    server, _, client, client_recorder, target = await linked(edge, endpoint)
     old = await client.connect(target)
     await server.close()
-    flow, error = await client_hears.losses.get()
+    flow, error = await client_recorder.losses.get()
     assert flow is old
     assert "was closed by the peer" in str(error)
     with pytest.raises(TransportFailed):
@@ -168,27 +170,27 @@ async def test_a_server_that_restarts_is_connected_to_anew(edge, endpoint):
     assert (await again_hears.messages.get())[1] == options()
 
 
-async def test_a_flow_that_we_closed_is_not_used_again(edge, endpoint):
-    _server, _, client, client_hears, target = await linked(edge, endpoint)
+async def test_flow_that_we_closed_is_not_reused(edge, endpoint):
+    _server, _, client, client_recorder, target = await linked(edge, endpoint)
     old = await client.connect(target)
     old.close()
     assert await client.connect(target) is not old
-    assert client_hears.losses.empty()
+    assert client_recorder.losses.empty()
 
 
-async def test_half_a_message_then_close_is_a_loss(edge):
-    server, server_hears = edge()
+async def test_incomplete_message_before_close_is_not_delivered(edge):
+    server, server_recorder = edge()
     address = await server.listen(TCP)
     _, writer = await asyncio.open_connection(*address)
     writer.write(options("1") + options("2")[:25])
-    flow, data = await server_hears.messages.get()
+    flow, data = await server_recorder.messages.get()
     writer.close()
     assert data == options("1")
-    assert (await server_hears.losses.get())[0] is flow
-    assert server_hears.messages.empty()
+    assert (await server_recorder.losses.get())[0] is flow
+    assert server_recorder.messages.empty()
 
 
-async def test_ping_and_pong_over_a_real_connection_rfc5626_4_4_1(edge):
+async def test_crlf_ping_over_tcp_is_answered_rfc5626_4_4_1(edge):
     server, _ = edge()
     reader, writer = await asyncio.open_connection(*await server.listen(TCP))
     writer.write(b"\r\n\r\n")
@@ -196,17 +198,17 @@ async def test_ping_and_pong_over_a_real_connection_rfc5626_4_4_1(edge):
     writer.close()
 
 
-async def test_a_broken_stream_is_answered_and_closed(edge):
-    server, server_hears = edge()
-    server_hears.goodbye = b"SIP/2.0 400 Bad Request\r\n\r\n"
+async def test_unframeable_stream_is_answered_and_closed(edge):
+    server, server_recorder = edge()
+    server_recorder.goodbye = b"SIP/2.0 400 Bad Request\r\n\r\n"
     reader, writer = await asyncio.open_connection(*await server.listen(TCP))
     writer.write(b"OPTIONS sip:edge SIP/2.0\r\nContent-Length: x\r\n\r\n")
-    assert await reader.read() == server_hears.goodbye
-    assert server_hears.faults.qsize() == 1
+    assert await reader.read() == server_recorder.goodbye
+    assert server_recorder.faults.qsize() == 1
     writer.close()
 
 
-async def test_closing_the_network_ends_attempts_and_those_who_wait_for_them():
+async def test_closing_the_network_fails_pending_connects():
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -222,17 +224,17 @@ async def test_closing_the_network_ends_attempts_and_those_who_wait_for_them():
     assert len(client.connections) == 0
 
 
-async def test_closing_the_network_writes_what_was_sent_and_tells_no_loss(edge, endpoint):
-    _server, server_hears, client, client_hears, target = await linked(edge, endpoint)
+async def test_closing_the_network_flushes_sent_data_and_reports_no_loss(edge, endpoint):
+    _server, server_recorder, client, client_recorder, target = await linked(edge, endpoint)
     flow = await client.connect(target)
     flow.send(options("last"))
     await client.close()
-    assert (await server_hears.messages.get())[1] == options("last")
-    assert client_hears.losses.empty()
-    await server_hears.losses.get()
+    assert (await server_recorder.messages.get())[1] == options("last")
+    assert client_recorder.losses.empty()
+    await server_recorder.losses.get()
 
 
-async def test_a_connection_that_is_made_while_the_network_closes_is_cut(edge):
+async def test_connection_accepted_while_the_network_closes_is_aborted(edge):
     server, _ = edge()
     address = await server.listen(TCP)
     server.connections.closing = True  # as if closed between the kernel's accept and connection_made
@@ -242,41 +244,41 @@ async def test_a_connection_that_is_made_while_the_network_closes_is_cut(edge):
     writer.close()
 
 
-async def test_a_uri_is_resolved_and_connected_to(edge):
-    server, server_hears = edge()
+async def test_uri_is_resolved_and_connected(edge):
+    server, server_recorder = edge()
     client, _ = edge()
     _, port = await server.listen(TCP)
     targets = await client.resolve(Uri.parse(f"sip:edge@127.0.0.1:{port};transport=tcp"))
     (await client.connect(targets[0])).send(options())
-    assert (await server_hears.messages.get())[1] == options()
+    assert (await server_recorder.messages.get())[1] == options()
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "said"),
+    ("endpoint", "message"),
     [
         (ListenOn("tls", ("127.0.0.1", 0)), "a tls listener needs a certificate and a key"),
         (ListenOn("ws", ("127.0.0.1", 0)), "transport not supported: ws"),
         (ListenOn("tcp", ("192.0.2.1", 0)), "cannot listen on tcp 192.0.2.1 port 0: "),
     ],
 )
-async def test_what_cannot_be_listened_on_is_said(edge, endpoint, said):
+async def test_invalid_listener_is_refused_with_the_reason(edge, endpoint, message):
     network, _ = edge()
-    with pytest.raises(TransportFailed, match=said):
+    with pytest.raises(TransportFailed, match=message):
         await network.listen(endpoint)
 
 
-async def test_a_transport_that_we_do_not_speak_is_said(edge):
+async def test_unsupported_transport_is_refused(edge):
     network, _ = edge()
     with pytest.raises(TransportFailed, match="transport not supported: ws"):
         await network.connect(Target("ws", ("127.0.0.1", 5060), "localhost"))
 
 
-async def test_a_connection_that_the_network_dropped_in_silence_is_found_out_soon(edge, endpoint):
+async def test_tcp_keepalive_is_set_on_both_ends(edge, endpoint):
     """The agent's calls share one connection: until it is known to be dead, all of them fail."""
-    _, server_hears, client, _, target = await linked(edge, endpoint)
+    _, server_recorder, client, _, target = await linked(edge, endpoint)
     flow = await client.connect(target)
     flow.send(options("1"))
-    accepted, _ = await server_hears.messages.get()
+    accepted, _ = await server_recorder.messages.get()
     for end in (flow, accepted):
         connection = end._wire.get_extra_info("socket")
         option = connection.getsockopt
@@ -286,8 +288,8 @@ async def test_a_connection_that_the_network_dropped_in_silence_is_found_out_soo
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
 async def test_every_transport_speaks_ipv6(edge, tmp_path, authority, transport):
-    server, server_hears = edge()
-    client, client_hears = edge()
+    server, server_recorder = edge()
+    client, client_recorder = edge()
     tls = server_tls(tmp_path, authority, "localhost", ips=("::1",))
     host, port = await server.listen(ListenOn(transport, ("::1", 0), tls))
     assert host == "::1"
@@ -296,14 +298,14 @@ async def test_every_transport_speaks_ipv6(edge, tmp_path, authority, transport)
     (target,) = await client.resolve(Uri.parse(f"sip:edge@[::1]:{port};transport={transport}"))
     assert target == Target(transport, ("::1", port), "::1")
     (await client.connect(target)).send(options("1"))
-    flow, data = await server_hears.messages.get()
+    flow, data = await server_recorder.messages.get()
     assert (data, flow.remote[0], flow.local) == (options("1"), "::1", ("::1", port))
     flow.send(options("2"))
-    assert (await client_hears.messages.get())[1] == options("2")
+    assert (await client_recorder.messages.get())[1] == options("2")
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_a_listener_on_all_of_ipv6_leaves_the_port_of_ipv4_to_another(edge, transport):
+async def test_ipv6_wildcard_listener_leaves_the_ipv4_port_free(edge, transport):
     network, _ = edge()
     _, port = await network.listen(ListenOn(transport, ("0.0.0.0", 0)))  # few others use IPv6 ports here
     assert await network.listen(ListenOn(transport, ("::", port))) == ("::", port)
@@ -312,26 +314,26 @@ async def test_a_listener_on_all_of_ipv6_leaves_the_port_of_ipv4_to_another(edge
 # Strangers.
 
 
-async def test_strangers_take_no_files_that_trunks_need_and_are_sent_away_cheaply(tls):
+async def test_stranger_connections_are_limited_without_affecting_known_peers(tls):
     """Unknown peers connect from 127.0.0.2, a known one from 127.0.0.1."""
-    network, hears = SocketNetwork(strangers=ConnectionLimits(10, 8, 5, 5)), Recorder()
-    hears.welcomes = lambda flow: flow.remote[0] == "127.0.0.1"  # type: ignore[method-assign]
-    network.start(hears)
-    places = [await network.listen(endpoint) for endpoint in (TCP, tls)]
-    crowd = []
+    network, recorder = SocketNetwork(strangers=ConnectionLimits(10, 8, 5, 5)), Recorder()
+    recorder.welcomes = lambda flow: flow.remote[0] == "127.0.0.1"  # type: ignore[method-assign]
+    network.start(recorder)
+    addresses = [await network.listen(endpoint) for endpoint in (TCP, tls)]
+    stranger_writers = []
     for n in range(60):
-        stranger = await asyncio.open_connection(*places[n % 2], local_addr=(f"127.0.0.{2 + n % 3}", 0))
-        crowd.append(stranger[1])
+        stranger = await asyncio.open_connection(*addresses[n % 2], local_addr=(f"127.0.0.{2 + n % 3}", 0))
+        stranger_writers.append(stranger[1])
         assert len(network.connections) <= 12
-    ours = [await asyncio.open_connection(*places[0], local_addr=("127.0.0.1", 0)) for _ in range(20)]
+    ours = [await asyncio.open_connection(*addresses[0], local_addr=("127.0.0.1", 0)) for _ in range(20)]
     for _, writer in ours:
         writer.write(options())
     for _ in ours:
-        assert (await hears.messages.get())[0].remote[0] == "127.0.0.1"
+        assert (await recorder.messages.get())[0].remote[0] == "127.0.0.1"
     assert network.connections.strangers <= 10
     assert len(network.connections) <= 30
     assert sum(network.connections.refused.values()) >= 50
-    for writer in (*crowd, *(writer for _, writer in ours)):
+    for writer in (*stranger_writers, *(writer for _, writer in ours)):
         writer.close()
     await network.close()
 
@@ -353,28 +355,28 @@ def mutual(tmp_path, authority, name, clients="require"):
 @pytest.fixture
 async def carrier(edge, tmp_path, authority):
     """Our end and the carrier's end of a mutually authenticated connection made by the carrier."""
-    server, server_hears = edge()
+    server, server_recorder = edge()
     listen, profiles = mutual(tmp_path, authority, "sip.carrier.example")
     address = await server.listen(listen)
-    client, client_hears = SocketNetwork(profiles=profiles), Recorder()
-    client.start(client_hears)
+    client, client_recorder = SocketNetwork(profiles=profiles), Recorder()
+    client.start(client_recorder)
     there = await client.connect(Target("tls", address, "edge.example", "trunk"))
     there.send(options())
-    here, _ = await server_hears.messages.get()
-    yield server, here, client_hears
+    here, _ = await server_recorder.messages.get()
+    yield server, here, client_recorder
     await client.close()
 
 
-async def test_a_connection_that_a_carrier_made_is_used_for_calls_to_it_rfc5923_8_2(carrier):
-    server, here, client_hears = carrier
+async def test_connection_opened_by_a_carrier_is_used_for_calls_to_it_rfc5923_8_2(carrier):
+    server, here, client_recorder = carrier
     server.alias(here, 5061)
     flow = await server.connect(Target("tls", ("127.0.0.1", 5061), "SIP.carrier.example"))
     assert flow is here
     flow.send(options("back"))
-    assert (await client_hears.messages.get())[1] == options("back")
+    assert (await client_recorder.messages.get())[1] == options("back")
 
 
-async def test_an_alias_is_for_the_name_in_the_certificate_alone_rfc5923_8_2_1(carrier):
+async def test_alias_applies_only_to_the_name_in_the_certificate_rfc5923_8_2_1(carrier):
     server, here, _ = carrier
     server.alias(here, 1)
     with pytest.raises(TransportFailed, match=r"no connection to bank\.example"):
@@ -383,7 +385,7 @@ async def test_an_alias_is_for_the_name_in_the_certificate_alone_rfc5923_8_2_1(c
         await server.connect(Target("tcp", ("127.0.0.1", 1), "sip.carrier.example"))
 
 
-async def test_an_alias_ends_with_its_connection(carrier):
+async def test_alias_ends_with_its_connection(carrier):
     server, here, _ = carrier
     server.alias(here, 1)
     here.close()
@@ -393,15 +395,15 @@ async def test_an_alias_ends_with_its_connection(carrier):
         await server.connect(Target("tls", ("127.0.0.1", 1), "sip.carrier.example"))
 
 
-async def test_an_older_connection_that_ends_leaves_the_alias_to_the_newer_one(edge, tmp_path, authority):
-    server, hears = edge()
+async def test_end_of_an_older_connection_keeps_the_alias_of_the_newer(edge, tmp_path, authority):
+    server, recorder = edge()
     listen, profiles = mutual(tmp_path, authority, "sip.carrier.example")
     address = await server.listen(listen)
     ends, clients = [], [SocketNetwork(profiles=profiles) for _ in range(2)]
     for client in clients:
         client.start(Recorder())
         (await client.connect(Target("tls", address, "edge.example", "trunk"))).send(options())
-        ends.append((await hears.messages.get())[0])
+        ends.append((await recorder.messages.get())[0])
         server.alias(ends[-1], 5061)
     ends[0].close()
     await ends[0].socket_closed
@@ -410,21 +412,19 @@ async def test_an_older_connection_that_ends_leaves_the_alias_to_the_newer_one(e
         await client.close()
 
 
-async def test_without_certificates_of_both_ends_there_is_no_alias_rfc5923_9(edge, endpoint):
-    server, server_hears, client, _, target = await linked(edge, endpoint)
+async def test_no_alias_without_mutual_tls_rfc5923_9(edge, endpoint):
+    server, server_recorder, client, _, target = await linked(edge, endpoint)
     flow = await client.connect(target)
     flow.send(options())
-    here, _ = await server_hears.messages.get()
+    here, _ = await server_recorder.messages.get()
     assert not here.mutual
     server.alias(here, 5061)
     client.alias(flow, 5061)
     assert server._dialer._aliases == client._dialer._aliases == {}
 
 
-async def test_renewed_certificates_are_shown_and_renewed_authorities_trusted_while_connections_live_on(
-    edge, tmp_path, authority
-):
-    server, server_hears = edge()
+async def test_renewed_certificates_and_cas_apply_to_new_connections_only(edge, tmp_path, authority):
+    server, server_recorder = edge()
     listen, profiles = mutual(tmp_path, authority, "old.example")
     address = await server.listen(listen)
     client = SocketNetwork(profiles=profiles)
@@ -432,7 +432,7 @@ async def test_renewed_certificates_are_shown_and_renewed_authorities_trusted_wh
     target = Target("tls", address, "edge.example", "trunk")
     old = await client.connect(target)
     old.send(options("1"))
-    assert (await server_hears.messages.get())[0].peer_names == {"old.example"}
+    assert (await server_recorder.messages.get())[0].peer_names == {"old.example"}
     other = make_authority("another")
     renew(tmp_path / "ca.pem", other.cert_pem)
     for stem, names in (("old.example", ["new.example"]), ("fullchain", ["edge.example"])):
@@ -441,9 +441,9 @@ async def test_renewed_certificates_are_shown_and_renewed_authorities_trusted_wh
         renew(tmp_path / ("privkey.pem" if stem == "fullchain" else f"{stem}.key"), key)
     new = await client.connect(Target("tls", address, "EDGE.example", "trunk"))
     new.send(options("2"))
-    assert (await server_hears.messages.get())[0].peer_names == {"new.example"}
+    assert (await server_recorder.messages.get())[0].peer_names == {"new.example"}
     old.send(options("3"))
-    assert (await server_hears.messages.get())[0].peer_names == {"old.example"}
+    assert (await server_recorder.messages.get())[0].peer_names == {"old.example"}
     await client.close()
 
 
@@ -454,7 +454,7 @@ def renew(path, content):
     os.utime(path, ns=(stamp + 1_000_000, stamp + 1_000_000))
 
 
-async def test_a_peer_that_names_its_alias_in_each_request_leaves_one_rfc5923_8_2(carrier):
+async def test_repeated_aliases_of_a_connection_leave_only_the_last_rfc5923_8_2(carrier):
     server, here, _ = carrier
     before = len(here.socket_closed._callbacks or ())
     for port in [*[5061] * 100, *range(1, 100), 5062]:

@@ -42,7 +42,7 @@ def dial(monkeypatch):
     return arrange
 
 
-async def test_a_peer_silent_in_the_handshake_is_given_up_after_four_seconds(client, dial):
+async def test_handshake_without_answer_fails_after_four_seconds(client, dial):
     dial()
     start = asyncio.get_running_loop().time()
     with pytest.raises(TransportFailed) as failed:
@@ -53,7 +53,7 @@ async def test_a_peer_silent_in_the_handshake_is_given_up_after_four_seconds(cli
     assert asyncio.get_running_loop().time() - start == 4
 
 
-async def test_a_peer_silent_before_that_is_given_up_alike(client, monkeypatch):
+async def test_tcp_connect_without_answer_fails_after_four_seconds(client, monkeypatch):
     async def create_connection(factory, host, port):
         await asyncio.get_running_loop().create_future()
 
@@ -62,7 +62,7 @@ async def test_a_peer_silent_before_that_is_given_up_alike(client, monkeypatch):
         await client.connect(Target("tcp", ("192.0.2.7", 5060), "silent.example"))
 
 
-async def test_a_peer_that_never_reads_holds_up_the_close_for_a_second_at_most(client, dial):
+async def test_peer_that_never_reads_delays_close_by_at_most_a_second(client, dial):
     dial(reading=False)
     flow = await client.connect(Target("tcp", ("192.0.2.7", 5060), "deaf.example"))
     flow.send(options())
@@ -72,7 +72,7 @@ async def test_a_peer_that_never_reads_holds_up_the_close_for_a_second_at_most(c
     assert len(client.connections) == 0
 
 
-async def test_an_attempt_that_fails_after_everyone_left_stays_quiet(client, dial, caplog):
+async def test_abandoned_connect_attempt_fails_without_logging(client, dial, caplog):
     dial()
     waiting = asyncio.create_task(client.connect(Target("tls", ("192.0.2.7", 5061), "silent.example")))
     await asyncio.sleep(1)
@@ -84,7 +84,7 @@ async def test_an_attempt_that_fails_after_everyone_left_stays_quiet(client, dia
     assert len(client.connections) == 0
 
 
-async def test_a_name_that_no_server_answers_for_is_said_before_the_caller_is_gone(monkeypatch):
+async def test_unanswered_lookup_fails_within_eight_seconds(monkeypatch):
     async def silent(host, port, **how):
         await asyncio.sleep(30)
 

@@ -58,7 +58,7 @@ class Bench:
         child = await asyncio.create_subprocess_exec(
             "openssl", *map(str, words), stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT
         )
-        self._stack.push_async_callback(ended, child)
+        self._stack.push_async_callback(killed, child)
         return child
 
     async def server(
@@ -77,7 +77,7 @@ class Bench:
         return Target("tls", ("127.0.0.1", port), "sip.carrier.example", "trunk"), child.stdout
 
 
-async def ended(child: asyncio.subprocess.Process) -> None:
+async def killed(child: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         child.kill()
     await child.wait()
@@ -110,16 +110,16 @@ async def lost(connect: Callable[[], object], recorder: Recorder) -> str:
 
 
 @pytest.mark.parametrize("cipher", ["AES128-SHA", "AES256-SHA256"])
-async def test_a_trunk_that_takes_nothing_but_rsa_key_exchange_and_cbc_is_called(bench, cipher):
+async def test_outbound_tls_with_rsa_key_exchange_and_cbc_only_connects(bench, cipher):
     server = bench.certificate("sip.carrier.example", rsa_bits=2048)
-    target, heard = await bench.server(server, "-tls1_2", "-cipher", cipher)
+    target, server_output = await bench.server(server, "-tls1_2", "-cipher", cipher)
     client, _ = bench.client(ClientRules(bench.ca, policy=BANDWIDTH))
     (await client.connect(target)).send(options("bandwidth"))
-    said = await read_until(heard, b"Call-ID: bandwidth")
-    assert f"CIPHER is {cipher}".encode() in said
+    output = await read_until(server_output, b"Call-ID: bandwidth")
+    assert f"CIPHER is {cipher}".encode() in output
 
 
-async def test_a_trunk_with_other_ciphers_than_its_terms_say_is_not_called(bench):
+async def test_trunk_with_ciphers_outside_its_policy_is_refused(bench):
     server = bench.certificate("sip.carrier.example", rsa_bits=2048)
     target, _ = await bench.server(server, "-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384")
     client, _ = bench.client(ClientRules(bench.ca, policy=BANDWIDTH))
@@ -128,54 +128,54 @@ async def test_a_trunk_with_other_ciphers_than_its_terms_say_is_not_called(bench
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-async def test_a_trunk_that_requires_a_client_certificate_gets_ours(bench, version):
+async def test_our_client_certificate_is_presented_if_required(bench, version):
     server = bench.certificate("sip.carrier.example")
     ours = bench.certificate("sbc.example.com")
-    target, heard = await bench.server(
+    target, server_output = await bench.server(
         server, version, "-Verify", 1, "-verify_return_error", "-CAfile", bench.ca
     )
     client, _ = bench.client(ClientRules(bench.ca, (), *ours))
     flow = await client.connect(target)
     assert flow.mutual
     flow.send(options("mutual"))
-    said = await read_until(heard, b"Call-ID: mutual")
-    assert b"CN = sbc.example.com" in said or b"CN=sbc.example.com" in said
+    output = await read_until(server_output, b"Call-ID: mutual")
+    assert b"CN = sbc.example.com" in output or b"CN=sbc.example.com" in output
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-async def test_a_trunk_that_requires_a_client_certificate_refuses_us_without_one(bench, version):
+async def test_missing_client_certificate_fails_the_connection_if_required(bench, version):
     server = bench.certificate("sip.carrier.example")
     target, _ = await bench.server(server, version, "-Verify", 1, "-verify_return_error", "-CAfile", bench.ca)
-    client, hears = bench.client(ClientRules(bench.ca))
-    assert "TLS" in await lost(lambda: client.connect(target), hears)
+    client, recorder = bench.client(ClientRules(bench.ca))
+    assert "TLS" in await lost(lambda: client.connect(target), recorder)
 
 
-async def test_a_wildcard_certificate_is_good_by_the_web_s_rule_and_not_by_rfc5922_7_2(bench):
-    target, heard = await bench.server(bench.certificate("*.carrier.example"))
+async def test_wildcard_certificate_is_accepted_by_default_and_refused_if_strict_rfc5922_7_2(bench):
+    target, server_output = await bench.server(bench.certificate("*.carrier.example"))
     client, _ = bench.client(ClientRules(bench.ca))
     flow = await client.connect(target)
     flow.send(options("wild"))
-    await read_until(heard, b"Call-ID: wild")
+    await read_until(server_output, b"Call-ID: wild")
     flow.close()  # it serves one at a time
     strict, _ = bench.client(ClientRules(bench.ca, strict=True))
     with pytest.raises(TransportFailed, match=r"is for \*\.carrier\.example, not for sip\.carrier\.example"):
         await strict.connect(target)
 
 
-async def test_a_wrong_name_is_refused(bench):
+async def test_certificate_for_another_name_is_refused(bench):
     target, _ = await bench.server(bench.certificate("sip.other.example", "*.example"))
     client, _ = bench.client(ClientRules(bench.ca))
     with pytest.raises(TransportFailed, match=r"its certificate is for sip\.other\.example"):
         await client.connect(target)
 
 
-async def test_a_sip_uri_is_the_name_that_counts_rfc5922_7_1(bench):
-    target, heard = await bench.server(
+async def test_sip_uri_in_subject_alt_name_identifies_the_server_rfc5922_7_1(bench):
+    target, server_output = await bench.server(
         bench.certificate("host7.example.net", uri_sans=["sip:sip.carrier.example"])
     )
     client, _ = bench.client(ClientRules(bench.ca, strict=True))
     (await client.connect(target)).send(options("uri"))
-    await read_until(heard, b"Call-ID: uri")
+    await read_until(server_output, b"Call-ID: uri")
 
 
 # Those who call us.
@@ -184,14 +184,14 @@ async def test_a_sip_uri_is_the_name_that_counts_rfc5922_7_1(bench):
 async def listening(
     bench: Bench, clients: str, **server: object
 ) -> tuple[tuple[str, int], SocketNetwork, Recorder]:
-    network, hears = bench.network()
+    network, recorder = bench.network()
     chain, key = bench.certificate("edge.example", **server)
     policy = BANDWIDTH if server else TlsPolicy()
     tls = ServerTls(chain, key, policy, clients, bench.ca)
-    return await network.listen(ListenOn("tls", ("127.0.0.1", 0), tls)), network, hears
+    return await network.listen(ListenOn("tls", ("127.0.0.1", 0), tls)), network, recorder
 
 
-async def calls(bench: Bench, port: int, *words: object) -> asyncio.subprocess.Process:
+async def connect_and_send(bench: Bench, port: int, *words: object) -> asyncio.subprocess.Process:
     """`openssl s_client` that sends one message."""
     child = await bench.openssl("s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", bench.ca, *words)
     assert child.stdin is not None
@@ -200,12 +200,12 @@ async def calls(bench: Bench, port: int, *words: object) -> asyncio.subprocess.P
     return child
 
 
-async def test_a_carrier_with_a_certificate_for_servers_alone_is_known_by_it_rfc5922_7_3(bench):
-    (_, port), network, hears = await listening(bench, "require")
+async def test_client_with_a_server_only_certificate_is_authenticated_rfc5922_7_3(bench):
+    (_, port), network, recorder = await listening(bench, "require")
     chain, key = bench.certificate("host.example", uri_sans=["sip:sip.carrier.example"], ekus=[SERVER_AUTH])
-    await calls(bench, port, "-cert", chain, "-key", key)
+    await connect_and_send(bench, port, "-cert", chain, "-key", key)
     async with asyncio.timeout(PATIENCE_S):
-        flow, data = await hears.messages.get()
+        flow, data = await recorder.messages.get()
     assert data == options("from openssl")
     assert flow.peer_names == {"sip.carrier.example"}
     assert flow.mutual
@@ -213,39 +213,39 @@ async def test_a_carrier_with_a_certificate_for_servers_alone_is_known_by_it_rfc
 
 
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-async def test_a_carrier_without_a_certificate_is_refused_where_one_is_required(bench, version):
-    (_, port), network, hears = await listening(bench, "require")
-    child = await calls(bench, port, version)
+async def test_client_without_a_certificate_is_refused_if_required(bench, version):
+    (_, port), network, recorder = await listening(bench, "require")
+    child = await connect_and_send(bench, port, version)
     assert child.stdout is not None
     await read_until(child.stdout, b"alert")
-    assert hears.messages.empty()
+    assert recorder.messages.empty()
     assert network.connections.refused == {"protocol": 1}
 
 
-async def test_a_carrier_with_somebody_else_s_certificate_is_refused_where_one_is_required(bench):
-    (_, port), network, hears = await listening(bench, "require")
+async def test_client_certificate_of_an_untrusted_ca_is_refused_if_required(bench):
+    (_, port), network, recorder = await listening(bench, "require")
     chain, key = bench.certificate("sip.carrier.example", issuer=make_authority("another"))
-    child = await calls(bench, port, "-cert", chain, "-key", key)
+    child = await connect_and_send(bench, port, "-cert", chain, "-key", key)
     assert child.stdout is not None
     await read_until(child.stdout, b"alert")
-    assert hears.messages.empty()
+    assert recorder.messages.empty()
     assert network.connections.refused == {"certificate": 1}
 
 
-async def test_a_carrier_that_speaks_nothing_but_rsa_key_exchange_and_cbc_calls_us(bench):
-    (_, port), _, hears = await listening(bench, "off", rsa_bits=2048)
-    child = await calls(bench, port, "-tls1_2", "-cipher", "AES128-SHA")
+async def test_inbound_tls_with_rsa_key_exchange_and_cbc_only_connects(bench):
+    (_, port), _, recorder = await listening(bench, "off", rsa_bits=2048)
+    child = await connect_and_send(bench, port, "-tls1_2", "-cipher", "AES128-SHA")
     assert child.stdout is not None
     await read_until(child.stdout, b"AES128-SHA")
     async with asyncio.timeout(PATIENCE_S):
-        assert (await hears.messages.get())[1] == options("from openssl")
+        assert (await recorder.messages.get())[1] == options("from openssl")
 
 
-async def test_a_session_cannot_be_resumed_without_showing_the_certificate_again(bench):
+async def test_tls_session_is_never_resumed(bench):
     (_, port), _, _ = await listening(bench, "require")
     chain, key = bench.certificate("sip.carrier.example")
-    child = await calls(bench, port, "-cert", chain, "-key", key, "-tls1_2", "-reconnect")
+    child = await connect_and_send(bench, port, "-cert", chain, "-key", key, "-tls1_2", "-reconnect")
     assert child.stdout is not None
-    said = await read_until(child.stdout, b", TLSv1.2", times=2)
-    assert b"New, TLSv1.2" in said
-    assert b"Reused, TLSv1.2" not in said
+    output = await read_until(child.stdout, b", TLSv1.2", times=2)
+    assert b"New, TLSv1.2" in output
+    assert b"Reused, TLSv1.2" not in output

@@ -52,64 +52,64 @@ class Setup:
 
 @pytest.fixture
 async def listening():
-    async def place() -> Setup:
+    async def setup() -> Setup:
         made = Setup()
         await made.trunk.listen(ListenOn("tls", (TRUNK, 5061)))
         return made
 
-    return place
+    return setup
 
 
-async def test_a_connection_is_there_before_anybody_calls_and_is_not_idle(listening):
-    async with await listening() as place:
+async def test_connection_is_opened_at_once_and_kept(listening):
+    async with await listening() as setup:
         await asyncio.sleep(1)
-        [flow] = place.us.streams
-        assert place.connection.needs(flow)
+        [flow] = setup.us.streams
+        assert setup.connection.needs(flow)
         await asyncio.sleep(7200)
-        assert place.attempts == [0]
+        assert setup.attempts == [0]
 
 
-async def test_a_connection_that_breaks_is_made_again(listening):
-    async with await listening() as place:
+async def test_broken_connection_is_reopened(listening):
+    async with await listening() as setup:
         await asyncio.sleep(100)
         with capture_logs() as logs:
-            place.wire.cut(place.us.streams[0])
+            setup.wire.cut(setup.us.streams[0])
             await asyncio.sleep(5)
-        assert len(place.us.streams) == 1
-        assert len(place.attempts) == 2
+        assert len(setup.us.streams) == 1
+        assert len(setup.attempts) == 2
         assert [line["event"] for line in logs] == ["connection lost, to be made again", "connected"]
 
 
-async def test_a_place_that_is_not_there_is_tried_ever_less_often_and_told_of_once():
-    async with Setup() as place:
+async def test_unreachable_target_is_retried_with_back_off_and_logged_once():
+    async with Setup() as setup:
         with capture_logs() as logs:
             await asyncio.sleep(300)
-        assert place.attempts == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
+        assert setup.attempts == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
         assert [line["event"] for line in logs] == ["not connected"]
-        await place.trunk.listen(ListenOn("tls", (TRUNK, 5061)))
+        await setup.trunk.listen(ListenOn("tls", (TRUNK, 5061)))
         await asyncio.sleep(60)
-        assert len(place.us.streams) == 1
+        assert len(setup.us.streams) == 1
 
 
-async def test_a_connection_that_breaks_at_once_each_time_is_no_storm(listening):
-    async with await listening() as place:
+async def test_connection_that_keeps_breaking_is_reopened_with_back_off(listening):
+    async with await listening() as setup:
         for _ in range(600):
             await asyncio.sleep(1)
-            for flow in list(place.us.streams):
-                place.wire.cut(flow)
-        assert len(place.attempts) <= 16
+            for flow in list(setup.us.streams):
+                setup.wire.cut(flow)
+        assert len(setup.attempts) <= 16
 
 
-async def test_a_name_that_leads_nowhere_is_tried_again():
-    async with Setup("sip:nowhere.example;transport=tls") as place:
+async def test_unresolvable_name_is_tried_again():
+    async with Setup("sip:nowhere.example;transport=tls") as setup:
         await asyncio.sleep(30)
-        assert place.attempts == []
-        assert not place.task.done()
+        assert setup.attempts == []
+        assert not setup.task.done()
 
 
-async def test_where_datagrams_go_there_is_nothing_to_keep():
-    place = Setup("sip:trunk.example;transport=udp")
-    await place.us.listen(ListenOn("udp", ("203.0.113.10", 5060)))
-    async with place:
+async def test_udp_trunk_has_no_persistent_connection():
+    setup = Setup("sip:trunk.example;transport=udp")
+    await setup.us.listen(ListenOn("udp", ("203.0.113.10", 5060)))
+    async with setup:
         await asyncio.sleep(1)
-        assert place.task.done()
+        assert setup.task.done()

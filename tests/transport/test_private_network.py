@@ -33,13 +33,13 @@ def routes(tmp_path: Path) -> Path:
         ("192.168.1.10", None),
     ],
 )
-def test_a_peer_with_no_router_between_finds_us_at_our_address_there(
+def test_peer_on_a_directly_connected_private_network_gets_our_local_address(
     routes: Path, peer: str, ours: str | None
 ) -> None:
     assert local_address_near(peer, routes, lambda peer: "192.168.1.10") == ours
 
 
-def test_where_it_cannot_be_known_there_is_none(routes: Path) -> None:
+def test_missing_or_malformed_routes_give_no_local_address(routes: Path) -> None:
     assert local_address_near("192.168.1.20", routes, lambda peer: None) is None
     assert local_address_near("192.168.1.20", routes, lambda peer: "203.0.113.10") is None
     assert local_address_near("192.168.1.20", routes.parent / "none", lambda peer: "192.168.1.10") is None
@@ -50,10 +50,10 @@ def test_where_it_cannot_be_known_there_is_none(routes: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1"])
-def test_private_is_what_rfc_1918_says(host: str) -> None:
+def test_rfc1918_addresses_are_private(host: str) -> None:
     assert is_private(host)
 
 
 @pytest.mark.parametrize("host", ["172.32.0.1", "10.example.com", "127.0.0.1", "100.64.0.1", "fd00::1", ""])
-def test_all_else_is_not(host: str) -> None:
+def test_other_hosts_are_not_private(host: str) -> None:
     assert not is_private(host)

@@ -64,28 +64,28 @@ async def resolve(uri: str, names: Names | None = None) -> list[Target]:
         ("sip:a@a.example:5070;maddr=[2001:db8::2];transport=tcp", "tcp", ("2001:db8::2", 5070)),
     ],
 )
-async def test_a_numeric_host_is_used_as_it_stands_rfc3263_4_2(uri, transport, address):
+async def test_numeric_host_is_used_without_dns_rfc3263_4_2(uri, transport, address):
     names = Names({})
     (target,) = await resolve(uri, names)
     assert (target.transport, target.address) == (transport, address)
     assert names.asked == []
 
 
-async def test_the_name_asked_for_stays_with_the_target():
+async def test_target_keeps_the_name_of_the_uri():
     assert (await resolve("sip:[2001:DB8::1]"))[0].name == "2001:DB8::1"
     services = {"_sips._tcp.a.example": [SrvRecord(1, 1, 5061, "host.example")]}
     names = Names({"host.example": ["192.0.2.1"]}, services)
     assert (await resolve("sips:a.example", names))[0].name == "a.example"
 
 
-async def test_maddr_is_where_to_send_and_the_host_is_whose_certificate_counts_rfc3263_4_rfc5922_7_3():
+async def test_maddr_is_the_destination_and_host_the_tls_name_rfc3263_4_rfc5922_7_3():
     names = Names({"edge.example": ["192.0.2.7"]})
     assert await resolve("sips:a.example:5061;maddr=edge.example", names) == [
         Target("tls", ("192.0.2.7", 5061), "a.example")
     ]
 
 
-async def test_an_explicit_port_asks_for_addresses_only_rfc3263_4_2():
+async def test_explicit_port_needs_only_an_address_lookup_rfc3263_4_2():
     names = Names({"a.example": ["192.0.2.1", "2001:db8::1"]})
     assert await resolve("sip:a.example:5070;transport=tcp", names) == [
         Target("tcp", ("192.0.2.1", 5070), "a.example"),
@@ -104,25 +104,25 @@ async def test_an_explicit_port_asks_for_addresses_only_rfc3263_4_2():
         ("sips:a.example", "_sips._tcp.a.example"),
     ],
 )
-async def test_without_a_port_the_service_record_rules_rfc3263_4_2(uri, service):
+async def test_srv_record_is_used_without_a_port_rfc3263_4_2(uri, service):
     names = Names({"host.example": ["192.0.2.1"]}, {service: [SrvRecord(10, 0, 5099, "host.example")]})
     (target,) = await resolve(uri, names)
     assert target.address == ("192.0.2.1", 5099)
 
 
 @pytest.mark.parametrize(("uri", "port"), [("sip:a.example", 5060), ("sips:a.example", 5061)])
-async def test_without_service_records_the_default_port_is_used_rfc3263_4_2(uri, port):
+async def test_default_port_is_used_without_srv_records_rfc3263_4_2(uri, port):
     (target,) = await resolve(uri, Names({"a.example": ["192.0.2.1"]}))
     assert target.address == ("192.0.2.1", port)
 
 
-async def test_service_records_that_lead_nowhere_fall_back_to_the_address():
+async def test_srv_target_without_address_falls_back_to_the_host_s_address():
     services = {"_sip._udp.a.example": [SrvRecord(1, 1, 5070, "gone.example")]}
     names = Names({"a.example": ["192.0.2.1"]}, services)
     assert [target.address for target in await resolve("sip:a.example", names)] == [("192.0.2.1", 5060)]
 
 
-async def test_lower_priority_numbers_come_first_rfc2782():
+async def test_srv_records_are_ordered_by_priority_rfc2782():
     one = SrvRecord(10, 0, 1, "192.0.2.1")
     services = [SrvRecord(20, 0, 2, "192.0.2.2"), one, one]
     names = Names({}, {"_sip._udp.a.example": services})
@@ -139,7 +139,7 @@ async def test_lower_priority_numbers_come_first_rfc2782():
         ([30, 70, 0], [30, 70, 0]),
     ],
 )
-async def test_within_a_priority_the_weights_decide_rfc2782(draws, ports):
+async def test_srv_records_of_one_priority_are_drawn_by_weight_rfc2782(draws, ports):
     services = [SrvRecord(1, weight, weight, "192.0.2.1") for weight in (70, 0, 30)]
     queue, highs = collections.deque(draws), []
 
@@ -153,20 +153,20 @@ async def test_within_a_priority_the_weights_decide_rfc2782(draws, ports):
     assert highs[0] == 100
 
 
-async def test_weights_share_the_load_by_default():
+async def test_srv_weights_share_the_load():
     services = [SrvRecord(1, 90, 90, "192.0.2.1"), SrvRecord(1, 10, 10, "192.0.2.2")]
     resolver = Resolver(Names({}, {"_sip._udp.a.example": services}))
     ports = [(await resolver.resolve(Uri.parse("sip:a.example")))[0].address[1] for _ in range(300)]
     assert 220 < ports.count(90) < 300
 
 
-async def test_a_service_that_is_decidedly_not_there_is_not_tried_rfc2782():
+async def test_srv_target_of_a_dot_is_not_tried_rfc2782():
     names = Names({"a.example": ["192.0.2.1"]}, {"_sips._tcp.a.example": [SrvRecord(0, 0, 0, "")]})
     with pytest.raises(TransportFailed, match="offers no SIP over tls"):
         await resolve("sips:a.example", names)
 
 
-async def test_localhost_is_never_asked_of_dns_rfc6761_6_3():
+async def test_localhost_is_never_queried_in_dns_rfc6761_6_3():
     names = Names({"localhost": ["127.0.0.1"], "edge.localhost": ["127.0.0.1"]})
     await resolve("sip:localhost", names)
     await resolve("sip:edge.localhost", names)
@@ -174,7 +174,7 @@ async def test_localhost_is_never_asked_of_dns_rfc6761_6_3():
 
 
 @pytest.mark.parametrize(
-    ("uri", "said"),
+    ("uri", "message"),
     [
         ("sip:a.example", "host has no address: a.example"),
         ("tel:+14155550100", "a tel: URI names no host"),
@@ -183,8 +183,8 @@ async def test_localhost_is_never_asked_of_dns_rfc6761_6_3():
         ("sip:a.example;maddr=239.255.255.1", "a multicast address is not called"),
     ],
 )
-async def test_a_uri_that_leads_nowhere_is_refused(uri, said):
-    with pytest.raises(TransportFailed, match=said.replace("+", r"\+")):
+async def test_unresolvable_uri_is_refused_with_the_reason(uri, message):
+    with pytest.raises(TransportFailed, match=message.replace("+", r"\+")):
         await resolve(uri)
 
 
@@ -201,7 +201,7 @@ HOSTS = {
 }
 
 
-async def pointed(
+async def resolve_naptr(
     uri: str, *pointers: NaptrRecord, transports: tuple[str, ...] = ("udp", "tcp", "tls")
 ) -> list[str]:
     resolver = Resolver(Names({}, HOSTS, {"a.example": list(pointers)}), draw=first)
@@ -220,35 +220,35 @@ async def pointed(
         ((NaptrRecord(1, 1, "s", "SIP+D2T", "gone.example"), TLS), ["tls 192.0.2.3"]),
     ],
 )
-async def test_naptr_chooses_the_transport_by_order_then_preference_rfc3263_4_1(pointers, found):
-    assert await pointed("sip:a.example", *pointers) == found
+async def test_naptr_selects_transports_by_order_then_preference_rfc3263_4_1(pointers, found):
+    assert await resolve_naptr("sip:a.example", *pointers) == found
 
 
-async def test_for_a_sips_uri_only_sips_services_count_rfc3263_4_1():
-    assert await pointed("sips:a.example", UDP, TCP, TLS) == ["tls 192.0.2.3"]
+async def test_sips_uri_uses_only_sips_services_rfc3263_4_1():
+    assert await resolve_naptr("sips:a.example", UDP, TCP, TLS) == ["tls 192.0.2.3"]
 
 
-async def test_a_transport_that_we_have_not_is_passed_over_rfc3263_4_1():
-    assert await pointed("sip:a.example", UDP, TCP, transports=("tcp", "tls")) == ["tcp 192.0.2.2"]
+async def test_unavailable_transport_is_skipped_rfc3263_4_1():
+    assert await resolve_naptr("sip:a.example", UDP, TCP, transports=("tcp", "tls")) == ["tcp 192.0.2.2"]
 
 
 @pytest.mark.parametrize("uri", ["sip:a.example;transport=tcp", "sip:a.example:5060", "sip:192.0.2.1"])
-async def test_a_uri_that_leaves_nothing_open_asks_for_no_naptr_rfc3263_4_1(uri):
+async def test_uri_with_transport_port_or_address_needs_no_naptr_rfc3263_4_1(uri):
     names = Names({"a.example": ["192.0.2.1"]}, HOSTS, {"a.example": [TLS]})
     await resolve(uri, names)
     assert "naptr a.example" not in names.asked
 
 
 async def test_without_naptr_every_transport_with_service_records_is_used_rfc3263_4_1():
-    assert await pointed("sip:a.example") == ["udp 192.0.2.1", "tcp 192.0.2.2"]
+    assert await resolve_naptr("sip:a.example") == ["udp 192.0.2.1", "tcp 192.0.2.2"]
 
 
-async def test_naptr_that_leads_nowhere_leaves_the_service_records_and_the_address():
+async def test_naptr_without_usable_srv_falls_back_to_srv_and_address():
     names = Names({"a.example": ["192.0.2.9"]}, {}, {"a.example": [TCP]})
     assert await resolve("sip:a.example", names) == [Target("udp", ("192.0.2.9", 5060), "a.example")]
 
 
-async def test_of_a_thousand_srv_records_the_preferred_are_looked_at_rfc2782():
+async def test_only_the_first_32_srv_targets_are_used_rfc2782():
     services = [SrvRecord(priority, 1, priority, "192.0.2.1") for priority in reversed(range(1, 1001))]
     targets = await resolve("sip:example.com;transport=udp", Names({}, {"_sip._udp.example.com": services}))
     assert [target.address[1] for target in targets] == list(range(1, 33))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.transport.flow import TransportFailed
+from proxy.transport.flow import Flow, TransportFailed
 from proxy.transport.stream import StreamFlow, StreamLimits
 from proxy.transport.tls import ClientTls, ServerContext
 from proxy.transport.tls_engine import TlsEngine
@@ -29,7 +29,7 @@ class Bench:
         )
         self.wire = Wire(self.flow, **wire)
 
-    def arrives(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         self.flow.data_received(data)
 
     async def loss(self) -> str:
@@ -39,20 +39,20 @@ class Bench:
         return str(error)
 
 
-async def test_several_messages_in_one_segment_are_told_apart():
+async def test_several_messages_in_one_segment_are_separated():
     bench = Bench()
-    bench.arrives(options("1") + options("2", b"body") + options("3"))
+    bench.receive(options("1") + options("2", b"body") + options("3"))
     assert bench.recorder.all_messages() == [options("1"), options("2", b"body"), options("3")]
 
 
-async def test_a_message_byte_by_byte_is_one_message():
+async def test_message_received_byte_by_byte_is_one_message():
     bench = Bench()
     for byte in options("1", b"v=0\r\n"):
-        bench.arrives(bytes([byte]))
+        bench.receive(bytes([byte]))
     assert bench.recorder.all_messages() == [options("1", b"v=0\r\n")]
 
 
-async def test_a_connection_of_a_banned_peer_is_cut_at_once_and_nothing_is_said_to_it():
+async def test_connection_of_a_banned_peer_is_aborted_without_a_response():
     recorder, count = Recorder(), CountingTracker()
     recorder.barring = True
     flow = StreamFlow(recorder, StreamLimits(), inbound=True, engine=None, tracker=count)
@@ -64,45 +64,45 @@ async def test_a_connection_of_a_banned_peer_is_cut_at_once_and_nothing_is_said_
     assert recorder.all_messages() == []
 
 
-async def test_a_double_crlf_is_answered_by_a_single_one_rfc5626_4_4_1():
+async def test_double_crlf_is_answered_by_a_single_crlf_rfc5626_4_4_1():
     bench = Bench()
-    bench.arrives(b"\r\n\r\n")
-    bench.arrives(options() + b"\r\n\r\n")
+    bench.receive(b"\r\n\r\n")
+    bench.receive(options() + b"\r\n\r\n")
     assert bytes(bench.wire.written) == b"\r\n\r\n"
     assert bench.recorder.all_messages() == [options()]
 
 
-async def test_a_single_crlf_is_a_pong_and_stays_unanswered_rfc5626_4_4_1():
+async def test_single_crlf_is_not_answered_rfc5626_4_4_1():
     bench = Bench()
-    bench.arrives(options() + b"\r\n")
+    bench.receive(options() + b"\r\n")
     assert bytes(bench.wire.written) == b""
 
 
-async def test_a_broken_stream_is_told_may_be_answered_and_closes():
+async def test_unframeable_stream_is_reported_answered_and_closed():
     bench = Bench()
     bench.recorder.goodbye = b"SIP/2.0 400 Bad Request\r\n\r\n"
-    bench.arrives(options() + b"OPTIONS sip:x SIP/2.0\r\nCall-ID: 2\r\n\r\n")
+    bench.receive(options() + b"OPTIONS sip:x SIP/2.0\r\nCall-ID: 2\r\n\r\n")
     assert bench.recorder.all_messages() == [options()]
     flow, error = bench.recorder.faults.get_nowait()
     assert flow is bench.flow
     assert "Content-Length" in str(error)
     assert bench.flow.closed
     assert bytes(bench.wire.written) == bench.recorder.goodbye
-    bench.arrives(options("late"))
+    bench.receive(options("late"))
     assert "cannot be cut into messages" in await bench.loss()
     assert bench.recorder.all_messages() == []
 
 
-async def test_a_message_without_end_is_refused():
+async def test_overlong_header_is_a_513():
     bench = Bench()
-    bench.arrives(b"OPTIONS sip:x SIP/2.0\r\nX: " + b"x" * 70_000)
+    bench.receive(b"OPTIONS sip:x SIP/2.0\r\nX: " + b"x" * 70_000)
     assert bench.recorder.faults.get_nowait()[1].status == 513
     await bench.loss()
 
 
-async def test_half_a_message_then_close_is_a_loss_and_no_message():
+async def test_incomplete_message_before_close_is_a_loss_and_not_delivered():
     bench = Bench()
-    bench.arrives(options()[:20])
+    bench.receive(options()[:20])
     bench.flow.eof_received()
     bench.wire.lose(None)
     assert await bench.loss() == "connection to 192.0.2.9 port 4000 was closed by the peer"
@@ -111,13 +111,13 @@ async def test_half_a_message_then_close_is_a_loss_and_no_message():
         bench.flow.send(options())
 
 
-async def test_a_connection_that_breaks_says_how():
+async def test_broken_connection_reports_the_error():
     bench = Bench()
     bench.wire.lose(ConnectionResetError(104, "Connection reset by peer"))
     assert "broke: [Errno 104] Connection reset by peer" in await bench.loss()
 
 
-async def test_our_own_close_tells_nobody_and_frees_the_connection():
+async def test_our_own_close_reports_no_loss_and_frees_the_connection():
     bench = Bench()
     bench.flow.send(options())
     bench.flow.close()
@@ -129,7 +129,7 @@ async def test_our_own_close_tells_nobody_and_frees_the_connection():
     assert bench.recorder.losses.empty()
 
 
-async def test_what_a_peer_does_not_read_is_written_for_five_seconds_after_close():
+async def test_unread_data_delays_the_close_by_five_seconds():
     bench = Bench(reading=False)
     bench.flow.send(options())
     bench.flow.close()
@@ -140,7 +140,7 @@ async def test_what_a_peer_does_not_read_is_written_for_five_seconds_after_close
     assert bench.recorder.losses.empty()
 
 
-async def test_a_peer_that_does_not_read_is_cut_off_at_one_mebibyte():
+async def test_peer_that_does_not_read_is_cut_off_at_one_mebibyte():
     bench = Bench(reading=False)
     message = options(body=b"x" * 60_000)
     while not bench.flow.closed:
@@ -151,53 +151,59 @@ async def test_a_peer_that_does_not_read_is_cut_off_at_one_mebibyte():
     assert "does not read" in await bench.loss()
 
 
-async def test_a_stranger_without_a_message_is_closed_after_thirty_seconds_whatever_it_pings():
+async def test_stranger_sending_only_pings_is_closed_after_thirty_seconds():
     bench = Bench()
     bench.recorder.welcoming = False
     start = asyncio.get_running_loop().time()
-    bench.arrives(b"\r\n\r\n")
+    bench.receive(b"\r\n\r\n")
     assert await bench.loss() == "no message within 30 s"
     assert asyncio.get_running_loop().time() - start == 30
 
 
-async def test_a_connection_that_brought_a_message_may_idle():
+async def test_known_peer_that_sent_a_message_may_idle():
     bench = Bench()
-    bench.arrives(options())
+    bench.receive(options())
     await asyncio.sleep(3600)
     assert not bench.flow.closed
 
 
-async def test_a_connection_that_one_of_ours_keeps_ready_by_pings_may_idle():
+async def test_known_peer_that_sent_a_ping_may_idle():
     bench = Bench()
-    bench.arrives(b"\r\n\r\n")
+    bench.receive(b"\r\n\r\n")
     await asyncio.sleep(3600)
     assert not bench.flow.closed
 
 
-async def test_a_connection_that_we_made_may_idle():
+async def test_outbound_connection_may_idle():
     bench = Bench(inbound=False)
     await asyncio.sleep(3600)
     assert not bench.flow.closed
 
 
-async def test_a_receiver_that_fails_is_logged_and_costs_nobody_the_connection():
+async def test_receiver_exception_is_logged_and_the_connection_stays_open():
     bench = Bench()
     bench.recorder.fails_on = options("1")
     with capture_logs() as logs:
-        bench.arrives(options("1") + options("2"))
+        bench.receive(options("1") + options("2"))
     assert bench.recorder.all_messages() == [options("2")]
     assert [(line["event"], line["log_level"]) for line in logs] == [("receiver failed", "error")]
 
 
-async def test_a_receiver_that_closes_hears_no_more():
-    bench = Bench()
-    bench.recorder.received = lambda flow, data: flow.close()  # type: ignore[method-assign]
-    bench.arrives(options("1") + options("2"))
+async def test_receiver_that_closes_gets_no_further_message_and_no_loss():
+    bench, received = Bench(), list[bytes]()
+
+    def close(flow: Flow, data: bytes) -> None:
+        received.append(data)
+        flow.close()
+
+    bench.recorder.received = close  # type: ignore[method-assign]
+    bench.receive(options("1") + options("2"))
     await asyncio.sleep(0)
+    assert received == [options("1")]
     assert bench.recorder.losses.empty()
 
 
-async def test_a_peer_that_is_gone_before_we_look_has_no_address():
+async def test_peer_gone_before_accept_has_no_address():
     bench = Bench(peer=None)
     assert bench.flow.remote == ("", 0)
     assert bench.flow.local == ("192.0.2.1", 5060)
@@ -206,7 +212,7 @@ async def test_a_peer_that_is_gone_before_we_look_has_no_address():
     assert repr(bench.flow) == "<tcp  port 0 closed>"
 
 
-async def test_a_tls_handshake_not_finished_in_ten_seconds_is_closed(tmp_path, authority):
+async def test_unfinished_tls_handshake_is_closed_after_ten_seconds(tmp_path, authority):
     engine = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
     start = asyncio.get_running_loop().time()
     bench = Bench(engine=engine)
@@ -218,18 +224,18 @@ async def test_a_tls_handshake_not_finished_in_ten_seconds_is_closed(tmp_path, a
     assert bench.count.failures == [("timeout", str(failure))]
 
 
-async def test_over_tls_messages_and_pings_are_told_apart_alike(tmp_path, authority):
+async def test_messages_and_pings_over_tls_are_separated(tmp_path, authority):
     bench = Bench(engine=ServerContext(server_tls(tmp_path, authority, "a.example")).engine())
     client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     to_server = client.start()
     while to_server:
-        bench.arrives(to_server)
+        bench.receive(to_server)
         answer, to_server = bytes(bench.wire.written), b""
         bench.wire.written.clear()
         if answer:
             to_server = client.feed(answer)[1]
     assert await bench.flow.opened is None
-    bench.arrives(client.send(options("1") + b"\r\n\r\n"))
+    bench.receive(client.send(options("1") + b"\r\n\r\n"))
     bench.flow.send(options("2"))
     assert client.feed(bytes(bench.wire.written))[0] == b"\r\n" + options("2")
     assert bench.recorder.all_messages() == [options("1")]
@@ -237,80 +243,80 @@ async def test_over_tls_messages_and_pings_are_told_apart_alike(tmp_path, author
     pongs = bench.flow.ping()
     assert client.feed(bytes(bench.wire.written))[0] == b"\r\n\r\n"
     bench.wire.written.clear()
-    bench.arrives(client.send(b"\r\n"))
+    bench.receive(client.send(b"\r\n"))
     assert bench.flow.pongs == pongs + 1
-    bench.arrives(client.send(options("3")) + client.close())
+    bench.receive(client.send(options("3")) + client.close())
     assert bench.recorder.all_messages() == [options("3")]
     assert "was closed by the peer" in await bench.loss()
     client.feed(bytes(bench.wire.written))
     assert client.ended  # our close_notify answered its own
 
 
-async def test_a_hello_that_is_none_gets_an_alert_and_is_closed(tmp_path, authority):
+async def test_invalid_client_hello_gets_an_alert_and_fails(tmp_path, authority):
     bench = Bench(engine=ServerContext(server_tls(tmp_path, authority, "a.example")).engine())
-    bench.arrives(b"\x16\x03\x01\x00\x05hello")
+    bench.receive(b"\x16\x03\x01\x00\x05hello")
     failure = await bench.flow.opened
     assert str(failure).startswith("TLS handshake with peer failed")
     assert bench.wire.written[:1] == b"\x15"
 
 
-async def test_a_stranger_hears_no_pong_and_is_let_go_whatever_it_says():
+async def test_stranger_gets_no_pong_and_is_closed_after_30_seconds_whatever_it_sends():
     bench = Bench()
     bench.recorder.welcoming = False
-    bench.arrives(b"\r\n\r\n" + options("1") + b"\r\n\r\n")
+    bench.receive(b"\r\n\r\n" + options("1") + b"\r\n\r\n")
     assert bench.recorder.all_messages() == [options("1")]
     await asyncio.sleep(29)
-    bench.arrives(options("2"))
+    bench.receive(options("2"))
     assert bytes(bench.wire.written) == b""
     assert "no message within 30 s" in await bench.loss()
 
 
-async def test_whom_we_dialled_is_answered_whoever_it_is():
+async def test_ping_on_an_outbound_connection_is_always_answered():
     bench = Bench(inbound=False)
     bench.recorder.welcoming = False
-    bench.arrives(b"\r\n\r\n")
+    bench.receive(b"\r\n\r\n")
     assert bytes(bench.wire.written) == b"\r\n"
 
 
-async def test_a_message_that_drips_in_too_slowly_ends_its_connection():
+async def test_message_not_finished_within_20_seconds_ends_the_connection():
     bench = Bench()
-    bench.arrives(options("1"))
+    bench.receive(options("1"))
     for byte in options("2")[:19]:
-        bench.arrives(bytes([byte]))
+        bench.receive(bytes([byte]))
         await asyncio.sleep(1)
     assert not bench.flow.closed
-    bench.arrives(options("2")[19:20])
+    bench.receive(options("2")[19:20])
     await asyncio.sleep(1)
     assert "message not finished within 20 s" in await bench.loss()
 
 
-async def test_messages_that_come_in_pieces_have_their_time_each():
+async def test_each_message_in_pieces_has_its_own_time_limit():
     bench = Bench()
     rest = b""
     for number in range(10):
         whole = rest + options(str(number)) + options("next")[:10]
-        bench.arrives(whole)
+        bench.receive(whole)
         rest = options("next")[10:]
         await asyncio.sleep(15)
-    bench.arrives(rest)
+    bench.receive(rest)
     await asyncio.sleep(60)
     assert not bench.flow.closed
     assert len(bench.recorder.all_messages()) == 20
 
 
-async def test_a_ping_that_comes_in_two_halves_is_no_message_begun():
+async def test_split_ping_is_not_an_unfinished_message():
     bench = Bench()
-    bench.arrives(options())
-    bench.arrives(b"\r\n\r")
-    bench.arrives(b"\n")
+    bench.receive(options())
+    bench.receive(b"\r\n\r")
+    bench.receive(b"\n")
     await asyncio.sleep(60)
     assert not bench.flow.closed
     assert bytes(bench.wire.written) == b"\r\n"
 
 
-async def test_whom_we_dialled_may_take_its_time_over_a_message():
+async def test_outbound_connection_has_no_message_time_limit():
     bench = Bench(inbound=False)
-    bench.arrives(options("1")[:20])
+    bench.receive(options("1")[:20])
     await asyncio.sleep(600)
-    bench.arrives(options("1")[20:])
+    bench.receive(options("1")[20:])
     assert bench.recorder.all_messages() == [options("1")]

@@ -44,7 +44,7 @@ def pair(
     return client, server
 
 
-def test_a_handshake_ends_established_on_both_sides_with_the_name_verified(tmp_path, authority):
+def test_handshake_is_established_on_both_sides_with_the_name_verified(tmp_path, authority):
     client, server = pair(tmp_path, authority, ["sip.example.com"], "sip.example.com")
     assert client.established
     assert server.established
@@ -53,23 +53,21 @@ def test_a_handshake_ends_established_on_both_sides_with_the_name_verified(tmp_p
     assert client.version == "TLSv1.3"
 
 
-def test_bytes_cross_both_ways_and_come_out_as_they_went_in(tmp_path, authority):
+def test_data_is_transferred_unchanged_both_ways(tmp_path, authority):
     client, server = pair(tmp_path, authority, ["a.example"], "a.example")
     big = os.urandom(100_000)
     assert server.feed(client.send(big))[0] == big
     assert client.feed(server.send(b"pong"))[0] == b"pong"
 
 
-def test_a_session_fed_one_byte_at_a_time_works_alike(tmp_path, authority):
+def test_data_fed_byte_by_byte_is_received(tmp_path, authority):
     client, server = pair(tmp_path, authority, ["a.example"], "a.example")
     came = b"".join(server.feed(bytes([byte]))[0] for byte in client.send(b"INVITE"))
     assert came == b"INVITE"
 
 
 @pytest.mark.parametrize("most", [4, 40, 400, 4000])
-def test_a_record_is_read_as_soon_as_it_is_whole_however_the_stream_is_cut_rfc8446_5_1(
-    tmp_path, authority, most
-):
+def test_record_is_read_once_complete_however_the_stream_is_split_rfc8446_5_1(tmp_path, authority, most):
     client, server = pair(tmp_path, authority, ["a.example"], "a.example")
     draw = random.Random(most)
     texts = [b"%d " % number * draw.randint(1, 60) for number in range(200)]
@@ -85,7 +83,7 @@ def test_a_record_is_read_as_soon_as_it_is_whole_however_the_stream_is_cut_rfc84
         assert came == b"".join(texts[:whole])
 
 
-def test_what_only_looks_like_a_whole_record_holds_up_none_of_those_in_it(tmp_path, authority):
+def test_false_record_header_inside_a_record_delays_nothing(tmp_path, authority):
     client, server = pair(tmp_path, authority, ["a.example"], "a.example")
     texts = [os.urandom(2000) for _ in range(40)]
     records = [client.send(text) for text in texts]
@@ -101,7 +99,7 @@ def test_what_only_looks_like_a_whole_record_holds_up_none_of_those_in_it(tmp_pa
     assert came == b"".join(texts[: sum(one <= end for one in ends)])
 
 
-def test_close_notify_ends_the_other_side_in_order(tmp_path, authority):
+def test_close_notify_ends_the_session_after_the_last_data(tmp_path, authority):
     client, server = pair(tmp_path, authority, ["a.example"], "a.example")
     last = client.send(b"bye") + client.close()
     assert server.feed(last)[0] == b"bye"
@@ -118,7 +116,7 @@ def test_close_notify_ends_the_other_side_in_order(tmp_path, authority):
         (["other.example", "sip.example.com"], "sip.example.com"),
     ],
 )
-def test_a_certificate_for_the_name_is_accepted_rfc6125_6_4(tmp_path, authority, names, asked):
+def test_certificate_for_the_name_is_accepted_rfc6125_6_4(tmp_path, authority, names, asked):
     assert pair(tmp_path, authority, names, asked)[0].established
 
 
@@ -133,9 +131,7 @@ def test_a_certificate_for_the_name_is_accepted_rfc6125_6_4(tmp_path, authority,
         ([], "screendoor", "no name at all"),
     ],
 )
-def test_a_certificate_for_another_name_is_refused_and_both_names_are_said(
-    tmp_path, authority, names, asked, found
-):
+def test_certificate_for_another_name_is_refused_naming_both(tmp_path, authority, names, asked, found):
     client, server = pair(tmp_path, authority, names, asked)
     assert not client.established
     assert client.peer_name is None
@@ -145,21 +141,21 @@ def test_a_certificate_for_another_name_is_refused_and_both_names_are_said(
     assert "alert" in str(server.failure)
 
 
-def test_an_address_is_checked_against_ip_entries_only(tmp_path, authority):
+def test_address_matches_only_ip_entries(tmp_path, authority):
     assert pair(tmp_path, authority, ["a.example"], "127.0.0.1", ips=("127.0.0.1",))[0].established
     assert pair(tmp_path, authority, ["a.example"], "::1", ips=("::1",))[0].established
     client, _ = pair(tmp_path, authority, ["127.0.0.1"], "127.0.0.1")
     assert "is for 127.0.0.1, not for 127.0.0.1" in str(client.failure)
 
 
-def test_a_sip_uri_entry_names_a_domain_rfc5922_7_1(tmp_path, authority):
+def test_sip_uri_without_user_identifies_a_domain_rfc5922_7_1(tmp_path, authority):
     client, _ = pair(tmp_path, authority, ["host.example"], "example.com", uri_sans=["sip:example.com"])
     assert client.established
     client, _ = pair(tmp_path, authority, ["host.example"], "example.com", uri_sans=["sip:me@example.com"])
     assert not client.established
 
 
-def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path, authority):
+def test_certificate_of_an_unknown_ca_is_refused(tmp_path, authority):
     certificate, key = make_authority("Somebody else").issue(["a.example"])
     (tmp_path / "c.pem").write_bytes(certificate)
     (tmp_path / "k.pem").write_bytes(key)
@@ -169,7 +165,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path, authority):
     assert "comes from an authority that is not trusted here" in str(client.failure)
 
 
-def test_a_self_signed_certificate_is_refused_unless_it_is_the_one_trusted(tmp_path, authority):
+def test_untrusted_self_signed_certificate_is_refused(tmp_path, authority):
     alone = make_authority("alone")
     (tmp_path / "c.pem").write_bytes(alone.cert_pem)
     (tmp_path / "k.pem").write_bytes(alone.key_pem)
@@ -179,7 +175,7 @@ def test_a_self_signed_certificate_is_refused_unless_it_is_the_one_trusted(tmp_p
     assert "its certificate is self-signed and not trusted here" in str(client.failure)
 
 
-def test_the_chain_is_said_to_hang_on_the_certificate_above(tmp_path, authority):
+def test_untrusted_root_is_reported_with_its_place_in_the_chain(tmp_path, authority):
     stranger = make_authority("stranger")
     certificate, key = stranger.issue(["a.example"])
     (tmp_path / "c.pem").write_bytes(certificate + stranger.cert_pem)
@@ -191,42 +187,42 @@ def test_the_chain_is_said_to_hang_on_the_certificate_above(tmp_path, authority)
 
 
 @pytest.mark.parametrize(
-    ("starts", "said"),
+    ("starts", "reason"),
     [
         (datetime(2020, 1, 1, tzinfo=UTC), "has expired by the clock of this machine"),
         (datetime(2099, 1, 1, tzinfo=UTC), "is not valid yet by the clock of this machine"),
     ],
 )
-def test_a_certificate_out_of_its_time_is_refused(tmp_path, authority, starts, said):
+def test_expired_or_not_yet_valid_certificate_is_refused(tmp_path, authority, starts, reason):
     client, _ = pair(tmp_path, authority, ["a.example"], "a.example", starts=starts, days=10)
-    assert str(client.failure) == f"TLS peer a.example refused: its certificate {said}"
+    assert str(client.failure) == f"TLS peer a.example refused: its certificate {reason}"
 
 
-def test_a_certificate_for_sip_domains_alone_serves_rfc5924_4_2(tmp_path, authority):
+def test_certificate_with_only_the_sip_domain_usage_is_accepted_rfc5924_4_2(tmp_path, authority):
     assert pair(tmp_path, authority, ["a.example"], "a.example", ekus=[SIP_DOMAIN])[0].established
     assert pair(tmp_path, authority, ["a.example"], "a.example", ekus=[SERVER_AUTH])[0].established
     assert pair(tmp_path, authority, ["a.example"], "a.example", ekus=[])[0].established
 
 
-def test_a_certificate_for_other_purposes_is_refused(tmp_path, authority):
+def test_certificate_for_another_purpose_is_refused(tmp_path, authority):
     code_signing = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.3")
     client, _ = pair(tmp_path, authority, ["a.example"], "a.example", ekus=[code_signing])
     assert "is not for servers" in str(client.failure)
 
 
-def test_the_name_goes_out_as_sni_and_an_address_does_not(tmp_path, authority):
+def test_name_is_sent_as_sni_and_an_address_is_not(tmp_path, authority):
     client = ClientTls(ca_file(tmp_path, authority))
     assert b"sip.example.com" in client.engine("sip.example.com").start()
     assert b"xn--bcher-kva.example" in client.engine("bücher.example").start()
     assert b"127.0.0.1" not in client.engine("127.0.0.1").start()
 
 
-def test_a_name_that_cannot_be_sent_as_sni_is_refused_at_once(tmp_path, authority):
+def test_name_that_cannot_be_sent_as_sni_is_refused(tmp_path, authority):
     with pytest.raises(TransportFailed, match="cannot be sent as SNI"):
         ClientTls(ca_file(tmp_path, authority)).engine(f"{'a' * 64}.example")
 
 
-def test_a_client_of_tls_1_1_is_refused_with_an_alert(tmp_path, authority):
+def test_tls_1_1_client_is_refused_with_an_alert(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "a.example")
     server = ServerContext(tls).engine()
     body = b"\x03\x02" + bytes(32) + b"\x00" + b"\x00\x02\x00\x2f" + b"\x01\x00"  # version 1.1, one cipher
@@ -236,7 +232,7 @@ def test_a_client_of_tls_1_1_is_refused_with_an_alert(tmp_path, authority):
     assert answer == b"\x15\x03\x02\x00\x02\x02\x46"  # fatal alert 70, protocol_version
 
 
-def test_a_server_that_knows_only_tls_1_1_is_refused(tmp_path, authority):
+def test_tls_1_1_server_is_refused(tmp_path, authority):
     client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     client.start()
     body = b"\x03\x02" + bytes(32) + b"\x00" + b"\x00\x2f" + b"\x00"  # a ServerHello of 1.1
@@ -245,7 +241,7 @@ def test_a_server_that_knows_only_tls_1_1_is_refused(tmp_path, authority):
     assert "unsupported protocol" in str(client.failure)
 
 
-def test_tls_1_2_is_spoken_where_the_peer_knows_no_better(tmp_path, authority):
+def test_tls_1_2_is_used_with_a_peer_limited_to_it(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "a.example")
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_max_proto_version(SSL.TLS1_2_VERSION)
@@ -256,7 +252,7 @@ def test_tls_1_2_is_spoken_where_the_peer_knows_no_better(tmp_path, authority):
     assert client.version == "TLSv1.2"
 
 
-def test_a_peer_that_does_not_speak_tls_fails_the_handshake(tmp_path, authority):
+def test_plaintext_peer_fails_the_handshake(tmp_path, authority):
     server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
     server.feed(b"OPTIONS sip:edge@localhost SIP/2.0\r\n\r\n")
     assert str(server.failure).startswith("TLS handshake with peer failed: ")
@@ -264,7 +260,7 @@ def test_a_peer_that_does_not_speak_tls_fails_the_handshake(tmp_path, authority)
     assert server.close() == b""
 
 
-def test_what_is_no_record_is_left_to_the_library_however_it_comes(tmp_path, authority):
+def test_invalid_record_byte_by_byte_fails_the_session(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "a.example")
     old = ServerTls(tls.certificate, tls.key, TlsPolicy(max_version="1.2"))
     server = ServerContext(old).engine()
@@ -277,7 +273,7 @@ def test_what_is_no_record_is_left_to_the_library_however_it_comes(tmp_path, aut
     assert str(server.failure).startswith("TLS session with peer failed: ")
 
 
-def test_what_is_no_record_breaks_a_session_but_not_what_came_before_it(tmp_path, authority):
+def test_invalid_record_fails_the_session_after_earlier_data(tmp_path, authority):
     client, server = pair(tmp_path, authority, ["a.example"], "a.example")
     received, alert = server.feed(client.send(b"whole") + b"OPTIONS sip:edge@localhost SIP/2.0\r\n\r\n")
     assert received == b"whole"
@@ -285,7 +281,7 @@ def test_what_is_no_record_breaks_a_session_but_not_what_came_before_it(tmp_path
     assert str(server.failure).startswith("TLS session with peer failed: ")
 
 
-def test_a_damaged_record_breaks_the_session_but_not_what_came_before_it(tmp_path, authority):
+def test_damaged_record_fails_the_session_after_earlier_data(tmp_path, authority):
     client, server = pair(tmp_path, authority, ["a.example"], "a.example")
     good = client.send(b"whole")
     bad = bytearray(client.send(b"damaged"))
@@ -298,7 +294,7 @@ def test_a_damaged_record_breaks_the_session_but_not_what_came_before_it(tmp_pat
         server.send(b"too late")
 
 
-def test_nothing_is_sent_before_the_handshake_is_over(tmp_path, authority):
+def test_sending_before_the_handshake_raises(tmp_path, authority):
     client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
     with pytest.raises(TransportFailed, match="not established"):
         client.send(b"early")
@@ -306,14 +302,14 @@ def test_nothing_is_sent_before_the_handshake_is_over(tmp_path, authority):
     assert client.close() == b""
 
 
-def test_sending_after_our_close_fails(tmp_path, authority):
+def test_sending_after_close_raises(tmp_path, authority):
     client, _ = pair(tmp_path, authority, ["a.example"], "a.example")
     client.close()
     with pytest.raises(TransportFailed):
         client.send(b"late")
 
 
-def test_a_client_that_judged_no_certificate_is_never_established(tmp_path, authority):
+def test_client_that_verified_no_certificate_is_not_established(tmp_path, authority):
     server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)  # a context that forgot to verify
     client = TlsEngine(context, ClientTls(ca_file(tmp_path, authority)).engine("a.example")._check)
@@ -322,14 +318,14 @@ def test_a_client_that_judged_no_certificate_is_never_established(tmp_path, auth
     assert "was not verified" in str(client.failure)
 
 
-def test_without_authorities_of_our_own_those_of_the_system_count(tmp_path, authority):
+def test_system_trust_store_refuses_our_test_ca(tmp_path, authority):
     server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
     client = ClientTls().engine("a.example")
     shake(client, server)
     assert "authority that is not trusted here" in str(client.failure)
 
 
-def test_the_authorities_of_the_system_are_trusted_where_we_name_none(tmp_path, authority, monkeypatch):
+def test_system_cas_are_trusted_unless_a_ca_file_replaces_them(tmp_path, authority, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file(tmp_path, authority)))
     more = make_authority()
     (tmp_path / "more.pem").write_bytes(more.cert_pem)
@@ -342,17 +338,17 @@ def test_the_authorities_of_the_system_are_trusted_where_we_name_none(tmp_path, 
     assert "authority that is not trusted here" in str(alone.failure)
 
 
-def test_who_is_asked_for_a_certificate_is_told_of_which_authority_rfc8446_4_2_4(tmp_path, authority):
+def test_certificate_request_names_the_accepted_ca_rfc8446_4_2_4(tmp_path, authority):
     ca = ca_file(tmp_path, authority)
     tls = server_tls(tmp_path, authority, "a.example")
     client = ClientTls(ca).engine("a.example")
     shake(client, ServerContext(ServerTls(tls.certificate, tls.key, clients="ask", client_ca=ca)).engine())
     assert client.established
-    told = [name.CN for name in client._connection.get_client_ca_list()]
-    assert told == ["Screendoor development CA"]
+    logged = [name.CN for name in client._connection.get_client_ca_list()]
+    assert logged == ["Screendoor development CA"]
 
 
-def test_a_renewed_certificate_is_taken_by_new_connections(tmp_path, authority):
+def test_renewed_certificate_is_used_for_new_connections(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "old.example")
     context = ServerContext(tls)
     certificate, key = authority.issue(["new.example"])
@@ -372,7 +368,7 @@ def test_a_renewed_certificate_is_taken_by_new_connections(tmp_path, authority):
     assert renewed.established
 
 
-def test_a_file_written_again_within_one_tick_of_the_clock_is_taken(tmp_path, authority):
+def test_file_rewritten_with_the_same_mtime_is_reloaded(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "old.example")
     context = ServerContext(tls)
     certificate, key = authority.issue(["new.example"])
@@ -385,7 +381,7 @@ def test_a_file_written_again_within_one_tick_of_the_clock_is_taken(tmp_path, au
     assert client.established
 
 
-def test_a_renewal_in_several_steps_is_warned_of_once(tmp_path, authority):
+def test_renewal_in_several_steps_is_warned_of_once(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "old.example")
     context = ServerContext(tls)
     with capture_logs() as logs:
@@ -395,11 +391,11 @@ def test_a_renewal_in_several_steps_is_warned_of_once(tmp_path, authority):
             for file, content in steps:
                 Path(file).write_bytes(content)
                 context.engine()
-    told = [line["event"] for line in logs if line["log_level"] != "debug"]
-    assert told == ["certificate not reloaded, the old one stays", "certificate reloaded"] * 2
+    logged = [line["event"] for line in logs if line["log_level"] != "debug"]
+    assert logged == ["certificate not reloaded, the old one stays", "certificate reloaded"] * 2
 
 
-def test_a_certificate_that_vanishes_leaves_the_old_one_in_use(tmp_path, authority):
+def test_deleted_certificate_leaves_the_old_one_in_use(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "a.example")
     context = ServerContext(tls)
     Path(tls.certificate).unlink()
@@ -408,7 +404,7 @@ def test_a_certificate_that_vanishes_leaves_the_old_one_in_use(tmp_path, authori
     assert client.established
 
 
-def test_files_that_cannot_be_used_are_named(tmp_path, authority):
+def test_unusable_files_are_named_in_the_error(tmp_path, authority):
     tls = server_tls(tmp_path, authority, "a.example")
     with pytest.raises(TransportFailed, match=r"certificate .*none\.pem cannot be used: "):
         ServerContext(ServerTls(tmp_path / "none.pem", tls.key))

@@ -17,10 +17,10 @@ from tests.transport.test_tls import shake
 
 
 @pytest.fixture
-def meet(tmp_path, authority):
+def handshake(tmp_path, authority):
     """The handshake of a client with such a certificate and a server that requests one."""
 
-    def meeting(
+    def shake_hands(
         *names: str,
         clients: str = "require",
         issuer: Authority | None = None,
@@ -40,7 +40,7 @@ def meet(tmp_path, authority):
         shake(client, server)
         return client, server
 
-    return meeting
+    return shake_hands
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def meet(tmp_path, authority):
     [(SERVER_AUTH, CLIENT_AUTH), (CLIENT_AUTH,), (SERVER_AUTH,), (SIP_DOMAIN,), ()],
     ids=["both", "client", "server", "sipDomain", "none"],
 )
-def test_a_client_is_known_by_its_certificate_whatever_it_was_issued_for_rfc5924_4(meet, usages):
-    client, server = meet("carrier.example", ekus=usages)
+def test_client_is_authenticated_by_a_certificate_of_any_tls_or_sip_usage_rfc5924_4(handshake, usages):
+    client, server = handshake("carrier.example", ekus=usages)
     assert server.established
     assert server.peer_names == {"carrier.example"}
     assert server.mutual
@@ -57,8 +57,8 @@ def test_a_client_is_known_by_its_certificate_whatever_it_was_issued_for_rfc5924
     assert client.peer_names == {"edge.example"}
 
 
-def test_a_certificate_for_something_else_is_refused(meet):
-    client, server = meet("carrier.example", ekus=[ExtendedKeyUsageOID.CODE_SIGNING])
+def test_client_certificate_for_another_purpose_is_refused(handshake):
+    client, server = handshake("carrier.example", ekus=[ExtendedKeyUsageOID.CODE_SIGNING])
     assert not server.established
     assert server.blame == "certificate"
     assert "its certificate is not for SIP peers (extended key usage)" in str(server.failure)
@@ -66,50 +66,52 @@ def test_a_certificate_for_something_else_is_refused(meet):
 
 
 @pytest.mark.parametrize("policy", [TlsPolicy(max_version="1.2"), TlsPolicy(min_version="1.3")])
-def test_a_client_without_a_certificate_is_refused_where_one_is_required(meet, policy):
-    _, server = meet("carrier.example", policy=policy, shows=False)
+def test_client_without_a_certificate_is_refused_if_required(handshake, policy):
+    _, server = handshake("carrier.example", policy=policy, shows=False)
     assert not server.established
     assert "peer did not return a certificate" in str(server.failure)
 
 
-def test_a_client_of_an_authority_that_is_not_trusted_is_refused_where_one_is_required(meet):
-    _, server = meet("carrier.example", issuer=make_authority("another"))
+def test_client_certificate_of_an_untrusted_ca_is_refused_if_required(handshake):
+    _, server = handshake("carrier.example", issuer=make_authority("another"))
     assert not server.established
     assert "authority that is not trusted here" in str(server.failure)
 
 
-def test_a_client_whose_certificate_has_expired_is_refused_where_one_is_required(meet):
-    _, server = meet("carrier.example", starts=datetime(2020, 1, 1, tzinfo=UTC))
+def test_expired_client_certificate_is_refused_if_required(handshake):
+    _, server = handshake("carrier.example", starts=datetime(2020, 1, 1, tzinfo=UTC))
     assert "its certificate has expired" in str(server.failure)
 
 
 @pytest.mark.parametrize("shows", [True, False])
-def test_where_one_is_requested_a_client_without_a_good_one_is_let_in_as_nobody(meet, shows):
-    _, server = meet("carrier.example", clients="request", issuer=make_authority("another"), shows=shows)
+def test_client_without_a_valid_requested_certificate_is_accepted_unauthenticated(handshake, shows):
+    _, server = handshake("carrier.example", clients="request", issuer=make_authority("another"), shows=shows)
     assert server.established
     assert server.peer_names == frozenset()
     assert not server.mutual
 
 
-def test_where_one_is_requested_a_good_one_counts(meet):
-    _, server = meet("carrier.example", clients="request")
+def test_valid_requested_certificate_authenticates_the_client(handshake):
+    _, server = handshake("carrier.example", clients="request")
     assert server.peer_names == {"carrier.example"}
 
 
-def test_where_none_is_asked_for_none_is_shown(meet):
-    _, server = meet("carrier.example", clients="off")
+def test_no_client_certificate_is_presented_unless_requested(handshake):
+    _, server = handshake("carrier.example", clients="off")
     assert server.established
     assert server.peer_names == frozenset()
 
 
-def test_sip_uris_count_before_dns_names_and_wildcards_never_rfc5922_7_1(meet):
-    _, server = meet("dns.example", "*.dns.example", uri_sans=["sip:carrier.example", "sip:me@other.example"])
+def test_peer_names_prefer_sip_uris_and_exclude_wildcards_rfc5922_7_1(handshake):
+    _, server = handshake(
+        "dns.example", "*.dns.example", uri_sans=["sip:carrier.example", "sip:me@other.example"]
+    )
     assert server.peer_names == {"carrier.example"}
-    _, server = meet("dns.example", "*.dns.example")
+    _, server = handshake("dns.example", "*.dns.example")
     assert server.peer_names == {"dns.example"}
 
 
-def test_names_count_only_when_the_handshake_is_over(tmp_path, authority):
+def test_no_peer_names_before_the_handshake_is_over(tmp_path, authority):
     server = ServerContext(server_tls(tmp_path, authority, "a.example")).engine()
     assert server.peer_names == frozenset()
     client = ClientTls(ca_file(tmp_path, authority)).engine("a.example")
@@ -127,7 +129,7 @@ def test_names_count_only_when_the_handshake_is_over(tmp_path, authority):
         (["a.example"], ["sip:b.example"], "c.example", False, False),
     ],
 )
-def test_a_server_is_judged_by_the_web_s_rule_or_by_rfc5922_7(
+def test_server_name_is_matched_by_web_rules_or_strictly_rfc5922_7(
     tmp_path, authority, names, uris, asked, loose, strict
 ):
     certificate, key = authority.issue(names, uri_sans=uris)
@@ -141,7 +143,7 @@ def test_a_server_is_judged_by_the_web_s_rule_or_by_rfc5922_7(
         assert client.established is good
 
 
-def test_another_name_than_the_host_may_be_asked_for(tmp_path, authority):
+def test_configured_certificate_name_overrides_the_host(tmp_path, authority):
     server = ServerContext(server_tls(tmp_path, authority, "sip.carrier.example")).engine()
     client = ClientTls(rules=ClientRules(ca_file(tmp_path, authority), name="sip.carrier.example")).engine(
         "192.0.2.1"
@@ -150,7 +152,7 @@ def test_another_name_than_the_host_may_be_asked_for(tmp_path, authority):
     assert client.peer_name == "sip.carrier.example"
 
 
-def test_rsa_key_exchange_with_cbc_at_tls_1_2_is_spoken_where_it_is_asked_for(tmp_path, authority):
+def test_rsa_key_exchange_with_cbc_is_used_if_configured(tmp_path, authority):
     """Bandwidth accepts nothing else."""
     certificate, key = authority.issue(["a.example"], rsa_bits=2048)
     (tmp_path / "c.pem").write_bytes(certificate)
@@ -162,7 +164,7 @@ def test_rsa_key_exchange_with_cbc_at_tls_1_2_is_spoken_where_it_is_asked_for(tm
     assert (client.version, client.cipher) == ("TLSv1.2", "AES128-SHA")
 
 
-def test_no_common_cipher_is_a_fault_of_the_protocol(tmp_path, authority):
+def test_no_common_tls_version_is_a_protocol_failure(tmp_path, authority):
     own = server_tls(tmp_path, authority, "a.example")
     server = ServerContext(ServerTls(own.certificate, own.key, TlsPolicy(max_version="1.2"))).engine()
     client = ClientTls(

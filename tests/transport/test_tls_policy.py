@@ -12,16 +12,16 @@ def ciphers(policy: TlsPolicy) -> list[str]:
     return SSL.Connection(policy.context(SSL.TLS_METHOD), None).get_cipher_list()
 
 
-def test_without_a_word_the_ciphers_are_those_of_openssl():
+def test_default_policy_has_the_ciphers_of_openssl():
     assert ciphers(TlsPolicy()) == SSL.Connection(SSL.Context(SSL.TLS_METHOD), None).get_cipher_list()
 
 
-def test_ciphers_of_tls_1_3_and_before_stand_in_one_list():
+def test_ciphers_of_tls_1_3_and_1_2_share_one_list():
     chosen = ciphers(TlsPolicy(ciphers="TLS_AES_128_GCM_SHA256:AES128-SHA:AES256-SHA256"))
     assert chosen == ["TLS_AES_128_GCM_SHA256", "AES128-SHA", "AES256-SHA256"]
 
 
-def test_ciphers_of_tls_1_3_alone_leave_the_others_as_they_are():
+def test_tls_1_3_ciphers_alone_leave_the_others_at_their_default():
     assert "ECDHE-RSA-AES128-GCM-SHA256" in ciphers(TlsPolicy(ciphers="TLS_AES_128_GCM_SHA256"))
 
 
@@ -37,5 +37,5 @@ def test_ciphers_of_tls_1_3_alone_leave_the_others_as_they_are():
         ("AES128-SHA:!AES128-SHA", "AES128-SHA:!AES128-SHA"),
     ],
 )
-def test_the_first_name_that_openssl_does_not_have_is_found(written: str, wrong: str | None):
+def test_unusable_returns_the_first_unknown_cipher(written: str, wrong: str | None):
     assert unusable(written) == wrong

@@ -29,11 +29,11 @@ def phone():
         yield peer
 
 
-async def heard(peer: socket.socket) -> bytes:
+async def received_by(peer: socket.socket) -> bytes:
     return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(peer, 65535), 5)
 
 
-async def test_a_datagram_comes_in_and_its_flow_answers(edge, phone):
+async def test_datagram_is_received_and_its_flow_answers(edge, phone):
     network, recorder = edge()
     address = await network.listen(ANYWHERE)
     phone.sendto(options(), address)
@@ -44,10 +44,10 @@ async def test_a_datagram_comes_in_and_its_flow_answers(edge, phone):
     flow.close()
     assert not flow.closed
     flow.send(b"SIP/2.0 200 OK\r\n\r\n")
-    assert await heard(phone) == b"SIP/2.0 200 OK\r\n\r\n"
+    assert await received_by(phone) == b"SIP/2.0 200 OK\r\n\r\n"
 
 
-async def test_a_flow_to_a_target_leaves_from_the_listener(edge, phone):
+async def test_flow_to_a_target_sends_from_the_listener(edge, phone):
     network, _ = edge()
     address = await network.listen(ANYWHERE)
     flow = await network.connect(Target("udp", phone.getsockname(), "phone.example"))
@@ -57,12 +57,12 @@ async def test_a_flow_to_a_target_leaves_from_the_listener(edge, phone):
     assert len(network.connections) == 0
 
 
-async def test_the_stun_of_one_of_ours_is_answered_and_a_stranger_s_is_not_rfc5626_4_4_2(edge, phone):
+async def test_stun_of_a_known_phone_is_answered_and_a_stranger_s_is_not_rfc5626_4_4_2(edge, phone):
     """Otherwise a phone that uses `outbound` considers its registration lost."""
     network, recorder = edge()
     address = await network.listen(ANYWHERE)
     phone.sendto(REQUEST, address)
-    assert await heard(phone) == stun.answer(REQUEST, phone.getsockname())
+    assert await received_by(phone) == stun.answer(REQUEST, phone.getsockname())
     assert recorder.messages.empty()
     recorder.welcoming = False
     phone.sendto(REQUEST, address)
@@ -82,7 +82,7 @@ async def test_flows_to_one_peer_are_equal(edge, phone):
 
 
 @pytest.mark.parametrize("keepalive", [b"\r\n\r\n", b"\r\n", b"\0", b"\0\0\0\0", b""])
-async def test_a_keepalive_is_swallowed(edge, phone, keepalive):
+async def test_keepalive_datagram_is_ignored(edge, phone, keepalive):
     network, recorder = edge()
     address = await network.listen(ANYWHERE)
     phone.sendto(keepalive, address)
@@ -91,7 +91,7 @@ async def test_a_keepalive_is_swallowed(edge, phone, keepalive):
     assert recorder.messages.empty()
 
 
-async def test_a_burst_longer_than_one_turn_arrives_whole_and_in_order(edge, phone):
+async def test_burst_of_200_datagrams_arrives_in_order(edge, phone):
     network, recorder = edge()
     address = await network.listen(ANYWHERE)
     for number in range(200):
@@ -100,7 +100,7 @@ async def test_a_burst_longer_than_one_turn_arrives_whole_and_in_order(edge, pho
     assert got == [options(str(number)) for number in range(200)]
 
 
-async def test_a_peer_that_is_gone_does_not_break_the_listener(edge, phone):
+async def test_icmp_port_unreachable_does_not_break_the_listener(edge, phone):
     network, recorder = edge()
     address = await network.listen(ANYWHERE)
     gone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -114,7 +114,7 @@ async def test_a_peer_that_is_gone_does_not_break_the_listener(edge, phone):
     assert (await recorder.messages.get())[1] == options()
 
 
-class Broken:
+class FailingSocket:
     """A socket whose calls fail with these errors, in turn."""
 
     def __init__(self, *answers: object) -> None:
@@ -145,25 +145,25 @@ async def listener():
     made.close()
 
 
-async def test_an_error_owed_to_an_earlier_datagram_does_not_cost_this_one(listener):
+async def test_pending_socket_error_does_not_lose_the_next_datagram(listener):
     udp, recorder = listener
-    udp.socket = Broken(ConnectionRefusedError(111, "Connection refused"), 1)
+    udp.socket = FailingSocket(ConnectionRefusedError(111, "Connection refused"), 1)
     udp.flow(("192.0.2.1", 5060)).send(b"x")
     assert udp.socket.sent == [b"x"]
     came = (b"x", ("192.0.2.1", 5060))
-    udp.socket = Broken(ConnectionRefusedError(111, "refused"), came, BlockingIOError())
+    udp.socket = FailingSocket(ConnectionRefusedError(111, "refused"), came, BlockingIOError())
     udp._drain()
     assert recorder.all_messages() == [b"x"]
 
 
-async def test_one_that_comes_alone_is_read_without_an_attempt_in_vain(listener):
+async def test_single_datagram_is_read_with_one_system_call(listener):
     udp, recorder = listener
-    udp.socket = Broken((b"x", ("192.0.2.1", 5060)))
+    udp.socket = FailingSocket((b"x", ("192.0.2.1", 5060)))
     udp._drain()
     assert recorder.all_messages() == [b"x"]
 
 
-async def test_those_that_come_together_are_read_in_one_turn_but_for_a_flood(listener, phone):
+async def test_waiting_datagrams_are_read_together_up_to_a_limit(listener, phone):
     udp, recorder = listener
     for _ in range(MAX_DRAIN + 1):
         phone.sendto(b"x", udp.local)
@@ -173,22 +173,22 @@ async def test_those_that_come_together_are_read_in_one_turn_but_for_a_flood(lis
     assert len(recorder.all_messages()) == 1
 
 
-async def test_a_full_send_buffer_loses_the_datagram_as_the_wire_would(listener):
+async def test_datagram_is_dropped_and_logged_if_the_send_buffer_is_full(listener):
     udp, _ = listener
-    udp.socket = Broken(BlockingIOError())
+    udp.socket = FailingSocket(BlockingIOError())
     with capture_logs() as logs:
         udp.flow(("192.0.2.1", 5060)).send(b"x")
     assert logs[0]["event"] == "datagram dropped, the send buffer is full"
 
 
-async def test_a_datagram_the_kernel_refuses_fails_the_send(listener):
+async def test_datagram_the_kernel_refuses_raises_transport_failed(listener):
     udp, _ = listener
-    udp.socket = Broken(OSError(101, "Network is unreachable"))
+    udp.socket = FailingSocket(OSError(101, "Network is unreachable"))
     with pytest.raises(TransportFailed, match=r"192\.0\.2\.1 port 5060: Network is unreachable"):
         udp.flow(("192.0.2.1", 5060)).send(b"x")
 
 
-async def test_a_receiver_that_fails_is_logged_and_the_next_datagram_comes(edge, phone):
+async def test_receiver_exception_is_logged_and_the_next_datagram_received(edge, phone):
     network, recorder = edge()
     recorder.fails_on = options("1")
     address = await network.listen(ANYWHERE)
@@ -199,7 +199,7 @@ async def test_a_receiver_that_fails_is_logged_and_the_next_datagram_comes(edge,
     assert "receiver failed" in [line["event"] for line in logs]
 
 
-async def test_a_receiver_may_close_the_network_while_datagrams_wait(phone):
+async def test_receiver_may_close_the_listener_while_datagrams_wait(phone):
     class Closing(Recorder):
         def received(self, flow, data):
             super().received(flow, data)
@@ -216,21 +216,21 @@ async def test_a_receiver_may_close_the_network_while_datagrams_wait(phone):
         flow.send(options())
 
 
-async def test_an_address_in_use_is_said(edge):
+async def test_address_in_use_is_reported(edge):
     network, _ = edge()
     address = await network.listen(ANYWHERE)
     with pytest.raises(TransportFailed, match=rf"cannot listen on udp 127\.0\.0\.1 port {address[1]}: "):
         await network.listen(ListenOn("udp", address))
 
 
-async def test_a_peer_of_another_family_needs_a_listener_of_its_own(edge):
+async def test_peer_of_another_ip_version_needs_its_own_listener(edge):
     network, _ = edge()
     await network.listen(ANYWHERE)
     with pytest.raises(TransportFailed, match="no udp listener can send to 2001:db8::1"):
         await network.connect(Target("udp", ("2001:db8::1", 5060), "six.example"))
 
 
-async def test_a_loopback_peer_is_served_from_the_loopback_listener():
+async def test_loopback_peer_is_served_from_the_loopback_listener():
     anyone, local = (UdpListener((host, 0), Recorder()) for host in ("0.0.0.0", "127.0.0.1"))
     assert pick_listener([anyone, local], ("127.0.0.1", 5060)) is local
     assert pick_listener([local, anyone], ("192.0.2.1", 5060)) is anyone
@@ -242,13 +242,13 @@ async def test_a_loopback_peer_is_served_from_the_loopback_listener():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems let routers cut by themselves")
-async def test_a_router_may_cut_what_is_too_long_for_its_next_link(listener):
+async def test_path_mtu_discovery_is_off_so_that_routers_may_fragment(listener):
     udp, _ = listener
     discover_mtu, never = 10, 0  # as ip(7) has them
     assert udp.socket.getsockopt(socket.IPPROTO_IP, discover_mtu) == never
 
 
-async def test_a_peer_is_served_from_the_address_on_its_side():
+async def test_listener_is_chosen_by_the_route_to_the_peer():
     outside, inside, any_ = (
         UdpListener((host, 0), Recorder()) for host in ("127.0.0.2", "127.0.0.3", "0.0.0.0")
     )
@@ -272,7 +272,7 @@ async def test_a_peer_is_served_from_the_address_on_its_side():
         listener.close()
 
 
-async def test_ipv6_addresses_stand_without_brackets_or_scope(edge):
+async def test_ipv6_remote_has_no_brackets_or_scope(edge):
     network, recorder = edge()
     address = await network.listen(ListenOn("udp", ("::1", 0)))
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
