@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from proxy.media.g711 import planes
+from proxy.media.interface import MediaRefused
 from proxy.media.rtp import HEADER
 from proxy.media.sdes import SUITES, SrtpPolicy, fresh, parse, usable
 from proxy.media.sdp import parse_sdp
@@ -193,6 +194,17 @@ async def test_unauthentic_count_survives_rekeying_and_release(rig):
     assert rig.session.counts("caller").unauthentic == 1
     rig.session.release("caller")
     assert rig.session.counts("caller").unauthentic == 1
+
+
+async def test_reinvite_without_keys_is_refused_if_srtp_is_required(rig):
+    rig.session.set_srtp_policy("caller", SrtpPolicy.REQUIRE)
+    caller, agent = _caller(rig, SUITES["AES_CM_128_HMAC_SHA1_80"]), rig.outgoing("agent")
+    rig.session.join("caller", "agent")
+    with pytest.raises(MediaRefused, match="SRTP is required"):
+        rig.session.accept("caller", caller.sdp())
+    await agent.send_speech(1)
+    assert len(caller.heard) == 1
+    assert rig.session.srtp_suite("caller") == "AES_CM_128_HMAC_SHA1_80"
 
 
 async def test_reinvite_without_keys_switches_to_plain_rtp(rig):

@@ -433,9 +433,7 @@ async def test_prefer_g711_answers_and_offers_g711_first(rig):
     rig.session.prefer_g711()
     answer = rig.session.accept("caller", rig.peer("caller").sdp("9 107 8 101")).decode()
     assert "RTP/AVP 8 101" in answer
-    assert "RTP/AVP 0 8 101" in rig.session.offer("agent").decode() or "RTP/AVP 8 0 101" in (
-        rig.session.repeat_sdp("agent").decode()
-    )
+    assert _media_line(rig.session.offer("agent")).endswith(" RTP/AVP 8 0 101")
 
 
 async def test_peer_without_g711_is_accepted_but_cannot_be_recorded(rig, tmp_path):
@@ -539,7 +537,7 @@ async def test_hold_by_the_unspecified_ipv6_address_is_answered_as_hold() -> Non
     held = rig.session.accept(
         "caller", offer_over_ipv6(rig).replace(b"c=IN IP6 2001:db8::77", b"c=IN IP6 ::")
     )
-    assert b"a=recvonly" in held or b"a=inactive" in held
+    assert b"a=recvonly\r\n" in held
 
 
 def _rings_early(rig, leg: str = "phone") -> Peer:
