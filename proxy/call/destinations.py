@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from proxy.call.routing import Destination, Number
 from proxy.sip.errors import ParseError, SipError
@@ -99,21 +99,29 @@ class DestinationQueue:
         self._handed_out += group
         return group
 
-    def refused(self, destination: Destination, failure: SipError) -> Note | None:
-        """A destination did not take the call; returns a note for the journal if that changes the queue."""
+    def refused(
+        self,
+        destination: Destination,
+        failure: SipError,
+        our_hosts: Callable[[], Collection[str]] = frozenset,
+    ) -> Note | None:
+        """A destination did not take the call; returns a note for the journal if that changes the queue.
+
+        `our_hosts`: how it may write our address, in lower case.
+        """
         self._redirected_count = 0
         self._backoff.note(destination, failure, self._clock())
         if isinstance(failure, Rejected) and 300 <= failure.status < 400:
-            return self._redirected(failure.response)
+            return self._redirected(failure.response, our_hosts())
         return None
 
-    def _redirected(self, response: Response) -> Note:
+    def _redirected(self, response: Response, our_hosts: Collection[str]) -> Note:
         """Follow a 3xx (§8.1.3.4), but only to configured destinations: no other is dialled (toll fraud)."""
         if response.status in NOT_FOLLOWED:
             return "redirection not followed", f"{response.status} is never followed"
         if self._redirects >= MAX_REDIRECTS:
             return "redirection not followed", f"{MAX_REDIRECTS} were followed before"
-        named = [self._number.destination_for(contact) for contact in contacts(response)]
+        named = [self._number.destination_for(contact, our_hosts) for contact in contacts(response)]
         known = [destination for destination in dict.fromkeys(named) if destination is not None]
         if not known:
             return "redirection not followed", "it leads to no configured destination"

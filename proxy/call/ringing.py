@@ -14,6 +14,7 @@ from proxy.call.race import Race, best
 from proxy.call.routing import Destination, Number
 from proxy.call.whisper import Whisper
 from proxy.sip.errors import SipError
+from proxy.sip.uri import Uri
 from proxy.transport.flow import TransportFailed
 from proxy.ua.bindings import MAX_CONTACTS, Binding, newest_per_device
 from proxy.ua.contact_tracking import ContactTracker
@@ -194,7 +195,7 @@ class Ringing:
         if (destination := self._destinations.pop(leg, None)) is not None:
             self._legs.journal.leg_failed(leg.name, failure)
             leg.end(EndReason.NO_ANSWER)
-            if (note := self._queue.refused(destination, failure)) is not None:
+            if (note := self._queue.refused(destination, failure, partial(_our_hosts, leg))) is not None:
                 self._legs.journal.step(*note)
         return self._ring_redirected()
 
@@ -217,3 +218,10 @@ class Ringing:
         """End a leg that is not needed any more."""
         self._destinations.pop(leg, None)
         leg.end(reason)
+
+
+def _our_hosts(leg: Leg) -> set[str]:
+    """How the phone of this leg may write our address: the public one, or that of its private network."""
+    advertised = leg.core.advertised
+    here = Uri.parse(f"sip:{advertised.towards(leg.flow)}").host
+    return {host.lower() for host in (advertised.host, advertised.host6, here) if host}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote as unescape
@@ -167,13 +167,17 @@ class Number:
         ]
         return named or self.destinations
 
-    def destination_for(self, refer_to: NameAddr) -> Destination | None:
+    def destination_for(self, refer_to: NameAddr, our_hosts: Collection[str] = ()) -> Destination | None:
         """The configured destination that a Refer-To selects, by its number or by its whole URI.
 
-        None if there is none: what an agent writes is never dialled as written (toll fraud).
+        A registered phone may also be named at one of `our_hosts`. None if there is none: what an agent
+        writes is never dialled as written (toll fraud).
         """
         wanted = dialable(refer_to.uri.user)
+        phone = refer_to.uri.user if refer_to.uri.host.lower() in our_hosts else None
         for destination in self.destinations:
+            if phone is not None and phone == destination.phone:
+                return destination
             if wanted is not None and wanted == destination.number:
                 return destination
             if refer_to.uri.scheme != "tel" and refer_to.uri.matches(Uri.parse(destination.uri)):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proxy.call.outcome import OnFailure, Result
 from proxy.lab.audio import PHONE_HZ
 from tests.call.test_ringing import TRUNKED
-from tests.kit.edge import PHONE_NUMBER, NewEdge, ends, story
+from tests.kit.edge import HOST, PHONE_NUMBER, NewEdge, ends, story
 from tests.kit.office import ALICE, BOB, an_office, heard
 
 FORWARDED = (("Contact", f"<sip:{PHONE_NUMBER}@pbx.example.com>"),)
@@ -65,6 +67,37 @@ async def test_nowhere_is_rung_that_is_not_configured(new_edge: NewEdge) -> None
         await app.answers()
         await edge.carrier.receives(200)
         await edge.carrier.hangs_up()
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("domain", [HOST, HOST.upper(), "registered", f"{HOST}:5060;user=phone"])
+async def test_a_colleague_is_named_by_our_domain_as_a_phone_writes_it(
+    new_edge: NewEdge, domain: str
+) -> None:
+    async with an_office(new_edge, ALICE, BOB) as office:
+        edge, desk = office.edge, await office.desk()
+        bob = await office.desk("192.0.2.102", user="bob")
+        await edge.carrier.invites()
+        await desk.rejects(302, headers=(("Contact", f"<sip:bob@{domain}>"),))
+        await bob.answers()
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        assert "redirected: by 302 to another destination of this number" in (await edge.over()).steps
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("contact", ["<sip:bob@company.example>", f"<sip:carol@{HOST}>", "<tel:bob>"])
+async def test_nobody_else_of_that_name_is_taken_for_the_colleague(new_edge: NewEdge, contact: str) -> None:
+    async with an_office(new_edge, ALICE, BOB) as office:
+        edge, desk = office.edge, await office.desk()
+        bob = await office.desk("192.0.2.102", user="bob")
+        await edge.carrier.invites()
+        await desk.rejects(302, headers=(("Contact", contact),))
+        await bob.answers()  # as the second in turn
+        await edge.carrier.receives(200)
+        await edge.carrier.hangs_up()
+        steps = (await edge.over()).steps
+        assert "redirection not followed: it leads to no configured destination" in steps
         await office.assert_clean()
 
 
