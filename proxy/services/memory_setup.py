@@ -133,7 +133,7 @@ async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: boo
     try:
         async with asyncio.timeout(RESTORE_TIMEOUT_S):
             calls = await memory.ask(
-                lambda connection: recent_callers(connection, now - ONE_DAY, now, MAX_CALLERS)
+                lambda connection: recent_callers(connection, now - ONE_DAY, now, MAX_CALLERS, memory.process)
             )
     except (Unavailable, TimeoutError) as error:
         why = str(error) or f"it took longer than {RESTORE_TIMEOUT_S:g} s"

@@ -70,14 +70,16 @@ def get_call(connection: Connection, name: str) -> Row | None:
 
 
 def recent_callers(
-    connection: Connection, since: datetime, until: datetime, limit: int
+    connection: Connection, since: datetime, until: datetime, limit: int, process: str
 ) -> Sequence[PastCall]:
-    """The callers of a time span, oldest first, without withheld numbers.
+    """The callers since `since`, oldest first, without withheld numbers.
 
-    Beyond the limit the newest are kept.
+    Without those of this `process` since `until`, its start; others may be later than that, if the clock was
+    behind at the start. Beyond the limit the newest are kept.
     """
     query = select(calls.c.id, calls.c.caller, calls.c.dialed, calls.c.began)
-    query = query.where(calls.c.began >= since, calls.c.began < until, calls.c.caller.is_not(None))
+    query = query.where(calls.c.began >= since, calls.c.caller.is_not(None))
+    query = query.where((calls.c.began < until) | calls.c.process.is_distinct_from(process))
     rows = connection.execute(query.order_by(calls.c.began.desc()).limit(limit)).all()
     return [PastCall(*row) for row in reversed(rows)]
 

@@ -64,6 +64,23 @@ async def test_state_restored_late_excludes_calls_counted_since_the_start(tmp_pa
     ]
 
 
+@pytest.mark.network
+async def test_callers_of_before_a_restart_are_restored_though_our_clock_is_behind_at_first(
+    tmp_path: Path,
+) -> None:
+    recent = RecentCalls()
+    memory = Memory(Database(f"sqlite:///{tmp_path}/calls.db"), process="before")
+    finish(memory, call("c1", AT - timedelta(minutes=5), 1.5))
+    await asyncio.to_thread(memory.start)
+    try:
+        await memory.ask(lambda connection: None)
+        memory.process = "started after the power cut"
+        assert await memory_setup.restore(recent, memory, AT - timedelta(hours=2))
+    finally:
+        await asyncio.to_thread(memory.close)
+    assert list(recent.record(Caller("c2", CALLER, None, US, "local", AT))) == [AT - timedelta(minutes=5)]
+
+
 @pytest.mark.virtual
 async def test_restoring_is_retried_every_10_s_until_it_succeeds() -> None:
     loop = asyncio.get_running_loop()
