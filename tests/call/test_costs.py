@@ -15,7 +15,7 @@ SPENT = AgentCost("openai", "gpt-realtime-2.1", 0.5, Tokens(10, 20, 30, 40, 50, 
 NO_BUDGET = "the budget for today is spent: 5 of 5 USD"
 
 
-async def test_the_record_says_what_the_call_cost(edge: Edge) -> None:
+async def test_the_record_has_the_cost_of_the_agent(edge: Edge) -> None:
     edge.screening.spent = SPENT
     await edge.bridges()
     assert edge.screening.agent_is_gone
@@ -26,7 +26,7 @@ async def test_the_record_says_what_the_call_cost(edge: Edge) -> None:
     assert (SPENT.as_dict()["tokens"], SPENT.as_dict()["money"]) == (210, 0.0123)
 
 
-async def test_the_record_of_a_call_that_was_cut_says_it_too(edge: Edge) -> None:
+async def test_the_record_of_a_call_cut_by_a_shutdown_has_the_cost_too(edge: Edge) -> None:
     edge.screening.spent = SPENT
     await edge.connects()
     await asyncio.gather(edge.registry.drain(0.0), edge.carrier.receives("BYE"))
@@ -34,7 +34,7 @@ async def test_the_record_of_a_call_that_was_cut_says_it_too(edge: Edge) -> None
     assert story(edge.record)[0] is Result.CUT
 
 
-async def test_without_a_budget_the_phone_rings_and_the_agent_is_never_called(edge: Edge) -> None:
+async def test_with_the_budget_spent_the_phone_rings_and_the_agent_is_not_called(edge: Edge) -> None:
     edge.screener.planned = Undecided(NO_BUDGET)
     await edge.carrier.invites()
     await edge.phone.answers()
@@ -52,7 +52,7 @@ async def test_without_a_budget_the_phone_rings_and_the_agent_is_never_called(ed
 @pytest.mark.parametrize(
     ("on_failure", "result"), [(OnFailure.VOICEMAIL, Result.VOICEMAIL), (OnFailure.REJECT, Result.REFUSED)]
 )
-async def test_without_a_budget_the_number_says_what_becomes_of_the_caller(
+async def test_with_the_budget_spent_on_failure_decides_voicemail_or_rejection(
     new_edge: NewEdge, on_failure: OnFailure, result: Result
 ) -> None:
     async with new_edge(number=a_number(on_failure=on_failure)) as edge:
@@ -70,7 +70,7 @@ async def test_without_a_budget_the_number_says_what_becomes_of_the_caller(
         await edge.assert_clean()
 
 
-async def test_a_caller_who_leaves_while_he_is_told_that_he_is_recorded_leaves_no_screening(
+async def test_a_caller_who_leaves_during_the_recording_announcement_ends_the_screening(
     new_edge: NewEdge,
 ) -> None:
     number = a_number(record=True, announcement="This call is recorded.")

@@ -18,7 +18,7 @@ class Clock:
         return self.now
 
 
-def test_one_call_too_many_within_an_hour_is_not_made() -> None:
+def test_a_call_over_the_hourly_limit_of_a_destination_is_refused() -> None:
     clock = Clock()
     caps = DestinationCaps(clock)
     for _ in range(3):
@@ -33,14 +33,14 @@ def test_one_call_too_many_within_an_hour_is_not_made() -> None:
         caps.charge("sip:a@h", 3)
 
 
-def test_no_bound_counts_nothing() -> None:
+def test_a_limit_of_zero_counts_no_calls() -> None:
     caps = DestinationCaps(Clock())
     for _ in range(1000):
         caps.charge("sip:a@h", 0)
     assert caps._dialled == {}
 
 
-async def test_a_destination_beyond_its_bound_is_a_phone_that_cannot_be_reached(new_edge: NewEdge) -> None:
+async def test_a_destination_over_its_hourly_limit_is_reported_to_the_agent_as_503(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(calls_per_destination_per_hour=1)) as edge:
         await edge.bridges()
         await edge.carrier.hangs_up()

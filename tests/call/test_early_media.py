@@ -30,7 +30,7 @@ async def rings_early(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("early", list(EarlyMedia))
-async def test_a_caller_hears_it_ring_as_configured(new_edge: NewEdge, early: EarlyMedia) -> None:
+async def test_each_early_media_setting_gives_its_ringback(new_edge: NewEdge, early: EarlyMedia) -> None:
     async with new_edge(number=a_number(sound=Sound(early_media=early))) as edge:
         edge.screener.planned = Ring("a known caller")
         await edge.carrier.invites()
@@ -52,7 +52,7 @@ async def test_a_caller_hears_it_ring_as_configured(new_edge: NewEdge, early: Ea
 
 
 @pytest.mark.parametrize("early", [EarlyMedia.RINGBACK, EarlyMedia.TONE])
-async def test_a_voicemail_behind_the_phone_greets_nobody_unless_it_is_to_be_heard(
+async def test_early_media_of_the_phone_is_not_passed_unless_configured(
     new_edge: NewEdge, early: EarlyMedia
 ) -> None:
     async with new_edge(number=a_number(sound=Sound(early_media=early))) as edge:
@@ -66,7 +66,7 @@ async def test_a_voicemail_behind_the_phone_greets_nobody_unless_it_is_to_be_hea
         await edge.assert_clean()
 
 
-async def test_what_the_phone_plays_before_it_answers_is_passed_where_that_is_configured(
+async def test_early_media_of_the_phone_is_passed_if_configured(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(number=a_number(sound=Sound(early_media=EarlyMedia.PASS))) as edge:
@@ -86,7 +86,7 @@ async def test_what_the_phone_plays_before_it_answers_is_passed_where_that_is_co
         await edge.assert_clean()
 
 
-async def test_it_rings_again_when_the_phone_that_played_early_does_not_take_the_call(
+async def test_ringback_returns_if_the_phone_with_early_media_declines(
     new_edge: NewEdge,
 ) -> None:
     first = a_number().destinations[0]
@@ -107,7 +107,7 @@ async def test_it_rings_again_when_the_phone_that_played_early_does_not_take_the
         await edge.assert_clean()
 
 
-async def test_it_rings_again_while_others_do_when_the_one_that_played_early_is_busy(
+async def test_ringback_returns_if_one_of_several_ringing_phones_ends_its_early_media(
     new_edge: NewEdge,
 ) -> None:
     """Otherwise the caller would hear silence for as long as they ring."""
@@ -139,9 +139,7 @@ async def test_it_rings_again_while_others_do_when_the_one_that_played_early_is_
 
 
 @pytest.mark.parametrize("early", list(EarlyMedia))
-async def test_what_the_agent_plays_before_it_answers_is_never_heard(
-    new_edge: NewEdge, early: EarlyMedia
-) -> None:
+async def test_early_media_of_the_agent_is_never_passed(new_edge: NewEdge, early: EarlyMedia) -> None:
     async with new_edge(number=a_number(sound=Sound(early_media=early))) as edge:
         await edge.carrier.invites()
         call = await edge.agent.invited()

@@ -28,7 +28,7 @@ def leg(edge: Edge, name: str) -> LegRecord:
     return next(each for each in edge.record.legs if each.name == name)
 
 
-async def test_a_phone_that_falls_silent_ends_the_call_and_why_is_said(
+async def test_a_phone_without_audio_for_60_s_is_hung_up_with_the_reason(
     edge: Edge, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await edge.bridges()
@@ -50,7 +50,7 @@ async def test_a_phone_that_falls_silent_ends_the_call_and_why_is_said(
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
-async def test_a_clock_that_is_set_in_mid_call_changes_nothing_of_that(
+async def test_setting_the_system_clock_does_not_change_the_inactivity_timeout(
     edge: Edge, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     await edge.bridges()
@@ -66,7 +66,7 @@ async def test_a_clock_that_is_set_in_mid_call_changes_nothing_of_that(
     await edge.over()
 
 
-async def test_those_whom_we_did_not_hear_since_we_were_stopped_are_not_hung_up(edge: Edge) -> None:
+async def test_a_pause_of_our_own_process_does_not_count_as_media_inactivity(edge: Edge) -> None:
     await edge.bridges()
     await edge.passes(10)
     stoppable().stop_for(70)
@@ -80,7 +80,7 @@ async def test_those_whom_we_did_not_hear_since_we_were_stopped_are_not_hung_up(
     await edge.assert_clean()
 
 
-async def test_a_caller_that_falls_silent_is_hung_up(edge: Edge) -> None:
+async def test_a_caller_without_audio_is_hung_up(edge: Edge) -> None:
     await edge.bridges()
     assert edge.caller_audio is not None
     edge.caller_audio.stop()
@@ -91,7 +91,7 @@ async def test_a_caller_that_falls_silent_is_hung_up(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_an_agent_that_falls_silent_is_let_go_and_the_caller_is_not(edge: Edge) -> None:
+async def test_an_agent_without_audio_is_hung_up_and_the_phone_is_rung(edge: Edge) -> None:
     await edge.connects()
     assert edge.agent_audio is not None
     edge.agent_audio.stop()
@@ -105,7 +105,7 @@ async def test_an_agent_that_falls_silent_is_let_go_and_the_caller_is_not(edge: 
     await edge.assert_clean()
 
 
-async def test_an_agent_without_an_api_that_dies_has_not_said_no(new_edge: NewEdge) -> None:
+async def test_a_plain_sip_agent_without_audio_counts_as_failure_not_as_rejection(new_edge: NewEdge) -> None:
     bot = Agent("local", "sip:bot@sip.api.openai.com:5061;transport=udp")
     async with new_edge(number=a_number(agent=bot)) as edge:
         edge.screener.planned = Ask(SipScreening(ScreeningSettings(talk_limit_s=120.0)))
@@ -123,7 +123,7 @@ async def test_an_agent_without_an_api_that_dies_has_not_said_no(new_edge: NewEd
         await edge.assert_clean()
 
 
-async def test_a_leg_on_hold_need_not_speak_rfc3264_8_4(edge: Edge) -> None:
+async def test_a_leg_on_hold_has_no_inactivity_timeout_rfc3264_8_4(edge: Edge) -> None:
     await edge.bridges()
     assert edge.caller_audio is not None
     await edge.carrier.reinvites(hold=True)
@@ -135,7 +135,7 @@ async def test_a_leg_on_hold_need_not_speak_rfc3264_8_4(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_where_it_is_switched_off_silence_ends_nothing_and_is_told_all_the_same(
+async def test_with_inactivity_off_silence_ends_no_call_but_is_recorded(
     tmp_path: Path,
 ) -> None:
     edge = Edge(tmp_path)
@@ -152,7 +152,7 @@ async def test_where_it_is_switched_off_silence_ends_nothing_and_is_told_all_the
     await edge.close()
 
 
-async def test_a_phone_that_was_never_heard_is_named_with_the_likely_cause(edge: Edge) -> None:
+async def test_a_phone_that_never_sent_audio_is_recorded_with_the_likely_cause(edge: Edge) -> None:
     assert edge.phone_audio is not None
     edge.media.lose = lambda source, to, packet: source[0] == TRUNK
     falls_silent(edge)
@@ -184,7 +184,7 @@ async def test_the_record_has_the_quality_of_each_leg(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_where_all_are_silent_at_once_none_is_to_blame(edge: Edge) -> None:
+async def test_if_all_peers_are_silent_none_is_recorded_as_silent(edge: Edge) -> None:
     await edge.bridges()
     for audio in (edge.caller_audio, edge.phone_audio):
         assert audio is not None
@@ -196,7 +196,7 @@ async def test_where_all_are_silent_at_once_none_is_to_blame(edge: Edge) -> None
     await edge.assert_clean()
 
 
-async def test_a_call_that_nobody_answers_has_no_quality(edge: Edge) -> None:
+async def test_an_unanswered_call_has_no_audio_quality_in_its_record(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.carrier.cancels()
     await edge.over()
@@ -204,7 +204,7 @@ async def test_a_call_that_nobody_answers_has_no_quality(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_keys_by_info_reach_the_other_leg_in_rtp(edge: Edge) -> None:
+async def test_dtmf_by_info_is_relayed_as_rtp_events(edge: Edge) -> None:
     await edge.bridges()
     assert edge.phone_audio is not None
     keys: list[bytes] = []

@@ -19,7 +19,7 @@ INSTANCE = ';+sip.instance="<urn:uuid:1>";reg-id=1'
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_phone_that_registers_while_another_of_its_user_rings_rings_too(
+async def test_a_phone_that_registers_during_ringing_of_its_user_is_rung_too(
     new_edge: NewEdge, transport: str
 ) -> None:
     async with an_office(new_edge) as office:
@@ -45,7 +45,7 @@ async def test_a_phone_that_registers_while_another_of_its_user_rings_rings_too(
         await office.assert_clean()
 
 
-async def test_a_phone_that_was_nowhere_rings_beside_the_others_once_it_registers(new_edge: NewEdge) -> None:
+async def test_an_unregistered_phone_joins_parallel_ringing_once_it_registers(new_edge: NewEdge) -> None:
     """Destinations ring in parallel: the call to the mobile number makes the user open the app."""
     async with an_office(new_edge, ALICE, TRUNKED, at_once=True) as office:
         edge = office.edge
@@ -61,7 +61,7 @@ async def test_a_phone_that_was_nowhere_rings_beside_the_others_once_it_register
         await office.assert_clean()
 
 
-async def test_it_rings_no_longer_than_the_others(new_edge: NewEdge) -> None:
+async def test_a_phone_that_joins_late_rings_until_the_same_ring_limit(new_edge: NewEdge) -> None:
     async with an_office(new_edge, on_failure=OnFailure.REJECT) as office:
         edge, desk = office.edge, await office.desk()
         await edge.carrier.invites()
@@ -76,7 +76,7 @@ async def test_it_rings_no_longer_than_the_others(new_edge: NewEdge) -> None:
         await office.assert_clean()
 
 
-async def test_a_caller_who_leaves_takes_it_along(new_edge: NewEdge) -> None:
+async def test_a_caller_who_cancels_also_cancels_a_phone_that_joined_late(new_edge: NewEdge) -> None:
     async with an_office(new_edge) as office:
         edge, desk = office.edge, await office.desk()
         await edge.carrier.invites()
@@ -90,7 +90,7 @@ async def test_a_caller_who_leaves_takes_it_along(new_edge: NewEdge) -> None:
         await office.assert_clean()
 
 
-async def test_a_phone_that_has_declined_is_not_rung_again_as_it_registers(new_edge: NewEdge) -> None:
+async def test_a_phone_that_declined_is_not_rung_again_when_it_registers_elsewhere(new_edge: NewEdge) -> None:
     async with an_office(new_edge, ALICE, BOB, at_once=True, on_failure=OnFailure.REJECT) as office:
         edge, desk = office.edge, await office.desk(instance=INSTANCE)
         other = await office.desk("192.0.2.102", user="bob")
@@ -105,7 +105,7 @@ async def test_a_phone_that_has_declined_is_not_rung_again_as_it_registers(new_e
         await office.assert_clean()
 
 
-async def test_once_one_has_spoken_for_all_nobody_joins_rfc3261_16_7(new_edge: NewEdge) -> None:
+async def test_after_a_6xx_no_newly_registered_phone_joins_rfc3261_16_7(new_edge: NewEdge) -> None:
     async with an_office(new_edge, replace(ALICE, confirm=Confirmation.PRESS_1)) as office:
         edge = office.edge
         one, two = await office.desk(), await office.desk("192.0.2.102")
@@ -122,7 +122,7 @@ async def test_once_one_has_spoken_for_all_nobody_joins_rfc3261_16_7(new_edge: N
         await office.assert_clean()
 
 
-async def test_one_that_has_been_dialled_too_often_does_not_join(new_edge: NewEdge) -> None:
+async def test_a_phone_over_its_hourly_limit_does_not_join_when_it_registers(new_edge: NewEdge) -> None:
     async with an_office(
         new_edge, ALICE, BOB, at_once=True, calls_per_destination_per_hour=1, on_failure=OnFailure.REJECT
     ) as office:
@@ -138,7 +138,7 @@ async def test_one_that_has_been_dialled_too_often_does_not_join(new_edge: NewEd
         await office.assert_clean()
 
 
-async def test_a_phone_whose_connection_is_lost_before_it_has_rung_rings_by_its_other_way_rfc5626_4_2(
+async def test_a_phone_that_loses_one_flow_before_it_rings_is_rung_over_its_other_flow_rfc5626_4_2(
     new_edge: NewEdge,
 ) -> None:
     async with an_office(new_edge) as office:
@@ -228,7 +228,7 @@ async def test_a_phone_that_is_silent_over_both_flows_is_tried_until_the_ringing
 
 @pytest.mark.parametrize("changed", [{}, {"behind": "10.9.9.9"}, {"behind": "10.9.9.9", "boot": "anew"}])
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_phone_that_was_asleep_rings_where_it_registers_as_it_wakes_rfc5626_5_3(
+async def test_an_unresponsive_phone_is_rung_where_it_registers_next_rfc5626_5_3(
     new_edge: NewEdge, transport: str, changed: dict[str, str]
 ) -> None:
     """Its connection was dead, and nothing had told us."""
@@ -251,7 +251,7 @@ async def test_a_phone_that_was_asleep_rings_where_it_registers_as_it_wakes_rfc5
         await office.assert_clean()
 
 
-async def test_a_phone_whose_connection_is_refused_joins_those_that_ring_when_it_is_back(
+async def test_a_phone_whose_connection_was_lost_joins_the_ringing_when_it_registers_again(
     new_edge: NewEdge,
 ) -> None:
     async with an_office(new_edge) as office:
@@ -274,7 +274,7 @@ async def test_a_phone_whose_connection_is_refused_joins_those_that_ring_when_it
 
 
 @pytest.mark.parametrize("named", [True, False])
-async def test_a_phone_that_rings_and_registers_elsewhere_does_not_ring_twice(
+async def test_a_ringing_phone_that_registers_elsewhere_is_not_rung_twice(
     new_edge: NewEdge, named: bool
 ) -> None:
     """It is recognised by its instance, or as the only phone whose connection was lost."""
@@ -296,7 +296,7 @@ async def test_a_phone_that_rings_and_registers_elsewhere_does_not_ring_twice(
         await office.assert_clean(faults=False)
 
 
-async def test_no_more_join_than_a_phone_may_have_contacts(new_edge: NewEdge) -> None:
+async def test_at_most_max_contacts_newly_registered_phones_join(new_edge: NewEdge) -> None:
     async with an_office(new_edge) as office:
         edge, desk = office.edge, await office.desk()
         await edge.carrier.invites()
@@ -310,7 +310,7 @@ async def test_no_more_join_than_a_phone_may_have_contacts(new_edge: NewEdge) ->
         await office.assert_clean()
 
 
-async def test_who_registers_when_the_ringing_is_over_is_not_rung(new_edge: NewEdge) -> None:
+async def test_a_phone_that_registers_after_the_call_was_answered_is_not_rung(new_edge: NewEdge) -> None:
     async with an_office(new_edge) as office:
         edge, desk = office.edge, await office.desk()
         await edge.carrier.invites()
@@ -324,7 +324,7 @@ async def test_who_registers_when_the_ringing_is_over_is_not_rung(new_edge: NewE
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_phone_that_wants_it_otherwise_is_asked_again_where_it_woke_rfc4028_7_3(
+async def test_a_422_of_a_phone_that_moved_is_retried_at_its_new_address_rfc4028_7_3(
     new_edge: NewEdge, transport: str
 ) -> None:
     async with an_office(new_edge) as office:

@@ -18,7 +18,7 @@ from tests.kit import edge as kit
 from tests.kit.edge import BEGAN, PHONE_NUMBER, Edge
 
 
-async def test_a_record_tells_the_whole_story_as_json(edge: Edge) -> None:
+async def test_a_record_has_outcome_decision_legs_transcript_and_steps_as_json(edge: Edge) -> None:
     edge.screening.transcript = [TranscriptLine("caller", "I have a parcel", 1.5)]
     edge.screening.decided = Connect("a courier")
     await edge.bridges()
@@ -47,7 +47,7 @@ async def test_a_record_tells_the_whole_story_as_json(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_record_says_by_which_call_id_each_peer_knows_its_leg(edge: Edge) -> None:
+async def test_a_record_has_the_call_id_of_each_leg(edge: Edge) -> None:
     await edge.bridges()
     await edge.carrier.hangs_up()
     record = await edge.over()
@@ -56,12 +56,12 @@ async def test_a_record_says_by_which_call_id_each_peer_knows_its_leg(edge: Edge
     await edge.assert_clean()
 
 
-def test_a_record_that_has_only_begun_can_be_read_too() -> None:
+def test_a_record_of_a_call_in_progress_can_be_read() -> None:
     record = CallRecord("7f3a", None, "+14155551234", BEGAN).as_dict()
     assert (record["outcome"], record["ended"], record["legs"]) == (None, None, [])
 
 
-def test_a_record_leaves_nothing_out_and_keeps_the_order_of_its_fields() -> None:
+def test_a_records_dict_has_every_field_in_order() -> None:
     record = CallRecord("7f3a", None, "+14155551234", BEGAN)
     leg = LegRecord("caller", "sip:a@b", BEGAN)
     for each in (record, leg):
@@ -69,12 +69,12 @@ def test_a_record_leaves_nothing_out_and_keeps_the_order_of_its_fields() -> None
 
 
 @given(st.datetimes(datetime(1970, 1, 1), timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5))])))
-def test_times_are_told_in_milliseconds_whatever_their_zone(at: datetime) -> None:
+def test_timestamps_are_iso_8601_with_milliseconds_in_any_zone(at: datetime) -> None:
     told = CallRecord("7f3a", None, "+14155551234", at).as_dict()["began"]
     assert told == at.isoformat(timespec="milliseconds")
 
 
-async def test_the_log_says_of_each_leg_how_it_ended_and_once_that_the_caller_has_hung_up(edge: Edge) -> None:
+async def test_the_log_has_the_end_reason_of_each_leg(edge: Edge) -> None:
     edge.screening.decided = Connect("a courier")
     with capture_logs() as logs:
         await edge.bridges()
@@ -89,7 +89,7 @@ async def test_the_log_says_of_each_leg_how_it_ended_and_once_that_the_caller_ha
     await edge.assert_clean()
 
 
-async def test_the_story_in_the_log_names_no_number_and_no_word_said(edge: Edge, capsys) -> None:
+async def test_the_log_contains_no_complete_number_reason_or_transcript(edge: Edge, capsys) -> None:
     edge.screening.transcript = [TranscriptLine("caller", "I have a parcel", 1.5)]
     edge.screening.decided = Connect("a courier")
     await edge.bridges()
@@ -103,7 +103,7 @@ async def test_the_story_in_the_log_names_no_number_and_no_word_said(edge: Edge,
     await edge.assert_clean()
 
 
-async def test_what_a_peer_says_of_its_bye_is_recorded_and_told_to_nobody_else_rfc3326_2(
+async def test_a_peers_reason_header_is_recorded_without_its_text_and_not_forwarded_rfc3326_2(
     edge: Edge, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await edge.bridges()
@@ -120,7 +120,7 @@ async def test_what_a_peer_says_of_its_bye_is_recorded_and_told_to_nobody_else_r
     await edge.assert_clean()
 
 
-async def test_what_a_peer_says_of_its_cancel_and_of_its_refusal_is_recorded_too_rfc6432(edge: Edge) -> None:
+async def test_the_reason_header_of_a_rejection_is_recorded_rfc6432(edge: Edge) -> None:
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.rejects(486, headers=(("Reason", "Q.850;cause=17"),))
@@ -131,7 +131,7 @@ async def test_what_a_peer_says_of_its_cancel_and_of_its_refusal_is_recorded_too
     await edge.assert_clean()
 
 
-async def test_every_bye_and_cancel_of_ours_says_why_rfc3326_2(edge: Edge) -> None:
+async def test_our_bye_and_cancel_have_a_reason_header_rfc3326_2(edge: Edge) -> None:
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.rings()
@@ -148,7 +148,7 @@ async def test_every_bye_and_cancel_of_ours_says_why_rfc3326_2(edge: Edge) -> No
 
 
 @pytest.mark.parametrize("leap", [timedelta(days=-400), timedelta(hours=-1), timedelta(days=20_000)])
-async def test_a_clock_that_is_set_in_mid_call_leaves_it_as_long_as_it_was(
+async def test_setting_the_system_clock_during_a_call_does_not_change_its_duration(
     edge: Edge, monkeypatch: pytest.MonkeyPatch, leap: timedelta
 ) -> None:
     await edge.connects()

@@ -26,7 +26,7 @@ async def test_an_unknown_number_is_404(edge: Edge) -> None:
     assert not any(edge.core.left_over().values())
 
 
-async def test_more_calls_than_there_may_be_are_503(new_edge: NewEdge) -> None:
+async def test_a_call_over_max_calls_gets_503(new_edge: NewEdge) -> None:
     async with new_edge(max_calls=1) as edge:
         await edge.connects()
         first = edge.carrier.current
@@ -51,7 +51,7 @@ async def test_no_free_media_port_is_503(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_no_free_media_port_for_the_agent_or_the_phone_ends_in_a_message(new_edge: NewEdge) -> None:
+async def test_without_media_ports_for_agent_and_phone_the_caller_gets_voicemail(new_edge: NewEdge) -> None:
     async with new_edge(ports=PortPool(20000, 20001)) as edge:
         await edge.carrier.invites()
         await edge.carrier.receives(200)
@@ -64,7 +64,7 @@ async def test_no_free_media_port_for_the_agent_or_the_phone_ends_in_a_message(n
 
 
 @pytest.mark.parametrize("body", [b"not a description", NO_AUDIO], ids=["broken", "video only"])
-async def test_an_offer_that_cannot_be_used_is_488(edge: Edge, body: bytes) -> None:
+async def test_an_unusable_offer_is_488(edge: Edge, body: bytes) -> None:
     await edge.carrier.invites(body=body)
     refused = await edge.carrier.receives(488)
     assert (refused.headers.get("Warning") or "").startswith('399 sbc.example.com "')  # RFC 3261 §20.43
@@ -96,7 +96,7 @@ async def test_an_invite_without_an_offer_gets_ours_rfc3261_13_2_1(edge: Edge) -
     await edge.assert_clean()
 
 
-async def test_a_late_answer_that_cannot_be_used_ends_the_call(edge: Edge) -> None:
+async def test_an_ack_without_the_sdp_answer_ends_the_call(edge: Edge) -> None:
     await edge.carrier.invites(body=b"")  # and the ACK contains no answer either
     await edge.agent.answers()
     await edge.carrier.receives(200)
@@ -126,7 +126,7 @@ async def test_a_session_interval_that_is_too_small_is_422_rfc4028_9(edge: Edge)
     await edge.assert_clean()
 
 
-async def test_a_house_that_closes_takes_no_new_calls_and_lets_the_others_finish(edge: Edge) -> None:
+async def test_draining_refuses_new_calls_with_503_and_lets_live_ones_finish(edge: Edge) -> None:
     await edge.connects()
     first = edge.carrier.current
     closed = asyncio.ensure_future(edge.registry.drain(60))
@@ -139,7 +139,7 @@ async def test_a_house_that_closes_takes_no_new_calls_and_lets_the_others_finish
     await edge.assert_clean()
 
 
-async def test_calls_that_last_beyond_the_limit_are_ended(edge: Edge) -> None:
+async def test_calls_still_live_at_the_drain_limit_are_ended(edge: Edge) -> None:
     await edge.bridges()
     began = edge.now
     await edge.registry.drain(30)
@@ -154,7 +154,7 @@ async def test_calls_that_last_beyond_the_limit_are_ended(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_call_that_is_not_answered_yet_is_503_when_the_house_closes(edge: Edge) -> None:
+async def test_an_unanswered_call_gets_503_at_shutdown(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.agent.receives("INVITE")
     await edge.registry.drain(0)
@@ -164,7 +164,7 @@ async def test_a_call_that_is_not_answered_yet_is_503_when_the_house_closes(edge
     await edge.assert_clean()
 
 
-async def test_a_bug_in_the_screener_costs_only_its_own_call(edge: Edge) -> None:
+async def test_an_exception_in_the_screener_ends_only_its_own_call_with_500(edge: Edge) -> None:
     await edge.connects()
     healthy = edge.carrier.current
     right = edge.screener.plan
@@ -188,7 +188,7 @@ async def test_a_bug_in_the_screener_costs_only_its_own_call(edge: Edge) -> None
     await edge.assert_clean(calls=2)
 
 
-async def test_a_bug_in_mid_call_ends_every_leg_of_it(edge: Edge) -> None:
+async def test_an_exception_during_a_call_ends_every_leg_of_it(edge: Edge) -> None:
     async def wrong() -> Verdict:
         await asyncio.sleep(1)
         raise KeyError("a bug")
@@ -203,7 +203,7 @@ async def test_a_bug_in_mid_call_ends_every_leg_of_it(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_bug_of_the_record_keeper_is_logged(edge: Edge) -> None:
+async def test_an_exception_while_storing_the_record_is_logged(edge: Edge) -> None:
     kept = edge.registry._finished
 
     def wrong(record) -> None:
@@ -220,7 +220,7 @@ async def test_a_bug_of_the_record_keeper_is_logged(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_any_number_may_be_served(new_edge: NewEdge) -> None:
+async def test_a_wildcard_number_accepts_any_dialed_number(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(dialed="*")) as edge:
         await edge.carrier.invites(dialed="+14155550199")
         await edge.agent.answers()
@@ -230,7 +230,7 @@ async def test_any_number_may_be_served(new_edge: NewEdge) -> None:
         await edge.assert_clean()
 
 
-async def test_several_calls_at_once_do_not_touch_each_other(edge: Edge) -> None:
+async def test_concurrent_calls_are_independent(edge: Edge) -> None:
     for _ in range(5):
         await edge.carrier.invites()
         await edge.agent.answers()

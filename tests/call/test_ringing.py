@@ -42,7 +42,7 @@ async def test_a_registered_phone_rings_over_its_flow_and_talks_rfc5626_5_3(
         await office.assert_clean()
 
 
-async def test_a_phone_hears_who_calls(new_edge: NewEdge) -> None:
+async def test_a_registered_phone_sees_the_callers_number_in_from(new_edge: NewEdge) -> None:
     async with an_office(new_edge) as office:
         edge, desk = office.edge, await office.desk()
         await edge.carrier.invites()
@@ -70,7 +70,7 @@ async def test_a_registered_phone_hangs_up(new_edge: NewEdge) -> None:
 
 
 @pytest.mark.parametrize("registers_after_s", [0, 3])
-async def test_a_phone_whose_connection_is_lost_in_a_call_is_hung_up_on_where_it_has_registered_again(
+async def test_a_phone_that_lost_its_connection_gets_the_bye_over_its_next_registered_one(
     new_edge: NewEdge, registers_after_s: float
 ) -> None:
     """Its Contact is behind a NAT and unreachable; only a connection it opens itself works (RFC 5626)."""
@@ -94,7 +94,7 @@ async def test_a_phone_whose_connection_is_lost_in_a_call_is_hung_up_on_where_it
 
 
 @pytest.mark.parametrize("contact", ["as before", "another"])
-async def test_one_that_loses_its_connection_in_a_call_is_not_taken_for_another_phone_of_its_user(
+async def test_a_phone_that_reconnects_is_not_confused_with_another_of_its_user(
     new_edge: NewEdge, contact: str
 ) -> None:
     """The other phone does not know the call, and answers 481 (RFC 3261 §12.2.2)."""
@@ -120,7 +120,7 @@ async def test_one_that_loses_its_connection_in_a_call_is_not_taken_for_another_
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_phone_that_registers_from_elsewhere_in_a_call_is_hung_up_on_there(
+async def test_a_phone_that_registers_elsewhere_during_a_call_gets_the_bye_there(
     new_edge: NewEdge, transport: str
 ) -> None:
     """Its NAT gave it a new address, and nothing tells us that the old one is dead (RFC 5626 §5.3)."""
@@ -142,7 +142,7 @@ async def test_a_phone_that_registers_from_elsewhere_in_a_call_is_hung_up_on_the
     "named", [{"instance": ';+sip.instance="<urn:uuid:1>"', "boot": "another"}, {"instance": ""}]
 )
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_phone_that_has_got_another_contact_in_a_call_is_hung_up_on_there(
+async def test_a_phone_with_a_new_contact_during_a_call_gets_the_bye_there(
     new_edge: NewEdge, transport: str, named: dict[str, str]
 ) -> None:
     """In another network it has another address; its old registration stands until it expires."""
@@ -161,7 +161,7 @@ async def test_a_phone_that_has_got_another_contact_in_a_call_is_hung_up_on_ther
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_acknowledged_there(
+async def test_a_ringing_phone_that_registers_elsewhere_gets_ack_and_bye_there(
     new_edge: NewEdge, transport: str
 ) -> None:
     async with an_office(new_edge) as office:
@@ -180,7 +180,7 @@ async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_acknowled
         await office.assert_clean()
 
 
-async def test_a_phone_that_registers_from_elsewhere_before_it_has_heard_of_the_call_rings_there(
+async def test_a_phone_that_moves_before_it_got_the_invite_is_rung_at_its_new_address(
     new_edge: NewEdge,
 ) -> None:
     """Its INVITE is retransmitted in any case (RFC 3261 §17.1.1.2)."""
@@ -200,7 +200,7 @@ async def test_a_phone_that_registers_from_elsewhere_before_it_has_heard_of_the_
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_cancelled_there(
+async def test_a_ringing_phone_that_registers_elsewhere_gets_the_cancel_there(
     new_edge: NewEdge, transport: str
 ) -> None:
     """Otherwise it would ring on."""
@@ -219,7 +219,7 @@ async def test_a_phone_that_registers_from_elsewhere_while_it_rings_is_cancelled
 
 
 @pytest.mark.parametrize("answers", [True, False])
-async def test_a_phone_whose_connection_is_lost_while_it_rings_may_answer_over_its_next(
+async def test_a_ringing_phone_that_reconnects_may_answer_over_the_new_connection(
     new_edge: NewEdge, answers: bool
 ) -> None:
     """It has changed networks, for example, and still rings (RFC 3261 §18.2.2, RFC 5626 §4.5)."""
@@ -250,7 +250,7 @@ async def test_a_phone_whose_connection_is_lost_while_it_rings_may_answer_over_i
         await office.assert_clean()
 
 
-async def test_a_caller_who_leaves_while_a_ringing_phone_is_away_is_told_of_when_it_is_back(
+async def test_a_disconnected_ringing_phone_gets_the_cancel_when_it_reconnects(
     new_edge: NewEdge,
 ) -> None:
     """Otherwise it would ring on."""
@@ -272,7 +272,7 @@ async def test_a_caller_who_leaves_while_a_ringing_phone_is_away_is_told_of_when
         await office.assert_clean()
 
 
-async def test_a_phone_whose_connection_is_lost_while_it_rings_and_that_does_not_come_back_is_given_up(
+async def test_a_ringing_phone_that_disconnects_and_stays_away_is_given_up_for_the_next(
     new_edge: NewEdge,
 ) -> None:
     async with an_office(new_edge, ALICE, TRUNKED) as office:
@@ -289,7 +289,7 @@ async def test_a_phone_whose_connection_is_lost_while_it_rings_and_that_does_not
         await office.assert_clean()
 
 
-async def test_a_phone_that_is_not_registered_is_skipped_at_once(new_edge: NewEdge) -> None:
+async def test_an_unregistered_phone_is_skipped_at_once(new_edge: NewEdge) -> None:
     async with an_office(new_edge, ALICE, TRUNKED) as office:
         edge = office.edge
         began = edge.now
@@ -303,7 +303,7 @@ async def test_a_phone_that_is_not_registered_is_skipped_at_once(new_edge: NewEd
         await office.assert_clean()
 
 
-async def test_of_those_at_once_whoever_is_there_rings(new_edge: NewEdge) -> None:
+async def test_parallel_ringing_skips_unregistered_phones(new_edge: NewEdge) -> None:
     async with an_office(new_edge, ALICE, TRUNKED, BOB, at_once=True) as office:
         edge, desk = office.edge, await office.desk(user="bob")
         await edge.carrier.invites()
@@ -320,7 +320,7 @@ async def test_of_those_at_once_whoever_is_there_rings(new_edge: NewEdge) -> Non
 
 @pytest.mark.relay_only("nobody talks")
 @pytest.mark.parametrize("method", ["OPTIONS", "SUBSCRIBE", "PUBLISH"])
-async def test_a_phone_that_does_not_know_yet_that_we_began_anew_is_not_banned_for_asking(
+async def test_a_phone_unaware_of_our_restart_is_not_banned_for_unauthenticated_requests(
     new_edge: NewEdge, method: str
 ) -> None:
     """Nothing is answered, so over UDP it retransmits; then it registers (RFC 3261 §17.1.2.2)."""
@@ -338,7 +338,7 @@ async def test_a_phone_that_does_not_know_yet_that_we_began_anew_is_not_banned_f
         await desk.close()
 
 
-async def test_a_stranger_who_calls_in_the_name_of_a_phone_is_banned_as_any_other(new_edge: NewEdge) -> None:
+async def test_an_unregistered_source_that_sends_invites_is_banned(new_edge: NewEdge) -> None:
     async with an_office(new_edge) as office:
         edge = office.edge
         stranger = DeskPhone(edge.wire.host("192.0.2.101"), "192.0.2.101", edge=HOST)
@@ -353,7 +353,7 @@ async def test_a_stranger_who_calls_in_the_name_of_a_phone_is_banned_as_any_othe
         await stranger.close()
 
 
-async def test_the_agent_is_told_that_the_phone_cannot_be_reached(new_edge: NewEdge) -> None:
+async def test_the_agent_gets_480_by_notify_if_the_phone_is_not_registered(new_edge: NewEdge) -> None:
     async with an_office(new_edge) as office:
         edge = office.edge
         edge.screener.planned = None
@@ -410,7 +410,7 @@ async def test_all_contacts_of_a_phone_ring_and_the_first_answer_wins_rfc3261_16
         ("", "", ["boot-1", "boot-1"]),
     ],
 )
-async def test_a_phone_that_is_known_at_two_places_rings_at_the_later_one_alone_rfc5626_7(
+async def test_a_phone_registered_at_two_addresses_is_rung_at_the_newer_one_only_rfc5626_7(
     new_edge: NewEdge, before: str, now: str, boots: list[str]
 ) -> None:
     """It has changed networks, or has two flows to us: after it declines, its other flow is not tried."""
@@ -427,7 +427,9 @@ async def test_a_phone_that_is_known_at_two_places_rings_at_the_later_one_alone_
         await office.assert_clean()
 
 
-async def test_two_answers_at_once_and_the_loser_is_hung_up_rfc3261_13_2_2_4(new_edge: NewEdge) -> None:
+async def test_the_second_of_two_simultaneous_answers_gets_ack_and_bye_rfc3261_13_2_2_4(
+    new_edge: NewEdge,
+) -> None:
     async with an_office(new_edge) as office:
         edge = office.edge
         one, two = await office.desk(), await office.desk("192.0.2.102")
@@ -465,7 +467,7 @@ async def test_an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up_rfc
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
-async def test_two_answers_in_foul_weather_leave_one_call_and_nothing_else(
+async def test_two_simultaneous_answers_on_a_lossy_network_leave_exactly_one_call(
     new_edge: NewEdge, seed: int
 ) -> None:
     number = a_number(destinations=(ALICE,))
@@ -492,7 +494,9 @@ async def test_two_answers_in_foul_weather_leave_one_call_and_nothing_else(
         await office.close()
 
 
-async def test_busy_at_one_and_silence_at_the_other_is_busy_rfc3261_16_7(new_edge: NewEdge) -> None:
+async def test_busy_at_one_phone_and_480_at_the_other_is_reported_as_486_rfc3261_16_7(
+    new_edge: NewEdge,
+) -> None:
     async with an_office(new_edge, ALICE, BOB, at_once=True) as office:
         edge = office.edge
         edge.screener.planned = None
@@ -508,7 +512,7 @@ async def test_busy_at_one_and_silence_at_the_other_is_busy_rfc3261_16_7(new_edg
         await office.assert_clean()
 
 
-async def test_a_6xx_speaks_for_the_user_and_stops_all_rfc3261_16_7(new_edge: NewEdge) -> None:
+async def test_a_6xx_cancels_all_other_phones_rfc3261_16_7(new_edge: NewEdge) -> None:
     async with an_office(new_edge, ALICE, TRUNKED) as office:
         edge = office.edge
         one, two = await office.desk(), await office.desk("192.0.2.102")
@@ -524,7 +528,9 @@ async def test_a_6xx_speaks_for_the_user_and_stops_all_rfc3261_16_7(new_edge: Ne
 
 
 @pytest.mark.parametrize("key", ["1", "2"])
-async def test_a_6xx_hangs_up_on_nobody_who_has_picked_up_rfc3261_16_7(new_edge: NewEdge, key: str) -> None:
+async def test_a_6xx_does_not_end_the_leg_of_a_phone_that_has_answered_rfc3261_16_7(
+    new_edge: NewEdge, key: str
+) -> None:
     """This user has picked up, is being told who calls, and is about to decide."""
     async with an_office(new_edge, replace(ALICE, confirm=Confirmation.PRESS_1)) as office:
         edge = office.edge
@@ -548,7 +554,7 @@ async def test_a_6xx_hangs_up_on_nobody_who_has_picked_up_rfc3261_16_7(new_edge:
         await office.assert_clean()
 
 
-async def test_a_6xx_speaks_for_whoever_has_picked_up_and_takes_no_call_after_all_rfc3261_16_7(
+async def test_after_a_6xx_and_an_unconfirmed_answer_no_further_destination_rings_rfc3261_16_7(
     new_edge: NewEdge,
 ) -> None:
     async with an_office(new_edge, replace(ALICE, confirm=Confirmation.PRESS_1), TRUNKED) as office:
@@ -566,7 +572,7 @@ async def test_a_6xx_speaks_for_whoever_has_picked_up_and_takes_no_call_after_al
         await office.assert_clean()
 
 
-async def test_destinations_at_once_a_trunk_and_a_desk(new_edge: NewEdge) -> None:
+async def test_a_trunk_and_a_registered_phone_ring_in_parallel(new_edge: NewEdge) -> None:
     async with an_office(new_edge, ALICE, TRUNKED, at_once=True) as office:
         edge, desk = office.edge, await office.desk()
         await edge.carrier.invites()
@@ -581,7 +587,7 @@ async def test_destinations_at_once_a_trunk_and_a_desk(new_edge: NewEdge) -> Non
         await office.assert_clean()
 
 
-async def test_a_refer_to_one_of_several_at_once_rings_them_all(new_edge: NewEdge) -> None:
+async def test_a_refer_to_one_of_several_parallel_destinations_rings_them_all(new_edge: NewEdge) -> None:
     async with an_office(new_edge, ALICE, TRUNKED, at_once=True) as office:
         edge, desk = office.edge, await office.desk()
         edge.screener.planned = None

@@ -28,7 +28,7 @@ def all_are_heard(edge: Edge) -> None:
     edge.media.lose = lambda source, to, packet: False
 
 
-async def test_an_agent_that_is_slow_to_speak_leaves_the_caller_with_ringback(edge: Edge) -> None:
+async def test_the_caller_hears_ringback_until_a_slow_agent_speaks(edge: Edge) -> None:
     silence_the(edge, edge.agent_audio)
     await edge.carrier.invites()
     await edge.agent.answers()
@@ -48,7 +48,7 @@ async def test_an_agent_that_is_slow_to_speak_leaves_the_caller_with_ringback(ed
     await edge.assert_clean()
 
 
-async def test_an_agent_that_speaks_at_once_is_all_the_caller_hears(edge: Edge) -> None:
+async def test_the_caller_hears_no_ringback_if_the_agent_speaks_at_once(edge: Edge) -> None:
     await edge.connects()
     await edge.passes(10)
     assert set(edge.caller_audio.heard()) == {AGENT_HZ}
@@ -56,7 +56,7 @@ async def test_an_agent_that_speaks_at_once_is_all_the_caller_hears(edge: Edge) 
     await edge.assert_clean()
 
 
-async def test_it_rings_on_until_the_agent_has_found_words_for_a_busy_phone(edge: Edge) -> None:
+async def test_ringback_goes_on_after_a_busy_phone_until_the_agent_speaks(edge: Edge) -> None:
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     silence_the(edge, edge.agent_audio)
@@ -77,7 +77,7 @@ async def test_it_rings_on_until_the_agent_has_found_words_for_a_busy_phone(edge
 
 
 @pytest.mark.parametrize(("status", "named"), [(486, "busy"), (404, "congestion")])
-async def test_a_caller_whom_nobody_takes_hears_why_before_the_bye(
+async def test_a_caller_nobody_takes_hears_busy_or_congestion_tone_before_the_bye(
     new_edge: NewEdge, status: int, named: str
 ) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
@@ -99,7 +99,7 @@ async def test_a_caller_whom_nobody_takes_hears_why_before_the_bye(
         await edge.assert_clean()
 
 
-async def test_what_is_said_to_a_caller_whom_nobody_takes_may_be_a_prompt(new_edge: NewEdge) -> None:
+async def test_a_configured_prompt_replaces_the_tone_before_the_bye(new_edge: NewEdge) -> None:
     number = a_number(on_failure=OnFailure.REJECT, sound=Sound(unavailable=GREETING))
     async with new_edge(number=number) as edge:
         await edge.connects()
@@ -112,7 +112,7 @@ async def test_what_is_said_to_a_caller_whom_nobody_takes_may_be_a_prompt(new_ed
         await edge.assert_clean()
 
 
-async def test_a_caller_who_was_never_answered_is_told_by_the_status_alone(new_edge: NewEdge) -> None:
+async def test_an_unanswered_caller_is_rejected_without_any_audio(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
         await edge.carrier.invites()
         await edge.agent.rejects(503)
@@ -121,7 +121,7 @@ async def test_a_caller_who_was_never_answered_is_told_by_the_status_alone(new_e
         await edge.assert_clean()
 
 
-async def test_a_caller_who_leaves_in_the_midst_of_the_busy_tone_is_let_go(new_edge: NewEdge) -> None:
+async def test_a_caller_may_hang_up_during_the_busy_tone(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
         await edge.connects()
         edge.screening.decides(Undecided("the budget is spent"))
@@ -133,7 +133,7 @@ async def test_a_caller_who_leaves_in_the_midst_of_the_busy_tone_is_let_go(new_e
         await edge.assert_clean()
 
 
-async def test_the_voicemail_greets_then_beeps_and_its_packets_go_on_while_the_caller_speaks(
+async def test_voicemail_plays_greeting_and_beep_and_keeps_sending_rtp_during_the_message(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(number=a_number(sound=Sound(greeting=GREETING))) as edge:
@@ -155,7 +155,7 @@ async def test_the_voicemail_greets_then_beeps_and_its_packets_go_on_while_the_c
         await edge.assert_clean()
 
 
-async def test_a_caller_whom_the_phone_holds_hears_music_and_then_the_phone(new_edge: NewEdge) -> None:
+async def test_a_caller_held_by_the_phone_hears_music_on_hold(new_edge: NewEdge) -> None:
     sound = Sound(Sounds(tones_of("de"), hold=tone((AGENT_HZ,), (1.0,))))
     async with new_edge(number=a_number(sound=sound)) as edge:
         await edge.bridges()
@@ -173,7 +173,7 @@ async def test_a_caller_whom_the_phone_holds_hears_music_and_then_the_phone(new_
         await edge.assert_clean()
 
 
-async def test_an_agent_whom_the_caller_holds_has_packets_of_silence_and_no_tone(edge: Edge) -> None:
+async def test_an_agent_held_by_the_caller_gets_silent_rtp_without_tones(edge: Edge) -> None:
     await edge.connects()
     await edge.carrier.reinvites(hold=True)
     edge.caller_audio.stop()
@@ -209,9 +209,7 @@ async def test_the_caller_hears_no_gap_when_the_phone_takes_over_from_the_agent(
 
 
 @pytest.mark.parametrize("by", ["refer", "verdict"])
-async def test_ringback_ends_crisply_when_the_phone_takes_over_from_a_silent_agent(
-    edge: Edge, by: str
-) -> None:
+async def test_ringback_stops_at_once_when_the_phone_answers(edge: Edge, by: str) -> None:
     await edge.connects()
     if by == "refer":
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
@@ -233,7 +231,7 @@ async def test_ringback_ends_crisply_when_the_phone_takes_over_from_a_silent_age
     await edge.assert_clean()
 
 
-async def test_ringback_is_that_of_the_country_called(new_edge: NewEdge) -> None:
+async def test_ringback_follows_the_configured_country(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(sound=Sound(Sounds(tones_of("de"))))) as edge:
         await edge.connects()
         silence_the(edge, edge.agent_audio)

@@ -33,7 +33,7 @@ def two_destinations() -> tuple[Destination, Destination]:
 
 
 @pytest.mark.parametrize("fault", ["refer-500", "refer-504", "refer-silent"])
-async def test_the_verdict_connects_the_call_when_no_refer_comes(edge: Edge, fault: str) -> None:
+async def test_the_verdict_connects_the_call_without_a_refer(edge: Edge, fault: str) -> None:
     await edge.connects()
     edge.screening.decides(Connect(f"a friend, in spite of {fault}"))
     await edge.phone.answers()
@@ -51,7 +51,7 @@ async def test_the_verdict_connects_the_call_when_no_refer_comes(edge: Edge, fau
     await edge.assert_clean()
 
 
-async def test_a_refer_on_a_new_connection_is_the_same_refer(edge: Edge) -> None:
+async def test_a_refer_over_a_new_connection_connects_the_call(edge: Edge) -> None:
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}", new_connection=True)
     await edge.agent.receives("NOTIFY", sipfrag=100)
@@ -65,7 +65,7 @@ async def test_a_refer_on_a_new_connection_is_the_same_refer(edge: Edge) -> None
     await edge.assert_clean()
 
 
-async def test_the_agents_connection_is_gone_and_its_refer_comes_on_a_new_one(edge: Edge) -> None:
+async def test_a_refer_over_a_new_connection_works_after_the_old_one_was_reset(edge: Edge) -> None:
     await edge.connects()
     edge.wire.cut(edge.wire.flows()[0])
     await edge.passes(1)
@@ -77,7 +77,7 @@ async def test_the_agents_connection_is_gone_and_its_refer_comes_on_a_new_one(ed
     await edge.assert_clean()
 
 
-async def test_the_agents_connection_is_gone_and_is_made_again_for_our_bye(edge: Edge) -> None:
+async def test_our_bye_opens_a_new_connection_after_the_agents_was_reset(edge: Edge) -> None:
     await edge.connects()
     edge.wire.cut(edge.wire.flows()[0])
     await edge.passes(1)
@@ -87,7 +87,7 @@ async def test_the_agents_connection_is_gone_and_is_made_again_for_our_bye(edge:
     await edge.assert_clean()
 
 
-async def test_a_second_refer_while_the_phone_rings_is_no_second_wish(edge: Edge) -> None:
+async def test_a_second_refer_while_the_phone_rings_is_491(edge: Edge) -> None:
     await edge.connects()
     assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
     await edge.phone.rings()
@@ -101,7 +101,9 @@ async def test_a_second_refer_while_the_phone_rings_is_no_second_wish(edge: Edge
     await edge.assert_clean()
 
 
-async def test_a_refer_that_comes_while_the_phone_rings_on_a_verdict_joins_it(edge: Edge) -> None:
+async def test_a_refer_while_the_phone_rings_for_the_verdict_is_accepted_without_a_second_call(
+    edge: Edge,
+) -> None:
     await edge.connects()
     friend = edge.screening.decided = Connect("refer_patience_s is over")
     edge.screening.decides(friend)
@@ -118,7 +120,7 @@ async def test_a_refer_that_comes_while_the_phone_rings_on_a_verdict_joins_it(ed
     await edge.assert_clean()
 
 
-async def test_a_late_refer_to_a_stranger_is_refused_and_the_phone_rings_on(edge: Edge) -> None:
+async def test_a_refer_to_another_target_while_the_phone_rings_is_403(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(Connect("refer_patience_s is over"))
     await edge.phone.rings()
@@ -139,7 +141,7 @@ async def test_a_late_refer_to_a_stranger_is_refused_and_the_phone_rings_on(edge
         "sip:trunk.example.com",
     ],
 )
-async def test_a_refer_to_a_stranger_is_refused_and_the_call_goes_on(edge: Edge, target: str) -> None:
+async def test_a_refer_to_an_unconfigured_target_is_403_and_the_call_goes_on(edge: Edge, target: str) -> None:
     await edge.connects()
     assert (await edge.agent.refers(target)).status == 403
     await edge.phone.receives_nothing(for_s=3)
@@ -155,7 +157,7 @@ async def test_a_refer_to_a_stranger_is_refused_and_the_call_goes_on(edge: Edge,
     await edge.assert_clean()
 
 
-async def test_a_refer_is_never_dialled_as_written(edge: Edge) -> None:
+async def test_the_configured_uri_is_dialled_not_that_of_the_refer(edge: Edge) -> None:
     await edge.connects()
     await edge.agent.refers(f"sip:{PHONE_NUMBER}@192.0.2.66;transport=tcp")
     call = await edge.phone.answers()
@@ -205,7 +207,7 @@ async def test_only_the_agent_may_refer(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_refer_outside_a_dialog_is_603_though_a_trunk_sends_it_and_a_stranger_hears_nothing(
+async def test_an_out_of_dialog_refer_is_603_for_a_trunk_and_ignored_from_unknown_sources(
     edge: Edge,
 ) -> None:
     await edge.connects()
@@ -224,7 +226,7 @@ async def test_a_refer_outside_a_dialog_is_603_though_a_trunk_sends_it_and_a_str
     await edge.assert_clean(faults=False)
 
 
-async def test_an_agent_whose_call_is_over_refers_to_nobody_rfc3261_12_2_2(edge: Edge) -> None:
+async def test_a_refer_of_the_agent_after_its_bye_is_481_rfc3261_12_2_2(edge: Edge) -> None:
     await edge.bridges()
     answer = await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     assert answer.status == 481, "no dialog any more, yet it was one of ours a second ago"
@@ -233,7 +235,7 @@ async def test_an_agent_whose_call_is_over_refers_to_nobody_rfc3261_12_2_2(edge:
     await edge.assert_clean()
 
 
-async def test_a_refer_without_a_place_to_go_is_refused_rfc3515_2_4_2(edge: Edge) -> None:
+async def test_a_refer_without_refer_to_is_400_rfc3515_2_4_2(edge: Edge) -> None:
     await edge.connects()
     assert (await edge.agent.requests("REFER")).status == 400
     await edge.carrier.hangs_up()
@@ -241,7 +243,7 @@ async def test_a_refer_without_a_place_to_go_is_refused_rfc3515_2_4_2(edge: Edge
 
 
 @pytest.mark.parametrize("wait_s", [0.0, 0.0005, 0.001, 0.0015])
-async def test_a_refer_that_crosses_another_end_of_the_call_is_answered(edge: Edge, wait_s: float) -> None:
+async def test_a_refer_that_crosses_the_end_of_the_call_gets_202_or_481(edge: Edge, wait_s: float) -> None:
     await edge.connects()
     refer = asyncio.ensure_future(edge.agent.refers(f"tel:{PHONE_NUMBER}"))
     bye = asyncio.ensure_future(edge.carrier.hangs_up())
@@ -254,9 +256,7 @@ async def test_a_refer_that_crosses_another_end_of_the_call_is_answered(edge: Ed
 
 
 @pytest.mark.parametrize("wait_s", [0.0, 0.0005, 0.001, 0.0015])
-async def test_a_verdict_counts_though_a_refer_is_refused_in_the_same_moment(
-    edge: Edge, wait_s: float
-) -> None:
+async def test_a_verdict_at_the_moment_of_a_refused_refer_still_connects(edge: Edge, wait_s: float) -> None:
     await edge.connects()
     asyncio.get_running_loop().call_later(wait_s, edge.screening.decides, Connect("a friend"))
     assert (await edge.agent.refers("tel:+19005550100")).status == 403
@@ -268,7 +268,7 @@ async def test_a_verdict_counts_though_a_refer_is_refused_in_the_same_moment(
 
 
 @pytest.mark.parametrize("status", [486, 603])
-async def test_a_refer_that_comes_after_the_phone_was_busy_for_its_verdict_rings_it_no_second_time(
+async def test_a_refer_for_a_decision_that_already_failed_does_not_ring_the_phone_again(
     edge: Edge, status: int
 ) -> None:
     await edge.connects()

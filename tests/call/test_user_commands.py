@@ -39,7 +39,7 @@ async def test_the_user_connects_the_caller(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_the_user_has_the_caller_rejected(edge: Edge) -> None:
+async def test_the_user_rejects_the_caller(edge: Edge) -> None:
     await edge.connects()
     call = going_on(edge)
     user_commands.reject(call, "me")
@@ -49,7 +49,7 @@ async def test_the_user_has_the_caller_rejected(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_the_user_has_the_caller_leave_a_message(edge: Edge) -> None:
+async def test_the_user_sends_the_caller_to_voicemail(edge: Edge) -> None:
     await edge.connects()
     call = going_on(edge)
     user_commands.voicemail(call, "me")
@@ -72,7 +72,7 @@ async def test_the_agent_is_given_the_users_question(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_an_agent_that_cannot_be_told_is_no_matter(edge: Edge) -> None:
+async def test_commands_are_refused_if_the_screening_has_decided_already(edge: Edge) -> None:
     await edge.connects()
     edge.screening.takes_wishes = False
     for wish in (user_commands.connect, user_commands.reject, user_commands.voicemail):
@@ -82,7 +82,7 @@ async def test_an_agent_that_cannot_be_told_is_no_matter(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_nothing_is_decided_before_the_agent_has_answered(edge: Edge) -> None:
+async def test_connect_is_refused_before_the_agent_has_answered(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.agent.receives("INVITE")
     assert user_commands.state_of(going_on(edge)) is State.ARRIVING
@@ -92,7 +92,7 @@ async def test_nothing_is_decided_before_the_agent_has_answered(edge: Edge) -> N
     await edge.over()
 
 
-async def test_the_user_hangs_up_on_the_caller_whatever_goes_on(edge: Edge) -> None:
+async def test_hang_up_ends_the_call_during_screening(edge: Edge) -> None:
     await edge.connects()
     user_commands.hang_up(going_on(edge), "me")
     await edge.carrier.receives("BYE")
@@ -104,7 +104,7 @@ async def test_the_user_hangs_up_on_the_caller_whatever_goes_on(edge: Edge) -> N
     await edge.assert_clean()
 
 
-async def test_the_user_hangs_up_while_the_phone_rings(edge: Edge) -> None:
+async def test_hang_up_ends_the_call_with_603_while_the_phone_rings(edge: Edge) -> None:
     edge.screener.planned = Ring("everybody rings")
     await edge.carrier.invites()
     await edge.phone.receives("INVITE")
@@ -116,7 +116,7 @@ async def test_the_user_hangs_up_while_the_phone_rings(edge: Edge) -> None:
     await edge.assert_clean(faults=False)
 
 
-async def test_what_happens_is_told_as_it_happens(edge: Edge) -> None:
+async def test_the_feed_publishes_the_events_of_a_call(edge: Edge) -> None:
     with edge.feed.listening() as listener:
         await edge.connects()
         edge.screening.says("caller", "It is Anna.")
@@ -136,7 +136,7 @@ async def test_what_happens_is_told_as_it_happens(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_listener_that_reads_nothing_costs_no_call_anything(new_edge: NewEdge) -> None:
+async def test_a_feed_listener_that_never_reads_does_not_disturb_the_call(new_edge: NewEdge) -> None:
     async with new_edge() as edge:
         with edge.feed.listening():
             await edge.connects()

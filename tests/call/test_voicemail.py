@@ -78,7 +78,7 @@ async def test_a_caller_who_hangs_up_at_the_beep_leaves_no_file(edge: Edge) -> N
     await edge.assert_clean()
 
 
-async def test_a_disk_that_takes_no_message_ends_the_call_and_no_more(edge: Edge, tmp_path: Path) -> None:
+async def test_an_unwritable_voicemail_folder_ends_the_call_cleanly(edge: Edge, tmp_path: Path) -> None:
     (tmp_path / "voicemail").write_text("a file where a folder should be")
     await edge.connects()
     edge.screening.decides(TakeMessage("asks to be called back"))
@@ -90,7 +90,7 @@ async def test_a_disk_that_takes_no_message_ends_the_call_and_no_more(edge: Edge
     await edge.assert_clean()
 
 
-async def test_of_a_caller_whose_audio_cannot_be_recorded_no_message_is_taken(new_edge: NewEdge) -> None:
+async def test_a_caller_without_g711_gets_no_voicemail(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.VOICEMAIL), audio=False) as edge:
         await edge.carrier.invites(body=OPUS)
         await edge.agent.rejects(503)
@@ -105,7 +105,7 @@ async def test_of_a_caller_whose_audio_cannot_be_recorded_no_message_is_taken(ne
         await edge.assert_clean()
 
 
-async def test_a_message_ends_when_the_caller_has_said_nothing_for_a_while(new_edge: NewEdge) -> None:
+async def test_a_message_ends_after_silence_s_of_silence_which_is_cut_off(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(voicemail=VoicemailSettings(silence_s=8.0))) as edge:
         edge.excused = lambda silence: silence.peer == "carrier"  # trailing silence is cut
         await edge.connects()
@@ -124,7 +124,7 @@ async def test_a_message_ends_when_the_caller_has_said_nothing_for_a_while(new_e
 
 
 @pytest.mark.parametrize("said_s", [0.0, 0.6])
-async def test_a_message_in_which_next_to_nothing_is_said_is_not_kept(edge: Edge, said_s: float) -> None:
+async def test_a_message_with_almost_no_speech_is_not_kept(edge: Edge, said_s: float) -> None:
     await edge.connects()
     edge.screening.decides(TakeMessage("asks to be called back"))
     await edge.agent.receives("BYE")
@@ -164,7 +164,7 @@ class Mute:
         raise AssertionError
 
 
-async def test_a_greeting_that_is_not_spoken_in_time_gives_way_to_the_recorded_one(new_edge: NewEdge) -> None:
+async def test_a_greeting_not_synthesized_in_time_is_replaced_by_the_recorded_one(new_edge: NewEdge) -> None:
     number = a_number(voicemail=VoicemailSettings(greeting="Grace is out. Speak."))
     async with new_edge(number=number, speech=Mute()) as edge:
         await edge.connects()
@@ -179,7 +179,7 @@ async def test_a_greeting_that_is_not_spoken_in_time_gives_way_to_the_recorded_o
         await edge.assert_clean()
 
 
-async def test_a_disk_that_fills_up_ends_the_message_and_keeps_what_it_took(
+async def test_a_full_disk_ends_the_message_and_keeps_what_was_recorded(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(file: int, octets: bytes, at: int) -> int:

@@ -111,7 +111,7 @@ async def in_thread(act: Callable[..., Result], *words: str) -> Result:
 
 
 @pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
-async def test_its_call_outlives_its_odd_ack_and_ends_with_its_bye_rfc3261_13_3_1_4(
+async def test_an_ack_with_unexpected_headers_stops_our_200_retransmissions_rfc3261_13_3_1_4(
     peers: Peers, protocol: type
 ) -> None:
     agent = await in_thread(peers.agent)
@@ -130,9 +130,7 @@ async def test_its_call_outlives_its_odd_ack_and_ends_with_its_bye_rfc3261_13_3_
 
 
 @pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
-async def test_its_cancel_that_matches_nothing_is_answered_481_rfc3261_9_2(
-    peers: Peers, protocol: type
-) -> None:
+async def test_a_cancel_with_another_branch_and_cseq_is_481_rfc3261_9_2(peers: Peers, protocol: type) -> None:
     agent = await in_thread(peers.agent)
     async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
         dialog = await caller.invite()
@@ -150,7 +148,7 @@ async def test_its_cancel_that_matches_nothing_is_answered_481_rfc3261_9_2(
 
 
 @pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
-async def test_a_call_that_its_cancels_could_not_end_is_answered_and_ends_with_bye_rfc3261_9_2(
+async def test_a_call_whose_cancels_were_481_can_be_answered_and_ended_by_bye_rfc3261_9_2(
     peers: Peers, protocol: type
 ) -> None:
     agent = await in_thread(peers.agent)
@@ -173,7 +171,9 @@ async def test_a_call_that_its_cancels_could_not_end_is_answered_and_ends_with_b
 
 
 @pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
-async def test_its_ack_may_come_from_elsewhere_rfc3261_13_3_1_4(peers: Peers, protocol: type) -> None:
+async def test_an_ack_from_another_source_address_is_accepted_rfc3261_13_3_1_4(
+    peers: Peers, protocol: type
+) -> None:
     agent = await in_thread(peers.agent)
     async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
         dialog = await caller.invite()
@@ -188,7 +188,7 @@ async def test_its_ack_may_come_from_elsewhere_rfc3261_13_3_1_4(peers: Peers, pr
     assert (await in_thread(peers.record))["ended_by"] == "caller"
 
 
-async def test_a_header_with_a_lone_cr_in_it_is_answered_400_rfc3261_21_4_1(peers: Peers) -> None:
+async def test_a_header_with_a_bare_cr_is_400_rfc3261_21_4_1(peers: Peers) -> None:
     async with Caller(peers) as caller, asyncio.timeout(LIMIT_S):
         dialog = await caller.invite(subject="door\rVia: SIP/2.0/UDP 192.0.2.1")
         assert await answer(dialog, "INVITE") == 400

@@ -19,7 +19,7 @@ def carried(peers: Peers) -> None:
     until(lambda: peers.edge.kernel_streams == 2, "both streams in the kernel")
 
 
-def test_a_call_in_the_kernel_is_switched_held_resumed_keyed_and_hung_up(peers: Peers) -> None:
+def test_a_call_forwarded_by_the_kernel_is_transferred_held_resumed_and_relays_dtmf(peers: Peers) -> None:
     until(lambda: "forwarding audio in the kernel" in peers.edge.printed, "the line that says so")
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
@@ -49,7 +49,7 @@ def test_a_call_in_the_kernel_is_switched_held_resumed_keyed_and_hung_up(peers: 
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
 
 
-def test_what_a_phone_says_in_the_kernel_is_in_the_record(peers: Peers) -> None:
+def test_the_record_has_the_quality_of_audio_forwarded_by_the_kernel(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)

@@ -8,7 +8,7 @@ from tests.kit.message_grammar import faults
 GOOD = messages.invite().encode()
 
 
-def test_a_good_message_has_no_fault() -> None:
+def test_valid_messages_have_no_faults() -> None:
     assert faults(GOOD) == []
     assert faults(messages.ok(messages.invite()).encode()) == []
 
@@ -26,6 +26,6 @@ def test_a_good_message_has_no_fault() -> None:
         (b"From: <sip:alice@example.com>", b"From: sip:alice@example.com"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_seen(old: bytes, new: bytes) -> None:
+def test_each_grammar_violation_is_reported(old: bytes, new: bytes) -> None:
     assert old in GOOD
     assert faults(GOOD.replace(old, new, 1))

@@ -69,7 +69,7 @@ async def test_a_datagram_arrives_after_the_delay_and_can_be_answered_on_its_flo
     assert "udp 192.0.2.1:5060 -> 192.0.2.2:5060" in str(wire.trace[0])
 
 
-async def test_a_datagram_to_nobody_is_lost_in_silence():
+async def test_a_datagram_without_a_listener_is_lost_without_an_error():
     wire = Wire()
     a, _ = await host(wire, "192.0.2.1", "udp")
     await host(wire, "192.0.2.2", "tcp")
@@ -80,7 +80,7 @@ async def test_a_datagram_to_nobody_is_lost_in_silence():
     assert len(wire.lost) == 2
 
 
-async def test_weather_is_the_same_for_the_same_seed():
+async def test_loss_duplication_and_reordering_are_the_same_for_the_same_seed():
     async def arrivals(seed: int) -> list[bytes]:
         wire = Wire(seed=seed)
         wire.weather(loss=0.2, duplication=0.2, reordering=0.3)
@@ -122,7 +122,7 @@ async def test_a_connection_has_two_ends_keeps_order_and_is_reused(transport):
     assert wire.flows() == [flow]
 
 
-async def test_nobody_listening_is_refused_and_nobody_there_times_out():
+async def test_a_closed_port_refuses_and_an_unknown_host_times_out():
     wire = Wire()
     a, _ = await host(wire, "192.0.2.1")
     await host(wire, "192.0.2.2", "udp")
@@ -148,7 +148,7 @@ async def test_a_refused_handshake_fails_by_name_and_by_address_until_accepted()
     assert not (await a.connect(target)).closed
 
 
-async def test_a_cut_is_told_at_both_ends_and_what_was_under_way_is_lost():
+async def test_a_reset_connection_is_reported_at_both_ends_and_loses_data_in_transit():
     wire = Wire()
     a, a_hears = await host(wire, "192.0.2.1")
     _, b_hears = await host(wire, "192.0.2.2", "tcp")
@@ -165,7 +165,7 @@ async def test_a_cut_is_told_at_both_ends_and_what_was_under_way_is_lost():
     assert await a.connect(to(("192.0.2.2", 5060), "tcp")) is not flow
 
 
-async def test_a_close_is_told_to_the_other_end_only_after_what_was_sent():
+async def test_a_close_is_reported_to_the_other_end_after_the_data_sent_before():
     wire = Wire()
     a, a_hears = await host(wire, "192.0.2.1")
     _, b_hears = await host(wire, "192.0.2.2", "tcp")
@@ -179,7 +179,7 @@ async def test_a_close_is_told_to_the_other_end_only_after_what_was_sent():
     assert a_hears.losses == []
 
 
-async def test_a_silent_host_hears_nothing_and_says_nothing():
+async def test_a_silenced_host_neither_receives_nor_sends():
     wire = Wire()
     a, a_hears = await host(wire, "192.0.2.1", "udp")
     _, b_hears = await host(wire, "192.0.2.2", "udp", "tcp")
@@ -196,7 +196,7 @@ async def test_a_silent_host_hears_nothing_and_says_nothing():
     assert len(b_hears.heard) == 1
 
 
-async def test_names_ports_and_transports_are_resolved_by_table():
+async def test_uris_resolve_by_the_name_table_and_default_ports():
     wire = Wire()
     a, _ = await host(wire, "192.0.2.1", names=["one.example.com", "both.example.com"])
     wire.host("192.0.2.2", ["both.example.com"])
@@ -215,7 +215,7 @@ async def test_names_ports_and_transports_are_resolved_by_table():
             await a.resolve(Uri.parse(unknown))
 
 
-async def test_listening_gives_the_bound_address_and_refuses_what_is_taken():
+async def test_listen_returns_the_bound_address_and_refuses_one_in_use():
     wire = Wire()
     a, _ = await host(wire, "192.0.2.1")
     assert await a.listen(ListenOn("udp", ("0.0.0.0", 5060))) == ("192.0.2.1", 5060)
@@ -227,7 +227,7 @@ async def test_listening_gives_the_bound_address_and_refuses_what_is_taken():
         await a.listen(ListenOn("udp", ("192.0.2.99", 5060)))
 
 
-async def test_a_closed_network_hears_nothing_and_cannot_send():
+async def test_a_closed_network_neither_receives_nor_sends():
     wire = Wire()
     a, a_hears = await host(wire, "192.0.2.1", "udp")
     b, b_hears = await host(wire, "192.0.2.2", "udp", "tcp")
@@ -245,7 +245,7 @@ async def test_a_closed_network_hears_nothing_and_cannot_send():
         await a.connect(to(("192.0.2.2", 5060), "udp"))
 
 
-async def test_what_the_script_loses_is_lost_whatever_the_weather():
+async def test_datagrams_selected_by_lose_are_always_lost():
     wire = Wire()
     here, _ = await host(wire, "192.0.2.1", "udp")
     _, ear = await host(wire, "192.0.2.2", "udp")

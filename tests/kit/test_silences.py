@@ -26,7 +26,7 @@ def mute(edge: Edge) -> None:
     edge.media.lose = lambda source, to, packet: to == edge.caller_audio.address
 
 
-async def test_a_call_in_which_all_are_heard_has_no_silence(edge: Edge) -> None:
+async def test_a_call_with_continuous_audio_has_no_silence(edge: Edge) -> None:
     await edge.connects()
     await edge.passes(5)
     assert edge.caller_audio.hears(AGENT_HZ)
@@ -53,7 +53,7 @@ async def test_silence_is_found_while_it_lasts_and_afterwards(edge: Edge) -> Non
     await edge.carrier.hangs_up()
 
 
-async def test_packets_of_silence_are_silence_to_who_listens_for_a_voice(edge: Edge) -> None:
+async def test_inaudible_packets_count_as_silence_if_audibly_is_set(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(TakeMessage("asks to be called back"))
     await edge.passes(6)  # of a message, to which nobody says anything
@@ -63,7 +63,7 @@ async def test_packets_of_silence_are_silence_to_who_listens_for_a_voice(edge: E
     await edge.carrier.hangs_up()
 
 
-async def test_who_holds_does_not_listen_and_listens_again_when_it_is_back(edge: Edge) -> None:
+async def test_a_peer_that_holds_the_call_is_not_listening_until_it_resumes(edge: Edge) -> None:
     await edge.connects()
     await edge.carrier.reinvites(hold=True)
     await edge.passes(5)
@@ -75,7 +75,7 @@ async def test_who_holds_does_not_listen_and_listens_again_when_it_is_back(edge:
     await edge.carrier.hangs_up()
 
 
-async def test_who_was_refused_or_never_answered_does_not_listen(edge: Edge) -> None:
+async def test_an_unanswered_or_rejected_peer_is_not_listening(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.passes(5)
     assert heard_by_the_caller(edge) == []

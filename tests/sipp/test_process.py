@@ -18,7 +18,7 @@ time.sleep(600)
 """
 
 
-def test_a_program_ends_with_the_tests_that_started_it_even_if_they_are_killed(tmp_path: Path) -> None:
+def test_a_program_ends_when_its_parent_process_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTER, str(tmp_path / "said")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as tests:
         assert tests.stdout is not None

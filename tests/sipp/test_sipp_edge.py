@@ -16,7 +16,9 @@ pytestmark = pytest.mark.network
 STOP_S = 10.0
 
 
-def test_a_wrong_password_does_not_reach_the_phone(stunnel: StunnelServer, tmp_path: Path) -> None:
+def test_a_wrong_trunk_password_gets_403_and_the_agent_is_notified(
+    stunnel: StunnelServer, tmp_path: Path
+) -> None:
     with (
         EdgeProcess(tmp_path, stunnel, password="wrong") as edge,
         SippPeers(edge, stunnel, tmp_path) as peers,
@@ -32,7 +34,7 @@ def test_a_wrong_password_does_not_reach_the_phone(stunnel: StunnelServer, tmp_p
         peers.assert_clean()
 
 
-def test_after_sigterm_the_live_call_goes_on_and_a_new_one_is_told_to_come_back(
+def test_after_sigterm_the_live_call_goes_on_and_a_new_one_is_refused(
     stunnel: StunnelServer, tmp_path: Path
 ) -> None:
     with EdgeProcess(tmp_path, stunnel) as edge, SippPeers(edge, stunnel, tmp_path) as peers:

@@ -28,7 +28,7 @@ def states(folder: Path) -> list[tuple[str, str | None, str | None]]:
         connection.close()
 
 
-def test_no_call_that_is_over_is_lost_by_a_kill_and_one_that_goes_on_is_known_to_be_cut(
+def test_after_sigkill_ended_calls_are_stored_and_the_live_one_is_marked_cut(
     stunnel: StunnelServer, tmp_path: Path
 ) -> None:
     kept = tmp_path / "edge"
@@ -58,7 +58,7 @@ def traced(edge: EdgeProcess, *options: str) -> str:
     return told.stdout or told.stderr
 
 
-def test_the_sip_of_a_call_can_be_seen_while_the_edge_runs_tls_too(
+def test_the_trace_command_shows_a_calls_sip_including_tls_while_the_edge_runs(
     stunnel: StunnelServer, tmp_path: Path
 ) -> None:
     kept = tmp_path / "edge"

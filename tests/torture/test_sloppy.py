@@ -23,14 +23,14 @@ Content-Length: LENGTH
 
 
 @pytest.mark.parametrize("deviation", DEVIATIONS)
-def test_a_slip_of_real_gear_is_forgiven(caller: Caller, deviation: str) -> None:
+def test_each_harmless_deviation_of_real_devices_is_accepted(caller: Caller, deviation: str) -> None:
     good = wire(INVITE, SDP, caller.transport).decode().replace("\r\n", "\n")
     sloppy = DEVIATIONS[deviation](good)
     assert sloppy != good, "the deviation changed nothing"
     caller.rings_phone(sloppy.replace("\n", "\r\n").encode("utf-8", "surrogateescape"))
 
 
-def test_line_feeds_alone_end_lines(caller: Caller) -> None:
+def test_bare_line_feeds_end_header_lines(caller: Caller) -> None:
     head, blank, body = wire(INVITE, SDP, caller.transport).partition(b"\r\n\r\n")
     caller.rings_phone((head + blank).replace(b"\r\n", b"\n") + body)
 
@@ -65,7 +65,7 @@ def test_a_message_too_large_for_a_stream_is_a_513_rfc3261_21_5_7(caller: Caller
 @pytest.mark.parametrize(
     "noise", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 99, b"\x16\x03\x01\x02\x00", b"hello\r\n\r\n"]
 )
-def test_noise_gets_no_answer_and_does_no_harm(caller: Caller, noise: bytes) -> None:
+def test_data_that_is_not_sip_gets_no_response(caller: Caller, noise: bytes) -> None:
     caller.send(noise)
     caller.assert_edge_responds()
     if not caller.stream:
