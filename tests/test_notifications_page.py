@@ -67,7 +67,7 @@ def test_the_schedule_is_that_of_the_code() -> None:
     assert MAX_TRIES == 10
 
 
-def test_a_receiver_that_checks_as_the_page_says_takes_ours_and_no_others() -> None:
+def test_the_documented_signature_check_accepts_only_our_recent_notices() -> None:
     page: dict[str, Any] = {}
     exec(block("python"), page)
     body, now = b'{"type":"test"}', int(time.time())
@@ -80,5 +80,5 @@ def test_a_receiver_that_checks_as_the_page_says_takes_ours_and_no_others() -> N
 
 
 @pytest.mark.parametrize("url", re.findall(r"^\| [^|]+ \| `(\w+://[^`]+)` \|", PAGE, re.MULTILINE))
-def test_every_url_for_people_is_one_that_apprise_takes(url: str) -> None:
+def test_every_documented_apprise_url_is_valid(url: str) -> None:
     assert problem(url) is None

@@ -5,11 +5,11 @@ import asyncio
 from screening.condition import Condition
 
 
-async def test_a_fact_that_holds_is_not_waited_for() -> None:
+async def test_a_condition_that_already_holds_returns_at_once() -> None:
     await Condition().wait_for(lambda: True)
 
 
-async def test_everybody_who_waits_looks_again() -> None:
+async def test_notify_all_makes_every_waiter_check_again() -> None:
     condition, facts = Condition(), set[str]()
     waiting = [
         asyncio.create_task(condition.wait_for(lambda name=name: name in facts)) for name in ("a", "b")

@@ -124,7 +124,7 @@ async def staged(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_an_accept_that_fails_is_told_and_the_call_falls_back(
+async def test_a_failed_accept_is_logged_and_the_verdict_is_undecided(
     provider: str, accept: httpx2.Response | Exception | float, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with staged(provider, Wire(), accept=accept) as stage:
@@ -138,7 +138,7 @@ async def test_an_accept_that_fails_is_told_and_the_call_falls_back(
 
 @each_provider
 @pytest.mark.parametrize("failure", [CallOver(), ProviderError("attach: OpenAI answered 401", 401)])
-async def test_a_socket_that_cannot_be_had_is_told_and_the_call_falls_back(
+async def test_a_failed_websocket_is_logged_and_the_verdict_is_undecided(
     provider: str, failure: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with staged(provider, failure) as stage:
@@ -147,14 +147,14 @@ async def test_a_socket_that_cannot_be_had_is_told_and_the_call_falls_back(
 
 
 @each_provider
-async def test_a_socket_that_drops_for_good_loses_no_caller(provider: str) -> None:
+async def test_a_permanently_lost_websocket_makes_the_verdict_undecided(provider: str) -> None:
     wire = Wire()
     async with staged(provider, wire, CallOver()) as stage:
         wire.drops()
         assert await stage.verdict() == Undecided("the session was lost")
 
 
-async def test_a_tool_call_that_is_cut_off_is_asked_for_again_at_once_and_given_up_the_second_time() -> None:
+async def test_a_truncated_tool_call_is_requested_again_once_and_then_undecided() -> None:
     wire = Wire()
     async with staged("openai-realtime", wire) as stage:
         for number in range(2):
@@ -171,9 +171,7 @@ async def test_a_tool_call_that_is_cut_off_is_asked_for_again_at_once_and_given_
 
 @pytest.mark.parametrize("uninterruptible", [False, True])
 @pytest.mark.parametrize("code", ["insufficient_quota", "credit_balance_exhausted", "rate_limit_exceeded"])
-async def test_an_account_that_is_used_up_leaves_no_caller_in_silence(
-    code: str, uninterruptible: bool
-) -> None:
+async def test_a_second_quota_error_makes_the_verdict_undecided(code: str, uninterruptible: bool) -> None:
     wire = Wire()
     briefing = Briefing(greeting="Hello.", uninterruptible=uninterruptible)
     async with staged("openai-realtime", wire, briefing=briefing) as stage:
@@ -185,7 +183,7 @@ async def test_an_account_that_is_used_up_leaves_no_caller_in_silence(
 
 
 @pytest.mark.parametrize("provider", ["openai-realtime", "openai-live"])
-async def test_what_the_agent_was_to_say_and_the_vendor_refused_leaves_no_caller_in_silence(
+async def test_a_refused_speech_request_is_repeated_once_and_then_undecided(
     provider: str,
 ) -> None:
     wire = Wire()
@@ -203,7 +201,7 @@ async def test_what_the_agent_was_to_say_and_the_vendor_refused_leaves_no_caller
 
 
 @pytest.mark.parametrize("provider", ["openai-realtime", "openai-live"])
-async def test_anything_else_that_the_vendor_refuses_leaves_the_talk_as_it_is(provider: str) -> None:
+async def test_errors_about_other_requests_do_not_affect_the_screening(provider: str) -> None:
     wire = Wire()
     async with staged(provider, wire) as stage:
         for event_id in (None, "event_567", 7, ["speak-1"]):
@@ -234,7 +232,7 @@ JUNK: list[object] = [
 
 
 @each_provider
-async def test_what_cannot_be_read_is_passed_over_and_the_decision_counts(provider: str) -> None:
+async def test_malformed_events_are_ignored_and_the_decision_is_applied(provider: str) -> None:
     wire = Wire()
     async with staged(provider, wire) as stage:
         for junk in JUNK:
@@ -244,7 +242,7 @@ async def test_what_cannot_be_read_is_passed_over_and_the_decision_counts(provid
 
 
 @each_provider
-async def test_ten_thousand_events_at_once_hold_nothing_up(provider: str) -> None:
+async def test_ten_thousand_events_do_not_delay_the_decision(provider: str) -> None:
     wire = Wire()
     async with staged(provider, wire) as stage:
         for number in range(10_000):
@@ -262,7 +260,7 @@ def _said(live: bool, text: str, number: int) -> dict[str, Any]:
 
 
 @each_provider
-async def test_words_without_end_fill_no_memory_and_the_decision_counts(
+async def test_the_transcript_is_bounded_and_the_decision_is_applied(
     provider: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wire = Wire()
@@ -279,7 +277,7 @@ async def test_words_without_end_fill_no_memory_and_the_decision_counts(
 
 
 @each_provider
-async def test_thousands_of_reported_errors_are_a_few_lines_of_the_log(
+async def test_thousands_of_reported_errors_give_a_limited_number_of_log_lines(
     provider: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wire = Wire()
@@ -294,7 +292,7 @@ async def test_thousands_of_reported_errors_are_a_few_lines_of_the_log(
     assert "c" * (MAX_REASON_CHARS + 1) not in out
 
 
-async def test_the_reason_of_a_vendor_is_a_short_one() -> None:
+async def test_an_error_code_of_the_vendor_is_shortened_and_made_printable() -> None:
     wire = Wire()
     failed = {"error": {"code": ["\x1b[2J" * 100_000]}}
     async with staged("openai-realtime", wire) as stage:
@@ -308,7 +306,7 @@ async def test_the_reason_of_a_vendor_is_a_short_one() -> None:
 
 
 @each_provider
-async def test_arguments_cut_off_in_the_middle_are_no_decision(provider: str) -> None:
+async def test_truncated_arguments_are_not_a_decision(provider: str) -> None:
     wire = Wire()
     async with staged(provider, wire) as stage:
         wire.delivers(stage.decision("ALLOW", "call_1", cut=True, status="incomplete"))
@@ -320,7 +318,7 @@ async def test_arguments_cut_off_in_the_middle_are_no_decision(provider: str) ->
 
 
 @each_provider
-async def test_of_two_decisions_the_first_holds_though_they_contradict(provider: str) -> None:
+async def test_the_first_of_two_contradicting_decisions_holds(provider: str) -> None:
     wire = Wire()
     async with staged(provider, wire) as stage:
         for choice, call in (("REJECT", "call_1"), ("ALLOW", "call_2"), ("REJECT", "call_1")):
@@ -330,7 +328,7 @@ async def test_of_two_decisions_the_first_holds_though_they_contradict(provider:
 
 
 @each_provider
-async def test_a_decision_for_a_call_that_is_gone_does_nothing(provider: str) -> None:
+async def test_a_decision_after_the_caller_left_is_ignored(provider: str) -> None:
     wire = Wire()
     async with staged(provider, wire) as stage:
         stage.screening.tell(News.CALLER_LEFT)
@@ -342,6 +340,6 @@ async def test_a_decision_for_a_call_that_is_gone_does_nothing(provider: str) ->
 
 
 @each_provider
-async def test_a_model_that_says_nothing_for_ever_is_given_up(provider: str) -> None:
+async def test_a_model_that_stays_silent_makes_the_verdict_undecided(provider: str) -> None:
     async with staged(provider, Wire()) as stage:
         assert isinstance(await stage.verdict(), Undecided)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from screening.log_limit import LINES_PER_MINUTE, LogLimit
 
 
-def test_a_flood_is_a_few_lines_a_minute_whatever_the_clock_does() -> None:
+def test_log_lines_are_limited_per_minute_even_if_the_clock_goes_back() -> None:
     limited = LogLimit("too many")
     with capture_logs() as logs:
         for now in (1000.0, 1059.0, 1060.0, 500.0):

@@ -13,7 +13,7 @@ from tests.screening.test_realtime_screening import REFERRING, settled, staged
 WHY = "decided by the user"
 
 
-async def test_the_user_connects_at_once_even_while_somebody_speaks() -> None:
+async def test_a_connect_by_the_user_applies_at_once_even_during_speech() -> None:
     async with staged() as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
         assert stage.screening.overrule(Connect(WHY))
@@ -22,7 +22,7 @@ async def test_the_user_connects_at_once_even_while_somebody_speaks() -> None:
         assert stage.screening.decided == Connect(WHY)
 
 
-async def test_with_transfers_by_refer_the_vendor_is_asked_for_one_as_ever() -> None:
+async def test_a_connect_by_the_user_with_transfer_refer_requests_a_refer() -> None:
     async with staged(REFERRING) as stage:
         stage.vendor.fails["refer"] = ProviderError("no")
         stage.screening.overrule(Connect(WHY))
@@ -30,14 +30,14 @@ async def test_with_transfers_by_refer_the_vendor_is_asked_for_one_as_ever() -> 
         assert "refer" in stage.vendor.done
 
 
-async def test_the_agent_says_its_goodbye_for_the_user() -> None:
+async def test_after_a_decline_by_the_user_the_agent_says_goodbye() -> None:
     async with staged() as stage:
         assert stage.screening.overrule(Decline(WHY))
         assert await stage.verdict() == (2.001, Decline(WHY))
         assert stage.vendor.said[1:] == [f"inform {OVERRULED[Choice.REJECT]}", "speak without tools"]
 
 
-async def test_a_sentence_going_on_is_heard_before_the_goodbye_for_the_user_is_asked_for() -> None:
+async def test_the_goodbye_after_a_decline_by_the_user_waits_for_the_current_sentence() -> None:
     async with staged() as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
         await settled()
@@ -48,13 +48,13 @@ async def test_a_sentence_going_on_is_heard_before_the_goodbye_for_the_user_is_a
         assert stage.vendor.said[-1] == "speak without tools"
 
 
-async def test_the_agent_announces_the_message_for_the_user() -> None:
+async def test_after_take_message_by_the_user_the_agent_announces_it() -> None:
     async with staged() as stage:
         assert stage.screening.overrule(TakeMessage(WHY))
         assert await stage.verdict() == (2.001, TakeMessage(WHY))
 
 
-async def test_what_is_decided_already_stays_so() -> None:
+async def test_the_user_cannot_overrule_a_decision_already_made() -> None:
     async with staged() as stage:
         stage.vendor.decides("REJECT")
         await settled()
@@ -63,7 +63,7 @@ async def test_what_is_decided_already_stays_so() -> None:
         assert isinstance((await stage.verdict())[1], Decline)
 
 
-async def test_the_agents_own_decision_comes_too_late_then() -> None:
+async def test_a_decision_of_the_agent_after_that_of_the_user_is_refused() -> None:
     async with staged() as stage:
         assert stage.screening.overrule(TakeMessage(WHY))
         stage.vendor.decides("ALLOW")
@@ -72,7 +72,7 @@ async def test_the_agents_own_decision_comes_too_late_then() -> None:
         assert "answer tool1 ok=False" in stage.vendor.said
 
 
-async def test_nothing_is_decided_before_the_agent_is_there() -> None:
+async def test_the_user_cannot_decide_before_the_agent_is_attached() -> None:
     async with staged() as stage:
         fresh = type(stage)(REFERRING).screening
         assert not fresh.overrule(Connect(WHY))
@@ -80,14 +80,14 @@ async def test_nothing_is_decided_before_the_agent_is_there() -> None:
         assert not stage.screening.overrule(Undecided(WHY))
 
 
-async def test_nothing_is_decided_while_the_agent_is_accepted_and_has_not_answered() -> None:
+async def test_the_user_cannot_decide_before_the_agent_has_answered() -> None:
     async with staged(answered=False) as stage:
         assert not stage.screening.overrule(Decline(WHY))
         stage.screening.tell(News.AGENT_ANSWERED)
         assert stage.screening.overrule(Decline(WHY))
 
 
-async def test_after_a_phone_in_vain_the_user_may_decide_anew() -> None:
+async def test_the_user_may_decide_again_after_the_phone_was_busy() -> None:
     async with staged() as stage:
         stage.screening.overrule(Connect(WHY))
         await stage.verdict()
@@ -97,14 +97,14 @@ async def test_after_a_phone_in_vain_the_user_may_decide_anew() -> None:
         assert (await stage.verdict())[1] == TakeMessage(WHY)
 
 
-async def test_a_session_that_is_lost_changes_nothing_of_what_the_user_decided() -> None:
+async def test_a_lost_session_does_not_change_the_decision_of_the_user() -> None:
     async with staged() as stage:
         stage.screening.overrule(Decline(WHY))
         stage.vendor.drops()
         assert (await stage.verdict())[1] == Decline(WHY)
 
 
-async def test_the_agent_asks_what_the_user_wants_to_know() -> None:
+async def test_a_question_of_the_user_is_asked_by_the_agent_and_transcribed() -> None:
     async with staged() as stage:
         assert stage.screening.ask("Which company are you from?")
         await settled()
@@ -114,7 +114,7 @@ async def test_the_agent_asks_what_the_user_wants_to_know() -> None:
         ]
 
 
-async def test_a_wish_is_void_once_a_decision_overtakes_it() -> None:
+async def test_a_pending_question_is_dropped_after_a_decision_by_the_user() -> None:
     async with staged() as stage:
         assert stage.screening.ask("Which company?")
         assert stage.screening.overrule(Connect(WHY))
@@ -122,7 +122,7 @@ async def test_a_wish_is_void_once_a_decision_overtakes_it() -> None:
         assert not any("Which company?" in said for said in stage.vendor.said)
 
 
-async def test_every_line_is_handed_out_as_it_comes() -> None:
+async def test_transcript_lines_are_passed_to_followers_as_they_arrive() -> None:
     async with staged() as stage:
         lines: list[TranscriptLine] = []
         stage.screening.follow(lines.append)
@@ -132,7 +132,7 @@ async def test_every_line_is_handed_out_as_it_comes() -> None:
         assert list(stage.screening.transcript) == lines
 
 
-async def test_nothing_is_decided_once_the_agent_has_left() -> None:
+async def test_the_user_cannot_decide_after_the_agent_has_left() -> None:
     async with staged() as stage:
         stage.screening.tell(News.AGENT_LEFT)
         await asyncio.sleep(2.1)

@@ -16,7 +16,7 @@ def waiting(api: Api = LIVE) -> PendingCall:
     return PendingCall(cast(RealtimeScreening, object()), cast(Provider, object()), api)
 
 
-def test_a_call_is_handed_out_once_to_the_api_of_its_agent() -> None:
+def test_a_pending_call_is_matched_once_and_only_by_the_api_of_its_agent() -> None:
     pending, call = PendingCalls(60), waiting()
     pending.add(b"n", call)
     assert pending.match(b"n", REALTIME, 0) is Ignored.OTHER_API
@@ -25,7 +25,7 @@ def test_a_call_is_handed_out_once_to_the_api_of_its_agent() -> None:
     assert pending.match(b"n", REALTIME, 0) is Ignored.OTHER_API
 
 
-def test_a_call_that_ended_is_left_until_its_token_is_no_good() -> None:
+def test_an_ended_call_is_matched_once_within_the_lifetime_of_its_token() -> None:
     pending, call = PendingCalls(60), waiting()
     pending.add(b"n", call)
     pending.end(b"n", 0)
@@ -34,7 +34,7 @@ def test_a_call_that_ended_is_left_until_its_token_is_no_good() -> None:
     assert pending.match(b"n", LIVE, 1) is Ignored.UNKNOWN
 
 
-def test_what_becomes_of_other_calls_meanwhile_changes_nothing() -> None:
+def test_an_ended_call_is_remembered_while_other_calls_come_and_go() -> None:
     pending, left, taken = PendingCalls(60), waiting(), waiting()
     pending.add(b"left", left)
     pending.add(b"taken", taken)
@@ -48,7 +48,7 @@ def test_what_becomes_of_other_calls_meanwhile_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("came", [REALTIME, None])
-def test_the_twin_is_alone_while_only_it_has_come(came: Api | None) -> None:
+def test_only_other_api_announced_is_true_until_the_right_api_announces(came: Api | None) -> None:
     pending = PendingCalls(60)
     pending.add(b"n", waiting())
     if came is not None:
@@ -58,7 +58,7 @@ def test_the_twin_is_alone_while_only_it_has_come(came: Api | None) -> None:
     assert not pending.only_other_api_announced(b"n")
 
 
-def test_what_is_remembered_does_not_grow() -> None:
+def test_remembered_calls_are_bounded_by_the_token_lifetime() -> None:
     pending = PendingCalls(60)
     for n in range(1000):
         nonce = n.to_bytes(2, "big")

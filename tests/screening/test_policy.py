@@ -81,14 +81,14 @@ def decided(policy: Policy, who: Caller, before: datetime | None = None) -> tupl
         (None, ("level", "ask"), ("hours", "voicemail")),
     ],
 )
-def test_the_first_rule_that_speaks_decides(
+def test_the_first_matching_rule_decides(
     number: str | None, by_day: tuple[str, str], by_night: tuple[str, str]
 ) -> None:
     assert decided(POLICY, caller(number)) == by_day
     assert decided(POLICY, caller(number, NIGHT)) == by_night
 
 
-def test_a_number_that_is_blocked_by_itself_is_so_even_for_a_contact_and_a_vip() -> None:
+def test_a_number_blocked_exactly_is_rejected_even_if_contact_or_vip() -> None:
     policy = replace(POLICY, block=[NumberList([ANNA, BOSS])])
     assert decided(policy, caller(ANNA)) == decided(policy, caller(BOSS)) == ("block", "reject")
 
@@ -102,17 +102,17 @@ def test_a_number_that_is_blocked_by_itself_is_so_even_for_a_contact_and_a_vip()
         (None, "level"),
     ],
 )
-def test_names_are_blocked_by_pattern_whatever_their_capitals(name: str | None, rule: str) -> None:
+def test_names_are_blocked_by_pattern_ignoring_case(name: str | None, rule: str) -> None:
     assert POLICY.decide(caller(STRANGER, name=name)).rule == rule
     assert POLICY.decide(caller(ANNA, name=name)).rule == "contacts"
 
 
-def test_no_name_opens_the_door() -> None:
+def test_a_callers_name_never_matches_a_contact() -> None:
     assert decided(POLICY, caller(STRANGER, name="Anna")) == ("level", "ask")
 
 
 @pytest.mark.parametrize("action", list(Action))
-def test_callers_without_a_number_have_a_rule_of_their_own(action: Action) -> None:
+def test_the_anonymous_action_applies_to_callers_without_a_number(action: Action) -> None:
     policy = replace(POLICY, anonymous=action)
     assert decided(policy, caller(None)) == ("anonymous", action.value)
     assert decided(policy, caller(ANNA)) == ("contacts", "ring")
@@ -121,7 +121,7 @@ def test_callers_without_a_number_have_a_rule_of_their_own(action: Action) -> No
     assert decided(policy, caller(None, NIGHT)) == at_night
 
 
-def test_withheld_and_unknown_numbers_are_told_apart() -> None:
+def test_the_anonymous_reason_distinguishes_withheld_and_missing_numbers() -> None:
     policy = replace(POLICY, anonymous=Action.REJECT)
     assert policy.decide(caller(None, privacy=True)).why == "the number is withheld"
     assert policy.decide(caller(None)).why == "no number came with the call"
@@ -139,12 +139,12 @@ def test_withheld_and_unknown_numbers_are_told_apart() -> None:
         (None, "level"),
     ],
 )
-def test_numbers_from_abroad_that_nobody_knows_have_a_rule_too(number: str | None, rule: str) -> None:
+def test_the_international_action_applies_to_unknown_foreign_numbers(number: str | None, rule: str) -> None:
     assert replace(POLICY, international=Action.REJECT).decide(caller(number)).rule == rule
 
 
 @pytest.mark.parametrize("action", list(Action))
-def test_nobody_from_abroad_rings_at_night_who_would_not_from_here(action: Action) -> None:
+def test_closed_hours_apply_to_international_callers_who_would_ring_or_be_asked(action: Action) -> None:
     policy = replace(POLICY, international=action)
     waits = action in (Action.RING, Action.ASK, Action.CHALLENGE)
     at_night = ("hours", "voicemail") if waits else ("international", action.value)
@@ -161,7 +161,9 @@ def test_nobody_from_abroad_rings_at_night_who_would_not_from_here(action: Actio
         (Level.TRUSTED, "ring", "ring", "voicemail"),
     ],
 )
-def test_the_level_says_whom_the_agent_asks(level: Level, friend: str, contact: str, stranger: str) -> None:
+def test_the_level_sets_which_callers_are_asked(
+    level: Level, friend: str, contact: str, stranger: str
+) -> None:
     policy = replace(POLICY, level=level)
     actions = [policy.decide(caller(who)).action.value for who in (FRIEND, ANNA, STRANGER)]
     assert actions == [friend, contact, stranger]
@@ -171,17 +173,17 @@ def test_the_level_says_whom_the_agent_asks(level: Level, friend: str, contact: 
 @pytest.mark.parametrize(
     ("ago_s", "rule"), [(None, "hours"), (299, "contacts"), (0, "contacts"), (300, "hours"), (-5, "hours")]
 )
-def test_a_second_call_within_five_minutes_passes_the_hours(ago_s: int | None, rule: str) -> None:
+def test_a_second_call_within_five_minutes_bypasses_closed_hours(ago_s: int | None, rule: str) -> None:
     before = None if ago_s is None else NIGHT - timedelta(seconds=ago_s)
     assert POLICY.decide(caller(ANNA, NIGHT), before).rule == rule
 
 
-def test_a_second_call_does_not_pass_the_lists_nor_where_it_is_not_wanted() -> None:
+def test_a_second_call_bypasses_neither_the_block_list_nor_hours_with_repeat_s_0() -> None:
     assert POLICY.decide(caller(PEST, NIGHT), NIGHT).rule == "block"
     assert replace(POLICY, repeat_s=0).decide(caller(ANNA, NIGHT), NIGHT).rule == "hours"
 
 
-def test_the_reason_says_which_rule_and_which_entry() -> None:
+def test_the_reason_names_the_rule_and_the_matching_entry() -> None:
     assert POLICY.decide(caller("+19005550100")).reason == 'block pattern: the number matches "+1900*"'
     assert POLICY.decide(caller(ANNA, NIGHT)).reason == "hours: quiet hours 22:00-07:00"
     named = POLICY.decide(caller(STRANGER, name="Spam likely"))
@@ -195,20 +197,20 @@ PASSED = {attest: Verification("passed", attest, source="header") for attest in 
 
 
 @pytest.mark.parametrize("number", [BOSS, FRIEND, ANNA])
-def test_a_number_that_failed_its_verification_is_not_the_one_we_know(number: str) -> None:
+def test_a_known_number_with_failed_verification_is_treated_as_unknown(number: str) -> None:
     assert decided(OPEN, caller(number, verification=FAILED)) == ("level", "ask")
     believing = replace(OPEN, distrust=frozenset())
     assert decided(believing, caller(number, verification=FAILED))[1] == "ring"
 
 
 @pytest.mark.parametrize("number", [FRIEND, ANNA])
-def test_a_number_in_doubt_is_not_said_to_be_known(number: str) -> None:
+def test_knows_caller_is_false_for_a_number_with_failed_verification(number: str) -> None:
     assert OPEN.knows_caller(caller(number))
     assert not OPEN.knows_caller(caller(number, verification=FAILED))
     assert not OPEN.knows_caller(caller(None))
 
 
-def test_what_is_absent_has_not_failed() -> None:
+def test_absent_or_unknown_verification_is_not_distrusted() -> None:
     unknown = Verification("unknown", source="identity", why="no answer")
     for said in (None, UNSIGNED, unknown, *PASSED.values()):
         assert decided(POLICY, caller(ANNA, verification=said)) == ("contacts", "ring")
@@ -223,7 +225,7 @@ def test_what_is_absent_has_not_failed() -> None:
         ({Doubt.FAILED}, [FAILED]),
     ],
 )
-def test_less_than_a_failure_can_be_distrusted_too(
+def test_each_verification_level_may_be_distrusted(
     doubts: set[Doubt], asked: list[Verification | None]
 ) -> None:
     policy = replace(POLICY, distrust=frozenset(doubts))
@@ -233,7 +235,7 @@ def test_less_than_a_failure_can_be_distrusted_too(
     ]
 
 
-def test_patterns_of_the_block_list_hold_for_a_known_number_in_doubt() -> None:
+def test_block_patterns_apply_to_a_known_number_with_failed_verification() -> None:
     policy = replace(POLICY, block=[NumberList(["+1415*"])])
     assert decided(policy, caller(ANNA)) == ("contacts", "ring")
     assert decided(policy, caller(ANNA, verification=FAILED)) == ("block pattern", "reject")
@@ -241,7 +243,7 @@ def test_patterns_of_the_block_list_hold_for_a_known_number_in_doubt() -> None:
 
 
 @pytest.mark.parametrize("action", [Action.REJECT, Action.VOICEMAIL, Action.ASK, Action.RING])
-def test_everybody_who_failed_may_be_dealt_with_alike(action: Action) -> None:
+def test_the_failed_action_applies_to_every_caller_with_failed_verification(action: Action) -> None:
     policy = replace(OPEN, failed=action, level=Level.OFF)
     for number in (ANNA, STRANGER, BOSS):
         assert decided(policy, caller(number, verification=FAILED)) == ("failed", action.value)
@@ -250,7 +252,7 @@ def test_everybody_who_failed_may_be_dealt_with_alike(action: Action) -> None:
     assert by_night == ("hours" if action in (Action.ASK, Action.RING) else "failed")
 
 
-def test_an_emergency_call_back_rings_whoever_it_seems_to_be() -> None:
+def test_an_emergency_call_back_rings_whatever_its_number_and_verification() -> None:
     for number in (PEST, STRANGER, None):
         who = caller(number, NIGHT, "Telemarketer", verification=FAILED, callback=True)
         assert decided(replace(POLICY, failed=Action.REJECT), who) == ("emergency", "ring")
@@ -263,7 +265,7 @@ def at_minutes(*minutes: float) -> list[datetime]:
     return [NOON - timedelta(minutes=each) for each in minutes]
 
 
-def test_who_calls_too_often_leaves_a_message() -> None:
+def test_a_caller_over_the_rate_gets_the_rate_action() -> None:
     decision = RATED.decide(caller(STRANGER), NOON, at_minutes(9, 5, 1))
     assert (decision.action, decision.reason) == (Action.VOICEMAIL, "rate: more than 3 calls in 10 minutes")
     assert RATED.decide(caller(STRANGER), NOON, at_minutes(11, 10, 5, 1)).rule == "level"
@@ -273,13 +275,13 @@ def test_who_calls_too_often_leaves_a_message() -> None:
     assert POLICY.decide(caller(STRANGER), NOON, [NOON] * 99).rule == "level"
 
 
-def test_who_is_known_may_call_as_often_as_he_likes() -> None:
+def test_known_numbers_are_exempt_from_the_rate() -> None:
     for number in (ANNA, FRIEND, BOSS):
         assert RATED.decide(caller(number), NOON, [NOON] * 9).action is Action.RING
     assert RATED.decide(caller(ANNA, verification=FAILED), NOON, [NOON] * 9).rule == "rate"
 
 
-def test_an_expected_number_rings_at_any_hour_and_whatever_pattern_it_matches() -> None:
+def test_an_expected_number_rings_in_closed_hours_and_despite_block_patterns() -> None:
     until = NIGHT + timedelta(hours=1)
     policy = replace(
         POLICY, expecting=ExpectationList([Expectation("+14155550999", until=until)]), rate=Rate(1, 60)
@@ -293,7 +295,7 @@ def test_an_expected_number_rings_at_any_hour_and_whatever_pattern_it_matches() 
     assert blocked.decide(caller("+14155550999")).rule == "block"
 
 
-def test_anybody_may_be_expected_but_whom_the_block_list_names() -> None:
+def test_expecting_anybody_does_not_override_block_patterns_and_names() -> None:
     policy = replace(POLICY, expecting=ExpectationList([Expectation(calls=2)]), anonymous=Action.REJECT)
     assert decided(policy, caller(STRANGER, NIGHT)) == ("expected", "ring")
     assert decided(policy, caller(None, NIGHT)) == ("expected", "ring")
@@ -302,7 +304,7 @@ def test_anybody_may_be_expected_but_whom_the_block_list_names() -> None:
     assert decided(policy, caller(STRANGER, verification=FAILED))[0] == "level"
 
 
-def test_of_so_many_calls_of_anybody_those_of_people_we_know_do_not_count() -> None:
+def test_calls_of_known_numbers_do_not_use_up_expected_calls() -> None:
     policy = replace(POLICY, expecting=ExpectationList([Expectation(calls=1)]))
     policy.note_expected_call(caller(ANNA, NIGHT))
     assert decided(policy, caller(STRANGER, NIGHT))[0] == "expected"
@@ -310,7 +312,7 @@ def test_of_so_many_calls_of_anybody_those_of_people_we_know_do_not_count() -> N
     assert decided(policy, caller(STRANGER, NIGHT))[0] == "hours"
 
 
-def test_every_rule_is_told_up_to_the_one_that_decides() -> None:
+def test_explain_lists_every_rule_up_to_the_deciding_one() -> None:
     told = list(POLICY.explain(caller(ANNA)))
     assert [rule.name for rule, _ in told] == [rule.name for rule in RULES][:-1]
     assert [decision is not None for _, decision in told] == [False] * (len(told) - 1) + [True]
@@ -322,7 +324,7 @@ def test_every_rule_is_told_up_to_the_one_that_decides() -> None:
     st.sampled_from([NOON, NIGHT]),
     st.sets(st.sampled_from(["emergency", "block", "block_names", "vip", "allow", "contacts"])),
 )
-def test_lists_that_are_empty_for_now_are_passed_over_until_they_are_filled(
+def test_lists_filled_after_the_first_decision_are_applied(
     number: str | None, at: datetime, empty: set[str]
 ) -> None:
     lists: dict[str, list[object]] = {name: [] for name in empty}
@@ -335,12 +337,12 @@ def test_lists_that_are_empty_for_now_are_passed_over_until_they_are_filled(
     )
 
 
-def test_without_rules_everybody_is_asked() -> None:
+def test_a_default_policy_asks_every_caller() -> None:
     assert decided(Policy(), caller(ANNA, NIGHT)) == ("level", "ask")
 
 
 @pytest.mark.parametrize("number", ["", "+", "++1", "*", "sip:x", "+1" * 40, "١٢٣٤٥٦٧", "+١٢٣٤٥٦٧٨٩"])
-def test_a_number_that_is_none_does_no_harm(number: str) -> None:
+def test_a_malformed_number_is_asked_or_rejected_without_an_error(number: str) -> None:
     policy = replace(
         POLICY, international=Action.REJECT, block=[NumberList(["+14155550200..+14155550300", "?*9"])]
     )

@@ -18,7 +18,7 @@ from screening.webhook import Api
         ("azure-realtime", AzureRealtime, Api.REALTIME),
     ],
 )
-async def test_each_provider_has_its_adapter_and_its_webhook(name: str, adapter: type, api: Api) -> None:
+async def test_each_provider_has_its_adapter_and_webhook_api(name: str, adapter: type, api: Api) -> None:
     agent = AgentSettings("a", name)
     provider = provider_of(agent)
     assert type(provider) is adapter
@@ -26,6 +26,6 @@ async def test_each_provider_has_its_adapter_and_its_webhook(name: str, adapter:
     await provider.close()
 
 
-async def test_every_provider_but_a_bare_sip_agent_has_an_adapter() -> None:
+async def test_every_provider_except_sip_has_an_adapter() -> None:
     for name in set(PROVIDERS) - {SIP_AGENT}:
         await provider_of(AgentSettings("a", name)).close()

@@ -92,7 +92,7 @@ async def test_allow_connects_at_once_when_nothing_is_being_said() -> None:
         assert stage.vendor.said == ["speak", "answer tool1 ok=True"]
 
 
-async def test_allow_waits_until_the_sentence_is_heard() -> None:
+async def test_allow_waits_for_the_end_of_the_current_sentence() -> None:
     async with staged() as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
         stage.vendor.decides("ALLOW")
@@ -102,7 +102,7 @@ async def test_allow_waits_until_the_sentence_is_heard() -> None:
         assert (at, type(verdict)) == (2.501, Connect)
 
 
-async def test_allow_waits_for_a_sentence_eight_seconds_and_no_longer() -> None:
+async def test_allow_waits_at_most_eight_seconds_for_a_sentence() -> None:
     async with staged() as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
         stage.vendor.decides("ALLOW")
@@ -120,7 +120,7 @@ async def test_an_interrupted_sentence_is_not_waited_for(status: str) -> None:
 
 
 @pytest.mark.parametrize(("decision", "kind"), [("REJECT", Decline), ("VOICEMAIL", TakeMessage)])
-async def test_goodbye_is_said_and_heard_before_the_verdict(decision: str, kind: type) -> None:
+async def test_the_verdict_follows_the_end_of_the_goodbye(decision: str, kind: type) -> None:
     async with staged() as stage:
         stage.vendor.decides(decision)
         at, verdict = await stage.verdict()
@@ -128,7 +128,7 @@ async def test_goodbye_is_said_and_heard_before_the_verdict(decision: str, kind:
         assert stage.vendor.said == ["speak", "answer tool1 ok=True", "speak without tools"]
 
 
-async def test_goodbye_is_asked_for_when_the_agent_has_done_speaking() -> None:
+async def test_the_goodbye_is_requested_after_the_current_response() -> None:
     async with staged() as stage:
         stage.vendor.happens(ResponseBegan("r1"))
         stage.vendor.happens(ToolCalled("tool1", DECIDE, '{"decision": "REJECT", "reason": "spam"}', "r1"))
@@ -139,21 +139,21 @@ async def test_goodbye_is_asked_for_when_the_agent_has_done_speaking() -> None:
         assert stage.vendor.said == ["speak", "answer tool1 ok=True", "speak without tools"]
 
 
-async def test_a_goodbye_that_is_never_said_is_not_waited_for_forever() -> None:
+async def test_a_goodbye_that_is_never_said_is_awaited_for_eight_seconds() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         stage.vendor.decides("REJECT")
         assert (await stage.verdict())[0] == 8.001
 
 
-async def test_a_goodbye_that_cannot_be_asked_for_is_no_obstacle() -> None:
+async def test_the_verdict_is_given_at_once_if_the_goodbye_cannot_be_requested() -> None:
     async with staged() as stage:
         stage.vendor.fails["answer"] = ProviderError("the session is over")
         stage.vendor.decides("REJECT")
         assert await stage.verdict() == (0.001, Decline("Anna about the boiler"))
 
 
-async def test_a_session_lost_during_the_goodbye_changes_nothing() -> None:
+async def test_a_session_lost_during_the_goodbye_keeps_the_verdict() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         stage.vendor.decides("VOICEMAIL")
@@ -165,7 +165,7 @@ async def test_a_session_lost_during_the_goodbye_changes_nothing() -> None:
 # transfer = "refer"
 
 
-async def test_a_refer_that_arrives_leaves_the_verdict_to_the_call() -> None:
+async def test_after_a_refer_has_arrived_no_verdict_is_given() -> None:
     async with staged(REFERRING) as stage:
         stage.vendor.decides("ALLOW")
         await asyncio.sleep(0.5)
@@ -175,7 +175,7 @@ async def test_a_refer_that_arrives_leaves_the_verdict_to_the_call() -> None:
             await asyncio.wait_for(stage.verdict(), 600)
 
 
-async def test_a_refer_may_arrive_before_the_vendor_answers() -> None:
+async def test_a_refer_that_arrives_before_the_failed_rest_answer_counts() -> None:
     async with staged(REFERRING) as stage:
         stage.vendor.takes_s["refer"] = 1.0
         stage.vendor.fails["refer"] = ProviderError("refer: OpenAI answered 504", 504)
@@ -186,7 +186,7 @@ async def test_a_refer_may_arrive_before_the_vendor_answers() -> None:
             await asyncio.wait_for(stage.verdict(), 600)
 
 
-async def test_a_refer_that_fails_connects_at_once() -> None:
+async def test_a_failed_refer_request_connects_at_once() -> None:
     async with staged(REFERRING) as stage:
         stage.vendor.takes_s["refer"] = 0.37
         stage.vendor.fails["refer"] = ProviderError("refer: OpenAI answered 500", 500)
@@ -195,14 +195,14 @@ async def test_a_refer_that_fails_connects_at_once() -> None:
         assert stage.vendor.done.count("refer") == 1
 
 
-async def test_a_silent_refer_connects_when_patience_is_over() -> None:
+async def test_a_refer_that_does_not_arrive_connects_after_refer_patience_s() -> None:
     async with staged(REFERRING) as stage:
         stage.vendor.takes_s["refer"] = 0.6
         stage.vendor.decides("ALLOW")
         assert await stage.verdict() == (3.601, Connect("Anna about the boiler"))
 
 
-async def test_a_vendor_that_does_not_answer_the_refer_is_not_waited_for() -> None:
+async def test_an_unanswered_refer_request_connects_after_refer_patience_s() -> None:
     async with staged(REFERRING) as stage:
         stage.vendor.takes_s["refer"] = 10.0
         stage.vendor.fails["refer"] = ProviderError("refer: OpenAI answered 504", 504)
@@ -211,14 +211,14 @@ async def test_a_vendor_that_does_not_answer_the_refer_is_not_waited_for() -> No
         await asyncio.sleep(20)
 
 
-async def test_without_a_target_nothing_is_referred() -> None:
+async def test_without_a_target_no_refer_is_requested() -> None:
     async with staged(REFERRING, target=None) as stage:
         stage.vendor.decides("ALLOW")
         assert (await stage.verdict())[0] == 0.001
         assert "refer" not in stage.vendor.done
 
 
-async def test_a_sentence_is_heard_before_the_refer() -> None:
+async def test_the_refer_waits_for_the_end_of_the_current_sentence() -> None:
     async with staged(REFERRING) as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
         stage.vendor.decides("ALLOW")
@@ -229,19 +229,19 @@ async def test_a_sentence_is_heard_before_the_refer() -> None:
         assert stage.vendor.done[-1] == "refer"
 
 
-async def test_an_agent_that_hangs_up_undecided_has_failed() -> None:
+async def test_an_agent_that_hangs_up_without_a_decision_is_undecided() -> None:
     async with staged() as stage:
         assert stage.screening.agent_left() == Undecided("the agent hung up")
 
 
-async def test_an_agent_that_hangs_up_before_its_refer_has_decided_all_the_same() -> None:
+async def test_an_agent_that_hangs_up_after_allow_and_before_its_refer_connects() -> None:
     async with staged(REFERRING) as stage:
         stage.vendor.decides("ALLOW")
         await settled()
         assert stage.screening.agent_left() == Connect("Anna about the boiler")
 
 
-async def test_an_agent_that_hangs_up_when_the_phone_did_not_answer_decides_nothing_more() -> None:
+async def test_an_agent_that_hangs_up_after_a_busy_phone_is_undecided() -> None:
     async with staged() as stage:
         stage.vendor.decides("ALLOW")
         await stage.verdict()
@@ -290,7 +290,7 @@ async def test_a_second_decision_without_news_is_refused() -> None:
             await asyncio.wait_for(stage.verdict(), 600)
 
 
-async def test_a_verdict_nobody_took_is_forgotten_when_the_phone_did_not_answer() -> None:
+async def test_a_verdict_not_taken_is_discarded_when_the_phone_was_busy() -> None:
     async with staged() as stage:
         stage.vendor.decides("ALLOW")
         await settled()
@@ -309,7 +309,7 @@ async def test_a_lost_session_cannot_decide_again() -> None:
         assert (await stage.verdict())[1] == Undecided("the session was lost")
 
 
-async def test_an_agent_that_says_nothing_after_the_phone_did_not_answer_is_given_up() -> None:
+async def test_an_agent_silent_after_an_unanswered_phone_is_undecided_at_the_silence_limit() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         stage.vendor.decides("ALLOW")
@@ -322,7 +322,7 @@ async def test_an_agent_that_says_nothing_after_the_phone_did_not_answer_is_give
         assert at == pytest.approx(20 + silence_s, abs=0.01)
 
 
-async def test_an_agent_that_never_came_cannot_decide() -> None:
+async def test_without_an_attached_agent_phone_news_is_undecided() -> None:
     stage = Stage(AGENT)
     stage.screening.tell(News.PHONE_BUSY)
     assert (await stage.verdict())[1] == Undecided("the agent is not in the call")
@@ -341,7 +341,7 @@ async def test_cancelling_the_wait_loses_no_verdict() -> None:
 # Misuse of tools
 
 
-async def test_a_malformed_decision_is_told_and_asked_again() -> None:
+async def test_a_malformed_decision_is_refused_and_requested_again() -> None:
     async with staged() as stage:
         stage.vendor.happens(ToolCalled("tool1", DECIDE, '{"decision": "MAYBE"}', "r1"))
         await settled()
@@ -350,7 +350,7 @@ async def test_a_malformed_decision_is_told_and_asked_again() -> None:
         assert isinstance((await stage.verdict())[1], Connect)
 
 
-async def test_a_vendor_that_cannot_be_told_is_logged_and_the_talk_goes_on() -> None:
+async def test_a_tool_result_that_cannot_be_sent_does_not_end_the_screening() -> None:
     async with staged() as stage:
         stage.vendor.fails["answer"] = ProviderError("the session is over")
         stage.vendor.happens(ToolCalled("tool1", "dial", "{}", "r1"))
@@ -362,13 +362,13 @@ async def test_a_vendor_that_cannot_be_told_is_logged_and_the_talk_goes_on() -> 
 # Limits
 
 
-async def test_no_decision_within_the_talk_limit() -> None:
+async def test_without_a_decision_the_talk_limit_makes_the_verdict_undecided() -> None:
     async with staged() as stage:
         stage.vendor.happens(CallerBegan())
         assert await stage.verdict() == (90.0, Undecided("no decision within 90 s"))
 
 
-async def test_silence_ends_the_wait_for_a_decision() -> None:
+async def test_the_silence_limit_makes_the_verdict_undecided() -> None:
     async with staged() as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
         await asyncio.sleep(4)
@@ -380,7 +380,7 @@ async def test_silence_ends_the_wait_for_a_decision() -> None:
         assert await stage.verdict() == (35.001, Undecided("nobody spoke for 20 s"))
 
 
-async def test_a_long_sentence_is_no_silence() -> None:
+async def test_the_silence_limit_does_not_run_during_a_sentence() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
@@ -401,7 +401,7 @@ async def test_no_limit_runs_while_the_phone_rings() -> None:
         assert 615 < at < 632
 
 
-async def test_the_connected_caller_is_left_alone() -> None:
+async def test_after_connected_a_lost_session_gives_no_verdict() -> None:
     async with staged() as stage:
         stage.screening.tell(News.CONNECTED)
         stage.vendor.drops()
@@ -412,7 +412,7 @@ async def test_the_connected_caller_is_left_alone() -> None:
 # The vendor fails
 
 
-async def test_an_accept_that_fails_is_undecided_at_once_and_hung_up() -> None:
+async def test_a_failed_accept_is_undecided_at_once_and_hung_up() -> None:
     stage = Stage(AGENT)
     stage.vendor.fails["accept"] = ProviderError("accept: OpenAI answered 429", 429)
     await stage.screening.attend("rtc_1")
@@ -435,7 +435,7 @@ async def test_a_session_that_is_lost_is_undecided() -> None:
         assert await stage.verdict() == (5.001, Undecided("the session was lost"))
 
 
-async def test_a_session_that_cannot_even_greet_is_lost() -> None:
+async def test_a_session_whose_greeting_fails_is_lost() -> None:
     stage = Stage(AGENT)
     stage.vendor.fails["speak"] = ProviderError("the session is over")
     attending = asyncio.create_task(stage.screening.attend("rtc_1"))
@@ -444,7 +444,7 @@ async def test_a_session_that_cannot_even_greet_is_lost() -> None:
     await attending
 
 
-async def test_a_hangup_that_fails_is_only_logged() -> None:
+async def test_a_failed_hangup_raises_nothing() -> None:
     async with staged() as stage:
         stage.vendor.fails["hang_up"] = ProviderError("hangup: OpenAI answered 500", 500)
     assert stage.vendor.done[-1] == "hang_up"
@@ -455,7 +455,7 @@ def gone(status: int | None) -> ProviderError:
 
 
 @pytest.mark.parametrize("status", [None, 429, 500, 503])
-async def test_a_session_is_ended_when_the_way_to_its_vendor_is_back(status: int | None) -> None:
+async def test_a_failed_hangup_is_retried_with_increasing_delays(status: int | None) -> None:
     async with staged() as stage:
         stage.vendor.fails["hang_up"] = gone(status)
         stage.screening.over("the caller left")
@@ -465,7 +465,7 @@ async def test_a_session_is_ended_when_the_way_to_its_vendor_is_back(status: int
     assert tried == [0.001, 1.001, 3.001, 7.001, 15.001, 31.001, 63.001]
 
 
-async def test_a_session_that_can_never_be_ended_is_told_of_once() -> None:
+async def test_a_hangup_that_always_fails_is_one_warning_after_nine_tries() -> None:
     with capture_logs() as said:
         await _never_ended()
     assert [line["why"] for line in said if line["log_level"] == "warning"] == ["hangup: OpenAI not reached"]
@@ -478,13 +478,13 @@ async def _never_ended() -> None:
     assert stage.vendor.now == 183.001
 
 
-async def test_a_hangup_that_is_refused_is_not_asked_again() -> None:
+async def test_a_hangup_refused_with_401_is_not_retried() -> None:
     async with staged() as stage:
         stage.vendor.fails["hang_up"] = ProviderError("hangup: OpenAI answered 401", 401)
     assert stage.vendor.done.count("hang_up") == 1
 
 
-async def test_a_process_that_ends_asks_once_more_and_waits_no_longer() -> None:
+async def test_shutdown_retries_the_hangup_once_without_waiting() -> None:
     async with staged() as stage:
         stage.vendor.fails["hang_up"] = gone(None)
         stage.screening.over("the caller left")
@@ -494,7 +494,7 @@ async def test_a_process_that_ends_asks_once_more_and_waits_no_longer() -> None:
     assert tried[-2:] == [7.001, 10.001]
 
 
-async def test_a_session_that_was_away_is_told_to_repeat_what_was_missed() -> None:
+async def test_a_reattached_session_is_told_of_the_interruption_and_speaks_again() -> None:
     async with staged() as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), Resumed())
         await settled()
@@ -502,7 +502,7 @@ async def test_a_session_that_was_away_is_told_to_repeat_what_was_missed() -> No
         assert stage.vendor.said[2] == "speak"
 
 
-async def test_a_response_that_fails_is_asked_for_again_once() -> None:
+async def test_a_failed_response_is_requested_again_once_and_then_undecided() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         stage.vendor.happens(ResponseBegan("r1"), ResponseEnded("r1", "failed", "server_error"))
@@ -512,7 +512,7 @@ async def test_a_response_that_fails_is_asked_for_again_once() -> None:
         assert (await stage.verdict())[1] == Undecided("the agent cannot speak: insufficient_quota")
 
 
-async def test_a_bug_in_the_session_is_undecided_and_stays_a_bug() -> None:
+async def test_an_unexpected_exception_is_undecided_and_propagates() -> None:
     stage = Stage(AGENT)
     stage.vendor.fails["attach"] = ZeroDivisionError("a bug")
     with pytest.raises(ZeroDivisionError):
@@ -521,7 +521,7 @@ async def test_a_bug_in_the_session_is_undecided_and_stays_a_bug() -> None:
     assert stage.vendor.done[-1] == "hang_up"
 
 
-async def test_an_agent_that_accepts_and_never_answers_is_hung_up() -> None:
+async def test_an_agent_accepted_but_never_answering_is_hung_up_after_ten_seconds() -> None:
     async with staged(answered=False) as stage:
         assert await stage.verdict() == (10.0, Undecided("the agent accepted, but never answered"))
         await settled()
@@ -531,7 +531,7 @@ async def test_an_agent_that_accepts_and_never_answers_is_hung_up() -> None:
 # The caller leaves
 
 
-async def test_an_agent_that_answers_and_is_never_announced_is_given_up_soon() -> None:
+async def test_an_agent_that_answers_without_a_webhook_is_undecided_after_five_seconds() -> None:
     stage = Stage(AGENT)
     stage.screening.tell(News.AGENT_ANSWERED)  # another application has accepted the call
     assert await stage.verdict() == (5.0, Undecided("the agent answered, but its webhook never came"))
@@ -540,7 +540,7 @@ async def test_an_agent_that_answers_and_is_never_announced_is_given_up_soon() -
     stage.screening.over("test ended")
 
 
-async def test_an_agent_that_is_announced_after_it_has_answered_is_waited_for() -> None:
+async def test_a_webhook_after_the_agent_answered_still_starts_the_screening() -> None:
     stage = Stage(AGENT)
     stage.vendor.takes_s["accept"] = 4.0
     stage.screening.tell(News.AGENT_ANSWERED)
@@ -553,7 +553,7 @@ async def test_an_agent_that_is_announced_after_it_has_answered_is_waited_for() 
     await attending
 
 
-async def test_a_session_whose_leg_is_over_is_ended_while_the_call_goes_on() -> None:
+async def test_a_session_is_hung_up_two_seconds_after_its_leg_has_ended() -> None:
     async with staged() as stage:
         stage.vendor.decides("ALLOW")
         await stage.verdict()
@@ -565,7 +565,7 @@ async def test_a_session_whose_leg_is_over_is_ended_while_the_call_goes_on() -> 
         assert stage.screening.transcript == [TranscriptLine("agent", "One moment, please.", 0.001)]
 
 
-async def test_a_webhook_that_comes_after_the_agent_was_given_up_is_turned_away() -> None:
+async def test_a_webhook_after_the_agent_leg_was_cancelled_is_rejected() -> None:
     stage = Stage(AGENT)
     stage.screening.tell(News.AGENT_LEFT)  # not answered in time, so cancelled
     await settled()
@@ -585,14 +585,14 @@ async def test_a_caller_who_left_gets_no_verdict_and_leaves_no_session() -> None
             await asyncio.wait_for(stage.verdict(), 60)
 
 
-async def test_a_caller_who_left_before_the_webhook_is_not_accepted() -> None:
+async def test_a_webhook_after_the_caller_left_is_rejected() -> None:
     stage = Stage(AGENT)
     stage.screening.tell(News.CALLER_LEFT)
     await stage.screening.attend("rtc_1")
     assert stage.vendor.done == ["reject"]
 
 
-async def test_a_webhook_after_all_patience_is_not_accepted() -> None:
+async def test_a_webhook_after_the_ready_limit_is_rejected() -> None:
     stage = Stage(AGENT)
     stage.vendor.fails["reject"] = ProviderError("reject: OpenAI answered 500", 500)
     await asyncio.sleep(11)
@@ -600,7 +600,7 @@ async def test_a_webhook_after_all_patience_is_not_accepted() -> None:
     assert stage.vendor.done == ["reject"]
 
 
-async def test_the_agent_has_its_time_from_its_call_on_however_long_an_announcement_was() -> None:
+async def test_the_ready_limit_starts_when_the_agent_is_called_not_at_the_announcement() -> None:
     stage = Stage(AGENT)
     await asyncio.sleep(12)  # a long recording notice is played
     stage.screening.tell(News.AGENT_CALLED)
@@ -615,7 +615,7 @@ async def test_the_agent_has_its_time_from_its_call_on_however_long_an_announcem
     assert stage.vendor.done == ["accept", "attach", "hang_up"]
 
 
-async def test_a_caller_who_leaves_during_the_accept_is_hung_up_after_it() -> None:
+async def test_a_caller_who_leaves_during_the_accept_is_hung_up_afterwards() -> None:
     stage = Stage(AGENT)
     stage.vendor.takes_s["accept"] = 2.0
     attending = asyncio.create_task(stage.screening.attend("rtc_1"))
@@ -625,7 +625,7 @@ async def test_a_caller_who_leaves_during_the_accept_is_hung_up_after_it() -> No
     assert stage.vendor.verbs == [(0.0, "accept rtc_1"), (2.0, "hang_up rtc_1")]
 
 
-async def test_an_accept_that_finds_no_call_as_the_caller_has_left_is_no_warning(
+async def test_a_404_to_accept_after_the_caller_left_is_no_warning(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     stage = Stage(AGENT)
@@ -638,14 +638,14 @@ async def test_an_accept_that_finds_no_call_as_the_caller_has_left_is_no_warning
     assert "warning" not in capsys.readouterr().out
 
 
-async def test_a_cough_that_is_transcribed_as_nothing_is_no_line() -> None:
+async def test_empty_transcriptions_are_not_lines_of_the_transcript() -> None:
     async with staged() as stage:
         stage.vendor.happens(CallerSaid(""), AgentSaid(""), CallerSaid("Anna."))
         await settled()
         assert [said.text for said in stage.screening.transcript] == ["Anna."]
 
 
-async def test_what_is_said_and_pressed_is_written_down() -> None:
+async def test_speech_and_pressed_keys_are_in_the_transcript() -> None:
     async with staged() as stage:
         stage.vendor.happens(AgentSaid("Who is calling?"))
         await asyncio.sleep(2)

@@ -70,7 +70,7 @@ NUMBERS = [
 ]
 
 
-class House:
+class ScreenerStage:
     """A screener, its vendor, and the webhooks sent by the test."""
 
     def __init__(self) -> None:
@@ -117,12 +117,12 @@ class House:
 
 
 @asynccontextmanager
-async def house() -> AsyncIterator[House]:
+async def screener_stage() -> AsyncIterator[ScreenerStage]:
     """Run a screener; afterwards no task may be left."""
-    house = House()
-    async with house.screener:
-        yield house
-    assert house.vendor.closed
+    screener_stage = ScreenerStage()
+    async with screener_stage.screener:
+        yield screener_stage
+    assert screener_stage.vendor.closed
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -130,8 +130,8 @@ def token(ask: Ask) -> str:
     return ask.headers["X-Screendoor-Token"]
 
 
-async def test_the_agent_is_asked_with_a_token() -> None:
-    async with house() as h:
+async def test_the_plan_to_ask_an_agent_has_a_fresh_token_header() -> None:
+    async with screener_stage() as h:
         ask = await h.asks()
         assert list(ask.headers) == ["X-Screendoor-Token"]
         assert ask.patience_s == 8.0
@@ -140,7 +140,7 @@ async def test_the_agent_is_asked_with_a_token() -> None:
 
 
 async def test_a_backup_agent_is_asked_in_a_screening_of_its_own_and_a_late_webhook_is_turned_away() -> None:
-    async with house() as h:
+    async with screener_stage() as h:
         ask = await h.asks()
         ask.screening.over("another agent is called")
         backup = h.screener.ask(h.caller(agent="azure"))
@@ -154,7 +154,7 @@ async def test_a_backup_agent_is_asked_in_a_screening_of_its_own_and_a_late_webh
 
 
 async def test_a_call_to_a_backup_agent_is_no_second_call_of_the_caller() -> None:
-    async with house() as h:
+    async with screener_stage() as h:
         await h.asks()
         h.screener.ask(h.caller(agent="bot"))
         assert h.screener.recent.record(replace(h.caller(), call="c2")) == [h.now()]
@@ -164,12 +164,12 @@ async def test_a_call_to_a_backup_agent_is_no_second_call_of_the_caller() -> Non
     ("agent", "reason"), [("", "no agent screens this number"), ("nobody", "no agent named nobody")]
 )
 async def test_without_an_agent_the_phone_rings(agent: str, reason: str) -> None:
-    async with house() as h:
+    async with screener_stage() as h:
         assert await h.screener.plan(h.caller(agent=agent)) == Ring(reason)
 
 
-async def test_a_sip_agent_is_asked_without_a_token() -> None:
-    async with house() as h:
+async def test_the_plan_to_ask_a_sip_agent_has_no_token() -> None:
+    async with screener_stage() as h:
         plan = await h.screener.plan(h.caller(agent="bot"))
         assert isinstance(plan, Ask)
         assert isinstance(plan.screening, SipScreening)
@@ -178,8 +178,8 @@ async def test_a_sip_agent_is_asked_without_a_token() -> None:
 
 
 @pytest.mark.parametrize(("dialed", "limit_s"), [("+14155554321", 30), ("+19995550000", 90)])
-async def test_a_number_may_have_a_talk_limit_of_its_own(dialed: str, limit_s: int) -> None:
-    async with house() as h:
+async def test_the_talk_limit_may_be_set_for_a_number(dialed: str, limit_s: int) -> None:
+    async with screener_stage() as h:
         plan = await h.screener.plan(h.caller(dialed, agent="bot"))
         assert isinstance(plan, Ask)
         plan.screening.tell(News.AGENT_ANSWERED)
@@ -187,7 +187,7 @@ async def test_a_number_may_have_a_talk_limit_of_its_own(dialed: str, limit_s: i
 
 
 async def test_the_webhook_of_a_waiting_call_starts_its_screening() -> None:
-    async with house() as h:
+    async with screener_stage() as h:
         ask = await h.asks()
         assert await h.webhook(token(ask)) == WebhookResponse(200, "incoming")
         assert h.vendor.done == ["accept", "attach"]
@@ -201,8 +201,8 @@ async def test_the_webhook_of_a_waiting_call_starts_its_screening() -> None:
         assert h.vendor.done[-1] == "hang_up"
 
 
-async def test_the_agent_is_briefed_for_the_number_and_the_caller() -> None:
-    async with house() as h:
+async def test_the_briefing_depends_on_the_number_and_the_caller() -> None:
+    async with screener_stage() as h:
         caller = replace(h.caller("+14155550007"), number="+33123456789")
         ask = await h.screener.plan(caller)
         assert isinstance(ask, Ask)
@@ -217,14 +217,14 @@ async def test_the_agent_is_briefed_for_the_number_and_the_caller() -> None:
         assert h.vendor.verbs[2][1] == "refer tel:+14155550198"
 
 
-async def test_a_number_without_such_settings_leaves_it_to_its_agent() -> None:
-    async with house() as h:
+async def test_a_number_without_talk_settings_sends_no_briefing() -> None:
+    async with screener_stage() as h:
         await h.webhook(token(await h.asks()))
         assert h.vendor.briefing is None
 
 
-async def test_a_number_of_no_setting_of_its_own_has_the_targets_of_any() -> None:
-    async with house() as h:
+async def test_an_unlisted_number_uses_the_target_of_the_wildcard_number() -> None:
+    async with screener_stage() as h:
         ask = await h.asks("+19995550000")
         await h.webhook(token(ask))
         h.vendor.decides("ALLOW")
@@ -232,8 +232,8 @@ async def test_a_number_of_no_setting_of_its_own_has_the_targets_of_any() -> Non
         assert h.vendor.verbs[2][1] == "refer sip:desk@example.com"
 
 
-async def test_a_token_is_good_for_one_webhook() -> None:
-    async with house() as h:
+async def test_a_token_is_accepted_in_one_webhook_only() -> None:
+    async with screener_stage() as h:
         ask = await h.asks()
         await h.webhook(token(ask))
         assert (await h.webhook(token(ask), call_id="rtc_2")).status == 200
@@ -241,16 +241,16 @@ async def test_a_token_is_good_for_one_webhook() -> None:
         assert h.screener.counts == {"matched": 1, "token is not waited for": 1}
 
 
-async def test_the_same_call_told_twice_is_taken_once() -> None:
-    async with house() as h:
+async def test_a_repeated_webhook_of_the_same_call_is_a_duplicate() -> None:
+    async with screener_stage() as h:
         ask = await h.asks()
         await h.webhook(token(ask))
         assert await h.webhook(token(ask)) == WebhookResponse(200, "duplicate")
         assert h.vendor.done == ["accept", "attach"]
 
 
-async def test_a_webhook_that_is_not_of_ours_is_not_accepted() -> None:
-    async with house() as h:
+async def test_a_webhook_without_exactly_one_valid_token_is_ignored() -> None:
+    async with screener_stage() as h:
         ask = await h.asks()
         await h.webhook(call_id="rtc_1")
         await h.webhook("forged.token", call_id="rtc_2")
@@ -266,13 +266,13 @@ async def test_a_webhook_that_is_not_of_ours_is_not_accepted() -> None:
 
 
 async def test_a_webhook_with_a_wrong_signature_is_unauthorized() -> None:
-    async with house() as h:
+    async with screener_stage() as h:
         assert (await h.webhook(token(await h.asks()), secret="guess")).status == 401
         assert h.vendor.verbs == []
 
 
 async def test_an_expired_token_is_not_accepted() -> None:
-    async with house() as h:
+    async with screener_stage() as h:
         ask = await h.asks()
         await asyncio.sleep(LIFETIME_S + 1.5)
         await h.webhook(token(ask))
@@ -280,8 +280,8 @@ async def test_an_expired_token_is_not_accepted() -> None:
         assert h.screener.counts == {"token has expired": 1}
 
 
-async def test_a_token_outlives_an_announcement_of_a_minute() -> None:
-    async with house() as h:
+async def test_a_token_is_still_valid_after_an_announcement_of_a_minute() -> None:
+    async with screener_stage() as h:
         ask = await h.asks()
         await asyncio.sleep(61.0)
         ask.screening.tell(News.AGENT_CALLED)
@@ -290,8 +290,8 @@ async def test_a_token_outlives_an_announcement_of_a_minute() -> None:
         assert h.vendor.done[0] == "accept"
 
 
-async def test_a_webhook_that_comes_after_the_call_is_turned_away() -> None:
-    async with house() as h:
+async def test_a_webhook_after_the_call_ended_is_rejected() -> None:
+    async with screener_stage() as h:
         ask = await h.asks()
         ask.screening.over("caller cancelled")
         await h.webhook(token(ask))
@@ -301,8 +301,8 @@ async def test_a_webhook_that_comes_after_the_call_is_turned_away() -> None:
         assert h.screener.counts == {"too late": 1, "token is not waited for": 1}
 
 
-async def test_calls_that_ended_are_forgotten_with_their_token() -> None:
-    async with house() as h:
+async def test_ended_calls_are_forgotten_when_their_token_expires() -> None:
+    async with screener_stage() as h:
         for _ in range(3):
             (await h.asks()).screening.over("caller cancelled")
             await asyncio.sleep(LIFETIME_S + 1.5)
@@ -315,10 +315,10 @@ async def test_calls_that_ended_are_forgotten_with_their_token() -> None:
 
 @pytest.mark.parametrize(("agent", "wanted"), [("openai", REALTIME), ("live", LIVE), ("live", OLD_LIVE)])
 @pytest.mark.parametrize("twin_first", [True, False])
-async def test_of_two_announcements_that_of_the_agent_s_api_is_accepted_and_the_other_let_go_by(
+async def test_of_two_announcements_only_that_of_the_agents_api_is_accepted(
     agent: str, wanted: str, twin_first: bool
 ) -> None:
-    async with house() as h:
+    async with screener_stage() as h:
         ask = await h.asks(agent=agent)
         twin = LIVE if wanted == REALTIME else REALTIME
         for kind in (twin, wanted, twin, wanted) if twin_first else (wanted, twin, wanted, twin):
@@ -328,10 +328,10 @@ async def test_of_two_announcements_that_of_the_agent_s_api_is_accepted_and_the_
         assert h.screener.counts == {"matched": 1, "another API's twin": 1}
 
 
-async def test_the_wrong_announcement_alone_is_told_in_one_clear_line(
+async def test_an_announcement_only_by_the_wrong_api_is_logged_with_the_right_event(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async with house() as h:
+    async with screener_stage() as h:
         ask = await h.asks(agent="live")
         await h.webhook(token(ask), kind=REALTIME)
         await asyncio.sleep(2.9)
@@ -344,8 +344,8 @@ async def test_the_wrong_announcement_alone_is_told_in_one_clear_line(
         assert h.vendor.done == ["accept", "attach"]
 
 
-async def test_the_wrong_announcement_of_a_call_that_has_ended_turns_nobody_away() -> None:
-    async with house() as h:
+async def test_an_announcement_of_an_ended_call_by_the_wrong_api_is_not_rejected() -> None:
+    async with screener_stage() as h:
         ask = await h.asks(agent="live")
         ask.screening.over("caller cancelled")
         await h.webhook(token(ask), kind=REALTIME)
@@ -355,23 +355,23 @@ async def test_the_wrong_announcement_of_a_call_that_has_ended_turns_nobody_away
         assert h.screener.counts == {"another API's twin": 1, "too late": 1}
 
 
-async def test_a_call_at_azure_is_announced_as_at_openai_with_a_secret_of_its_own() -> None:
-    async with house() as h:
+async def test_an_azure_webhook_is_verified_with_the_secret_of_its_agent() -> None:
+    async with screener_stage() as h:
         ask = await h.asks(agent="azure")
         assert await h.webhook(token(ask), secret="another secret") == WebhookResponse(200, "incoming")
         assert h.vendor.done == ["accept", "attach"]
 
 
-async def test_leaving_the_house_ends_every_session() -> None:
-    async with house() as h:
+async def test_closing_the_screener_hangs_up_every_session() -> None:
+    async with screener_stage() as h:
         ask, _ = await h.asks(), await h.asks()
         await h.webhook(token(ask))
         h.vendor.takes_s["hang_up"] = 2.0
     assert h.vendor.done == ["accept", "attach", "hang_up"]
 
 
-async def test_a_cancelled_house_ends_every_session_too() -> None:
-    h = House()
+async def test_cancelling_the_screener_hangs_up_every_session() -> None:
+    h = ScreenerStage()
 
     async def live() -> None:
         async with h.screener:
@@ -387,8 +387,8 @@ async def test_a_cancelled_house_ends_every_session_too() -> None:
     assert h.vendor.closed
 
 
-async def test_a_bug_ends_its_own_call_and_no_other() -> None:
-    async with house() as h:
+async def test_an_unexpected_exception_ends_only_its_own_screening() -> None:
+    async with screener_stage() as h:
         h.vendor.fails["accept"] = ZeroDivisionError("a bug")
         await h.webhook(token(await h.asks()), call_id="rtc_1")
         h.vendor.fails = {"hang_up": ProviderError("hangup: OpenAI answered 500", 500)}
@@ -396,8 +396,8 @@ async def test_a_bug_ends_its_own_call_and_no_other() -> None:
         assert h.vendor.done == ["accept", "hang_up", "accept", "attach"]
 
 
-async def test_a_screener_that_does_not_run_takes_no_webhooks() -> None:
-    h = House()
+async def test_a_screener_that_is_not_running_refuses_webhooks() -> None:
+    h = ScreenerStage()
     with pytest.raises(RuntimeError, match="not running"):
         await h.webhook(token(await h.asks()))
 
@@ -418,14 +418,14 @@ def ruled_by(policy: Policy, caller: Caller) -> Screener:
 CALLER = Caller("c1", "+14155550100", "Anna", "+14155551234", "openai", START)
 
 
-async def test_one_call_that_is_expected_is_one() -> None:
+async def test_an_expectation_of_one_call_is_used_up_by_one_call() -> None:
     policy = Policy(level=Level.TRUSTED, expecting=ExpectationList([Expectation(calls=1)]))
     screener = ruled_by(policy, CALLER)
     plans = [await screener.plan(replace(CALLER, call=f"c{n}")) for n in range(3)]
     assert [type(plan) for plan in plans] == [Ring, TakeMessage, TakeMessage]
 
 
-async def test_who_insists_is_let_through_whenever_he_first_called() -> None:
+async def test_a_repeated_call_rings_in_closed_hours() -> None:
     closed = Timetable(ZoneInfo("UTC"), quiet=(parse_window("00:00-23:59"),))
     screener = ruled_by(Policy(level=Level.OFF, times=closed, repeat_s=300.0), CALLER)
     plans = [
@@ -435,19 +435,19 @@ async def test_who_insists_is_let_through_whenever_he_first_called() -> None:
     assert plans == [TakeMessage, TakeMessage, Ring, TakeMessage, Ring]
 
 
-async def test_the_gate_challenges_whoever_would_be_asked_and_asks_him_then() -> None:
+async def test_the_gate_challenges_a_caller_who_would_be_asked_and_asks_afterwards() -> None:
     screener = ruled_by(Policy(gate=True), CALLER)
     assert isinstance(plan := await screener.plan(CALLER), Challenge)
     assert plan.reason == "level: the caller is not known (unknown)"
     assert isinstance(await screener.plan(replace(CALLER, challenged=True)), Ask)
 
 
-async def test_the_gate_is_no_gate_for_those_who_ring_anyway() -> None:
+async def test_the_gate_does_not_apply_to_callers_who_ring() -> None:
     policy = Policy(gate=True, country="US", allow=[NumberList([str(CALLER.number)])])
     assert isinstance(await ruled_by(policy, CALLER).plan(CALLER), Ring)
 
 
-async def test_who_is_challenged_by_a_rule_rings_once_he_has_pressed_the_key() -> None:
+async def test_a_caller_challenged_by_a_rule_rings_after_passing() -> None:
     anonymous = replace(CALLER, number=None, name=None)
     screener = ruled_by(Policy(anonymous=Action.CHALLENGE), anonymous)
     assert await screener.plan(anonymous) == Challenge("anonymous: no number came with the call")
@@ -455,7 +455,7 @@ async def test_who_is_challenged_by_a_rule_rings_once_he_has_pressed_the_key() -
     assert passed == Ring("anonymous: no number came with the call")
 
 
-async def test_a_blocked_caller_and_another_who_is_refused_may_be_told_different_things() -> None:
+async def test_block_with_and_reject_with_set_different_status_codes() -> None:
     policy = Policy(level=Level.TRUSTED, untrusted=Action.REJECT, reject_with=486, block_with=607)
     refused = await ruled_by(policy, CALLER).plan(CALLER)
     assert isinstance(refused, Refuse)
@@ -466,7 +466,7 @@ async def test_a_blocked_caller_and_another_who_is_refused_may_be_told_different
     assert (blocked.why, blocked.status) == (Refusal.BLOCKED, 607)
 
 
-async def test_what_the_user_wishes_is_handed_to_whoever_remembers() -> None:
+async def test_the_wish_of_the_user_is_passed_to_on_wish_if_the_number_is_known() -> None:
     kept: list[tuple[str | None, Wish]] = []
     screener = ruled_by(Policy(), CALLER)
     with capture_logs() as logs:

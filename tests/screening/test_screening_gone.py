@@ -87,7 +87,7 @@ async def screened(agent: AgentSettings, story: Story, seconds: float) -> list[w
 
 @pytest.mark.parametrize("transfer", ["local", "refer"])
 @pytest.mark.parametrize("story", STORIES)
-async def test_nothing_is_left_to_the_garbage_collector(transfer: str, story: Story) -> None:
+async def test_a_finished_screening_leaves_no_reference_cycles(transfer: str, story: Story) -> None:
     agent = AgentSettings("openai", transfer=transfer, refer_patience_s=3.0)
     for seconds in (0.0, 0.5, 2.0, 5.0):
         left = await screened(agent, story, seconds)

@@ -19,7 +19,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def test_a_sip_agent_decides_by_itself_until_the_talk_limit() -> None:
+async def test_a_sip_agent_is_undecided_at_the_talk_limit_counted_from_its_answer() -> None:
     screening, began = SipScreening(ScreeningSettings()), now()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(screening.verdict(), 7)  # still ringing: the talk limit is not running
@@ -28,7 +28,7 @@ async def test_a_sip_agent_decides_by_itself_until_the_talk_limit() -> None:
     assert now() - began == 97
 
 
-async def test_the_talk_limit_holds_for_who_has_waited_since_before_the_answer() -> None:
+async def test_the_talk_limit_applies_to_a_wait_begun_before_the_answer() -> None:
     screening, began = SipScreening(ScreeningSettings()), now()
     waiting = asyncio.create_task(screening.verdict())
     await asyncio.sleep(7)
@@ -37,7 +37,7 @@ async def test_the_talk_limit_holds_for_who_has_waited_since_before_the_answer()
     assert now() - began == 97
 
 
-async def test_a_phone_that_did_not_answer_gives_it_time_for_a_goodbye() -> None:
+async def test_a_busy_phone_extends_the_talk_limit_of_a_sip_agent() -> None:
     screening, began = SipScreening(ScreeningSettings()), now()
     screening.tell(News.AGENT_ANSWERED)
     with pytest.raises(TimeoutError):
@@ -47,7 +47,7 @@ async def test_a_phone_that_did_not_answer_gives_it_time_for_a_goodbye() -> None
     assert now() - began == 110
 
 
-async def test_it_is_told_and_ended_without_a_word() -> None:
+async def test_a_sip_agent_has_no_transcript_and_ignores_news() -> None:
     screening = SipScreening(ScreeningSettings())
     for news in (News.AGENT_ANSWERED, News.REFER_ARRIVED, News.CONNECTED, News.CALLER_LEFT):
         screening.tell(news)
@@ -56,7 +56,7 @@ async def test_it_is_told_and_ended_without_a_word() -> None:
     assert screening.decided is None
 
 
-async def test_what_was_set_aside_for_it_is_free_again_when_its_call_is_over() -> None:
+async def test_the_reservation_of_a_sip_agent_is_released_when_its_call_ends() -> None:
     accounts = Accounts(lambda: AT, Budgets(all_numbers=Budget(number=Cap(minutes=2))))
     caller = Caller("c1", "+13475550148", None, "+14155551234", "bot", AT)
     bot, limits = AgentSettings("bot", provider="sip"), ScreeningSettings(talk_limit_s=90)
@@ -68,7 +68,7 @@ async def test_what_was_set_aside_for_it_is_free_again_when_its_call_is_over() -
     assert isinstance(accounts.meter(caller, bot, limits), Meter)
 
 
-async def test_a_bye_is_how_it_says_no() -> None:
+async def test_a_bye_from_a_sip_agent_is_a_decline_unless_already_decided() -> None:
     assert SipScreening(ScreeningSettings()).agent_left() == Decline("the agent hung up")
     assert SipScreening(ScreeningSettings()).agent_left("it died") == Undecided("it died")
     screening = SipScreening(ScreeningSettings())
@@ -77,7 +77,7 @@ async def test_a_bye_is_how_it_says_no() -> None:
     assert screening.agent_left() == Connect("the user")
 
 
-async def test_the_user_decides_while_it_talks_and_not_before_or_twice() -> None:
+async def test_the_user_may_decide_once_while_a_sip_agent_talks() -> None:
     screening = SipScreening(ScreeningSettings())
     assert not screening.overrule(Connect("the user"))
     screening.tell(News.AGENT_ANSWERED)
@@ -92,7 +92,7 @@ async def test_the_user_decides_while_it_talks_and_not_before_or_twice() -> None
     assert await screening.verdict() == Decline("the user")
 
 
-async def test_it_can_be_asked_nothing() -> None:
+async def test_a_sip_agent_takes_no_questions_of_the_user() -> None:
     screening = SipScreening(ScreeningSettings())
     screening.tell(News.AGENT_ANSWERED)
     screening.follow(print)

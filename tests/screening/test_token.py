@@ -20,7 +20,7 @@ def test_a_token_opens_to_the_nonce_it_was_made_with() -> None:
     assert mint().open(mint().mint(NOW), NOW) == bytes(range(16))
 
 
-def test_a_token_is_fit_for_a_sip_header() -> None:
+def test_a_token_has_only_characters_valid_in_a_sip_header() -> None:
     token = mint().mint(NOW)
     assert token.isascii()
     assert set(token) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
@@ -52,19 +52,19 @@ def test_an_expiry_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     "text", ["", ".", "abc", "a.b", "ä.ö", "=.=", "A" * 32, f"{'A' * 32}.", "A" * 31 + ".AA"]
 )
-def test_what_is_no_token_is_refused(text: str) -> None:
+def test_a_malformed_token_is_refused(text: str) -> None:
     with pytest.raises(TokenRefused):
         mint().open(text, NOW)
 
 
 @settings(max_examples=100)
 @given(st.text(max_size=90))
-def test_any_text_is_refused_and_never_crashes(text: str) -> None:
+def test_arbitrary_text_is_refused_as_a_token(text: str) -> None:
     with pytest.raises(TokenRefused):
         mint().open(text, NOW)
 
 
-def test_every_spelling_of_a_token_opens_to_the_same_nonce() -> None:
+def test_equivalent_base64_spellings_of_a_token_give_the_same_nonce() -> None:
     token = mint().mint(NOW)
     last = token[-1]
     twins = [

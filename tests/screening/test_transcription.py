@@ -51,7 +51,7 @@ def read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transcription.asyncio, "to_thread", at_once)
 
 
-async def heard(api: Api, message: Path) -> str:
+async def transcribed(api: Api, message: Path) -> str:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(api)) as http:
         return await OpenAITranscription(ACCOUNT, http).transcribe(message)
 
@@ -63,9 +63,9 @@ def message(tmp_path: Path) -> Path:
     return path
 
 
-async def test_the_file_goes_out_as_a_form_with_model_and_key(message: Path) -> None:
+async def test_the_recording_is_posted_as_a_form_with_model_and_key(message: Path) -> None:
     api = Api(SAID)
-    assert await heard(api, message) == "The cake is ready."
+    assert await transcribed(api, message) == "The cake is ready."
     [request], [body] = api.requests, api.bodies
     assert str(request.url) == "https://api.example.com/v1/audio/transcriptions"
     assert request.headers["authorization"] == "Bearer sk-test"
@@ -78,31 +78,31 @@ async def test_the_file_goes_out_as_a_form_with_model_and_key(message: Path) -> 
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-async def test_what_may_pass_is_asked_again_after_2_10_and_30_seconds(message: Path, status: int) -> None:
+async def test_temporary_failures_are_retried_after_2_10_and_30_seconds(message: Path, status: int) -> None:
     api = Api(httpx2.Response(status))
     with pytest.raises(TranscriptionFailed, match=f"OpenAI answered {status}"):
-        await heard(api, message)
+        await transcribed(api, message)
     assert api.at == pytest.approx([0, 2, 12, 42])
 
 
-async def test_the_answer_may_come_at_the_last_try(message: Path) -> None:
+async def test_a_success_at_the_last_retry_counts(message: Path) -> None:
     error = httpx2.ConnectError("no route")
-    assert await heard(Api(error, error, error, SAID), message) == "The cake is ready."
+    assert await transcribed(Api(error, error, error, SAID), message) == "The cake is ready."
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
-async def test_what_will_not_pass_is_asked_once(message: Path, status: int) -> None:
+async def test_permanent_failures_are_not_retried(message: Path, status: int) -> None:
     api = Api(httpx2.Response(status))
     with pytest.raises(TranscriptionFailed, match=f"OpenAI answered {status}"):
-        await heard(api, message)
+        await transcribed(api, message)
     assert len(api.requests) == 1
 
 
-async def test_an_answer_that_does_not_come_is_given_up_within_two_minutes(message: Path) -> None:
+async def test_an_unanswered_request_is_given_up_within_two_minutes(message: Path) -> None:
     api = Api(SAID, takes_s=3600)
     began = asyncio.get_running_loop().time()
     with pytest.raises(TranscriptionFailed, match="no transcript within 15 s"):
-        await heard(api, message)
+        await transcribed(api, message)
     assert len(api.requests) == 4
     assert asyncio.get_running_loop().time() - began <= 120
 
@@ -118,24 +118,24 @@ async def test_an_answer_that_does_not_come_is_given_up_within_two_minutes(messa
         (b'{"text": "' + b"a" * 1_000_001 + b'"}', "does not end"),
     ],
 )
-async def test_an_answer_that_is_none_is_told_in_one_line(message: Path, content: bytes, why: str) -> None:
+async def test_a_malformed_answer_is_a_one_line_failure(message: Path, content: bytes, why: str) -> None:
     with pytest.raises(TranscriptionFailed, match=why) as failure:
-        await heard(Api(httpx2.Response(200, content=content)), message)
+        await transcribed(Api(httpx2.Response(200, content=content)), message)
     assert "\n" not in str(failure.value)
 
 
-async def test_nothing_said_is_no_fault_and_no_end_of_words_is_cut(message: Path) -> None:
-    assert await heard(Api(httpx2.Response(200, json={"text": ""})), message) == ""
+async def test_an_empty_transcript_is_valid_and_a_long_one_is_cut(message: Path) -> None:
+    assert await transcribed(Api(httpx2.Response(200, json={"text": ""})), message) == ""
     long = httpx2.Response(200, json={"text": "a " * 30_000})
-    assert len(await heard(Api(long), message)) == transcription.MAX_TEXT
+    assert len(await transcribed(Api(long), message)) == transcription.MAX_TEXT
 
 
-async def test_a_file_that_is_gone_or_too_long_is_not_sent(message: Path, tmp_path: Path) -> None:
+async def test_a_missing_or_too_large_file_is_not_sent(message: Path, tmp_path: Path) -> None:
     api = Api(SAID)
     with pytest.raises(TranscriptionFailed, match="cannot be read"):
-        await heard(api, tmp_path / "nowhere.wav")
+        await transcribed(api, tmp_path / "nowhere.wav")
     with message.open("ab") as file:
         file.truncate(transcription.MAX_BYTES + 1)
     with pytest.raises(TranscriptionFailed, match="too long"):
-        await heard(api, message)
+        await transcribed(api, message)
     assert api.requests == []

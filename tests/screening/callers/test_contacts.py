@@ -31,7 +31,7 @@ def names(came: Import, *numbers: str) -> list[str | None]:
         "Anna,,,Mobile,+1 415-555-0100\n,,Bob,Work,+1 415-555-0101\n",
     ],
 )
-def test_tables_of_many_kinds_are_read(text: str) -> None:
+def test_csv_files_of_many_formats_are_read(text: str) -> None:
     came = read(text.encode(), "us")
     assert names(came, ANNA, BOB) == ["Anna", "Bob"]
     assert (came.rows, came.without_number, came.bad, len(came.contacts)) == (2, 0, (), 2)
@@ -49,12 +49,12 @@ def test_tables_of_many_kinds_are_read(text: str) -> None:
         "Achternaam,Voornaam,Mobiel nummer",
     ],
 )
-def test_titles_may_be_in_the_language_of_the_address_book(titles: str) -> None:
+def test_column_titles_are_recognised_in_several_languages(titles: str) -> None:
     came = read(f"{titles}\nEx,Anna,+14155550100\n".encode(), "us")
     assert (names(came, ANNA), came.bad) == (["Anna Ex"], ())
 
 
-def test_a_whole_name_stands_for_itself_beside_its_parts() -> None:
+def test_a_full_name_column_takes_precedence_over_name_parts() -> None:
     came = read(b"Name,Given Name,Family Name,Phone\nMum,Anna,Ex,+14155550100\n", "us")
     assert names(came, ANNA) == ["Mum"]
 
@@ -69,7 +69,7 @@ def test_a_row_may_have_several_numbers_or_none() -> None:
     assert (came.rows, came.without_number, came.bad) == (1, 1, ())
 
 
-def test_a_field_may_go_over_lines_and_a_mark_that_is_not_closed_costs_its_row_alone() -> None:
+def test_quoted_fields_may_span_lines_and_an_unclosed_quote_loses_only_its_row() -> None:
     came = read(
         b'name,number,notes\nAnna,+14155550100,"two\nlines, with a ""word"""\n'
         b'Carl,+14155550102,"not closed\nBob,+14155550101,\n"Dora,+14155550103,\n"Ed","+14155550104",""\n',
@@ -81,27 +81,27 @@ def test_a_field_may_go_over_lines_and_a_mark_that_is_not_closed_costs_its_row_a
     assert str(came.bad[0]) == "line 4: a quotation mark that is not closed"
 
 
-def test_bad_rows_are_listed_with_their_line_and_without_what_they_hold() -> None:
+def test_bad_rows_are_listed_by_line_number_without_their_content() -> None:
     came = read(b"name,number\nAnna,12\nBob,+14155550101\nCarl,nobody knows\nDora,+1415555\n", "us")
     assert came.rows == 1
     assert [row.line_number for row in came.bad] == [2, 4, 5]
     assert {row.reason for row in came.bad} == {"not a possible telephone number (US)"}
 
 
-def test_the_first_to_have_a_number_keeps_it() -> None:
+def test_of_two_rows_with_the_same_number_the_first_counts() -> None:
     came = read(b"Anna,+14155550100\nBob,+1 415 555 0100\n", "us")
     assert names(came, ANNA) == ["Anna"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_a_file_may_be_written_as_its_program_does(encoding: str) -> None:
+def test_utf_8_utf_16_and_windows_1252_files_are_read(encoding: str) -> None:
     came = read("name,number\nZoë,+14155550100\n".encode(encoding), "us")
     assert names(came, ANNA) == ["Zoë"]
     remarks = ["not UTF-8: such lines are read as Windows-1252"] if encoding == "cp1252" else []
     assert [row.reason for row in came.bad] == remarks
 
 
-def test_one_line_of_another_encoding_spoils_no_other() -> None:
+def test_a_line_in_another_encoding_does_not_affect_other_lines() -> None:
     came = read("name,number\nZoë,+14155550100\n".encode() + "Jürgen,+14155550101".encode("cp1252"), "us")
     assert names(came, ANNA, BOB) == ["Zoë", "Jürgen"]
     assert [row.line_number for row in came.bad] == [3]
@@ -110,7 +110,7 @@ def test_one_line_of_another_encoding_spoils_no_other() -> None:
 @pytest.mark.parametrize(
     "data", [b"PK\x03\x04\0\0\0", b"", b"\n\n", b"name,town\nAnna,Paris\n", b"\xff\xfe\x00"]
 )
-def test_what_is_no_contact_file_has_no_contacts_and_says_so(data: bytes) -> None:
+def test_a_file_without_contacts_gives_none_and_a_remark(data: bytes) -> None:
     came = read(data, "us")
     assert (came.rows, len(came.contacts)) == (0, 0)
     assert bool(came.bad) is (data.strip() != b"")
@@ -148,14 +148,14 @@ END:VCARD
 """
 
 
-def test_cards_of_every_version_are_read_rfc6350_rfc2426() -> None:
+def test_vcards_of_every_version_are_read_rfc6350_rfc2426() -> None:
     came = read(CARDS.encode(), "us")
     found = names(came, ANNA, BOB, "+14155550102", "+14155550103", "+14155550109")
     assert found == ["Anna, of the house", "Bob Doe", "Jürgen Müller", "A firm Sales", None]
     assert (came.rows, came.without_number, came.bad) == (4, 1, ())
 
 
-def test_a_broken_card_costs_itself_alone() -> None:
+def test_a_broken_vcard_loses_only_itself() -> None:
     came = read(
         b"BEGIN:VCARD\nFN:Cut\nTEL:+14155550109\nBEGIN:VCARD\nFN:Anna\nTEL:+14155550100\nEND:VCARD\n"
         b"BEGIN:VCARD\nnot a property\nEND:VCARD\nstray\nBEGIN:VCARD\nFN:Bob\nTEL:+14155550101\nEND:VCARD\n"
@@ -166,7 +166,7 @@ def test_a_broken_card_costs_itself_alone() -> None:
     assert [row.line_number for row in came.bad] == [1, 8, 11, 16, 20]
 
 
-def test_one_percent_of_bad_rows_costs_one_percent() -> None:
+def test_one_percent_of_bad_rows_loses_no_good_rows() -> None:
     chance = random.Random(1)
     spoilt = (
         '"{name},{number}',
@@ -191,7 +191,7 @@ def test_one_percent_of_bad_rows_costs_one_percent() -> None:
 
 @settings(max_examples=200)
 @given(some.binary(max_size=300), some.sampled_from([b"", b"BEGIN:VCARD\n", b"name,number\n", b'"a","b\n']))
-def test_nothing_that_stands_in_a_file_raises(data: bytes, before: bytes) -> None:
+def test_reading_arbitrary_bytes_raises_nothing(data: bytes, before: bytes) -> None:
     came = read(before + data, "us")
     assert came.rows >= 0
 

@@ -15,7 +15,7 @@ def caller(number: str | None, dialed: str = "+14155551234", at: datetime = AT) 
     return Caller("c1", number, None, dialed, "", at)
 
 
-def test_a_number_is_expected_until_a_time_on_one_number_of_ours() -> None:
+def test_an_expectation_applies_to_its_number_dialed_number_and_time() -> None:
     wanted = Expectation(COURIER, "+14155551234", AT + timedelta(hours=1))
     expected = ExpectationList([wanted])
     assert expected.find(COURIER, caller(COURIER)) == wanted
@@ -25,7 +25,7 @@ def test_a_number_is_expected_until_a_time_on_one_number_of_ours() -> None:
     assert expected.find(None, caller(None)) is None
 
 
-def test_the_next_calls_of_anybody_are_counted_down() -> None:
+def test_an_expectation_of_anybody_is_removed_after_its_number_of_calls() -> None:
     expected = ExpectationList([Expectation(calls=2)])
     for _ in range(2):
         found = expected.find(None, caller(None))
@@ -35,7 +35,7 @@ def test_the_next_calls_of_anybody_are_counted_down() -> None:
     assert list(expected) == []
 
 
-def test_who_is_named_comes_before_anybody() -> None:
+def test_an_expectation_of_a_number_precedes_one_of_anybody() -> None:
     named = Expectation(COURIER)
     expected = ExpectationList([Expectation(calls=1), named])
     assert expected.find(COURIER, caller(COURIER)) is named
@@ -44,7 +44,7 @@ def test_who_is_named_comes_before_anybody() -> None:
     assert expected.find_number(OTHER, caller(OTHER)) is None
 
 
-def test_a_call_of_somebody_else_uses_nothing_up() -> None:
+def test_using_up_an_unlisted_expectation_changes_nothing() -> None:
     expected = ExpectationList([Expectation(COURIER)])
     expected.use_up(Expectation(calls=1))
     assert list(expected) == [Expectation(COURIER)]

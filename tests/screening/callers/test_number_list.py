@@ -37,7 +37,7 @@ LIST = [
         ("anonymous", None),
     ],
 )
-def test_a_number_is_found_as_itself_or_by_its_pattern(number: str, entry: str | None) -> None:
+def test_a_number_is_found_exactly_or_by_its_pattern(number: str, entry: str | None) -> None:
     assert NumberList(LIST, "us").find(number) == entry
 
 
@@ -51,12 +51,12 @@ def test_a_number_is_found_as_itself_or_by_its_pattern(number: str, entry: str |
         ("911", "911"),
     ],
 )
-def test_one_entry_of_any_kind_is_a_list(entry: str, number: str) -> None:
+def test_a_list_of_one_entry_of_any_kind_matches(entry: str, number: str) -> None:
     assert NumberList([entry], "us").find(number) == entry
     assert NumberList([entry], "us").find("+14155550300") is None
 
 
-def test_only_what_is_written_whole_is_on_the_list_itself() -> None:
+def test_membership_covers_exact_entries_but_not_patterns() -> None:
     numbers = NumberList(LIST, "us")
     assert "+14155550100" in numbers
     assert "+19001234567" not in numbers
@@ -77,6 +77,6 @@ def test_only_what_is_written_whole_is_on_the_list_itself() -> None:
         "+1415..+49",
     ],
 )
-def test_what_is_no_entry_is_refused_in_words(text: str) -> None:
+def test_a_malformed_entry_is_refused_with_what_was_expected(text: str) -> None:
     with pytest.raises(ValueError, match=r"a number|a pattern|a range"):
         NumberList([text])

@@ -44,7 +44,7 @@ def test_a_number_becomes_e164_or_is_none(text: str, country: str, number: str |
         ("+99", "+99"),
     ],
 )
-def test_what_a_carrier_sends_without_a_plus_is_understood_where_it_can_be(sent: str, number: str) -> None:
+def test_numbers_sent_without_plus_are_normalised_if_possible(sent: str, number: str) -> None:
     assert normalize(sent, "us") == number
 
 
@@ -60,5 +60,5 @@ def test_what_a_carrier_sends_without_a_plus_is_understood_where_it_can_be(sent:
         ("+999123456", None),
     ],
 )
-def test_a_number_has_the_country_that_gave_it(number: str, country: str | None) -> None:
+def test_the_country_of_a_number_follows_its_prefix(number: str, country: str | None) -> None:
     assert country_of(number) == country

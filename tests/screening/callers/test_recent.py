@@ -24,7 +24,7 @@ def previous(recent: RecentCalls, caller: Caller) -> datetime | None:
     return next(reversed(recent.record(caller)), None)
 
 
-def test_the_last_call_of_each_caller_to_each_number_is_known() -> None:
+def test_the_previous_call_is_found_per_caller_and_dialed_number() -> None:
     recent = RecentCalls()
     assert previous(recent, caller("+1")) is None
     assert previous(recent, caller("+1", AT + timedelta(minutes=1))) == AT
@@ -33,7 +33,7 @@ def test_the_last_call_of_each_caller_to_each_number_is_known() -> None:
     assert previous(recent, caller("+2")) is None
 
 
-def test_every_call_of_late_is_known_the_latest_last() -> None:
+def test_the_latest_100_calls_of_a_caller_are_kept_in_order() -> None:
     recent = RecentCalls()
     times = [AT + timedelta(seconds=each) for each in range(150)]
     assert [len(recent.record(caller("+1", at))) for at in times] == [*range(101), *[100] * 49]
@@ -41,7 +41,7 @@ def test_every_call_of_late_is_known_the_latest_last() -> None:
     assert recent.record(caller(None)) == ()
 
 
-def test_a_call_that_is_asked_about_twice_is_one_call() -> None:
+def test_recording_the_same_call_twice_counts_it_once() -> None:
     recent = RecentCalls()
     previous(recent, caller("+1"))
     later = caller("+1", AT + timedelta(minutes=1))
@@ -50,7 +50,7 @@ def test_a_call_that_is_asked_about_twice_is_one_call() -> None:
     assert previous(recent, caller("+1", AT + timedelta(minutes=2))) == AT + timedelta(minutes=1)
 
 
-def test_calls_of_before_a_start_are_taken_in() -> None:
+def test_calls_before_a_restart_are_restored_within_the_limits() -> None:
     recent = RecentCalls(2)
     before = [PastCall(f"c{n}", "+1", "+14155551234", AT + timedelta(minutes=n)) for n in range(150)]
     recent.restore(
@@ -62,13 +62,13 @@ def test_calls_of_before_a_start_are_taken_in() -> None:
     assert previous(recent, caller("+3")) is None
 
 
-def test_withheld_callers_are_nobody() -> None:
+def test_calls_without_a_number_are_not_recorded() -> None:
     recent = RecentCalls()
     assert previous(recent, caller(None)) is None
     assert previous(recent, caller(None)) is None
 
 
-def test_of_many_the_latest_are_remembered() -> None:
+def test_the_least_recent_caller_is_forgotten_over_the_limit() -> None:
     recent = RecentCalls(2)
     for number in ("+1", "+2", "+1", "+3"):
         previous(recent, caller(number))

@@ -67,7 +67,7 @@ def test_a_holiday_covers_its_days(text: str, at: str, covered: bool) -> None:
         "09:00-09:00",
     ],
 )
-def test_what_is_no_window_is_refused(text: str) -> None:
+def test_a_malformed_window_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"days|time"):
         parse_window(text)
 
@@ -75,19 +75,19 @@ def test_what_is_no_window_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "12-32", "2026-02-29", "25.12.", "2026-12-25/2026-12-24", "12-24/2026-12-26", "1/2/3"]
 )
-def test_what_is_no_holiday_is_refused(text: str) -> None:
+def test_a_malformed_holiday_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="day"):
         parse_holiday(text)
 
 
-def test_the_clock_is_that_of_the_place_in_summer_and_in_winter() -> None:
+def test_windows_apply_in_local_time_including_daylight_saving() -> None:
     nights = Timetable(NEW_YORK, quiet=(parse_window("22:00-07:00"),))
     assert nights.closed(datetime(2026, 7, 1, 2, 0, tzinfo=UTC)) == "quiet hours 22:00-07:00"
     assert nights.closed(datetime(2026, 12, 1, 2, 0, tzinfo=UTC)) is None
     assert nights.closed(datetime(2026, 12, 1, 3, 0, tzinfo=UTC)) == "quiet hours 22:00-07:00"
 
 
-def test_what_closes_is_said() -> None:
+def test_closed_gives_the_reason() -> None:
     office = Timetable(
         NEW_YORK,
         (parse_window("Mon-Fri 09:00-17:00"),),

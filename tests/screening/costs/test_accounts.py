@@ -26,7 +26,7 @@ SIP = AgentSettings("bot", provider="sip")
 SPENT = "the budget of this call is spent"
 
 
-class Talk:
+class BudgetedScreening:
     """One caller being screened within a budget."""
 
     def __init__(self, accounts: Accounts, agent: AgentSettings = AGENT) -> None:
@@ -50,8 +50,8 @@ def accounts_with(call: Cap | None = None, day: Cap | None = None) -> Accounts:
 
 
 @asynccontextmanager
-async def talking(accounts: Accounts) -> AsyncIterator[Talk]:
-    talk = Talk(accounts)
+async def talking(accounts: Accounts) -> AsyncIterator[BudgetedScreening]:
+    talk = BudgetedScreening(accounts)
     attending = asyncio.ensure_future(talk.screening.attend("rtc_1"))
     talk.screening.tell(News.AGENT_ANSWERED)
     yield talk
@@ -60,7 +60,7 @@ async def talking(accounts: Accounts) -> AsyncIterator[Talk]:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_talk_that_has_spent_the_money_of_its_call_goes_on_without_a_decision() -> None:
+async def test_spending_the_money_cap_of_a_call_makes_the_verdict_undecided() -> None:
     async with talking(accounts_with(call=Cap(money=Decimal("0.10")))) as talk:
         talk.vendor.happens(UsageReported(Tokens(audio_out=1000)))
         verdict = asyncio.ensure_future(talk.screening.verdict())
@@ -70,14 +70,14 @@ async def test_a_talk_that_has_spent_the_money_of_its_call_goes_on_without_a_dec
         assert await verdict == Undecided(SPENT)
 
 
-async def test_a_decision_that_is_taken_holds_though_the_budget_is_spent_with_it() -> None:
+async def test_a_decision_holds_even_if_the_budget_is_spent_at_the_same_time() -> None:
     async with talking(accounts_with(call=Cap(tokens=100))) as talk:
         talk.vendor.decides("ALLOW")
         talk.vendor.happens(UsageReported(Tokens(audio_out=1000)))
         assert isinstance(await talk.screening.verdict(), Connect)
 
 
-async def test_a_budget_of_minutes_is_a_talk_limit_that_says_why() -> None:
+async def test_a_minutes_cap_limits_the_talk_with_its_own_reason() -> None:
     async with talking(accounts_with(call=Cap(minutes=0.25))) as talk:
         assert await talk.screening.verdict() == Undecided(SPENT)
         assert talk.vendor.now == 15.0
@@ -86,7 +86,7 @@ async def test_a_budget_of_minutes_is_a_talk_limit_that_says_why() -> None:
         assert talk.vendor.now == 15.0
 
 
-async def test_what_a_talk_costs_is_on_the_books_as_it_goes_on_and_exact_in_the_end() -> None:
+async def test_costs_are_booked_during_the_talk_and_exact_at_the_end() -> None:
     accounts = accounts_with(day=Cap(minutes=10))
     async with talking(accounts) as talk:
         await asyncio.sleep(10)
@@ -103,9 +103,9 @@ async def test_what_a_talk_costs_is_on_the_books_as_it_goes_on_and_exact_in_the_
     assert talk.screening.spent.money == Decimal("0.0004")
 
 
-async def test_a_sip_agent_costs_the_minutes_that_it_is_in_the_call() -> None:
+async def test_a_sip_agent_is_metered_by_its_minutes_in_the_call() -> None:
     accounts = accounts_with(day=Cap(minutes=10))
-    caller = replace(Talk(accounts).caller, agent="bot")
+    caller = replace(BudgetedScreening(accounts).caller, agent="bot")
     meter = accounts.meter(caller, SIP, ScreeningSettings())
     assert isinstance(meter, Meter)
     screening = SipScreening(ScreeningSettings(), meter)

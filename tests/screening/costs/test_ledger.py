@@ -46,7 +46,7 @@ class Setup:
         return [(each.cap, each.reached) for each in self.warnings]
 
 
-def test_a_day_over_all_numbers_is_warned_of_once_at_80_and_once_at_100_percent() -> None:
+def test_the_daily_cap_warns_once_at_80_and_once_at_100_percent() -> None:
     setup = Setup(day=Cap(money=Decimal(1)))
     for _ in range(9):
         setup.spend(money="0.1")
@@ -57,7 +57,7 @@ def test_a_day_over_all_numbers_is_warned_of_once_at_80_and_once_at_100_percent(
     assert setup.warnings[0].spent == "0.8 of 1 USD"
 
 
-def test_the_log_says_which_budget_is_nearly_spent_and_which_is_and_shows_no_whole_number() -> None:
+def test_budget_log_lines_name_the_cap_and_mask_the_numbers() -> None:
     setup = Setup(Budget(caller=Cap(minutes=10)))
     with structlog.testing.capture_logs() as logs:
         setup.spend(minutes=9)
@@ -69,7 +69,7 @@ def test_the_log_says_which_budget_is_nearly_spent_and_which_is_and_shows_no_who
     ]
 
 
-def test_the_next_day_begins_with_nothing_spent_in_the_time_zone_of_the_number() -> None:
+def test_spending_is_reset_at_midnight_in_the_time_zone_of_the_number() -> None:
     setup = Setup(Budget(number=Cap(minutes=5), zone=ZoneInfo("America/New_York")))
     setup.spend(minutes=6)
     assert setup.open() == "the budget of this number for today is spent: 6 of 5 minutes"
@@ -79,7 +79,7 @@ def test_the_next_day_begins_with_nothing_spent_in_the_time_zone_of_the_number()
     assert isinstance(setup.open(), Reservation)
 
 
-def test_a_clock_that_was_years_ahead_gives_no_money_twice_and_days_end_again() -> None:
+def test_a_clock_years_ahead_and_corrected_does_not_reset_todays_spending() -> None:
     setup = Setup(day=Cap(minutes=5))
     setup.spend(minutes=4)
     right = setup.now
@@ -92,7 +92,7 @@ def test_a_clock_that_was_years_ahead_gives_no_money_twice_and_days_end_again() 
     assert isinstance(setup.open(), Reservation)
 
 
-def test_one_caller_who_has_used_up_his_own_takes_nothing_from_others() -> None:
+def test_a_callers_cap_does_not_affect_other_callers() -> None:
     setup = Setup(Budget(caller=Cap(tokens=10_000)))
     setup.spend(tokens=10_000)
     assert setup.open() == "the budget of this caller for today is spent: 10000 of 10000 tokens"
@@ -102,7 +102,7 @@ def test_one_caller_who_has_used_up_his_own_takes_nothing_from_others() -> None:
     assert [warning.caller for warning in setup.warnings if warning.reached] == [CALLER, None]
 
 
-def test_a_hundred_calls_at_once_do_not_spend_the_same_money() -> None:
+def test_concurrent_calls_reserve_their_share_of_the_budget() -> None:
     setup = Setup(day=Cap(minutes=10))
     reservations = [setup.open(f"+1347555{n:04d}") for n in range(100)]
     going = [reservation for reservation in reservations if isinstance(reservation, Reservation)]
@@ -114,7 +114,7 @@ def test_a_hundred_calls_at_once_do_not_spend_the_same_money() -> None:
     assert isinstance(setup.open(), Reservation)
 
 
-def test_what_a_call_sets_aside_is_used_up_by_what_it_spends() -> None:
+def test_the_reservation_shrinks_by_what_the_call_spends() -> None:
     setup = Setup(day=Cap(minutes=3))
     reservation = setup.reservation()
     reservation.note(Amount(minutes=1.0))
@@ -128,13 +128,13 @@ def test_what_a_call_sets_aside_is_used_up_by_what_it_spends() -> None:
     assert isinstance(setup.open(), Reservation)
 
 
-def test_a_single_call_is_let_in_as_long_as_anything_is_left() -> None:
+def test_a_single_call_is_admitted_while_any_budget_is_left() -> None:
     setup = Setup(day=Cap(minutes=1))
     setup.spend(minutes=0.9)
     assert isinstance(setup.open(), Reservation)
 
 
-def test_what_is_expected_of_a_call_follows_the_dearest_of_late() -> None:
+def test_the_reservation_follows_the_most_expensive_recent_calls() -> None:
     setup = Setup(day=Cap(money=Decimal(10)))
     setup.spend(money="0.5", minutes=1.0)
     setup.reservation()
@@ -146,13 +146,13 @@ def test_what_is_expected_of_a_call_follows_the_dearest_of_late() -> None:
     assert setup.ledger.today()[0][2].money < Decimal("0.53")
 
 
-def test_a_call_sets_aside_no_more_than_it_may_spend() -> None:
+def test_a_reservation_is_limited_to_the_cap_of_the_call() -> None:
     setup = Setup(Budget(call=Cap(money=Decimal("0.02"))))
     setup.reservation()
     assert setup.ledger.today()[0][2] == Amount(1.5, 9000, Decimal("0.02"))
 
 
-def test_a_call_that_has_spent_its_own_budget_says_so_and_is_told_of_once_a_day() -> None:
+def test_a_spent_call_budget_is_reported_and_warned_of_once_a_day() -> None:
     setup = Setup(Budget(call=Cap(money=Decimal("0.10"))))
     for _ in range(3):
         reservation = setup.reservation()
@@ -166,7 +166,7 @@ def test_a_call_that_has_spent_its_own_budget_says_so_and_is_told_of_once_a_day(
     assert len(setup.warnings) == 3
 
 
-def test_calls_from_before_a_restart_count_and_nobody_is_told_of_them_again() -> None:
+def test_restored_calls_count_without_repeating_warnings() -> None:
     setup = Setup(day=Cap(minutes=10))
     for hours, minutes in ((13, 5.0), (2, 8.5)):
         setup.ledger.restore(
@@ -182,7 +182,7 @@ def test_calls_from_before_a_restart_count_and_nobody_is_told_of_them_again() ->
     assert setup.marks() == [("day_minutes", True)]
 
 
-def test_callers_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_callers_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "MAX_CALLERS", 100)
     setup = Setup(Budget(caller=Cap(minutes=1)))
     setup.spend(minutes=2)
@@ -194,5 +194,5 @@ def test_callers_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) 
     assert len(setup.ledger._callers) == 100
 
 
-def test_a_cap_of_nothing_lets_no_agent_in() -> None:
+def test_a_cap_of_zero_admits_no_call() -> None:
     assert Setup(day=Cap(minutes=0)).open() == "the budget for today is spent: 0 of 0 minutes"

@@ -36,7 +36,7 @@ def test_a_call_without_an_agent_costs_nothing() -> None:
     assert counted.spent is None
 
 
-def test_a_call_that_is_over_costs_no_more_as_time_goes_by() -> None:
+def test_a_closed_meter_does_not_count_further_time() -> None:
     counted, clock = meter()
     counted.begin()
     clock.now += 60
@@ -46,7 +46,7 @@ def test_a_call_that_is_over_costs_no_more_as_time_goes_by() -> None:
     assert counted.spent.minutes == 1.0
 
 
-def test_tokens_are_paid_for_by_kind_and_the_transcriber_by_its_minutes() -> None:
+def test_tokens_are_priced_by_kind_and_the_transcriber_by_minutes() -> None:
     counted, clock = meter()
     counted.begin()
     counted.count(UsageReported(Tokens(1000, 2000, 100, 300, 400, 700)))
@@ -67,7 +67,7 @@ def test_tokens_are_paid_for_by_kind_and_the_transcriber_by_its_minutes() -> Non
     }  # fmt: skip
 
 
-def test_a_transcriber_that_is_paid_by_the_minute_may_tell_its_tokens() -> None:
+def test_tokens_of_a_transcriber_priced_by_minute_are_converted_to_time() -> None:
     counted, _ = meter()
     counted.count(UsageReported(Tokens(audio_in=600), model=TRANSCRIBER))
     spent = counted.spent
@@ -75,7 +75,7 @@ def test_a_transcriber_that_is_paid_by_the_minute_may_tell_its_tokens() -> None:
     assert spent.money == Decimal("0.0045")
 
 
-def test_a_model_that_bills_minutes_is_paid_for_what_it_tells_else_for_the_talk() -> None:
+def test_a_model_priced_by_minute_is_billed_by_its_reports_or_else_by_talk_time() -> None:
     counted, clock = meter("gpt-live-1")
     counted.begin()
     clock.now += 60
@@ -86,7 +86,7 @@ def test_a_model_that_bills_minutes_is_paid_for_what_it_tells_else_for_the_talk(
     assert counted.spent.money == Decimal("2.1")
 
 
-def test_what_a_vendor_told_a_while_ago_is_not_all_of_a_talk_that_went_on() -> None:
+def test_an_outdated_usage_report_does_not_cap_the_talk_time() -> None:
     counted, clock = meter("gpt-live-1")
     counted.begin()
     clock.now += 60
@@ -96,7 +96,7 @@ def test_what_a_vendor_told_a_while_ago_is_not_all_of_a_talk_that_went_on() -> N
     assert counted.spent.money == Decimal("0.1")
 
 
-def test_an_agent_without_a_price_has_its_minutes_and_tokens_counted_but_no_money() -> None:
+def test_without_a_price_minutes_and_tokens_are_counted_but_no_money() -> None:
     counted, clock = meter("gpt-of-tomorrow")
     counted.begin()
     clock.now += 6
@@ -107,18 +107,18 @@ def test_an_agent_without_a_price_has_its_minutes_and_tokens_counted_but_no_mone
     assert spent.as_dict()["money"] is None
 
 
-def test_a_price_of_the_settings_comes_before_the_published_one() -> None:
+def test_a_configured_price_overrides_the_published_one() -> None:
     counted, _ = meter(own={MODEL: Price(text_in=Decimal(7))})
     counted.count(UsageReported(Tokens(text_in=1_000_000)))
     assert counted.spent is not None
     assert counted.spent.money == Decimal(7)
 
 
-def test_published_prices_are_in_dollars_and_serve_no_other_currency() -> None:
+def test_published_prices_apply_only_to_us_dollars() -> None:
     assert Prices(currency="EUR").of(MODEL) is None
     assert Prices().of(MODEL) == PUBLISHED[MODEL]
 
 
-def test_a_dated_model_has_the_price_of_its_name() -> None:
+def test_a_dated_model_name_has_the_price_of_its_base_name() -> None:
     assert Prices().of("gpt-realtime-2.1-2026-05-06") == PUBLISHED[MODEL]
     assert Prices().of("gpt-realtime-2.1-mini") == PUBLISHED["gpt-realtime-mini"]

@@ -23,20 +23,20 @@ from tests.screening.memory.records import AT
 pytestmark = pytest.mark.network
 
 
-def test_the_migrations_make_the_tables_of_the_schema_and_nothing_else(url: str) -> None:
+def test_the_migrations_create_exactly_the_schema(url: str) -> None:
     with Database(url).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_revisions_are_those_that_alembic_sees() -> None:
+def test_the_revisions_match_those_found_by_alembic() -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations.HERE))
     script = ScriptDirectory.from_config(config)
     assert [each.revision for each in script.walk_revisions()][::-1] == migrations.revisions()
 
 
-def test_a_database_that_is_up_to_date_is_opened_as_it_is(url: str) -> None:
+def test_reopening_a_current_database_keeps_its_data(url: str) -> None:
     database = Database(url)
     row = {"id": "c1", "state": "over", "began": AT, "dialed": "*"}
     with database.connect() as connection, connection.begin():
@@ -45,7 +45,7 @@ def test_a_database_that_is_up_to_date_is_opened_as_it_is(url: str) -> None:
         assert connection.execute(select(calls.c.began)).scalar_one() == AT
 
 
-def test_who_only_reads_holds_up_nobody_who_writes_and_waits_for_nobody(tmp_path: Path) -> None:
+def test_a_read_transaction_neither_blocks_nor_waits_for_a_writer(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/s.db")
     row = {"id": "c1", "state": "over", "began": AT, "dialed": "*"}
     with database.transaction() as writes:
@@ -61,7 +61,7 @@ def test_who_only_reads_holds_up_nobody_who_writes_and_waits_for_nobody(tmp_path
         assert len(reads.execute(select(calls)).all()) == 2
 
 
-def test_a_database_that_another_has_brought_up_to_date_meanwhile_is_left_as_it_is(url: str) -> None:
+def test_migrating_a_database_already_migrated_changes_nothing(url: str) -> None:
     with Database(url).connect() as connection:
         assert migrations.is_up_to_date(connection, "it")
         migrations.bring_up_to_date(connection, "it")
@@ -69,7 +69,7 @@ def test_a_database_that_another_has_brought_up_to_date_meanwhile_is_left_as_it_
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_what_was_kept_by_the_first_schema_is_there_in_this_one(url: str, at_once: int) -> None:
+def test_data_of_the_first_schema_survives_migration_even_concurrently(url: str, at_once: int) -> None:
     database = Database(url)
     row = {"id": "c1", "state": "over", "began": AT, "dialed": "*"}
     message = {"call": "c1", "file": "/m/c1.wav", "seconds": 2.0, "left_at": AT}
@@ -94,7 +94,7 @@ def test_what_was_kept_by_the_first_schema_is_there_in_this_one(url: str, at_onc
         assert compare_metadata(context, metadata) == []
 
 
-def test_several_databases_may_be_made_at_once(tmp_path: Path) -> None:
+def test_several_databases_can_be_created_concurrently(tmp_path: Path) -> None:
     def made(n: int) -> list[object]:
         with Database(f"sqlite:///{tmp_path}/{n}.db").connect() as connection:
             return list(connection.execute(select(calls)))
@@ -103,7 +103,7 @@ def test_several_databases_may_be_made_at_once(tmp_path: Path) -> None:
         assert list(threads.map(made, range(8))) == [[]] * 8
 
 
-def test_a_schema_of_a_later_version_is_refused_in_words(url: str) -> None:
+def test_a_schema_of_a_later_version_is_refused_with_an_explanation(url: str) -> None:
     database = Database(url)
     with database.connect() as connection, connection.begin():
         connection.execute(text("update alembic_version set version_num = '9999'"))
@@ -111,19 +111,19 @@ def test_a_schema_of_a_later_version_is_refused_in_words(url: str) -> None:
         database.connect()
 
 
-def test_the_file_and_its_folder_are_for_nobody_else_to_read(tmp_path: Path) -> None:
+def test_the_database_file_has_mode_0600_and_its_folder_0700(tmp_path: Path) -> None:
     Database(f"sqlite:///{tmp_path}/kept/s.db").connect().close()
     assert os.stat(tmp_path / "kept").st_mode & 0o777 == 0o700
     assert os.stat(tmp_path / "kept" / "s.db").st_mode & 0o777 == 0o600
 
 
-def test_what_is_no_database_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.db").write_bytes(b"this is a letter, not a database " * 1000)
     with pytest.raises(Unusable, match="file is not a database"):
         Database(f"sqlite:///{tmp_path}/s.db").connect()
 
 
-def test_a_place_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place, why in (("file/s.db", "Not a directory|File exists"), (".", "Is a directory")):
         with pytest.raises(Unusable, match=why):
@@ -131,22 +131,20 @@ def test_a_place_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("wrong", ["mysql://x/y", "nonsense"])
-def test_a_url_of_another_kind_is_refused(wrong: str) -> None:
+def test_a_url_with_an_unsupported_scheme_is_refused(wrong: str) -> None:
     with pytest.raises(Unusable):
         Database(wrong)
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
-def test_a_server_that_does_not_keep_every_letter_is_refused_in_words(
-    postgres: Postgres, encoding: str
-) -> None:
+def test_a_server_with_an_encoding_other_than_utf8_is_refused(postgres: Postgres, encoding: str) -> None:
     """SQL_ASCII is the encoding of servers that were set up without a locale."""
     url = postgres.create(f"of_{encoding.lower()}", "-E", encoding, "-T", "template0", "--locale=C")
     with pytest.raises(Unusable, match=f"keeps text as {encoding}, UTF8 is needed: CREATE DATABASE"):
         Database(url).connect()
 
 
-def test_every_letter_is_kept_whatever_the_environment_says(
+def test_text_is_stored_as_utf8_whatever_pgclientencoding_says(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
@@ -156,7 +154,7 @@ def test_every_letter_is_kept_whatever_the_environment_says(
         assert connection.execute(select(calls.c.caller_name)).scalar_one() == "Łukasz 李"
 
 
-def test_a_server_that_is_not_there_is_away_and_no_password_is_shown(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_unavailable_and_no_password_is_shown(tmp_path: Path) -> None:
     database = Database(f"postgresql://me:hidden@/x?host={tmp_path}")
     with pytest.raises(Unavailable, match="No such file") as away:
         database.connect()

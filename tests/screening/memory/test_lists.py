@@ -32,19 +32,19 @@ def numbers(connection: Connection, which: str) -> list[str]:
         ("expected", "415-555-0100", NUMBER),
     ],
 )
-def test_a_number_is_kept_as_calls_have_it(which: str, text: str, kept: str) -> None:
+def test_numbers_are_stored_normalised(which: str, text: str, kept: str) -> None:
     assert lists.normalized(which, text, "us") == kept
 
 
 @pytest.mark.parametrize(
     ("which", "text"), [("friends", NUMBER), ("contact", "+1900*"), ("expected", "9"), ("block", "nobody")]
 )
-def test_what_is_no_entry_is_refused(which: str, text: str) -> None:
+def test_an_invalid_entry_is_refused(which: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         lists.normalized(which, text, "us")
 
 
-def test_the_same_number_again_takes_the_place_of_the_first(memory: Memory) -> None:
+def test_putting_the_same_number_again_replaces_the_entry(memory: Memory) -> None:
     def work(connection: Connection) -> None:
         first, new = put(connection, Entry("block", NUMBER, note="rude"), AT)
         assert new
@@ -63,7 +63,7 @@ def test_the_same_number_again_takes_the_place_of_the_first(memory: Memory) -> N
     memory.submit(work).result(WAIT_S)
 
 
-def test_a_number_is_taken_off_one_list_or_off_all_and_no_other_number_is(memory: Memory) -> None:
+def test_a_number_is_removed_from_one_list_or_all_without_affecting_others(memory: Memory) -> None:
     def work(connection: Connection) -> None:
         for which in ("allow", "block", "vip"):
             put(connection, Entry(which, NUMBER), AT)
@@ -76,7 +76,7 @@ def test_a_number_is_taken_off_one_list_or_off_all_and_no_other_number_is(memory
     memory.submit(work).result(WAIT_S)
 
 
-def test_every_change_is_seen_in_the_revision_and_what_changes_nothing_is_not(memory: Memory) -> None:
+def test_the_revision_grows_with_every_real_change(memory: Memory) -> None:
     def work(connection: Connection) -> None:
         seen = [lists.revision(connection)]
 
@@ -103,7 +103,7 @@ def test_every_change_is_seen_in_the_revision_and_what_changes_nothing_is_not(me
     memory.submit(work).result(WAIT_S)
 
 
-def test_lists_are_read_a_page_at_a_time_the_latest_first(memory: Memory) -> None:
+def test_lists_are_paged_latest_first(memory: Memory) -> None:
     def work(connection: Connection) -> None:
         for n in range(5):
             put(connection, Entry("allow", f"+1415555010{n}"), AT)

@@ -80,7 +80,7 @@ def setup(url: str) -> Setup:
         ("contact", NUMBER, "ring by contacts"),
     ],
 )
-def test_an_entry_holds_until_it_is_taken_off(setup: Setup, which: str, number: str, rule: str) -> None:
+def test_an_entry_applies_until_it_is_removed(setup: Setup, which: str, number: str, rule: str) -> None:
     assert setup.rule() == "ask by level"
     setup.add(which, number)
     assert setup.rule() == rule
@@ -89,14 +89,14 @@ def test_an_entry_holds_until_it_is_taken_off(setup: Setup, which: str, number: 
     assert setup.rule() == "ask by level"
 
 
-def test_an_entry_for_one_number_of_ours_is_for_no_other(setup: Setup) -> None:
+def test_an_entry_for_one_dialed_number_does_not_apply_to_others(setup: Setup) -> None:
     setup.add("block", NUMBER, dialed="+493012345678")
     assert setup.rule() == "ask by level"
     setup.add("block", NUMBER, dialed=US)
     assert setup.rule() == "reject by block"
 
 
-def test_an_entry_holds_until_its_time(setup: Setup) -> None:
+def test_an_entry_applies_until_its_end_time(setup: Setup) -> None:
     setup.add("block", NUMBER, until=AT + timedelta(minutes=5))
     assert setup.rule() == "reject by block"
     setup.now += timedelta(minutes=5)
@@ -104,7 +104,7 @@ def test_an_entry_holds_until_its_time(setup: Setup) -> None:
     assert setup.rule() == "ask by level"
 
 
-def test_an_entry_that_was_over_by_a_clock_that_was_ahead_holds_again_when_it_is_right(setup: Setup) -> None:
+def test_an_entry_expired_by_a_wrong_clock_applies_again_after_correction(setup: Setup) -> None:
     setup.add("block", NUMBER, until=AT + timedelta(minutes=5))
     setup.add("expected", ANYBODY, dialed=US, until=AT + timedelta(minutes=5))
     setup.now += timedelta(days=1)
@@ -128,7 +128,7 @@ def test_an_expected_call_is_found_until_its_time(setup: Setup) -> None:
     assert setup.lists.expecting.find(NUMBER, setup.caller()) is None
 
 
-def test_expected_calls_are_counted_and_what_is_left_survives_a_restart(setup: Setup, url: str) -> None:
+def test_expected_calls_are_counted_down_across_a_restart(setup: Setup, url: str) -> None:
     setup.add("expected", ANYBODY, calls=3)
     for left in (2, 1):
         assert setup.rule() == "ring by expected"
@@ -143,7 +143,7 @@ def test_expected_calls_are_counted_and_what_is_left_survives_a_restart(setup: S
     assert setup.do(lambda c: find_entries(c, "expected")) == []
 
 
-def test_a_call_that_came_is_written_down_once_though_it_is_told_twice(setup: Setup) -> None:
+def test_counting_the_same_expected_call_twice_decrements_once(setup: Setup) -> None:
     setup.add("expected", NUMBER, calls=2)
     place = setup.do(lambda c: find_entries(c, "expected"))[0]["id"]
     for _ in range(2):
@@ -151,7 +151,7 @@ def test_a_call_that_came_is_written_down_once_though_it_is_told_twice(setup: Se
     assert setup.do(lambda c: find_entries(c, "expected"))[0]["calls"] == 1
 
 
-def test_whoever_is_known_uses_up_no_call_of_anybody(setup: Setup) -> None:
+def test_a_known_caller_does_not_use_up_an_expectation_of_anybody(setup: Setup) -> None:
     setup.add("contact", NUMBER)
     setup.add("expected", ANYBODY, calls=1)
     setup.policy.note_expected_call(setup.caller())
@@ -164,7 +164,7 @@ def test_contacts_have_their_names(setup: Setup) -> None:
     assert setup.policy.contacts[0].name(NUMBER) == "Anna"
 
 
-def test_a_row_that_is_no_entry_is_left_out_and_said(setup: Setup) -> None:
+def test_an_invalid_row_is_skipped_and_logged(setup: Setup) -> None:
     def by_hand(connection: Connection) -> None:
         rows = [{"list": "block", "number": number, "added": AT} for number in ("nobody", "+1415*")]
         connection.execute(insert(entries), rows)
@@ -177,7 +177,7 @@ def test_a_row_that_is_no_entry_is_left_out_and_said(setup: Setup) -> None:
     assert setup.rule() == "reject by block pattern"
 
 
-def test_a_change_by_another_process_is_noticed_by_one_that_runs(url: str, memory_of: MakeMemory) -> None:
+def test_a_change_by_another_process_is_noticed(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url, start=False)
     lists = LiveLists(lambda: AT)
     block = lists.numbers("block", US, [NumberList(["+14155550199"])])
@@ -189,7 +189,7 @@ def test_a_change_by_another_process_is_noticed_by_one_that_runs(url: str, memor
     until(lambda: [NUMBER in each for each in block] == [False, True], "the other's entry is seen")
 
 
-def test_a_hundred_thousand_contacts_are_kept_and_read(setup: Setup) -> None:
+def test_a_hundred_thousand_contacts_are_stored_and_loaded(setup: Setup) -> None:
     names = [(f"+1415{n + 2_000_000:07d}", f"Person {n}") for n in range(100_000)]
     assert setup.do(lambda connection: put_contacts(connection, names, AT)) == (100_000, 0)
     setup.refresh()

@@ -79,7 +79,7 @@ def counts(memory: Memory) -> list[int]:
     return [len(rows(memory, select(table))) for table in (calls, lines, voicemails, notices)]
 
 
-def test_what_is_too_old_is_deleted_with_its_files_a_few_at_a_time(memory: Memory, tmp_path: Path) -> None:
+def test_old_calls_are_deleted_with_their_files_in_batches(memory: Memory, tmp_path: Path) -> None:
     old = [store_call(memory, tmp_path / "f", f"old{n}", AT - timedelta(days=31 + n)) for n in range(5)]
     young = store_call(memory, tmp_path / "f", "young", AT - timedelta(days=29))
     memory.began("goes on", AT - timedelta(days=40), CALLER, None, "*")
@@ -110,7 +110,7 @@ def test_what_is_too_old_is_deleted_with_its_files_a_few_at_a_time(memory: Memor
     assert logs == [], "nothing was deleted"
 
 
-def test_what_one_expected_long_ago_is_forgotten_and_other_entries_are_not(memory: Memory) -> None:
+def test_expired_expectations_are_deleted_but_other_expired_entries_are_not(memory: Memory) -> None:
     long_ago = AT - timedelta(days=31)
     for which in ("expected", "block"):
         entry = lists.Entry(which, CALLER, until=long_ago)
@@ -121,7 +121,7 @@ def test_what_one_expected_long_ago_is_forgotten_and_other_entries_are_not(memor
     ]
 
 
-def test_a_file_that_cannot_be_deleted_is_said_and_one_that_is_gone_is_not(
+def test_a_file_that_cannot_be_deleted_is_logged_but_a_missing_one_is_not(
     memory: Memory, tmp_path: Path
 ) -> None:
     message, _, recording = store_call(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_deleted_is_said_and_one_that_is_gone_is_not(
     assert kept(memory) == {}
 
 
-def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory, tmp_path: Path) -> None:
+def test_deleting_a_caller_deletes_all_his_data_and_no_others(memory: Memory, tmp_path: Path) -> None:
     files = store_call(memory, tmp_path / "f", "c1", AT)
     others = store_call(memory, tmp_path / "f", "c2", AT, OTHER)
     memory.began("c3", AT, CALLER, None, "*")
@@ -150,7 +150,7 @@ def test_everything_of_a_caller_is_deleted_and_nothing_of_another(memory: Memory
     assert deleted.entries == 1
 
 
-def test_a_warning_of_what_a_caller_has_cost_is_handed_out_and_forgotten_with_him(memory: Memory) -> None:
+def test_budget_warnings_about_a_caller_are_exported_and_deleted_with_him(memory: Memory) -> None:
     ids = {
         caller: deliveries[0].id
         for caller in (CALLER, OTHER)
@@ -162,7 +162,7 @@ def test_a_warning_of_what_a_caller_has_cost_is_handed_out_and_forgotten_with_hi
     assert rows(memory, select(notices.c.id)) == [(ids[OTHER],)]
 
 
-def test_such_a_warning_may_name_him_as_his_trunk_writes_him(memory: Memory) -> None:
+def test_budget_warnings_are_found_by_the_number_as_the_trunk_sends_it(memory: Memory) -> None:
     def same_caller(caller: str, dialed: str) -> bool:
         return (f"+1{caller}", dialed) == (CALLER, "*")
 
@@ -173,9 +173,7 @@ def test_such_a_warning_may_name_him_as_his_trunk_writes_him(memory: Memory) -> 
     assert rows(memory, select(notices.c.id)) == []
 
 
-def test_what_is_forgotten_stands_in_no_file_of_sqlite_any_more(
-    memory_of: MakeMemory, tmp_path: Path
-) -> None:
+def test_deleted_numbers_remain_in_no_sqlite_file(memory_of: MakeMemory, tmp_path: Path) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/kept/screendoor.db")
     store_call(memory, tmp_path / "f", "c1", AT - timedelta(days=31))
     store_call(memory, tmp_path / "f", "c2", AT - timedelta(days=31), OTHER)
@@ -190,7 +188,7 @@ def test_what_is_forgotten_stands_in_no_file_of_sqlite_any_more(
     assert named(tmp_path / "kept", OTHER) == []
 
 
-def test_what_is_forgotten_while_a_backup_reads_is_gone_from_the_log_afterwards(
+def test_numbers_deleted_during_a_backup_leave_the_wal_afterwards(
     memory_of: MakeMemory, tmp_path: Path
 ) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/kept/screendoor.db")
@@ -211,7 +209,7 @@ def named(folder: Path, number: str) -> list[str]:
     return [file.name for file in folder.iterdir() if number.encode() in file.read_bytes()]
 
 
-def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, tmp_path: Path) -> None:
+def test_a_caller_is_exported_as_json_and_files(memory: Memory, tmp_path: Path) -> None:
     files = store_call(memory, tmp_path / "f", "c1", AT)
     store_call(memory, tmp_path / "f", "c2", AT, OTHER)
     do(memory, lambda connection: lists.put(connection, lists.Entry("vip", CALLER, "Grace"), AT))
@@ -229,7 +227,7 @@ def test_everything_of_a_caller_is_handed_out_as_json_and_files(memory: Memory, 
     assert [notice["payload"] for notice in exported["notices"]] == [{"call": "c1"}]
 
 
-def test_all_calls_of_a_caller_are_handed_out_however_many(
+def test_export_and_deletion_of_a_caller_span_several_batches(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("screening.memory.privacy.BATCH_SIZE", 2)
@@ -263,7 +261,7 @@ def test_calls_are_stored_in_the_midst_of_a_long_deletion(
     assert (deletion.calls, deletion.files, kept(memory)) == (5, 15, {"c9": "going on"})
 
 
-def test_calls_are_found_a_page_at_a_time_the_latest_first(memory: Memory, tmp_path: Path) -> None:
+def test_calls_are_filtered_and_paged_latest_first(memory: Memory, tmp_path: Path) -> None:
     for n in range(5):
         store_call(memory, tmp_path, f"c{n}", AT + timedelta(minutes=n // 2), OTHER if n == 3 else CALLER)
     page = do(memory, lambda connection: history.find_calls(connection, CallFilter(), limit=2))
@@ -283,7 +281,7 @@ def test_calls_are_found_a_page_at_a_time_the_latest_first(memory: Memory, tmp_p
     assert do(memory, lambda connection: history.get_call(connection, "c9")) is None
 
 
-def test_messages_are_found_heard_and_deleted(memory: Memory, tmp_path: Path) -> None:
+def test_voicemails_are_found_marked_heard_and_deleted(memory: Memory, tmp_path: Path) -> None:
     files = store_call(memory, tmp_path, "c1", AT)
     store_call(memory, tmp_path, "c2", AT + timedelta(minutes=1))
 
@@ -307,7 +305,7 @@ def test_messages_are_found_heard_and_deleted(memory: Memory, tmp_path: Path) ->
 SIP = [{"at": 1.5, "leg": "caller", "sent": False, "message": "INVITE \udcff"}]
 
 
-def test_the_sip_of_a_call_is_kept_with_it_and_handed_out_and_goes_with_it(memory: Memory) -> None:
+def test_the_sip_trace_of_a_call_is_exported_and_deleted_with_it(memory: Memory) -> None:
     for call, caller in (("c1", CALLER), ("c2", OTHER)):
         finish(memory, a_record(call, caller=caller))
         memory.enqueue(lambda connection, call=call: sip_trace.store(connection, call, SIP))

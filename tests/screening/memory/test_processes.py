@@ -26,11 +26,11 @@ Ints = tuple[int, ...]
 
 class Wall:
     def __init__(self) -> None:
-        self.now, self.leapt = AT, timedelta(0)
+        self.now, self.shift = AT, timedelta(0)
 
-    def leaps(self, by: timedelta) -> None:
+    def set_by(self, by: timedelta) -> None:
         """Set the wall clock; no time passes."""
-        self.now, self.leapt = self.now + by, self.leapt + by
+        self.now, self.shift = self.now + by, self.shift + by
 
     def __call__(self) -> datetime:
         return self.now
@@ -40,7 +40,7 @@ def registration(
     name: str, wall: Wall, *, pid: int, place: str = "here", alive: tuple[int, ...] = ()
 ) -> ProcessRegistration:
     def clock() -> float:
-        return (wall.now - wall.leapt - AT).total_seconds()
+        return (wall.now - wall.shift - AT).total_seconds()
 
     return ProcessRegistration(name, wall, place=place, pid=pid, alive=lambda pid: pid in alive, clock=clock)
 
@@ -49,7 +49,7 @@ def beat(memory: Memory, presence: ProcessRegistration) -> None:
     memory.submit(presence.heartbeat).result(WAIT_S)
 
 
-def test_what_an_earlier_process_left_is_cut_when_the_next_begins(url: str, memory_of: MakeMemory) -> None:
+def test_calls_of_a_dead_process_are_marked_cut_by_the_next_one(url: str, memory_of: MakeMemory) -> None:
     earlier, later = memory_of(url, process="old"), memory_of(url, process="new")
     wall = Wall()
     beat(earlier, registration("old", wall, pid=7))
@@ -63,7 +63,7 @@ def test_what_an_earlier_process_left_is_cut_when_the_next_begins(url: str, memo
     assert (row.result, row.reason, row.ended) == ("cut", CUT_REASON, wall.now)
 
 
-def test_the_calls_of_another_process_that_lives_go_on(url: str, memory_of: MakeMemory) -> None:
+def test_calls_of_another_live_process_are_not_cut(url: str, memory_of: MakeMemory) -> None:
     """Two processes share one database, or one drains while its successor runs."""
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     wall = Wall()
@@ -76,7 +76,7 @@ def test_the_calls_of_another_process_that_lives_go_on(url: str, memory_of: Make
         assert kept(other) == {"c1": "going on"}
 
 
-def test_a_process_of_another_machine_is_gone_once_nothing_is_heard_of_it(
+def test_calls_of_another_machine_are_cut_after_its_heartbeat_timeout(
     url: str, memory_of: MakeMemory
 ) -> None:
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
@@ -96,12 +96,12 @@ def test_a_process_of_another_machine_is_gone_once_nothing_is_heard_of_it(
 
 
 @pytest.mark.parametrize("minutes", [-4, 4])
-def test_a_machine_whose_clock_is_another_is_not_gone_while_it_is_heard(
+def test_a_machine_with_another_clock_is_alive_while_its_heartbeat_arrives(
     url: str, memory_of: MakeMemory, minutes: int
 ) -> None:
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     walls = Wall(), Wall()
-    walls[0].leaps(timedelta(minutes=minutes))
+    walls[0].set_by(timedelta(minutes=minutes))
     theirs, ours = (
         registration("one", walls[0], pid=7, place="elsewhere"),
         registration("other", walls[1], pid=8),
@@ -128,7 +128,7 @@ def test_a_machine_whose_clock_is_another_is_not_gone_while_it_is_heard(
     assert kept(other) == {"c1": "cut"}, "whatever its clock said"
 
 
-def test_a_clock_that_is_set_cuts_the_calls_of_nobody(url: str, memory_of: MakeMemory) -> None:
+def test_setting_the_clock_forward_cuts_no_calls(url: str, memory_of: MakeMemory) -> None:
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     wall = Wall()
     theirs, ours = registration("one", wall, pid=7), registration("other", wall, pid=8, alive=(7,))
@@ -138,12 +138,12 @@ def test_a_clock_that_is_set_cuts_the_calls_of_nobody(url: str, memory_of: MakeM
         wall.now += timedelta(seconds=10)
     one.began("c1", AT, CALLER, None, "*")
     assert kept(one) == {"c1": "going on"}
-    wall.leaps(timedelta(hours=5))
+    wall.set_by(timedelta(hours=5))
     beat(other, ours)
     assert kept(other) == {"c1": "going on"}
 
 
-def test_the_message_and_the_recording_of_a_call_that_was_cut_are_found(
+def test_voicemail_and_recording_of_a_cut_call_are_recovered(
     url: str, memory_of: MakeMemory, tmp_path: Path
 ) -> None:
     folders = CallFolders(tmp_path / "voicemail", tmp_path / "recordings")
@@ -173,7 +173,7 @@ def test_the_message_and_the_recording_of_a_call_that_was_cut_are_found(
     assert [file.name for file in tmp_path.rglob("*.wav")] == [other.name]
 
 
-def test_a_call_that_goes_on_after_all_has_its_message_told_by_whoever_takes_it(
+def test_a_call_wrongly_cut_gets_its_voicemail_from_its_own_process(
     url: str, memory_of: MakeMemory, tmp_path: Path
 ) -> None:
     folders = CallFolders(tmp_path, tmp_path / "recordings")
@@ -196,9 +196,7 @@ def test_a_call_that_goes_on_after_all_has_its_message_told_by_whoever_takes_it(
     assert rows(one, select(voicemails.c.seconds)) == [(9.0,)]
 
 
-def test_of_a_process_that_was_thought_gone_only_what_was_cut_goes_on(
-    url: str, memory_of: MakeMemory
-) -> None:
+def test_a_process_wrongly_presumed_dead_restores_only_its_cut_calls(url: str, memory_of: MakeMemory) -> None:
     one, other = memory_of(url, process="one"), memory_of(url, process="other")
     wall = Wall()
     theirs = registration("one", wall, pid=7, place="elsewhere")
@@ -222,7 +220,7 @@ def wav(file: Path, seconds: float, channels: int = 1) -> Path:
     return file
 
 
-def test_a_process_that_leaves_is_known_no_more(url: str, memory_of: MakeMemory) -> None:
+def test_a_process_that_leaves_removes_its_registration(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url, start=False)
     presence = registration("p1", Wall(), pid=7)
     memory.every(1000, presence.heartbeat)
@@ -233,6 +231,6 @@ def test_a_process_that_leaves_is_known_no_more(url: str, memory_of: MakeMemory)
     assert rows(memory_of(url), select(processes)) == []
 
 
-def test_this_process_runs_and_no_other_of_a_number_that_there_cannot_be() -> None:
+def test_pid_exists_is_true_for_pid_1_and_false_for_an_impossible_pid() -> None:
     assert pid_exists(1)
     assert not pid_exists(2**22 + 1)

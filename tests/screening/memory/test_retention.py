@@ -18,15 +18,15 @@ pytestmark = pytest.mark.network
 YEARS = timedelta(days=4000)
 
 
-def told(memory: Memory, **ago: int) -> None:
+def store_calls(memory: Memory, **ago: int) -> None:
     """Store one call per name, begun so many days ago."""
     for name, days in ago.items():
         began = (AT - timedelta(days=days)).isoformat(timespec="milliseconds")
         finish(memory, a_record(name, began=began, ended=began))
 
 
-def test_a_machine_that_starts_with_a_wrong_clock_has_an_hour_to_ask_for_the_time(memory: Memory) -> None:
-    told(memory, old=31, young=20)
+def test_nothing_is_deleted_before_the_clock_has_been_steady_for_an_hour(memory: Memory) -> None:
+    store_calls(memory, old=31, young=20)
     time = Time(AT + timedelta(days=20))
     retention = time.retention()
     for _ in range(12):
@@ -41,8 +41,8 @@ def test_a_machine_that_starts_with_a_wrong_clock_has_an_hour_to_ask_for_the_tim
     assert set(kept(memory)) == {"young"}
 
 
-def test_a_clock_set_years_ahead_in_mid_run_and_back_the_same_day_deletes_nothing(memory: Memory) -> None:
-    told(memory, new=0)
+def test_a_clock_set_years_ahead_and_back_the_same_day_deletes_nothing(memory: Memory) -> None:
+    store_calls(memory, new=0)
     time = Time(AT)
     retention = time.trusted_retention(memory)
     do(memory, retention.step)
@@ -60,20 +60,20 @@ def test_a_clock_set_years_ahead_in_mid_run_and_back_the_same_day_deletes_nothin
     assert set(kept(memory)) == {"new"}
 
 
-def test_calls_that_come_by_the_wrong_clock_do_not_make_it_the_right_one(memory: Memory) -> None:
-    told(memory, before=0)
+def test_calls_dated_by_a_wrong_clock_do_not_make_it_trusted(memory: Memory) -> None:
+    store_calls(memory, before=0)
     time = Time(AT + YEARS)
     retention = time.retention()
     do(memory, retention.step)
     time.pass_by(60)
-    told(memory, meanwhile=-4000)
+    store_calls(memory, meanwhile=-4000)
     time.pass_by(2 * STEADY_S)
     do(memory, retention.step)
     assert set(kept(memory)) == {"before", "meanwhile"}
 
 
-def test_where_nobody_has_called_for_long_a_day_passes_and_all_is_forgotten(memory: Memory) -> None:
-    told(memory, old=31)
+def test_after_a_long_pause_old_calls_are_deleted_once_the_clock_is_steady_for_a_day(memory: Memory) -> None:
+    store_calls(memory, old=31)
     time = Time(AT)
     retention = time.retention()
     do(memory, retention.step)
@@ -82,8 +82,8 @@ def test_where_nobody_has_called_for_long_a_day_passes_and_all_is_forgotten(memo
     assert kept(memory) == {}
 
 
-def test_who_keeps_calls_for_a_day_waits_no_day_after_each_quiet_one(memory: Memory) -> None:
-    told(memory, old=LONG.days - 1)
+def test_keep_days_1_deletes_after_an_hour_even_after_quiet_days(memory: Memory) -> None:
+    store_calls(memory, old=LONG.days - 1)
     time = Time(AT)
     retention = time.retention(keep_days=1)
     with structlog.testing.capture_logs() as logs:
@@ -94,8 +94,8 @@ def test_who_keeps_calls_for_a_day_waits_no_day_after_each_quiet_one(memory: Mem
     assert kept(memory) == {}
 
 
-def test_a_clock_that_was_ahead_and_is_right_again_forgets_every_hour_as_before(memory: Memory) -> None:
-    told(memory, old=29, young=1)
+def test_after_a_clock_correction_old_calls_are_deleted_as_usual(memory: Memory) -> None:
+    store_calls(memory, old=29, young=1)
     time = Time(AT + YEARS)
     retention = time.retention()
     do(memory, retention.step)

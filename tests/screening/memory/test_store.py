@@ -42,7 +42,7 @@ def rows(memory: Memory, query: object) -> list[object]:
     return list(memory.submit(lambda connection: connection.execute(query).all()).result(WAIT_S))
 
 
-def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: Memory) -> None:
+def test_a_call_row_is_inserted_at_its_begin_and_completed_at_its_end(memory: Memory) -> None:
     memory.began("c1", AT, CALLER, "GRACE", "+14155551234")
     [row] = rows(memory, select(calls))
     assert (row.state, row.began, row.caller, row.caller_name, row.record) == (
@@ -68,7 +68,7 @@ def test_a_call_has_a_row_when_it_begins_and_all_of_it_when_it_is_over(memory: M
     ]
 
 
-def test_a_message_that_the_agent_took_has_its_words_whatever_they_are(memory: Memory) -> None:
+def test_a_text_message_is_stored_with_invalid_characters_replaced(memory: Memory) -> None:
     message = {"text": "Call\0 \udcff me.", "caller_name": None, "call_back": "1", "urgent": False}
     finish(memory, a_record("c1") | {"message": message, "voicemail": None})
     [row] = memory.submit(lambda c: history.find_voicemails(c)).result(10)
@@ -78,7 +78,7 @@ def test_a_message_that_the_agent_took_has_its_words_whatever_they_are(memory: M
     assert call["voicemail"] is True
 
 
-def test_a_record_is_made_in_the_thread_of_the_memory(memory: Memory) -> None:
+def test_the_record_is_built_in_the_memory_thread(memory: Memory) -> None:
     made_in: list[str] = []
 
     def made() -> Mapping[str, object]:
@@ -90,7 +90,7 @@ def test_a_record_is_made_in_the_thread_of_the_memory(memory: Memory) -> None:
     assert made_in == ["memory"]
 
 
-def test_a_record_is_kept_as_the_json_that_is_told(memory: Memory) -> None:
+def test_the_record_is_stored_as_the_json_given(memory: Memory) -> None:
     memory.finished(lambda: a_record("c1"), lambda: '{"steps":["\udcff","gr\u00fcn","\\u0000"]}')
     [row] = rows(memory, select(calls))
     assert (row.result, row.record) == ("bridged", {"steps": ["\udcff", "gr\u00fcn", "\0"]})
@@ -106,7 +106,7 @@ def test_a_record_is_kept_as_the_json_that_is_told(memory: Memory) -> None:
         ({"outcome": None, "ended": None}, {"result": None, "ended": None}),
     ],
 )
-def test_a_record_with_odd_values_is_kept_as_any_other(
+def test_a_record_with_unusual_values_is_stored_sanitised(
     memory: Memory, told: dict[str, object], kept: dict[str, object]
 ) -> None:
     memory.began("c1", AT, CALLER, str(told.get("caller_name")), "*")
@@ -120,7 +120,7 @@ def test_a_record_with_odd_values_is_kept_as_any_other(
         assert getattr(found["c2"], name) == getattr(found["c3"], name)
 
 
-def written_by(memory: Memory) -> list[int]:
+def record_transaction_sizes(memory: Memory) -> list[int]:
     """A list that collects the number of entries in each transaction from now on."""
     told, write = list[int](), memory._writer.write
 
@@ -132,11 +132,11 @@ def written_by(memory: Memory) -> list[int]:
     return told
 
 
-def test_what_is_told_within_a_moment_is_written_in_one_go(
+def test_entries_within_the_gather_time_are_one_transaction(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("screening.memory.store.GATHER_S", 1.0)  # longer, for busy machines
-    written = written_by(memory)
+    written = record_transaction_sizes(memory)
     for n in range(20):
         memory.began(f"c{n}", AT, CALLER, None, "*")
         finish(memory, a_record(f"c{n}"))
@@ -146,11 +146,11 @@ def test_what_is_told_within_a_moment_is_written_in_one_go(
     assert written == [40]
 
 
-async def test_the_thread_sleeps_until_what_an_event_loop_tells_is_to_be_written(
+async def test_the_memory_thread_sleeps_until_entries_are_due(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     until(lambda: not memory._wake.is_set(), "nothing is to be done", within_s=WAIT_S)
-    written, turns, turn = written_by(memory), list[int](), memory._run_once
+    written, turns, turn = record_transaction_sizes(memory), list[int](), memory._run_once
 
     def counted() -> None:
         turns.append(memory.waiting)
@@ -167,7 +167,7 @@ async def test_the_thread_sleeps_until_what_an_event_loop_tells_is_to_be_written
     assert kept(memory) == {"c1": "going on", "c2": "over"}
 
 
-def test_nobody_who_asks_waits_for_more_to_be_told(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_do_not_wait_for_the_gather_time(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("screening.memory.store.GATHER_S", 1000.0)
     memory.began("c1", AT, CALLER, None, "*")
     assert kept(memory) == {"c1": "going on"}
@@ -175,7 +175,7 @@ def test_nobody_who_asks_waits_for_more_to_be_told(memory: Memory, monkeypatch: 
     assert kept(memory) == {"c1": "over"}
 
 
-def test_a_memory_that_is_closed_waits_for_no_more(
+def test_closing_does_not_wait_for_the_gather_time(
     url: str, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("screening.memory.store.GATHER_S", 1000.0)
@@ -185,7 +185,7 @@ def test_a_memory_that_is_closed_waits_for_no_more(
     assert kept(memory_of(url)) == {"c1": "over"}
 
 
-def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:
+def test_a_voicemail_has_its_own_row_and_keeps_its_transcript(memory: Memory) -> None:
     finish(memory, a_record(voicemail="voicemail/c1.wav", voicemail_s=3.5))
     [row] = rows(memory, select(voicemails))
     whole = str(Path("voicemail/c1.wav").absolute())
@@ -199,14 +199,14 @@ def test_a_message_has_a_row_of_its_own(memory: Memory) -> None:
     assert row.left_at.isoformat() == "2026-11-22T09:01:00+00:00"
 
 
-def test_what_was_said_is_not_kept_where_nobody_wants_it(url: str, memory_of: MakeMemory) -> None:
+def test_with_transcripts_off_no_lines_are_stored(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url, transcripts=False)
     finish(memory, a_record())
     assert kept(memory) == {"c1": "over"}
     assert rows(memory, select(lines)) == []
 
 
-def test_a_thousand_calls_told_at_once_are_all_kept(memory: Memory) -> None:
+def test_a_thousand_calls_at_once_are_all_stored(memory: Memory) -> None:
     for n in range(1000):
         memory.began(f"c{n}", AT, CALLER, None, "*")
         if n % 2:
@@ -215,14 +215,14 @@ def test_a_thousand_calls_told_at_once_are_all_kept(memory: Memory) -> None:
     assert (len(states), states.count("over")) == (1000, 500)
 
 
-def test_what_is_told_is_written_when_the_memory_is_closed(url: str, memory_of: MakeMemory) -> None:
+def test_closing_writes_pending_entries(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url)
     finish(memory, a_record())
     assert memory.close()
     assert kept(memory_of(url)) == {"c1": "over"}
 
 
-def test_text_that_no_database_takes_is_kept_as_well_as_can_be(memory: Memory) -> None:
+def test_characters_a_database_cannot_store_are_replaced(memory: Memory) -> None:
     said = [{"speaker": "caller", "text": "a\udcffb\0c", "at_s": 1.0}]
     finish(memory, a_record(caller_name="Gr\udcffce\n", transcript=said, steps=["\udcff"]))
     [row] = rows(memory, select(calls))
@@ -230,7 +230,7 @@ def test_text_that_no_database_takes_is_kept_as_well_as_can_be(memory: Memory) -
     assert [line.said for line in rows(memory, select(lines))] == ["a?b\ufffdc"]
 
 
-def test_a_vendor_that_counts_beyond_all_measure_costs_no_record(memory: Memory) -> None:
+def test_token_counts_beyond_the_column_limit_are_clamped(memory: Memory) -> None:
     cost = {"money": 1e12, "minutes": 1e9, "tokens": 6 * 10**9, "currency": "USD"}
     finish(memory, a_record("c1", cost=cost))
     [row] = rows(memory, select(calls))
@@ -238,7 +238,7 @@ def test_a_vendor_that_counts_beyond_all_measure_costs_no_record(memory: Memory)
     assert row.record["cost"]["tokens"] == 6 * 10**9
 
 
-def test_a_call_that_cannot_be_kept_costs_no_other(memory: Memory) -> None:
+def test_a_call_that_cannot_be_stored_does_not_affect_others(memory: Memory) -> None:
     with structlog.testing.capture_logs() as logs:
         memory.enqueue(lambda connection: connection.execute(text("select 1")))
         for record in (a_record("c1"), a_record("bad", recording_s=object()), a_record("c2")):
@@ -249,7 +249,7 @@ def test_a_call_that_cannot_be_kept_costs_no_other(memory: Memory) -> None:
     assert memory.lost == 1
 
 
-def test_what_is_too_long_for_an_index_costs_no_other_call(memory: Memory) -> None:
+def test_a_value_too_long_for_an_index_does_not_affect_other_calls(memory: Memory) -> None:
     digits = "".join(random.Random(1).choices("0123456789", k=20_000))
     memory.began("long", AT, digits, None, "*")
     finish(memory, a_record("c1"))
@@ -257,7 +257,7 @@ def test_what_is_too_long_for_an_index_costs_no_other_call(memory: Memory) -> No
     assert not memory.outage
 
 
-def test_a_question_that_fails_is_answered_so_and_the_next_one_as_ever(memory: Memory) -> None:
+def test_a_failed_query_raises_and_is_rolled_back(memory: Memory) -> None:
     def wrong(connection: Connection) -> None:
         connection.execute(insert(calls), {"id": "x", "state": "over", "began": AT, "dialed": "*"})
         raise LookupError("no such call")
@@ -267,21 +267,19 @@ def test_a_question_that_fails_is_answered_so_and_the_next_one_as_ever(memory: M
     assert kept(memory) == {}
 
 
-async def test_a_question_is_awaited_on_a_loop(memory: Memory) -> None:
+async def test_a_query_can_be_awaited_on_an_event_loop(memory: Memory) -> None:
     finish(memory, a_record())
     assert await memory.ask(lambda connection: connection.execute(select(calls.c.id)).scalar_one()) == "c1"
 
 
-def test_a_memory_that_is_closed_answers_no_question(url: str, memory_of: MakeMemory) -> None:
+def test_a_closed_memory_refuses_queries(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url)
     memory.close()
     with pytest.raises(Unavailable, match="closed"):
         memory.submit(lambda connection: None).result(WAIT_S)
 
 
-def test_while_the_server_is_away_calls_wait_and_are_written_when_it_is_back(
-    postgres: Postgres, memory_of: MakeMemory
-) -> None:
+def test_calls_during_a_server_outage_are_written_after_it(postgres: Postgres, memory_of: MakeMemory) -> None:
     memory = memory_of(postgres.create("away"))
     memory.began("c1", AT, CALLER, None, "*")
     assert kept(memory) == {"c1": "going on"}
@@ -305,7 +303,9 @@ def test_while_the_server_is_away_calls_wait_and_are_written_when_it_is_back(
     assert len({line.get("problem") for line in logs}) == len(logs)
 
 
-def test_a_server_that_is_away_at_the_start_is_waited_for(postgres: Postgres, memory_of: MakeMemory) -> None:
+def test_calls_are_written_when_a_server_down_at_the_start_comes_up(
+    postgres: Postgres, memory_of: MakeMemory
+) -> None:
     url = postgres.create("later")
     postgres.stop()
     try:
@@ -318,7 +318,7 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(postgres: Postgres, me
     assert kept(memory) == {"c1": "over"}
 
 
-def test_of_what_waits_too_long_the_oldest_is_lost_and_one_line_says_so(
+def test_over_the_queue_limit_the_oldest_entries_are_lost_with_one_log_line(
     tmp_path: Path, memory_of: MakeMemory
 ) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/s.db", max_waiting=10)
@@ -334,7 +334,9 @@ def test_of_what_waits_too_long_the_oldest_is_lost_and_one_line_says_so(
     assert memory.lost == 5
 
 
-def test_a_file_that_another_process_has_locked_is_waited_for(tmp_path: Path, memory_of: MakeMemory) -> None:
+def test_calls_are_written_after_another_process_unlocks_the_file(
+    tmp_path: Path, memory_of: MakeMemory
+) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/s.db")
     other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
     with structlog.testing.capture_logs() as logs:
@@ -353,7 +355,7 @@ def test_a_file_that_another_process_has_locked_is_waited_for(tmp_path: Path, me
     assert (memory.failures > 0, memory.waiting, memory.lost) == (True, 0, 0)
 
 
-def test_a_file_that_is_taken_away_is_made_anew(tmp_path: Path, memory_of: MakeMemory) -> None:
+def test_a_deleted_database_file_is_created_again(tmp_path: Path, memory_of: MakeMemory) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/s.db")
     finish(memory, a_record("c1"))
     assert kept(memory) == {"c1": "over"}
@@ -365,7 +367,9 @@ def test_a_file_that_is_taken_away_is_made_anew(tmp_path: Path, memory_of: MakeM
         assert connection.execute("SELECT id FROM calls").fetchall() == [("c2",)]
 
 
-def test_a_file_that_breaks_costs_no_call(tmp_path: Path, memory_of: MakeMemory) -> None:
+def test_calls_during_a_corrupt_file_are_written_after_its_repair(
+    tmp_path: Path, memory_of: MakeMemory
+) -> None:
     file = tmp_path / "s.db"
     memory = memory_of(f"sqlite:///{file}")
     finish(memory, a_record("c1"))
@@ -382,7 +386,7 @@ def test_a_file_that_breaks_costs_no_call(tmp_path: Path, memory_of: MakeMemory)
     assert kept(memory)["c2"] == "over"
 
 
-def test_who_has_nothing_to_do_sleeps(tmp_path: Path, memory_of: MakeMemory) -> None:
+def test_an_idle_memory_thread_sleeps(tmp_path: Path, memory_of: MakeMemory) -> None:
     looked = count()
 
     def clock() -> float:
@@ -397,9 +401,7 @@ def test_who_has_nothing_to_do_sleeps(tmp_path: Path, memory_of: MakeMemory) -> 
     assert next(looked) < 100, "times that the thread has looked at the clock"
 
 
-def test_what_is_done_now_and_then_is_not_done_each_time_that_something_else_is(
-    tmp_path: Path, memory_of: MakeMemory
-) -> None:
+def test_periodic_work_runs_only_at_its_interval(tmp_path: Path, memory_of: MakeMemory) -> None:
     memory, done = memory_of(f"sqlite:///{tmp_path}/s.db", start=False), []
     memory.every(3600.0, lambda connection: done.append(1))
     memory.start()
@@ -408,7 +410,7 @@ def test_what_is_done_now_and_then_is_not_done_each_time_that_something_else_is(
     assert done == [1]
 
 
-def test_a_table_that_is_damaged_is_one_line_until_it_is_mended_and_calls_are_written(
+def test_a_missing_table_is_one_log_line_and_calls_are_still_written(
     tmp_path: Path, memory_of: MakeMemory
 ) -> None:
     file = tmp_path / "s.db"
@@ -431,7 +433,7 @@ def test_a_table_that_is_damaged_is_one_line_until_it_is_mended_and_calls_are_wr
     assert kept(memory) == {"c1": "over"}
 
 
-def test_while_the_disk_is_full_calls_wait(tmp_path: Path, memory_of: MakeMemory) -> None:
+def test_calls_during_a_full_disk_are_written_afterwards(tmp_path: Path, memory_of: MakeMemory) -> None:
     memory = memory_of(f"sqlite:///{tmp_path}/s.db")
     no_larger = text("PRAGMA max_page_count = 1")  # cap it at its present size, on this connection
     memory.submit(lambda connection: connection.execute(no_larger)).result(WAIT_S)

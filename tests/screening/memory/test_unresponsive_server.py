@@ -44,7 +44,7 @@ def kept(memory: Memory) -> list[str]:
     return list(memory.submit(lambda connection: connection.execute(query).scalars().all()).result(WAIT_S))
 
 
-def test_a_locked_server_is_away_and_what_waits_is_written_in_order(
+def test_calls_during_a_table_lock_are_written_in_order_afterwards(
     postgres: Postgres, memory_of: MakeMemory
 ) -> None:
     memory = memory_of(url := postgres.create("locked"))
@@ -57,7 +57,7 @@ def test_a_locked_server_is_away_and_what_waits_is_written_in_order(
     assert kept(memory) == ["c1", "c2"]
 
 
-def test_a_start_waits_for_no_lock(postgres: Postgres, memory_of: MakeMemory) -> None:
+def test_starting_does_not_wait_for_a_table_lock(postgres: Postgres, memory_of: MakeMemory) -> None:
     memory_of(url := postgres.create("start")).close()
     with structlog.testing.capture_logs(), locked(url):
         began = time.monotonic()
@@ -67,7 +67,7 @@ def test_a_start_waits_for_no_lock(postgres: Postgres, memory_of: MakeMemory) ->
     until(lambda: not memory.outage, "it is there", within_s=WAIT_S)
 
 
-def test_a_start_waits_for_no_server_that_says_nothing(
+def test_starting_does_not_wait_for_a_silent_server(
     postgres: Postgres, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "START_S", SOON_S)
@@ -87,7 +87,7 @@ def test_a_start_waits_for_no_server_that_says_nothing(
     ]
 
 
-def test_a_database_found_unusable_after_the_start_is_away(
+def test_a_database_found_unusable_after_the_start_is_an_outage(
     postgres: Postgres, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`start` does not raise; the outage is logged and the process goes on."""
@@ -104,7 +104,7 @@ def test_a_database_found_unusable_after_the_start_is_away(
         memory.close()
 
 
-async def test_nobody_who_asks_waits_for_ever(
+async def test_queries_to_a_silent_server_time_out(
     postgres: Postgres, memory_of: MakeMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     postgres.create("asked")
@@ -128,7 +128,7 @@ async def test_nobody_who_asks_waits_for_ever(
     ]
 
 
-def test_a_server_that_is_gone_without_a_word_is_found_out_within_half_a_minute(postgres: Postgres) -> None:
+def test_tcp_keepalive_and_user_timeout_detect_a_lost_server_in_half_a_minute(postgres: Postgres) -> None:
     postgres.create("gone")
     with (
         Forwarder(postgres.folder) as way,
@@ -143,7 +143,7 @@ def test_a_server_that_is_gone_without_a_word_is_found_out_within_half_a_minute(
     assert (found, unread_ms) == ([1, 10], 20_000)
 
 
-def test_what_a_url_says_of_its_server_holds(postgres: Postgres) -> None:
+def test_connection_parameters_in_the_url_override_the_defaults(postgres: Postgres) -> None:
     postgres.create("own")
     with (
         Forwarder(postgres.folder) as way,

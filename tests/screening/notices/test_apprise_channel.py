@@ -69,7 +69,7 @@ class MailServer:
         writer.close()
 
 
-async def test_a_web_service_gets_title_and_body() -> None:
+async def test_a_json_service_gets_title_and_body() -> None:
     async with Receiver(answer(200, b"ok")) as receiver:
         came = await channel(f"json://127.0.0.1:{receiver.port}/").deliver(delivery())
     assert came == Delivered("taken by the service")
@@ -78,7 +78,7 @@ async def test_a_web_service_gets_title_and_body() -> None:
     assert said["message"] == "Nobody took the call. Calls about the delivery.\nCalled: +1 415-555-1234"
 
 
-async def test_a_mail_is_one_that_a_person_can_read_and_nobody_can_write_into() -> None:
+async def test_a_mail_is_plain_readable_text_without_injected_html() -> None:
     told = record(
         "voicemail", voicemail="v.wav", voicemail_s=42.0, why='<b>Hi</b> & "you"', caller_name="Zoë"
     )
@@ -96,7 +96,7 @@ async def test_a_mail_is_one_that_a_person_can_read_and_nobody_can_write_into() 
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
-async def test_a_service_that_refuses_is_tried_again_without_a_word_of_whom(status: int) -> None:
+async def test_a_refusal_is_retried_and_logged_without_secrets_or_numbers(status: int) -> None:
     async with Receiver(answer(status, b"no")) as receiver:
         url = f"json://name:hunter2@127.0.0.1:{receiver.port}/+14155550100"
         with structlog.testing.capture_logs() as logs:
@@ -106,13 +106,13 @@ async def test_a_service_that_refuses_is_tried_again_without_a_word_of_whom(stat
     assert not any(word in f"{came.why}{logs}" for word in ("hunter2", "0100", "0148"))
 
 
-async def test_nobody_there_is_tried_again() -> None:
+async def test_an_unreachable_service_is_retried() -> None:
     async with Receiver(answer(200)) as receiver:
         url = f"json://127.0.0.1:{receiver.port}/"
     assert isinstance(await channel(url).deliver(delivery()), Later)
 
 
-async def test_a_service_that_hangs_holds_up_nobody_and_has_one_thread() -> None:
+async def test_a_hanging_service_does_not_block_and_uses_one_thread() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
@@ -134,7 +134,7 @@ async def _until(fact: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_url_that_cannot_be_used_is_given_up() -> None:
+async def test_an_unusable_url_is_given_up() -> None:
     assert isinstance(await channel("nonsense://x").deliver(delivery()), GivenUp)
 
 
@@ -148,14 +148,14 @@ async def test_a_url_that_cannot_be_used_is_given_up() -> None:
         "slack://TokenA/TokenB/TokenC/#general",
     ],
 )
-def test_urls_of_common_services_are_in_order(url: str) -> None:
+def test_urls_of_common_services_are_valid(url: str) -> None:
     assert problem(url) is None
 
 
 @pytest.mark.parametrize(
     "url", ["", "https//x", "nonsense://x", "slack://", "json://a json://b", "tgram://x"]
 )
-def test_what_is_wrong_with_a_url_is_said_without_it(url: str) -> None:
+def test_the_problem_with_a_url_is_described_without_showing_it(url: str) -> None:
     said = problem(url)
     assert said is not None
     assert not url or url not in said

@@ -78,7 +78,7 @@ def missed(name: str = "1f") -> dict[str, Any]:
     return record("unanswered", call=name)
 
 
-async def test_a_call_that_is_over_is_told_at_once() -> None:
+async def test_a_finished_call_is_delivered_at_once() -> None:
     receiver = Scripted(DONE)
     async with dispatcher_of(receiver) as dispatcher:
         dispatcher.finished(missed())
@@ -87,7 +87,7 @@ async def test_a_call_that_is_over_is_told_at_once() -> None:
         assert dispatcher.counts == {("call.missed", "done"): 1}
 
 
-async def test_a_limit_of_the_costs_is_told() -> None:
+async def test_a_budget_warning_is_delivered() -> None:
     receiver = Scripted(DONE)
     async with dispatcher_of(receiver, events=frozenset((Event.BUDGET,))) as dispatcher:
         dispatcher.finished(missed())
@@ -104,7 +104,7 @@ async def test_the_shutdown_of_a_model_is_told() -> None:
     assert [delivery.event for _, delivery in receiver.got] == ["model.warning"]
 
 
-async def test_what_did_not_arrive_is_tried_again_ever_later() -> None:
+async def test_a_failed_delivery_is_retried_with_increasing_delays() -> None:
     receiver = Scripted(BUSY, BUSY, BUSY, DONE)
     async with dispatcher_of(receiver) as dispatcher:
         dispatcher.finished(missed())
@@ -114,7 +114,7 @@ async def test_what_did_not_arrive_is_tried_again_ever_later() -> None:
         assert dispatcher.counts == {("call.missed", "later"): 3, ("call.missed", "done"): 1}
 
 
-async def test_it_is_given_up_after_three_days_with_a_line() -> None:
+async def test_a_delivery_is_given_up_after_three_days_with_a_log_line() -> None:
     receiver = Scripted(BUSY)
     with structlog.testing.capture_logs() as logs:
         async with dispatcher_of(receiver) as dispatcher:
@@ -134,7 +134,7 @@ async def test_it_is_given_up_after_three_days_with_a_line() -> None:
     }
 
 
-async def test_a_receiver_that_wants_no_more_is_not_asked_again() -> None:
+async def test_a_delivery_given_up_by_the_channel_is_not_retried() -> None:
     receiver = Scripted(GivenUp("answered 410"))
     async with dispatcher_of(receiver) as dispatcher:
         dispatcher.finished(missed())
@@ -143,7 +143,7 @@ async def test_a_receiver_that_wants_no_more_is_not_asked_again() -> None:
     assert dispatcher.counts == {("call.missed", "given up"): 1}
 
 
-async def test_a_slow_target_holds_up_no_other() -> None:
+async def test_a_slow_target_does_not_delay_others() -> None:
     slow, quick = Scripted(DONE, takes_s=3600.0), Scripted(DONE)
     async with dispatcher_of(slow, quick) as dispatcher:
         for n in range(3):
@@ -154,7 +154,7 @@ async def test_a_slow_target_holds_up_no_other() -> None:
         assert slow.calls == ["0"]
 
 
-async def test_a_target_that_fails_is_left_alone_and_gets_everything_when_it_is_back() -> None:
+async def test_a_failing_target_is_paused_and_gets_everything_afterwards() -> None:
     receiver = Scripted(*[BUSY] * 6, DONE, concurrency=4)
     async with dispatcher_of(receiver) as dispatcher:
         for n in range(6):
@@ -165,7 +165,7 @@ async def test_a_target_that_fails_is_left_alone_and_gets_everything_when_it_is_
     assert dispatcher.counts["call.missed", "done"] == 6
 
 
-async def test_a_target_that_asks_for_time_gets_it_for_all_its_deliveries() -> None:
+async def test_retry_after_delays_all_deliveries_of_a_target() -> None:
     receiver = Scripted(Later("answered 429", retry_after_s=900.0), DONE)
     async with dispatcher_of(receiver) as dispatcher:
         dispatcher.finished(missed("0"))
@@ -175,7 +175,7 @@ async def test_a_target_that_asks_for_time_gets_it_for_all_its_deliveries() -> N
     assert receiver.at == [0.0, 900.0, 900.0]
 
 
-async def test_a_fault_of_ours_costs_a_try_and_not_the_post() -> None:
+async def test_an_exception_in_a_channel_is_logged_and_the_delivery_retried() -> None:
     receiver = Scripted(ValueError("a bug"), DONE)
     with structlog.testing.capture_logs() as logs:
         async with dispatcher_of(receiver) as dispatcher:
@@ -185,7 +185,7 @@ async def test_a_fault_of_ours_costs_a_try_and_not_the_post() -> None:
     assert "notice not told" in [line["event"] for line in logs]
 
 
-async def test_a_fault_of_ours_in_what_is_kept_costs_a_minute_and_not_the_target() -> None:
+async def test_an_exception_in_the_outbox_is_logged_and_retried_after_a_minute() -> None:
     class Faulty(MemoryOutbox):
         asked = 0
 
@@ -204,7 +204,7 @@ async def test_a_fault_of_ours_in_what_is_kept_costs_a_minute_and_not_the_target
     assert [line["event"] for line in logs].count("notices stuck") == 1
 
 
-async def test_deliveries_go_in_order_of_what_is_due() -> None:
+async def test_deliveries_are_sent_in_order_of_due_time() -> None:
     receiver = Scripted(BUSY, DONE)
     async with dispatcher_of(receiver) as dispatcher:
         dispatcher.finished(missed("first"))
@@ -215,7 +215,7 @@ async def test_deliveries_go_in_order_of_what_is_due() -> None:
     assert receiver.calls == ["first", "second", "third", "first"]
 
 
-async def test_ten_thousand_wait_within_bounds_and_all_arrive() -> None:
+async def test_ten_thousand_waiting_notices_are_delivered_and_the_one_over_given_up() -> None:
     receiver = Scripted(DONE, takes_s=0.05, concurrency=4)
     with structlog.testing.capture_logs() as logs:
         async with dispatcher_of(receiver) as dispatcher:
@@ -231,7 +231,7 @@ async def test_ten_thousand_wait_within_bounds_and_all_arrive() -> None:
 
 
 @pytest.mark.parametrize("by_s", [-20 * 365 * 86400.0, 20 * 365 * 86400.0])
-async def test_a_clock_that_jumps_loses_nothing(by_s: float) -> None:
+async def test_a_clock_jump_of_years_loses_no_delivery(by_s: float) -> None:
     """Clock set forward or back: deliveries are retried within a minute, and not given up."""
     receiver, clock = Scripted(BUSY, BUSY, DONE), Clock()
     async with dispatcher_of(receiver, clock=clock) as dispatcher:
@@ -244,7 +244,7 @@ async def test_a_clock_that_jumps_loses_nothing(by_s: float) -> None:
     assert dispatcher.counts["call.missed", "done"] == 2
 
 
-async def test_a_clock_set_back_a_little_costs_that_much_time() -> None:
+async def test_a_clock_set_back_delays_a_retry_by_that_much() -> None:
     receiver, clock = Scripted(BUSY, DONE), Clock()
     async with dispatcher_of(receiver, clock=clock) as dispatcher:
         dispatcher.finished(missed())
@@ -267,7 +267,7 @@ class UnavailableForAWhile(MemoryOutbox):
         return await super().take_due(target, now, limit)
 
 
-async def test_an_outbox_that_cannot_be_had_is_one_line_and_asked_again() -> None:
+async def test_an_unavailable_outbox_is_one_log_line_and_retried() -> None:
     receiver = Scripted(DONE)
     with structlog.testing.capture_logs() as logs:
         async with dispatcher_of(receiver, outbox=UnavailableForAWhile(60.0)) as dispatcher:
@@ -279,7 +279,7 @@ async def test_an_outbox_that_cannot_be_had_is_one_line_and_asked_again() -> Non
     ]
 
 
-async def test_what_is_left_in_the_outbox_is_told_at_once_where_that_is_said() -> None:
+async def test_wake_delivers_notices_left_in_the_outbox_at_once() -> None:
     outbox, other, receiver = MemoryOutbox(), Scripted(BUSY), Scripted(DONE)
     async with dispatcher_of(receiver, outbox=outbox) as dispatcher:
         await asyncio.sleep(1)
@@ -292,7 +292,7 @@ async def test_what_is_left_in_the_outbox_is_told_at_once_where_that_is_said() -
         assert receiver.at == [12.0]
 
 
-async def test_what_another_process_leaves_in_the_outbox_is_told_within_a_minute() -> None:
+async def test_notices_left_by_another_process_are_delivered_within_a_minute() -> None:
     outbox, other, receiver = MemoryOutbox(), Scripted(BUSY), Scripted(DONE)
     async with dispatcher_of(receiver, outbox=outbox):
         await asyncio.sleep(1)
@@ -304,7 +304,7 @@ async def test_what_another_process_leaves_in_the_outbox_is_told_within_a_minute
 
 
 @pytest.mark.parametrize("quiet_s", [0.0, 5.0])
-async def test_what_is_told_at_the_very_end_still_goes_out(quiet_s: float) -> None:
+async def test_a_notice_queued_just_before_the_end_is_delivered(quiet_s: float) -> None:
     receiver = Scripted(DONE, takes_s=2.0)
     with structlog.testing.capture_logs() as logs:
         async with dispatcher_of(receiver) as dispatcher:
@@ -314,7 +314,7 @@ async def test_what_is_told_at_the_very_end_still_goes_out(quiet_s: float) -> No
     assert [line["event"] for line in logs] == ["told"]
 
 
-async def test_the_end_waits_for_nobody_for_long_and_says_what_is_lost() -> None:
+async def test_closing_waits_five_seconds_and_logs_lost_notices() -> None:
     receiver, began = Scripted(DONE, takes_s=3600.0), asyncio.get_running_loop().time()
     with structlog.testing.capture_logs() as logs:
         async with dispatcher_of(receiver) as dispatcher:
@@ -325,7 +325,7 @@ async def test_the_end_waits_for_nobody_for_long_and_says_what_is_lost() -> None
     assert logs[-1]["notices"] == 3
 
 
-async def test_nothing_in_the_log_names_a_caller_or_says_what_was_said() -> None:
+async def test_delivery_logs_contain_no_numbers_and_no_speech() -> None:
     receiver = Scripted(BUSY, DONE)
     with structlog.testing.capture_logs() as logs:
         async with dispatcher_of(receiver, transcript=True) as dispatcher:
@@ -339,7 +339,7 @@ def left(**more: Any) -> dict[str, Any]:
     return record("voicemail", voicemail="v.wav", **more)
 
 
-async def test_who_wants_the_words_of_a_message_is_told_once_they_are_there() -> None:
+async def test_a_target_with_transcripts_is_notified_once_the_transcript_exists() -> None:
     words, none = Scripted(DONE), Scripted(DONE)
     targets = [Target("w", words, transcript=True, one_per_call=True), Target("n", none, one_per_call=True)]
     async with Dispatcher(targets, MemoryOutbox(), Clock(), lambda low, high: low) as dispatcher:
@@ -353,7 +353,7 @@ async def test_who_wants_the_words_of_a_message_is_told_once_they_are_there() ->
     assert told.payload["data"]["voicemail_transcript"] == "Call me"
 
 
-async def test_words_that_never_come_are_not_waited_for() -> None:
+async def test_a_missing_voicemail_transcript_is_awaited_for_wait_s_at_most() -> None:
     words = Scripted(DONE)
     async with dispatcher_of(words, transcript=True, events=frozenset((Event.VOICEMAIL,))) as dispatcher:
         dispatcher.finished(left(), wait_s=60.0)

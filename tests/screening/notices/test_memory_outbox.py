@@ -20,7 +20,7 @@ async def ids(outbox: MemoryOutbox, now: float = NOW, limit: int = 100, target: 
     return [each.id for each in (await outbox.take_due(target, now, limit)).deliveries]
 
 
-async def test_deliveries_come_in_order_of_what_is_due() -> None:
+async def test_deliveries_are_taken_in_order_of_due_time() -> None:
     outbox = MemoryOutbox()
     dues = random.Random(7).sample(range(100), 100)
     outbox.put([delivery(str(due), NOW - due) for due in dues])
@@ -28,7 +28,7 @@ async def test_deliveries_come_in_order_of_what_is_due() -> None:
     assert await ids(outbox) == [str(due) for due in range(96, -1, -1)]
 
 
-async def test_what_is_not_due_waits_and_says_until_when() -> None:
+async def test_take_due_returns_the_next_due_time() -> None:
     outbox = MemoryOutbox()
     outbox.put([delivery("a", NOW + 30)])
     found = await outbox.take_due("t", NOW, 10)
@@ -36,14 +36,14 @@ async def test_what_is_not_due_waits_and_says_until_when() -> None:
     assert await ids(outbox, NOW + 30) == ["a"]
 
 
-async def test_each_target_has_its_own() -> None:
+async def test_each_target_has_its_own_queue() -> None:
     outbox = MemoryOutbox()
     outbox.put([delivery("a"), delivery("b", target="u")])
     assert await ids(outbox, target="u") == ["b"]
     assert await ids(outbox, target="v") == []
 
 
-async def test_there_is_room_for_so_many_and_again_when_one_is_done() -> None:
+async def test_the_outbox_is_limited_and_frees_room_when_one_is_done() -> None:
     outbox = MemoryOutbox(limit=2)
     first, second, third = delivery("a"), delivery("b"), delivery("c")
     assert outbox.put([first, second, third]) == [third]
@@ -57,14 +57,14 @@ async def test_there_is_room_for_so_many_and_again_when_one_is_done() -> None:
     assert outbox.unsaved() == 1
 
 
-async def test_what_is_due_later_than_we_ever_wait_is_due_now() -> None:
+async def test_a_delivery_due_later_than_the_maximum_delay_is_due_now() -> None:
     """The clock was years ahead when it was postponed, and has been corrected."""
     outbox = MemoryOutbox()
     outbox.put([delivery("a", NOW + MAX_RETRY_DELAY_S + 1)])
     assert await ids(outbox) == ["a"]
 
 
-async def test_a_delivery_that_nobody_has_tried_may_be_put_in_better_words() -> None:
+async def test_a_delivery_not_yet_attempted_may_be_replaced() -> None:
     outbox = MemoryOutbox()
     outbox.put([delivery("a", NOW + 60)])
     better = replace(delivery("a"), payload={"data": {"said": "more"}})

@@ -55,7 +55,7 @@ NOT_ASKED = {"plan": "ring: contact: known", "decision": None, "why": None}
         (record("declined", leg("caller"), **NOT_ASKED, challenge_passed=False), []),
     ],
 )
-def test_what_is_told_of_a_call(told: dict[str, Any], expected: list[str]) -> None:
+def test_each_call_outcome_gives_its_notices(told: dict[str, Any], expected: list[str]) -> None:
     assert events(told) == expected
 
 
@@ -72,12 +72,12 @@ def test_what_is_told_of_a_call(told: dict[str, Any], expected: list[str]) -> No
         (record("bridged", trigger="refer"), None),
     ],
 )
-def test_a_missed_call_says_how_far_it_got(told: dict[str, Any], stage: str | None) -> None:
+def test_a_missed_call_names_the_stage_it_reached(told: dict[str, Any], stage: str | None) -> None:
     found = call_notices(told, with_transcript=False)
     assert [notice.data["stage"] for notice in found] == [stage] * len(found)
 
 
-def test_what_was_said_is_left_out_unless_it_is_wanted() -> None:
+def test_transcripts_are_in_the_notice_only_if_wanted() -> None:
     told = record("bridged", voicemail_transcript="It is Anna once more", caller_name="Anna")
     without = json.dumps([notice.payload() for notice in call_notices(told, with_transcript=False)])
     assert "parcel" not in without
@@ -91,18 +91,18 @@ def test_what_was_said_is_left_out_unless_it_is_wanted() -> None:
     assert "“It is Anna, about the parcel.”" in notice.data["summary"]
 
 
-def test_files_are_named_without_the_folders_of_this_machine() -> None:
+def test_files_are_named_without_their_folder() -> None:
     [_, notice] = call_notices(record("voicemail", voicemail="/srv/private/9c3a.wav"), with_transcript=False)
     assert notice.data["voicemail"] == "9c3a.wav"
 
 
-def test_a_message_taken_by_the_agent_says_whom_to_call_back() -> None:
+def test_a_message_taken_by_the_agent_has_the_call_back_number() -> None:
     message = {"text": "The roof leaks.", "caller_name": "Zoë", "call_back": "+14155550100", "urgent": True}
     notice = call_notices(record("voicemail", message=message), with_transcript=False)[-1]
     assert notice.data["message"] == "Urgent: The roof leaks. Call back: +14155550100"
 
 
-def test_a_payload_is_json_whatever_a_caller_is_called() -> None:
+def test_a_payload_is_valid_json_for_any_caller_name() -> None:
     [notice] = call_notices(
         record(caller_name="\udcff\0Bob", why="\ud800", transcript=[]), with_transcript=True
     )
@@ -110,14 +110,14 @@ def test_a_payload_is_json_whatever_a_caller_is_called() -> None:
     assert json.loads(text.encode())["data"]["caller_name"] == "?Bob"
 
 
-def test_an_endless_transcript_is_cut() -> None:
+def test_a_very_long_transcript_is_cut() -> None:
     said = [{"speaker": "caller", "text": "x" * 1000, "at_s": 1.0}] * 1000
     [notice] = call_notices(record(transcript=said), with_transcript=True)
     assert len(notice.data["transcript"]) == 50
     assert len(notice.data["summary"]) < 1000
 
 
-def test_a_record_with_next_to_nothing_in_it_is_told() -> None:
+def test_a_minimal_record_gives_a_missed_call_notice() -> None:
     cut = {"call": "1f", "dialed": "*", "began": None, "outcome": {"result": "cut"}}
     [notice] = call_notices(cut, with_transcript=True)
     assert notice.event is Event.MISSED
@@ -134,7 +134,7 @@ class Warned:
     reached: bool = False
 
 
-def test_a_limit_is_one_notice_a_day_and_one_when_it_is_reached() -> None:
+def test_a_budget_notice_id_is_unique_per_cap_number_day_and_level() -> None:
     at = datetime(2026, 11, 22, 9, tzinfo=UTC)
     first, again = budget_notice(Warned(), at), budget_notice(Warned(spent="4.20 of 5 USD", share=0.84), at)
     assert first.id == again.id

@@ -46,7 +46,7 @@ async def rows(memory: Memory) -> dict[str, Any]:
     return {row.id: row for row in found}
 
 
-async def test_a_delivery_comes_back_as_it_was_put(memory: Memory) -> None:
+async def test_a_stored_delivery_is_taken_unchanged(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
     put = delivery("a", NOW + 0.5)
     outbox.put([put])
@@ -57,14 +57,14 @@ async def test_a_delivery_comes_back_as_it_was_put(memory: Memory) -> None:
     assert (row.state, row.call, row.created.timestamp()) == ("waiting", "c1", NOW)
 
 
-async def test_deliveries_come_in_order_of_what_is_due_a_few_at_a_time(memory: Memory) -> None:
+async def test_deliveries_are_taken_in_order_of_due_time_up_to_the_limit(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
     outbox.put([delivery(f"{n}", NOW - n) for n in (3, 1, 2)] + [delivery("other", NOW - 9, "u")])
     assert await ids(outbox, limit=2) == ["3", "2"]
     assert await ids(outbox, target="u") == ["other"]
 
 
-async def test_what_is_settled_is_noted(memory: Memory) -> None:
+async def test_the_outcome_of_each_delivery_is_stored(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
     a, b, c = (replace(delivery(name), tries=3) for name in "abc")
     outbox.put([a, b, c])
@@ -82,7 +82,7 @@ async def test_what_is_settled_is_noted(memory: Memory) -> None:
     }
 
 
-async def test_a_delivery_that_is_known_is_not_put_again(memory: Memory) -> None:
+async def test_a_known_delivery_is_not_stored_again(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
     outbox.put([delivery("a")])
     outbox.done(replace(delivery("a"), tries=1))
@@ -90,13 +90,13 @@ async def test_a_delivery_that_is_known_is_not_put_again(memory: Memory) -> None
     assert await ids(outbox) == ["b"]
 
 
-async def test_what_is_due_later_than_we_ever_wait_is_due_now(memory: Memory) -> None:
+async def test_a_delivery_due_later_than_the_maximum_delay_is_due_now(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
     outbox.put([delivery("a", NOW + MAX_RETRY_DELAY_S + 60)])
     assert await ids(outbox) == ["a"]
 
 
-async def test_deliveries_for_nobody_are_given_up(memory: Memory) -> None:
+async def test_deliveries_for_unknown_targets_are_given_up(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
     outbox.put([delivery("a"), delivery("b", target="gone")])
     await ids(outbox)
@@ -105,9 +105,7 @@ async def test_deliveries_for_nobody_are_given_up(memory: Memory) -> None:
     assert await ids(outbox, NOW + CLAIM_S) == ["a"]
 
 
-async def test_deliveries_of_another_process_that_runs_are_not_given_up(
-    url: str, memory_of: MakeMemory
-) -> None:
+async def test_deliveries_of_another_live_process_are_not_given_up(url: str, memory_of: MakeMemory) -> None:
     """It may have other targets, or be a draining process with the settings of before."""
     first = memory_of(url, start=False)
     first.every(10.0, ProcessRegistration("p1", lambda: AT, place="here").heartbeat)
@@ -124,7 +122,9 @@ async def test_deliveries_of_another_process_that_runs_are_not_given_up(
     assert await outbox.abandon(["u"]) == 1
 
 
-async def test_what_one_process_carries_no_other_does(url: str, memory_of: MakeMemory) -> None:
+async def test_a_claimed_delivery_is_not_taken_by_another_process_before_the_claim_expires(
+    url: str, memory_of: MakeMemory
+) -> None:
     """Unless it takes so long that the process must have died."""
     ours, theirs = StoredOutbox(memory_of(url)), StoredOutbox(memory_of(url, process="p2"))
     ours.put([delivery("a"), delivery("b")])
@@ -138,7 +138,7 @@ async def test_what_one_process_carries_no_other_does(url: str, memory_of: MakeM
     assert await ids(ours, NOW + CLAIM_S) == ["b"]
 
 
-async def test_two_processes_tell_each_call_once(url: str, memory_of: MakeMemory) -> None:
+async def test_two_processes_deliver_each_notice_once(url: str, memory_of: MakeMemory) -> None:
     got: list[str] = []
 
     class Slow(Recorded):
@@ -165,7 +165,7 @@ async def test_two_processes_tell_each_call_once(url: str, memory_of: MakeMemory
     assert sorted(got) == sorted({f"c{n}" for n in range(20)})
 
 
-async def test_a_memory_that_is_closed_is_said(memory: Memory) -> None:
+async def test_a_closed_memory_makes_the_outbox_unavailable(memory: Memory) -> None:
     memory.close()
     with pytest.raises(OutboxUnavailable):
         await StoredOutbox(memory).take_due("t", NOW, 1)
@@ -173,7 +173,7 @@ async def test_a_memory_that_is_closed_is_said(memory: Memory) -> None:
         await StoredOutbox(memory).abandon([])
 
 
-async def test_a_delivery_that_no_database_takes_costs_no_other(memory: Memory) -> None:
+async def test_a_delivery_that_cannot_be_stored_does_not_affect_others(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
     with structlog.testing.capture_logs():
         outbox.put([replace(delivery("bad"), event=None)])  # type: ignore[arg-type]
@@ -210,7 +210,7 @@ async def until(fact: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_queue_that_is_left_is_delivered_after_a_restart(url: str, memory_of: MakeMemory) -> None:
+async def test_undelivered_notices_are_delivered_after_a_restart(url: str, memory_of: MakeMemory) -> None:
     first = memory_of(url)
     down, up = Recorded(Later("not reached")), Recorded(Delivered("answered 204"))
     async with dispatcher_of(first, down) as dispatcher:
@@ -230,7 +230,7 @@ async def test_a_queue_that_is_left_is_delivered_after_a_restart(url: str, memor
     assert {each.id for each in down.got} <= {each.id for each in up.got}
 
 
-async def test_hundreds_at_once_are_each_told_once(url: str, memory_of: MakeMemory) -> None:
+async def test_hundreds_of_notices_are_each_delivered_once(url: str, memory_of: MakeMemory) -> None:
     memory, up = memory_of(url), Recorded(Delivered("answered 204"))
     async with dispatcher_of(memory, up) as dispatcher:
         for n in range(300):
@@ -243,7 +243,7 @@ async def test_hundreds_at_once_are_each_told_once(url: str, memory_of: MakeMemo
     assert len(up.got) == 300
 
 
-async def test_a_call_cut_by_the_end_of_its_process_is_told_at_the_next_start(
+async def test_a_call_cut_by_the_end_of_its_process_is_notified_at_the_next_start(
     url: str, memory_of: MakeMemory
 ) -> None:
     first = memory_of(url)
@@ -265,9 +265,7 @@ async def test_a_call_cut_by_the_end_of_its_process_is_told_at_the_next_start(
     assert len(await second.ask(lambda connection: connection.execute(select(notices)).all())) == 1
 
 
-async def test_a_call_that_was_cut_is_told_once_whatever_was_told_of_others(
-    url: str, memory_of: MakeMemory
-) -> None:
+async def test_each_cut_call_is_notified_once(url: str, memory_of: MakeMemory) -> None:
     memory, told = memory_of(url), list[str]()
     targets = [Target("t0", Recorded(Delivered("")))]
     cut = calls.update().values(state="cut", result="cut", reason="the process ended", ended=AT)
@@ -281,7 +279,7 @@ async def test_a_call_that_was_cut_is_told_once_whatever_was_told_of_others(
     assert sorted(row.call for row in (await rows(memory)).values()) == told == ["c1", "c2"]
 
 
-async def test_the_message_of_a_call_that_was_cut_is_told_as_one(url: str, memory_of: MakeMemory) -> None:
+async def test_a_cut_call_with_a_voicemail_is_notified_as_voicemail(url: str, memory_of: MakeMemory) -> None:
     memory = memory_of(url)
     memory.began("c1", AT, "+14155550148", None, "+14155551234")
     cut = calls.update().values(state="cut", result="cut", reason="the process ended", ended=AT)
@@ -297,7 +295,7 @@ async def test_the_message_of_a_call_that_was_cut_is_told_as_one(url: str, memor
     assert (payload["data"]["voicemail"], payload["data"]["voicemail_s"]) == ("c1.wav", 12.5)
 
 
-async def test_a_database_that_goes_away_keeps_nothing_from_arriving_later(
+async def test_notices_during_a_database_outage_are_delivered_afterwards(
     tmp_path: Path, memory_of: MakeMemory
 ) -> None:
     """The file is replaced by a folder, so that nothing can be opened, and later the folder is removed."""
@@ -316,7 +314,7 @@ async def test_a_database_that_goes_away_keeps_nothing_from_arriving_later(
             await asyncio.wait_for(up.came.wait(), WAIT_S)
 
 
-async def test_a_delivery_that_nobody_has_tried_may_be_put_in_better_words(memory: Memory) -> None:
+async def test_a_delivery_not_yet_attempted_may_be_replaced(memory: Memory) -> None:
     outbox = StoredOutbox(memory)
     outbox.put([delivery("a", NOW + 60)])
     better = replace(delivery("a"), payload={"data": {"said": "more"}})

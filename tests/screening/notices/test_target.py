@@ -31,27 +31,27 @@ def told(told: dict[str, Any], **rules: Any) -> list[str]:
 MESSAGE = record("voicemail", voicemail="v.wav")
 
 
-def test_a_web_server_gets_every_event_and_a_person_the_most_telling() -> None:
+def test_a_webhook_gets_every_event_and_a_person_only_the_most_important() -> None:
     assert told(MESSAGE) == ["call.screened", "voicemail.new"]
     assert told(MESSAGE, one_per_call=True) == ["voicemail.new"]
     assert told(record("unanswered"), one_per_call=True) == ["call.missed"]
 
 
-def test_events_and_numbers_choose() -> None:
+def test_targets_are_filtered_by_events_and_numbers() -> None:
     assert told(MESSAGE, events=frozenset((Event.SCREENED,))) == ["call.screened"]
     assert told(MESSAGE, events=frozenset((Event.SCREENED,)), one_per_call=True) == ["call.screened"]
     assert told(MESSAGE, numbers=frozenset((DIALED,))) == ["call.screened", "voicemail.new"]
     assert told(MESSAGE, numbers=frozenset(("+14155550199",))) == []
 
 
-def test_a_limit_over_all_numbers_is_told_to_everybody_and_one_of_a_number_to_those_it_is_for() -> None:
+def test_a_common_budget_warning_goes_to_all_targets_that_of_a_number_to_its_own() -> None:
     here, there = (Target(n, Nowhere(), numbers=frozenset((n,))) for n in (DIALED, "+14155550199"))
     of_all = deliveries_for_budget([here, there], Warned(dialed=None), NOW)
     assert [delivery.target for delivery in of_all] == [DIALED, "+14155550199"]
     assert [delivery.target for delivery in deliveries_for_budget([here, there], Warned(), NOW)] == [DIALED]
 
 
-def test_each_target_has_an_id_of_its_own_that_stays_the_same() -> None:
+def test_delivery_ids_are_stable_and_unique_per_target() -> None:
     targets = [Target("a", Nowhere()), Target("b", Nowhere())]
     ids = [delivery.id for delivery in deliveries_for_call(targets, record(), NOW)]
     assert ids == [delivery.id for delivery in deliveries_for_call(targets, record(), NOW + 60)]
@@ -59,13 +59,13 @@ def test_each_target_has_an_id_of_its_own_that_stays_the_same() -> None:
     assert all(len(each) <= 64 and "." not in each for each in ids)
 
 
-def test_a_link_names_the_call() -> None:
+def test_the_link_contains_the_call_id() -> None:
     target = Target("t", Nowhere(), link="https://x.example/calls/{call}")
     [delivery] = deliveries_for_call([target], record(), NOW)
     assert delivery.payload["data"]["link"] == "https://x.example/calls/9c3adbea6361"
 
 
-def test_one_target_gets_what_was_said_and_the_other_does_not() -> None:
+def test_only_targets_with_transcript_get_it() -> None:
     targets = [Target("a", Nowhere(), transcript=True), Target("b", Nowhere())]
     with_words, without = deliveries_for_call(targets, record(), NOW)
     assert "transcript" in with_words.payload["data"]

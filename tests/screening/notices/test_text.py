@@ -68,25 +68,27 @@ def read(told: dict[str, Any], *, with_transcript: bool = False, later: float = 
         ),
     ],
 )
-def test_the_lock_screen_says_who_and_why(told: dict[str, Any], title: str, first: str) -> None:
+def test_the_title_names_the_caller_and_the_body_the_reason(
+    told: dict[str, Any], title: str, first: str
+) -> None:
     shown, body = read(told)
     assert shown == title
     assert body == f"{first}\nCalled: +1 415-555-1234"
 
 
-def test_what_was_said_is_quoted_where_it_is_wanted() -> None:
+def test_transcripts_are_quoted_if_wanted() -> None:
     _, body = read(
         record("voicemail", voicemail="v.wav", voicemail_transcript="Call me back"), with_transcript=True
     )
     assert body.startswith("“Call me back”\nLeft a message. Calls about the delivery. Said: “It is Anna,")
 
 
-def test_a_notice_that_comes_late_says_when_it_was() -> None:
+def test_a_late_notice_contains_the_time_of_the_call() -> None:
     _, body = read(record("unanswered"), later=7200)
     assert body.endswith("\nOn Sunday 22 November at 10:01 CET")
 
 
-def test_a_limit_is_told_in_a_sentence() -> None:
+def test_a_budget_warning_is_a_sentence() -> None:
     data = {
         "cap": "day_money", "dialed": None, "caller": None, "spent": "5 of 5 USD", "percent": 100,
         "day": "2026-11-22", "reached": True,
@@ -105,13 +107,13 @@ def test_the_shutdown_of_a_model_is_told_in_a_sentence() -> None:
     )
 
 
-def test_a_strangers_words_call_no_room_together_and_stay_short() -> None:
+def test_mentions_links_and_control_characters_are_defused_and_text_is_cut() -> None:
     assert sanitized("<!channel> @everyone\nHi\u202e @here", 100) == "‹!channel› @ everyone Hi @ here"
     assert sanitized("[Your bank](https://evil.example)", 100) == "[Your bank] (https://evil.example)"
     assert sanitized("x" * 100, 10) == "xxxxxxxxx…"
     assert sanitized(None, 10) == ""
 
 
-def test_what_is_no_number_is_shown_as_it_is() -> None:
+def test_a_value_that_is_not_a_number_is_shown_unchanged() -> None:
     assert number("reception") == "reception"
     assert number("+49301234567") == "+49 30 1234567"

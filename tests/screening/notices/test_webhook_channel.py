@@ -40,7 +40,7 @@ async def delivered(*answers: bytes | Play) -> Outcome:
         return await made.deliver(delivery)
 
 
-async def test_a_delivery_is_a_signed_post_of_json() -> None:
+async def test_a_delivery_is_a_signed_json_post() -> None:
     async with Receiver(answer(204)) as receiver, channel(receiver.url("/hook?to=me"), SECRET, OLD) as made:
         assert await made.deliver(delivery) == Delivered("answered 204")
     [sent] = receiver.sent
@@ -52,7 +52,7 @@ async def test_a_delivery_is_a_signed_post_of_json() -> None:
         assert Webhook(secret).verify(sent.body, sent.headers) == delivery.payload
 
 
-async def test_a_whole_call_arrives_as_it_was_made() -> None:
+async def test_a_complete_call_notice_is_delivered_unchanged() -> None:
     async with Receiver(answer(200, b"ok")) as receiver, channel(receiver.url()) as made:
         [delivery] = deliveries_for_call([Target("t", made, transcript=True)], record(), 0)
         await made.deliver(delivery)
@@ -82,18 +82,18 @@ async def test_one_connection_serves_several_deliveries() -> None:
         (503, Later("answered 503")),
     ],
 )
-async def test_what_an_answer_means(status: int, expected: Outcome) -> None:
+async def test_each_answer_status_gives_its_outcome(status: int, expected: Outcome) -> None:
     assert await delivered(answer(status, b"<h1>Oops</h1>")) == expected
 
 
 @pytest.mark.parametrize(
     ("said", "asked"), [("120", 120.0), ("0", 0.0), ("9" * 400, 999999999.0), ("soon", None), ("-5", None)]
 )
-async def test_a_receiver_may_ask_for_time(said: str, asked: float | None) -> None:
+async def test_retry_after_in_seconds_is_read(said: str, asked: float | None) -> None:
     assert await delivered(answer(429, b"", f"Retry-After: {said}")) == Later("answered 429", asked)
 
 
-async def test_a_receiver_may_name_a_time() -> None:
+async def test_retry_after_as_a_date_is_read() -> None:
     came = await delivered(answer(503, b"", f"Retry-After: {formatdate(time.time() + 600, usegmt=True)}"))
     assert isinstance(came, Later)
     assert came.retry_after_s == pytest.approx(600, abs=5)
@@ -130,13 +130,13 @@ async def many_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
         await writer.drain()
 
 
-async def test_of_an_endless_answer_only_the_beginning_is_read() -> None:
+async def test_an_endless_answer_body_is_not_read_to_the_end() -> None:
     began = time.monotonic()
     assert await delivered(endless) == Delivered("answered 200")
     assert time.monotonic() - began < 5
 
 
-async def test_what_was_answered_holds_though_the_rest_of_it_breaks_off() -> None:
+async def test_a_2xx_status_counts_even_if_the_body_breaks_off() -> None:
     """Otherwise it would be delivered twice."""
 
     async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -156,7 +156,7 @@ async def test_what_was_answered_holds_though_the_rest_of_it_breaks_off() -> Non
         (b"HTTP/1.1 two hundred\r\n\r\n", "what answers does not speak HTTP, or broke off"),
     ],
 )
-async def test_what_is_not_http_is_tried_again(play: bytes | Play, why: str) -> None:
+async def test_an_answer_that_is_not_http_is_retried(play: bytes | Play, why: str) -> None:
     async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert isinstance(play, bytes)
         writer.write(play)
@@ -167,7 +167,7 @@ async def test_what_is_not_http_is_tried_again(play: bytes | Play, why: str) -> 
     assert came.why.startswith(why)
 
 
-async def test_nobody_there_is_tried_again() -> None:
+async def test_an_unreachable_receiver_is_retried() -> None:
     async with Receiver(answer(200)) as receiver:
         url = receiver.url()
     async with channel(url) as made:
@@ -177,6 +177,6 @@ async def test_nobody_there_is_tried_again() -> None:
     assert "127.0.0.1" not in came.why
 
 
-async def test_plain_http_where_tls_is_spoken_to_is_tried_again() -> None:
+async def test_a_plain_http_server_at_an_https_url_is_retried() -> None:
     async with Receiver(answer(200)) as receiver, channel(f"https://127.0.0.1:{receiver.port}/") as made:
         assert isinstance(await made.deliver(delivery), Later)

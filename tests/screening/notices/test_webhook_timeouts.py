@@ -34,7 +34,7 @@ async def took(serve: Serve) -> tuple[Outcome, float]:
     return answer, loop.time() - began
 
 
-async def test_a_silent_receiver_is_tried_again_after_fifteen_seconds() -> None:
+async def test_a_silent_receiver_times_out_after_fifteen_seconds_and_is_retried() -> None:
     async def silent(request: httpx2.Request) -> httpx2.Response:
         await asyncio.sleep(3600)
         return httpx2.Response(200)

@@ -26,7 +26,7 @@ def provider(api: Api) -> AzureRealtime:
     return AzureRealtime(AGENT, httpx2.AsyncClient(transport=httpx2.MockTransport(api)))
 
 
-async def test_its_verbs_go_to_the_resource_with_its_key() -> None:
+async def test_azure_requests_go_to_the_resource_with_the_api_key_header() -> None:
     api = Api(httpx2.Response(200))
     azure = provider(api)
     await azure.accept("rtc_1")
@@ -37,7 +37,7 @@ async def test_its_verbs_go_to_the_resource_with_its_key() -> None:
     assert not {"authorization", "openai-project"} & set(api.requests[0].headers)
 
 
-async def test_it_attaches_to_the_resource_with_its_key() -> None:
+async def test_the_azure_websocket_uses_the_resource_and_the_api_key_header() -> None:
     asked: list[tuple[str, Mapping[str, str]]] = []
 
     async def dial(url: str, headers: Mapping[str, str]) -> Wire:
@@ -51,7 +51,7 @@ async def test_it_attaches_to_the_resource_with_its_key() -> None:
     await azure.close()
 
 
-async def test_what_fails_is_said_to_be_azure_s() -> None:
+async def test_azure_errors_name_azure_openai() -> None:
     with pytest.raises(ProviderError, match="refer: Azure OpenAI answered 401: the API key is not valid"):
         await provider(Api(httpx2.Response(401))).refer("rtc_1", "tel:+1")
     with pytest.raises(ProviderError, match="refer: Azure OpenAI not reached: no route"):

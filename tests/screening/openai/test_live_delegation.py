@@ -24,7 +24,7 @@ def called(call: object = "call_1", status: str = "completed", arguments: object
 CALL = ToolCalled("call_1", "n", "{}", "line 7")
 
 
-def test_a_tool_call_is_told_once_with_what_the_voice_is_saying() -> None:
+def test_a_tool_call_is_reported_once_with_the_current_response() -> None:
     delegation = Delegation()
     assert delegation.process(called(), "line 7") == [CALL]
     assert delegation.process(called(), "line 8") == []
@@ -34,7 +34,7 @@ def test_a_tool_call_is_told_once_with_what_the_voice_is_saying() -> None:
     "nested",
     [called(status="incomplete"), {"type": "response.output_item.done", "item": {"type": "message"}}],
 )
-def test_what_was_cut_off_or_is_no_tool_call_is_none(nested: dict[str, Any]) -> None:
+def test_incomplete_items_and_messages_are_not_tool_calls(nested: dict[str, Any]) -> None:
     assert Delegation().process(nested, "") == []
 
 
@@ -46,7 +46,7 @@ def test_an_unknown_shape_is_an_error(nested: dict[str, Any]) -> None:
         Delegation().process(nested, "")
 
 
-def test_it_goes_on_once_when_the_response_is_over_and_every_result_is_given() -> None:
+def test_a_delegation_continues_once_after_the_response_and_all_results() -> None:
     delegation = Delegation()
     for nested in (created(), called("call_1"), called("call_2")):
         delegation.process(nested, "")
@@ -59,7 +59,7 @@ def test_it_goes_on_once_when_the_response_is_over_and_every_result_is_given() -
     assert not delegation.may_continue()
 
 
-def test_after_a_gap_nothing_is_waited_for() -> None:
+def test_after_forget_a_delegation_may_continue_at_once() -> None:
     delegation = Delegation()
     delegation.process(created(), "")
     delegation.process(called(), "")
@@ -68,7 +68,7 @@ def test_after_a_gap_nothing_is_waited_for() -> None:
     assert delegation.may_continue()
 
 
-def test_a_response_that_comes_to_nothing_is_a_failure_and_two_in_a_row_the_end() -> None:
+def test_two_failed_responses_in_a_row_close_the_session() -> None:
     delegation = Delegation()
     failed = over(how="failed", error={"code": "insufficient_quota"})
     assert delegation.process(failed, "") == [ResponseEnded("resp_1", "failed", "insufficient_quota")]
@@ -86,7 +86,7 @@ def test_a_response_that_comes_to_nothing_is_a_failure_and_two_in_a_row_the_end(
         {"type": "error", "error": {"code": "server_error", "message": "m"}},
     ],
 )
-def test_an_error_in_place_of_an_end_is_a_failure_and_once_told_none_again(error: dict[str, Any]) -> None:
+def test_an_error_event_fails_the_response_only_once(error: dict[str, Any]) -> None:
     delegation = Delegation()
     delegation.process(created(), "")
     delegation.process(called(), "")
@@ -97,7 +97,7 @@ def test_an_error_in_place_of_an_end_is_a_failure_and_once_told_none_again(error
     assert delegation.process(error, "") == [Closed("the delegate cannot think: server_error")]
 
 
-def test_a_delegate_that_calls_without_end_is_not_listened_to() -> None:
+def test_the_number_of_tool_calls_is_limited() -> None:
     delegation = Delegation()
     told = [event for n in range(10_000) for event in delegation.process(called(f"call_{n}"), "")]
     assert len(told) == MAX_TOOL_CALLS

@@ -23,7 +23,7 @@ def session(**changes: Any) -> Any:
     return accept_body(settings(**changes))["session"]
 
 
-def test_the_session_is_wrapped_and_is_what_the_sdk_would_send() -> None:
+def test_the_accept_body_matches_the_sdk_type() -> None:
     body = accept_body(settings(voice="ripple", instructions="Be kind.", delegate_model="gpt-5.6-terra"))
     assert list(body) == ["session"]
     TypeAdapter(SessionAcceptParams).validate_python(body)
@@ -37,7 +37,7 @@ def test_the_session_is_wrapped_and_is_what_the_sdk_would_send() -> None:
     assert '"format"' not in json.dumps(body)
 
 
-def test_voice_and_delegate_are_told_the_instructions_and_each_its_part() -> None:
+def test_voice_and_delegate_get_the_instructions_and_their_own_additions() -> None:
     made = session()
     behind = made["delegation"]["responses"]["instructions"]
     assert made["instructions"].startswith(prompt.INSTRUCTIONS)
@@ -46,11 +46,11 @@ def test_voice_and_delegate_are_told_the_instructions_and_each_its_part() -> Non
     assert "you never speak yourself" in behind
 
 
-def test_a_client_s_delegate_is_not_the_vendor_s_business() -> None:
+def test_with_client_delegation_only_its_type_is_sent() -> None:
     assert session(delegation="client")["delegation"] == {"type": "client"}
 
 
-def test_a_briefing_says_what_both_are_told_and_which_tools_there_are() -> None:
+def test_a_briefing_sets_the_instructions_of_both_and_the_tools() -> None:
     briefing = Briefing("Be short.", tools=Tools(frozenset({END_CALL})))
     made: Any = accept_body(settings(), briefing)["session"]
     assert [each["name"] for each in made["delegation"]["responses"]["tools"]] == [
@@ -86,19 +86,19 @@ def test_a_briefing_says_what_both_are_told_and_which_tools_there_are() -> None:
         ({"store": "no"}, "store: must be true or false"),
     ],
 )
-def test_what_the_vendor_would_refuse_is_found_at_start(extra: dict[str, object], problem: str) -> None:
+def test_fields_the_vendor_would_refuse_raise_at_construction(extra: dict[str, object], problem: str) -> None:
     with pytest.raises(InvalidSession) as invalid:
         session(extra=extra)
     assert any(problem in each for each in invalid.value.problems)
 
 
-def test_a_delegation_without_its_responses_is_a_problem() -> None:
+def test_missing_required_fields_are_problems() -> None:
     bare = {"type": "live", "model": "m", "delegation": {"type": "responses"}}
     assert check(bare) == ["delegation.responses: missing"]
     assert check({}) == ["type: missing", "model: missing"]
 
 
-def test_a_custom_voice_has_an_id() -> None:
+def test_a_custom_voice_is_given_by_id() -> None:
     assert session(extra={"audio": {"output": {"voice": {"id": "voice_1"}}}})["audio"]["output"] == {
         "voice": {"id": "voice_1"}
     }

@@ -29,14 +29,14 @@ def test_pieces_without_a_pause_are_one_line() -> None:
     assert lines.due is None
 
 
-def test_a_line_told_before_it_is_heard_lasts_as_long_as_it_spans() -> None:
+def test_a_line_reported_early_ends_after_its_spoken_duration() -> None:
     lines = LiveTranscript()
     for at in range(5):
         lines.add(AGENT, "word ", at * 1000, at * 1000 + 1000, 10.0 + at / 100)
     assert lines.due == 15.0 + QUIET_S
 
 
-def test_a_line_told_after_it_was_heard_lasts_until_its_last_piece_has_come() -> None:
+def test_a_line_reported_late_ends_after_its_last_piece() -> None:
     lines = LiveTranscript()
     lines.add(CALLER, "Hi", 5000, 5100, 20.0)
     lines.add(CALLER, " there", 5100, 5300, 22.0)
@@ -44,7 +44,7 @@ def test_a_line_told_after_it_was_heard_lasts_until_its_last_piece_has_come() ->
     assert lines.close_finished(22.8) == [CallerPaused(), CallerSaid("Hi there")]
 
 
-def test_both_may_speak_at_once_and_who_ends_first_is_written_first() -> None:
+def test_overlapping_lines_are_written_in_order_of_their_end() -> None:
     lines = LiveTranscript()
     lines.add(AGENT, "May I ask ", 0, 500, 1.0)
     assert lines.add(CALLER, "Wait", 400, 700, 1.4) == [CallerBegan()]
@@ -54,7 +54,7 @@ def test_both_may_speak_at_once_and_who_ends_first_is_written_first() -> None:
     assert lines.agent_response == ""
 
 
-def test_a_piece_much_later_on_the_timeline_begins_a_new_line() -> None:
+def test_a_piece_after_a_gap_on_the_timeline_begins_a_new_line() -> None:
     lines = LiveTranscript()
     lines.add(AGENT, "One.", 0, 500, 1.0)
     assert lines.add(AGENT, "Two.", 2100, 2500, 1.1) == [
@@ -64,13 +64,13 @@ def test_a_piece_much_later_on_the_timeline_begins_a_new_line() -> None:
     ]
 
 
-def test_nothing_said_begins_no_line() -> None:
+def test_whitespace_begins_no_line() -> None:
     lines = LiveTranscript()
     assert lines.add(AGENT, " ", 0, 100, 1.0) == []
     assert lines.due is None
 
 
-def test_what_a_vendor_says_of_time_cannot_hold_a_line_open_for_ever() -> None:
+def test_implausible_times_are_limited_to_the_maximum_line_duration() -> None:
     lines = LiveTranscript()
     lines.add(AGENT, "Hm", 0, 10**12, 1.0)
     assert lines.due == 1.0 + MAX_LINE_S + QUIET_S
@@ -79,7 +79,7 @@ def test_what_a_vendor_says_of_time_cannot_hold_a_line_open_for_ever() -> None:
     assert lines.due == 1.0 + QUIET_S
 
 
-def test_a_line_without_end_is_cut() -> None:
+def test_a_very_long_line_is_split() -> None:
     lines = LiveTranscript()
     events = [event for n in range(1000) for event in lines.add(AGENT, "ha" * 50, n, n, 1.0)]
     texts = [event.text for event in events if isinstance(event, AgentSaid)]
@@ -87,7 +87,7 @@ def test_a_line_without_end_is_cut() -> None:
     assert max(map(len, texts)) <= 2 * MAX_CHARS
 
 
-def test_how_far_the_caller_is_known_is_told() -> None:
+def test_caller_until_ms_is_the_end_of_the_last_caller_piece() -> None:
     lines = LiveTranscript()
     lines.add(CALLER, "Hi", 100, 900, 1.0)
     lines.add(AGENT, "Hello", 2000, 3000, 1.0)

@@ -30,7 +30,7 @@ def used(seconds: object, **more: object) -> dict[str, object]:
     return {"type": "session.usage.updated", "usage": {"seconds": seconds}, **more}
 
 
-def test_the_time_of_a_session_is_told_in_sums_and_counted_in_differences() -> None:
+def test_cumulative_session_times_are_counted_as_increments() -> None:
     lasted = SessionDuration()
     told = [[*lasted.increase({"seconds": each})] for each in (2, 2, 1.5, 3.5)]
     assert told == [[UsageReported(seconds=2.0)], [], [], [UsageReported(seconds=1.5)]]
@@ -39,22 +39,22 @@ def test_the_time_of_a_session_is_told_in_sums_and_counted_in_differences() -> N
 @pytest.mark.parametrize(
     "usage", [None, 7, [], {}, *({"seconds": each} for each in ("4", None, True, -1, float("nan"), 1e9, []))]
 )
-def test_a_time_that_cannot_be_read_is_not_counted(usage: object) -> None:
+def test_an_invalid_session_time_is_not_counted(usage: object) -> None:
     assert [*SessionDuration().increase(usage)] == []
 
 
 @pytest.mark.parametrize(
     "usage", [None, 7, [], {}, {"input_tokens": "9"}, {"output_tokens": -5}, {"input_tokens": 10**12}]
 )
-def test_tokens_that_cannot_be_read_are_not_counted(usage: object) -> None:
+def test_invalid_token_counts_are_not_counted(usage: object) -> None:
     assert [*delegate_usage({"usage": usage}, LUNA)] == []
 
 
-def test_a_response_of_the_delegate_is_billed_by_its_own_model_cached_tokens_apart() -> None:
+def test_delegate_usage_is_counted_for_its_model_with_cached_tokens_apart() -> None:
     assert [*delegate_usage({"usage": DELEGATED, "model": "whatever it says"}, LUNA)] == [THOUGHT]
 
 
-async def test_a_session_tells_its_time_until_it_closes_and_what_was_sent_again_once() -> None:
+async def test_session_time_is_reported_until_it_closes_and_repeated_events_once() -> None:
     async with attached() as talk:
         assert await talk.hears(used(4.0, event_id="e1"), used(9.5)) == [
             UsageReported(seconds=4.0),
@@ -71,13 +71,13 @@ async def test_a_session_tells_its_time_until_it_closes_and_what_was_sent_again_
 
 
 @pytest.mark.parametrize("how", ["completed", "failed", "incomplete"])
-async def test_what_the_vendors_delegate_uses_is_told_whatever_comes_of_it(how: str) -> None:
+async def test_usage_of_the_vendor_delegate_is_reported_for_every_outcome(how: str) -> None:
     async with attached() as talk:
         came = await talk.hears(function_call(), responded(how, usage=DELEGATED))
         assert [each for each in came if isinstance(each, UsageReported)] == [THOUGHT]
 
 
-async def test_another_delegate_of_the_settings_own_is_billed_by_its_name() -> None:
+async def test_usage_names_the_delegate_model_of_the_extra_settings() -> None:
     extra: dict[str, Any] = {"delegation": {"responses": {"model": "gpt-5.6-terra"}}}
     async with attached(extra=extra) as talk:
         response = {"id": "r", "usage": DELEGATED}
@@ -85,7 +85,7 @@ async def test_another_delegate_of_the_settings_own_is_billed_by_its_name() -> N
         assert [each.model for each in came if isinstance(each, UsageReported)] == ["gpt-5.6-terra"]
 
 
-async def test_what_our_own_delegate_uses_is_told_too() -> None:
+async def test_usage_of_the_client_delegate_is_reported() -> None:
     answer = {"status": "completed", "output": [ASKS_BACK], "usage": DELEGATED}
     async with attached(api=Api(httpx2.Response(200, json=answer)), delegation="client") as talk:
         assert await talk.hears(delegated()) == [THOUGHT]

@@ -14,13 +14,13 @@ def told(today: date, provider: str = "openai-realtime", **keys: str) -> list[st
     return list(map(str, shutdowns(AgentSettings("a", provider, **keys), today)))  # type: ignore[arg-type]
 
 
-def test_a_model_is_warned_about_from_sixty_days_before_its_end() -> None:
+def test_a_model_gives_a_warning_from_sixty_days_before_its_shutdown() -> None:
     assert told(NOVEMBER, model="gpt-realtime") == []
     [line] = told(date(2026, 11, 21), model="gpt-realtime")
     assert line == 'agent a: model "gpt-realtime" is switched off on 2027-01-20: use "gpt-realtime-2.1"'
 
 
-def test_after_its_end_it_was_switched_off() -> None:
+def test_after_its_shutdown_the_warning_is_in_the_past_tense() -> None:
     [line] = told(LATER, model="gpt-realtime-mini")
     assert (
         line
@@ -28,7 +28,7 @@ def test_after_its_end_it_was_switched_off() -> None:
     )
 
 
-def test_the_previews_of_older_tutorials_have_ended_too() -> None:
+def test_preview_models_are_reported_and_replacements_are_current() -> None:
     [line] = told(NOVEMBER, model="gpt-4o-mini-realtime-preview")
     assert line.endswith(
         '"gpt-4o-mini-realtime-preview" was switched off on 2026-05-07: use "gpt-realtime-2.1-mini"'
@@ -38,14 +38,14 @@ def test_the_previews_of_older_tutorials_have_ended_too() -> None:
     assert not instead & SHUTDOWNS.keys()
 
 
-def test_the_model_that_transcribes_ends_too() -> None:
+def test_the_transcription_model_gives_a_shutdown_warning() -> None:
     [line] = told(LATER, transcription="whisper-1")
     assert "transcription" in line
     assert told(LATER, "openai-live", model="gpt-live-1", transcription="whisper-1") == []
 
 
 @pytest.mark.parametrize("provider", ["openai-realtime", "openai-live", "azure-realtime", "sip"])
-def test_what_lives_on_and_what_is_not_openai_s_is_not_warned_about(provider: str) -> None:
+def test_current_models_and_models_of_other_vendors_give_no_warning(provider: str) -> None:
     model = "gpt-live-1" if provider == "openai-live" else "gpt-realtime-2.1"
     assert told(LATER, provider, model=model) == []
     if provider in ("azure-realtime", "sip"):

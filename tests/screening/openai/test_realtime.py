@@ -164,7 +164,7 @@ def test_each_event_is_read_or_ignored(message: dict[str, object], events: list[
     assert parse_event(message) == events
 
 
-def test_only_our_own_socket_can_say_that_it_is_back() -> None:
+def test_only_our_own_reattached_marker_gives_resumed() -> None:
     assert parse_event(REATTACHED) == [Resumed()]
 
 
@@ -172,7 +172,7 @@ def agent(**changes: Any) -> AgentSettings:
     return AgentSettings("a", api_key="sk-secret", **changes)
 
 
-async def test_what_we_say_is_in_the_vendors_words() -> None:
+async def test_commands_are_sent_as_realtime_events() -> None:
     wire = Wire()
     provider = OpenAIRealtime(agent(), dial=Dialer(wire))
     async with provider.attach("rtc_1") as session:
@@ -215,7 +215,7 @@ async def test_a_tool_call_is_reported_once() -> None:
     await provider.close()
 
 
-def test_settings_that_cannot_work_are_found_at_start() -> None:
+def test_invalid_settings_raise_at_construction() -> None:
     with pytest.raises(InvalidSession):
         OpenAIRealtime(agent(voice="bob"))
     with pytest.raises(ValueError, match="api_base"):
@@ -279,7 +279,7 @@ async def vendor_on_loopback() -> AsyncIterator[tuple[Vendor, str]]:
 
 
 @pytest.mark.network
-async def test_a_whole_call_against_a_real_server() -> None:
+async def test_a_complete_call_works_against_a_real_server() -> None:
     async with vendor_on_loopback() as (vendor, base):
         async with httpx2.AsyncClient() as http:
             provider = OpenAIRealtime(agent(api_base=base), http)
@@ -296,7 +296,7 @@ async def test_a_whole_call_against_a_real_server() -> None:
         assert vendor.heard == [{"type": "response.create", "event_id": "screendoor-speak-1"}]
 
 
-async def test_a_greeting_a_forced_tool_and_leave_to_interrupt_in_the_vendors_words() -> None:
+async def test_greeting_forced_tool_and_interruption_are_sent_as_realtime_events() -> None:
     wire = Wire()
     provider = OpenAIRealtime(agent(), dial=Dialer(wire))
     async with provider.attach("rtc_1") as session:
@@ -326,7 +326,7 @@ async def test_a_greeting_a_forced_tool_and_leave_to_interrupt_in_the_vendors_wo
     await provider.close()
 
 
-async def test_a_session_without_turns_of_its_own_is_not_updated() -> None:
+async def test_without_turn_detection_allow_interruption_sends_nothing() -> None:
     wire = Wire()
     extra = {"audio": {"input": {"turn_detection": None}}}
     provider = OpenAIRealtime(agent(extra=extra), dial=Dialer(wire))

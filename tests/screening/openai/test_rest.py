@@ -61,7 +61,7 @@ async def test_call_ids_are_escaped() -> None:
     assert api.requests[0].url.raw_path == b"/v1/realtime/calls/rtc%2F..%2Fx%3Fy%23z/hangup"
 
 
-async def test_the_project_is_sent_if_there_is_one_and_never_a_beta_header() -> None:
+async def test_the_project_header_is_sent_if_configured_and_no_beta_header() -> None:
     assert authorization(AGENT) == {"Authorization": "Bearer sk-secret"}
     api = Api(OK)
     await api.calls(AgentSettings("a", api_key="k", project="proj_1")).hang_up("rtc_1")
@@ -94,7 +94,7 @@ async def test_accept_is_repeated_three_times_and_no_more() -> None:
     ],
     ids=repr,
 )
-async def test_accept_is_repeated_where_the_vendor_or_the_way_to_it_fails(
+async def test_accept_is_repeated_on_server_errors_and_connection_failures(
     failure: httpx2.Response | Exception,
 ) -> None:
     api = Api(failure, failure, OK)
@@ -106,7 +106,7 @@ async def test_accept_is_repeated_where_the_vendor_or_the_way_to_it_fails(
     assert api.at == [0.0, 0.5, 1.0, 1.5]
 
 
-async def test_accept_is_not_repeated_once_the_vendor_has_taken_its_time() -> None:
+async def test_accept_is_not_repeated_after_its_time_limit() -> None:
     api = Api(httpx2.Response(503), takes_s=3.0)
     with pytest.raises(ProviderError):
         await api.calls().accept("rtc_1")
@@ -117,7 +117,7 @@ async def test_accept_is_not_repeated_once_the_vendor_has_taken_its_time() -> No
     assert api.at == [0.0]
 
 
-async def test_an_accept_that_failed_may_have_been_heard() -> None:
+async def test_a_409_decision_already_made_after_a_failed_accept_is_success() -> None:
     taken = httpx2.Response(409, json={"error": {"code": "decision_already_made"}})
     api = Api(httpx2.Response(504), taken)
     await api.calls().accept("rtc_1")
@@ -145,16 +145,14 @@ async def test_an_accept_that_failed_may_have_been_heard() -> None:
         ({"Retry-After": "-1"}, 0.5),
     ],
 )
-async def test_accept_is_repeated_where_the_vendor_had_too_much_to_do(
-    headers: dict[str, str], after_s: float
-) -> None:
+async def test_accept_is_repeated_on_429_after_retry_after(headers: dict[str, str], after_s: float) -> None:
     busy = httpx2.Response(429, headers=headers, json={"error": {"code": "rate_limit_exceeded"}})
     api = Api(busy, OK)
     await api.calls().accept("rtc_1")
     assert api.at == [0.0, after_s]
 
 
-async def test_an_accept_that_would_come_too_late_is_not_waited_for() -> None:
+async def test_accept_is_not_repeated_if_retry_after_is_too_long() -> None:
     api = Api(httpx2.Response(429, headers={"Retry-After": "5"}), OK)
     with pytest.raises(ProviderError, match="429: the account's rate limit"):
         await api.calls().accept("rtc_1")
@@ -170,9 +168,7 @@ async def test_an_accept_that_would_come_too_late_is_not_waited_for() -> None:
         (400, "model_not_found", "model is not there for this project"),
     ],
 )
-async def test_accept_is_not_repeated_where_the_vendor_s_word_is_final(
-    status: int, code: str, says: str
-) -> None:
+async def test_accept_is_not_repeated_on_quota_or_missing_model(status: int, code: str, says: str) -> None:
     api = Api(httpx2.Response(status, json={"error": {"code": code}}))
     with pytest.raises(ProviderError, match=f"accept: OpenAI answered {status} {code}: .*{says}"):
         await api.calls().accept("rtc_1")
@@ -180,7 +176,7 @@ async def test_accept_is_not_repeated_where_the_vendor_s_word_is_final(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409])
-async def test_accept_is_not_repeated_on_anything_else(status: int) -> None:
+async def test_accept_is_not_repeated_on_other_client_errors(status: int) -> None:
     api = Api(httpx2.Response(status))
     with pytest.raises(ProviderError):
         await api.calls().accept("rtc_1")
@@ -224,7 +220,7 @@ async def test_refer_is_never_repeated(answer: httpx2.Response | Exception, says
 
 
 @pytest.mark.parametrize("verb", ["hang_up", "reject"])
-async def test_a_call_that_is_gone_is_ended(verb: str) -> None:
+async def test_hang_up_and_reject_take_404_as_success(verb: str) -> None:
     api = Api(NOT_FOUND)
     await getattr(api.calls(), verb)("rtc_1")
     assert len(api.requests) == 1
@@ -234,7 +230,7 @@ async def test_a_call_that_is_gone_is_ended(verb: str) -> None:
 @pytest.mark.parametrize(
     "failure", [httpx2.Response(503), httpx2.Response(429), httpx2.ConnectError("no route")], ids=repr
 )
-async def test_a_rejection_not_heard_is_asked_for_again(
+async def test_reject_is_repeated_on_temporary_failures(
     failure: httpx2.Response | Exception,
 ) -> None:
     api = Api(failure, failure, NOT_FOUND)
@@ -257,7 +253,7 @@ async def test_a_call_that_cannot_be_ended_is_an_error(verb: str) -> None:
         (lambda calls: calls.hang_up("rtc_1"), 5.0),
     ],
 )
-async def test_every_verb_has_its_patience(
+async def test_every_request_has_its_time_limit(
     act: Callable[[OpenAICalls], asyncio.Future[None]], limit_s: float
 ) -> None:
     api, loop = Api(OK, takes_s=60), asyncio.get_running_loop()
@@ -267,7 +263,7 @@ async def test_every_verb_has_its_patience(
     assert loop.time() - began == limit_s
 
 
-async def test_the_key_is_in_no_error() -> None:
+async def test_errors_do_not_contain_the_api_key() -> None:
     with pytest.raises(ProviderError) as error:
         await Api(httpx2.Response(401)).calls().hang_up("rtc_1")
     assert "sk-secret" not in str(error.value)
@@ -281,7 +277,7 @@ async def test_an_error_nested_too_deep_is_an_error_without_a_code() -> None:
     assert error.value.code is None
 
 
-async def test_an_answer_without_end_is_read_no_further_than_an_error_is_long() -> None:
+async def test_an_endless_error_body_is_read_only_up_to_a_limit() -> None:
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -297,7 +293,7 @@ async def test_an_answer_without_end_is_read_no_further_than_an_error_is_long() 
 
 
 @pytest.mark.network
-async def test_transfers_that_hang_keep_nobody_from_being_accepted() -> None:
+async def test_hanging_refer_requests_do_not_block_an_accept() -> None:
     hanging, gone = asyncio.Semaphore(0), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

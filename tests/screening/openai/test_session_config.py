@@ -15,7 +15,7 @@ def body(**extra: object) -> dict[str, object]:
     return accept_body(AgentSettings("a", extra=extra))
 
 
-def test_the_session_is_good_and_says_everything_at_once() -> None:
+def test_the_default_session_is_valid_and_complete() -> None:
     session = accept_body(
         AgentSettings("a", model="gpt-realtime-2.1-mini", voice="cedar", instructions="Be kind.")
     )
@@ -33,7 +33,7 @@ def test_without_instructions_the_default_ones_are_sent() -> None:
     assert body()["instructions"] == prompt.INSTRUCTIONS
 
 
-def test_extra_fields_are_laid_over_ours() -> None:
+def test_extra_fields_are_merged_over_the_defaults() -> None:
     audio = body(audio={"input": {"turn_detection": {"eagerness": "low"}, "transcription": None}})["audio"]
     assert audio["input"]["turn_detection"]["eagerness"] == "low"  # type: ignore[index]
     assert audio["input"]["turn_detection"]["create_response"] is True  # type: ignore[index]
@@ -41,7 +41,7 @@ def test_extra_fields_are_laid_over_ours() -> None:
     assert audio["output"] == {"voice": "marin"}  # type: ignore[index]
 
 
-def test_another_kind_of_turn_detection_replaces_ours() -> None:
+def test_another_turn_detection_type_replaces_the_default() -> None:
     vad = {"type": "server_vad", "idle_timeout_ms": 6000}
     assert body(audio={"input": {"turn_detection": vad}})["audio"]["input"]["turn_detection"] == vad  # type: ignore[index]
 
@@ -68,7 +68,7 @@ GOOD: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("extra", GOOD)
-def test_what_the_schema_has_is_let_through(extra: dict[str, object]) -> None:
+def test_valid_extra_fields_are_accepted(extra: dict[str, object]) -> None:
     assert check(body(**extra)) == []
 
 
@@ -105,7 +105,7 @@ BAD: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("extra", "says"), BAD)
-def test_what_the_vendor_would_take_and_choke_on_is_refused(extra: dict[str, object], says: str) -> None:
+def test_invalid_extra_fields_are_refused(extra: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidSession) as refused:
         body(**extra)
     assert any(problem.startswith(says) or says in problem for problem in refused.value.problems)
@@ -121,7 +121,7 @@ def test_every_problem_is_listed() -> None:
     assert len(refused.value.problems) == 3
 
 
-def test_a_briefing_says_what_one_call_is_told_and_may_do() -> None:
+def test_a_briefing_sets_instructions_and_tools_of_one_call() -> None:
     tools = Tools(frozenset({"request_connect"}), (NamedDestination("sales"),))
     agent = AgentSettings("a", instructions="of the agent")
     session = accept_body(agent, Briefing("of the call", tools=tools))
@@ -130,7 +130,7 @@ def test_a_briefing_says_what_one_call_is_told_and_may_do() -> None:
     assert (turn_detection(session) or {})["interrupt_response"] is True
 
 
-def test_a_greeting_that_must_be_heard_cannot_be_interrupted() -> None:
+def test_an_uninterruptible_greeting_disables_interruption() -> None:
     session = accept_body(
         AgentSettings("a"), Briefing(greeting="This call is transcribed.", uninterruptible=True)
     )

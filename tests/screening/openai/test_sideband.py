@@ -28,7 +28,7 @@ HEADERS = {"Authorization": "Bearer sk-secret"}
         ("http://127.0.0.1:8000/v1", "ws://127.0.0.1:8000/v1/realtime?call_id=rtc_1%2F%26"),
     ],
 )
-def test_the_address_is_made_from_the_rest_base(base: str, url: str) -> None:
+def test_the_websocket_url_is_derived_from_api_base(base: str, url: str) -> None:
     assert sideband_url(base, "rtc_1/&") == url
 
 
@@ -51,12 +51,12 @@ async def everything(sideband: Sideband) -> list[Mapping[str, Any]]:
     return [message async for message in sideband.messages()]
 
 
-async def test_the_first_attach_may_come_before_the_call_is_known() -> None:
+async def test_the_first_attach_is_retried_on_404() -> None:
     _, dialer = await opened(CallOver(), CallOver(), Wire())
     assert dialer.at == [0.0, 0.25, 0.75]
 
 
-async def test_the_first_attach_is_given_up_after_some_tries() -> None:
+async def test_the_first_attach_is_given_up_after_six_tries() -> None:
     dialer = Dialer(CallOver())
     with pytest.raises(ProviderError, match=r"knows no such call .* is the model there") as error:
         await Sideband("ws://x", HEADERS, dialer).open()
@@ -64,13 +64,13 @@ async def test_the_first_attach_is_given_up_after_some_tries() -> None:
     assert dialer.at == [0.0, 0.25, 0.75, 1.75, 2.75, 3.75]
 
 
-async def test_the_first_attach_has_a_limit_in_all() -> None:
+async def test_the_first_attach_is_limited_to_five_seconds() -> None:
     dialer = Dialer(Wire(), takes_s=60)
     with pytest.raises(ProviderError, match="not done within 5 s"):
         await Sideband("ws://x", HEADERS, dialer).open()
 
 
-async def test_messages_come_as_they_are_and_rubbish_is_passed_over() -> None:
+async def test_messages_are_passed_on_and_malformed_ones_skipped() -> None:
     wire = Wire()
     sideband, _ = await opened(wire, CallOver())
     for message in ({"type": "a"}, "not json", "[1]", "[" * 200_000, {"type": "b"}):
@@ -79,7 +79,7 @@ async def test_messages_come_as_they_are_and_rubbish_is_passed_over() -> None:
     assert await everything(sideband) == [{"type": "a"}, {"type": "b"}]
 
 
-async def test_a_dropped_socket_is_attached_again_and_the_gap_is_told() -> None:
+async def test_a_dropped_websocket_is_reattached_with_a_marker() -> None:
     first, second = Wire(), Wire()
     sideband, dialer = await opened(first, ProviderError("down"), second, CallOver())
     first.delivers({"type": "a"})
@@ -91,7 +91,7 @@ async def test_a_dropped_socket_is_attached_again_and_the_gap_is_told() -> None:
     assert dialer.at == [0.0, 0.0, 0.25, 0.25]
 
 
-async def test_404_after_a_drop_is_the_end_of_the_call() -> None:
+async def test_a_404_after_a_drop_ends_the_session() -> None:
     wire = Wire()
     sideband, dialer = await opened(wire, CallOver())
     wire.drops()
@@ -101,7 +101,7 @@ async def test_404_after_a_drop_is_the_end_of_the_call() -> None:
         await sideband.send({"type": "x"})
 
 
-async def test_attaching_again_is_given_up_within_two_seconds() -> None:
+async def test_reattaching_is_given_up_within_two_seconds() -> None:
     wire = Wire()
     sideband, dialer = await opened(wire, ProviderError("down"))
     wire.drops()
@@ -109,7 +109,7 @@ async def test_attaching_again_is_given_up_within_two_seconds() -> None:
     assert dialer.at == [0.0, 0.0, 0.25, 0.75, 1.75]
 
 
-async def test_a_server_that_drops_every_socket_is_not_dialled_without_a_pause() -> None:
+async def test_reattaching_to_a_server_that_drops_every_socket_is_delayed() -> None:
     wires = [Wire() for _ in range(8)]
     for wire in wires:
         wire.drops()
@@ -118,14 +118,14 @@ async def test_a_server_that_drops_every_socket_is_not_dialled_without_a_pause()
     assert dialer.at == [0.0, 0.0, 0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25]
 
 
-async def test_half_a_surrogate_pair_of_the_models_is_sent_as_it_came() -> None:
+async def test_a_lone_surrogate_is_sent_unchanged() -> None:
     wire = Wire()
     sideband, _ = await opened(wire)
     await sideband.send({"error": "\ud800 é"})
     assert wire.sent == [{"error": "\ud800 é"}]
 
 
-async def test_what_is_sent_during_a_gap_is_sent_after_it() -> None:
+async def test_messages_sent_during_a_gap_are_sent_after_it() -> None:
     first, second = Wire(), Wire()
     sideband, dialer = await opened(first, second)
     dialer.answers = [ProviderError("down"), second]
@@ -140,7 +140,7 @@ async def test_what_is_sent_during_a_gap_is_sent_after_it() -> None:
     assert second.closed
 
 
-async def test_what_cannot_be_sent_any_more_is_an_error() -> None:
+async def test_sending_after_the_end_of_the_session_is_an_error() -> None:
     wire = Wire()
     sideband, _ = await opened(wire, CallOver())
     wire.drops()
@@ -176,7 +176,7 @@ def address(server: Server) -> str:
 
 
 @pytest.mark.network
-async def test_a_real_socket_carries_json_both_ways_with_no_header_but_the_key(
+async def test_a_real_websocket_carries_json_and_sends_only_the_authorization_header(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -202,7 +202,7 @@ async def test_a_real_socket_carries_json_both_ways_with_no_header_but_the_key(
 
 
 @pytest.mark.network
-async def test_a_real_drop_is_attached_again() -> None:
+async def test_a_real_dropped_websocket_is_reattached() -> None:
     connections = 0
 
     async def drop_once(connection: ServerConnection) -> None:
@@ -241,7 +241,7 @@ async def test_a_real_401_is_an_error() -> None:
 
 
 @pytest.mark.network
-async def test_nobody_there_is_an_error() -> None:
+async def test_an_unreachable_server_is_an_error() -> None:
     server, _ = await serving(None)
     url = sideband_url(address(server), "rtc_1")
     server.close()
@@ -252,7 +252,7 @@ async def test_nobody_there_is_an_error() -> None:
 
 @pytest.mark.network
 @pytest.mark.parametrize("location", ["http://127.0.0.1:1/", "gopher://x"])
-async def test_a_redirect_to_no_socket_is_an_error(location: str) -> None:
+async def test_a_redirect_to_a_non_websocket_url_is_an_error(location: str) -> None:
     def elsewhere(connection: ServerConnection, request: Request) -> Response:
         answer = connection.respond(http.HTTPStatus.FOUND, "")
         answer.headers["Location"] = location
@@ -266,7 +266,7 @@ async def test_a_redirect_to_no_socket_is_an_error(location: str) -> None:
 
 
 @pytest.mark.network
-def test_a_real_socket_is_had_on_uvloop_too() -> None:
+def test_a_real_websocket_works_on_uvloop() -> None:
     async def attaches() -> None:
         async with serve(lambda connection: connection.wait_closed(), "127.0.0.1", 0) as server:
             url = sideband_url(address(server), "rtc_1")

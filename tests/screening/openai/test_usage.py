@@ -14,7 +14,7 @@ TOKENS = {"type": "tokens", "total_tokens": 22, "input_tokens": 13, "output_toke
 DETAILS = {"input_token_details": {"text_tokens": 0, "audio_tokens": 13}}
 
 
-def test_a_response_that_is_done_says_what_it_used_cached_tokens_apart() -> None:
+def test_a_completed_response_reports_usage_with_cached_tokens_apart() -> None:
     response = {"id": "r1", "status": "completed", "output": [], "usage": Usage().as_json()}
     assert parse_event({"type": "response.done", "response": response}) == [
         ResponseEnded("r1", "completed"),
@@ -44,11 +44,11 @@ def test_a_transcription_is_billed_by_tokens_or_by_time(
         {"input_token_details": {"text_tokens": 10**12}, "seconds": -1}, {"seconds": "4"},
     ],
 )  # fmt: skip
-def test_usage_that_cannot_be_read_is_not_counted(usage: object) -> None:
+def test_invalid_usage_is_not_counted(usage: object) -> None:
     assert list(response_usage(usage)) == []
     assert list(transcript_usage(usage)) == []
 
 
-def test_more_from_the_cache_than_was_given_is_no_negative_count() -> None:
+def test_more_cached_than_total_tokens_gives_no_negative_count() -> None:
     cached = {"text_tokens": 5, "cached_tokens_details": {"text_tokens": 9}}
     assert list(response_usage({"input_token_details": cached})) == [UsageReported(Tokens(text_cached=9))]

@@ -86,7 +86,7 @@ async def test_a_certificate_is_fetched_once_and_kept() -> None:
     ("control", "minutes"),
     [("max-age=1800", 30), ("public, max-age=0", 5), ("max-age=999999999", 24 * 60), ("no-store", 60)],
 )
-async def test_it_is_kept_as_long_as_its_server_says_within_bounds(control: str, minutes: int) -> None:
+async def test_a_certificate_is_cached_for_max_age_within_bounds(control: str, minutes: int) -> None:
     server = Server(httpx2.Response(200, content=PEM, headers={"Cache-Control": control}))
     async with server.certificates() as certificates:
         await certificates.fetch(X5U)
@@ -122,7 +122,7 @@ async def test_it_is_kept_as_long_as_its_server_says_within_bounds(control: str,
         "",
     ],
 )
-async def test_other_addresses_are_not_fetched_at_all(url: str) -> None:
+async def test_urls_that_are_not_plain_public_https_are_not_fetched(url: str) -> None:
     server = Server()
     async with server.certificates() as certificates:
         with pytest.raises(PassportRefused) as caught:
@@ -140,7 +140,7 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-async def test_a_name_that_leads_to_a_private_address_is_not_fetched(address: str) -> None:
+async def test_a_host_that_resolves_to_a_private_address_is_not_fetched(address: str) -> None:
     server = Server()
     server.addresses = [*INTERNET, address]
     async with server.certificates() as certificates:
@@ -148,19 +148,19 @@ async def test_a_name_that_leads_to_a_private_address_is_not_fetched(address: st
     assert server.requests == []
 
 
-def test_the_addresses_of_the_internet_are_public() -> None:
+def test_global_addresses_are_public() -> None:
     assert all(is_public(ip_address(each)) for each in ("203.0.114.7", "1.1.1.1", "2606:4700::1111"))
 
 
 @pytest.mark.parametrize("to", ["https://169.254.169.254/latest", "http://localhost/", "/other.pem"])
-async def test_nobody_is_led_on_to_another_address(to: str) -> None:
+async def test_redirects_are_not_followed(to: str) -> None:
     server = Server(httpx2.Response(302, headers={"Location": to}))
     async with server.certificates() as certificates:
         assert await refusal(certificates) == "the certificate's server answered 302"
     assert len(server.requests) == 1
 
 
-async def test_an_address_of_version_6_is_called_by_it() -> None:
+async def test_an_ipv6_address_is_connected_to_in_brackets() -> None:
     server = Server()
     server.addresses = ["2606:4700::1111"]
     async with server.certificates() as certificates:
@@ -192,7 +192,7 @@ async def endless() -> AsyncIterator[bytes]:
         (lambda: RuntimeError("a bug of ours"), "cannot be read"),
     ],
 )
-async def test_what_is_no_certificate_is_said_in_a_line_and_not_asked_for_again_at_once(
+async def test_a_failed_fetch_is_refused_with_its_reason_and_not_retried_for_a_minute(
     answer: Callable[[], httpx2.Response | Exception], why: str
 ) -> None:
     server = Server(answer())
@@ -206,7 +206,7 @@ async def test_what_is_no_certificate_is_said_in_a_line_and_not_asked_for_again_
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(days=9000)])
-async def test_what_was_bad_by_a_clock_that_was_ahead_is_looked_at_again_when_it_is_right(
+async def test_after_a_clock_correction_certificates_are_fetched_again(
     ahead: timedelta,
 ) -> None:
     server = Server()
@@ -222,7 +222,7 @@ async def test_what_was_bad_by_a_clock_that_was_ahead_is_looked_at_again_when_it
         assert certificates.cached(X5U) is not None
 
 
-async def test_a_server_that_does_not_answer_is_given_up() -> None:
+async def test_a_certificate_server_that_does_not_answer_times_out() -> None:
     server = Server(takes_s=3600)
     began = asyncio.get_running_loop().time()
     async with server.certificates() as certificates:
@@ -230,14 +230,14 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
     assert asyncio.get_running_loop().time() - began == pytest.approx(FETCH_LIMIT_S)
 
 
-async def test_a_name_that_nobody_knows_is_said() -> None:
+async def test_an_unknown_host_name_is_refused_with_the_reason() -> None:
     server = Server()
     server.addresses = []
     async with server.certificates() as certificates:
         assert "is not known" in await refusal(certificates)
 
 
-async def test_a_few_are_fetched_at_once_and_one_address_only_once() -> None:
+async def test_concurrent_fetches_are_limited_and_shared_per_url() -> None:
     server = Server(takes_s=1.0)
     async with server.certificates() as certificates:
         tasks = [certificates.fetch(f"https://cert.example.org/{n}") for n in range(MAX_FETCHES)]
@@ -250,7 +250,7 @@ async def test_a_few_are_fetched_at_once_and_one_address_only_once() -> None:
     assert len(server.requests) == MAX_FETCHES + 1
 
 
-async def test_leaving_ends_what_is_being_fetched() -> None:
+async def test_closing_cancels_running_fetches() -> None:
     server = Server(takes_s=3600)
     async with server.certificates() as certificates:
         task = certificates.fetch(X5U)
@@ -289,7 +289,7 @@ def _load(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
 
 @pytest.mark.network
 @pytest.mark.parametrize(("name", "held"), [("cert.example.org", True), ("other.example.org", False)])
-async def test_by_https_the_server_must_be_who_the_name_says(name: str, held: bool) -> None:
+async def test_the_https_server_certificate_must_match_the_host(name: str, held: bool) -> None:
     async with https([name], PEM) as (port, trust):
 
         async def resolve(host: str, port: int) -> Sequence[str]:

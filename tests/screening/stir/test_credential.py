@@ -23,7 +23,7 @@ def read(issued: Issued | bytes, roots: list[x509.Certificate] | None = None) ->
     return load_credential(file, HERE.roots if roots is None else roots, NOW)
 
 
-def test_a_carriers_certificate_signs_for_any_number() -> None:
+def test_a_service_provider_code_certificate_covers_any_number() -> None:
     found = read(HERE.carrier)
     assert found.covers("14155550100")
     assert found.valid(NOW)
@@ -31,7 +31,7 @@ def test_a_carriers_certificate_signs_for_any_number() -> None:
     assert found.key == HERE.carrier.key.public_key()
 
 
-def test_a_certificate_for_numbers_signs_for_those() -> None:
+def test_a_certificate_for_numbers_covers_only_those() -> None:
     found = read(issue("numbers", HERE.authority, tn_auth_list=numbers("14155550100", 300)))
     inside, outside = ("14155550100", "14155550399", "19005550100"), ("14155550400", "14155550099", "1415555")
     assert [found.covers(each) for each in (*inside, *outside)] == [True] * 3 + [False] * 3
@@ -53,7 +53,7 @@ def test_der_is_read_as_well_as_pem() -> None:
     assert read(leaf.certificate.public_bytes(Encoding.DER)).carrier
 
 
-def lone(issued: Issued) -> bytes:
+def leaf_only(issued: Issued) -> bytes:
     return issued.certificate.public_bytes(Encoding.PEM)
 
 
@@ -61,7 +61,7 @@ def lone(issued: Issued) -> bytes:
     ("file", "why"),
     [
         (StiPki().carrier.pem, "chain is not trusted"),
-        (lone(HERE.carrier), "chain is not trusted"),
+        (leaf_only(HERE.carrier), "chain is not trusted"),
         (issue("self-signed").pem, "chain is not trusted"),
         (issue("by no authority", HERE.carrier).pem, "chain is not trusted"),
         (OLD.pem, "chain is not trusted"),
@@ -86,11 +86,11 @@ def lone(issued: Issued) -> bytes:
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read"),
     ],
 )
-def test_a_certificate_that_proves_nothing_is_refused_in_a_line(file: bytes, why: str) -> None:
+def test_an_invalid_certificate_is_refused_with_the_reason(file: bytes, why: str) -> None:
     with pytest.raises(CredentialRefused, match=why):
         read(file)
 
 
-def test_without_roots_nobody_is_believed() -> None:
+def test_without_roots_every_certificate_is_refused() -> None:
     with pytest.raises(CredentialRefused, match="chain"):
         read(HERE.carrier, [])

@@ -32,7 +32,7 @@ class NameServer:
         return [ROW, ROW]
 
 
-async def test_a_host_is_found_or_is_not() -> None:
+async def test_a_host_is_resolved_or_an_error() -> None:
     server = NameServer()
     server.answers.set()
     hosts = HostLookup(server)
@@ -42,7 +42,7 @@ async def test_a_host_is_found_or_is_not() -> None:
     assert hosts.running == 0
 
 
-async def test_a_name_server_that_never_answers_holds_a_few_threads_and_nobody_else() -> None:
+async def test_a_silent_name_server_blocks_only_the_lookup_threads() -> None:
     server = NameServer()
     hosts = HostLookup(server)
     async with CertificateCache([], lambda: NOW, resolve=hosts) as certificates:

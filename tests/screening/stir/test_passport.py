@@ -40,7 +40,7 @@ def divert(frm: str, to: str, **claims: Any) -> dict[str, Any]:
     return {"dest": {"tn": [to]}, "div": {"tn": frm}, "iat": IAT, "orig": {"tn": ANN}, **claims}
 
 
-def test_the_claims_of_shaken_are_read() -> None:
+def test_shaken_claims_are_read() -> None:
     passport = parsed(identity(token(SIGNER)))
     assert (passport.orig, passport.dests, passport.attest) == (ANN, {BOB}, "A")
     assert (passport.origid, passport.x5u, passport.iat) == (ORIGID, X5U, IAT)
@@ -48,7 +48,7 @@ def test_the_claims_of_shaken_are_read() -> None:
     assert not passport.is_diversion
 
 
-def test_a_signature_is_that_of_one_key_and_one_text() -> None:
+def test_a_signature_is_valid_only_for_its_key_and_text() -> None:
     good = token(SIGNER)
     header, payload, signature = good.split(".")
     other = issue("another").key.public_key()
@@ -62,7 +62,7 @@ def test_a_signature_is_that_of_one_key_and_one_text() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.binary(min_size=64, max_size=64))
-def test_no_other_signature_is_taken_than_pyjwt_takes(signature: bytes) -> None:
+def test_signatures_are_valid_exactly_if_pyjwt_accepts_them(signature: bytes) -> None:
     text = token(SIGNER).rpartition(".")[0]
     passport = parsed(f"{text}.{b64(signature)}")
     try:
@@ -83,7 +83,7 @@ RFC_HEADER = (
 )
 
 
-def test_the_token_of_rfc_8225_appendix_a_is_read() -> None:
+def test_the_example_token_of_rfc8225_appendix_a_is_read() -> None:
     claims = (
         "eyJkZXN0Ijp7InVyaSI6WyJzaXA6YWxpY2VAZXhhbXBsZS5jb20iXX0sImlhdCI6MTQ3MTM3NTQxOCwib3JpZyI6ey"
         "J0biI6IjEyMTU1NTUxMjEyIn19"
@@ -107,7 +107,7 @@ def test_the_token_of_rfc_8225_appendix_a_is_read() -> None:
 
 
 @pytest.mark.parametrize("kind", ["tn", "uri"])
-def test_the_short_form_is_made_whole_from_the_headers_of_the_call(kind: str) -> None:
+def test_the_compact_form_is_completed_from_the_sip_headers(kind: str) -> None:
     dest = {"tn": [BOB]} if kind == "tn" else {"uri": ["sip:bob@example.com"]}
     call = replace(CALL, dests=("+" + CAROL, "+1 415 555 1234" if kind == "tn" else "sip:bob@Example.COM"))
     claims = json.dumps({"dest": dest, "iat": IAT, "orig": {"tn": ANN}}, separators=(",", ":")).encode()
@@ -170,11 +170,11 @@ def test_the_short_form_is_made_whole_from_the_headers_of_the_call(kind: str) ->
         ('"c2ln";info=<https://x>;alg=rsa-sha1', "the algorithm is not ES256"),  # RFC 4474
     ],
 )
-def test_what_is_no_token_is_refused_in_a_line(value: str, why: str) -> None:
+def test_an_invalid_token_is_refused_with_the_reason(value: str, why: str) -> None:
     assert refused(value) == why
 
 
-def test_a_type_that_is_not_known_is_no_failure() -> None:
+def test_an_unsupported_ppt_is_unknown_not_failed() -> None:
     with pytest.raises(PassportRefused) as caught:
         parsed(token(SIGNER, ppt="rcd"))
     assert caught.value.result == "unknown"
@@ -182,7 +182,7 @@ def test_a_type_that_is_not_known_is_no_failure() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=300))
-def test_any_text_is_a_token_or_none(text: str) -> None:
+def test_arbitrary_text_is_parsed_or_refused(text: str) -> None:
     for value in (text, f"{text}.{text}.{text}", f"..{text};info=<{text}>"):
         with suppress(PassportRefused):
             assert parsed(value).dests
@@ -200,17 +200,17 @@ def test_any_text_is_a_token_or_none(text: str) -> None:
         ("*69", "*69"),
     ],
 )
-def test_numbers_and_uris_are_compared_in_one_form(party: str, expected: str) -> None:
+def test_numbers_and_uris_are_compared_in_canonical_form(party: str, expected: str) -> None:
     assert canonical(party, "US") == expected
 
 
-def test_a_token_is_fresh_for_a_minute_either_way() -> None:
+def test_a_token_is_fresh_within_a_minute_either_way() -> None:
     passport = parsed(token(SIGNER))
     for seconds, expected in ((-61, False), (-60, True), (0, True), (60, True), (61, False)):
         assert passport.fresh(NOW + timedelta(seconds=seconds)) is expected
 
 
-def test_a_token_is_for_one_caller_and_for_those_called() -> None:
+def test_a_token_must_match_the_caller_and_the_called_party() -> None:
     good = parsed(token(SIGNER))
     assert find_originator([good], CALL, "US") == (good, False)
     assert find_originator([good], replace(CALL, origs=("sip:a@b", "4155550100")), "US") == (good, False)
@@ -220,7 +220,7 @@ def test_a_token_is_for_one_caller_and_for_those_called() -> None:
         find_originator([good], replace(CALL, dests=("+" + CAROL,)), "US")
 
 
-def test_a_call_that_was_sent_on_is_followed_back_link_by_link() -> None:
+def test_a_diverted_call_requires_a_complete_chain_of_div_tokens() -> None:
     to_carol = replace(CALL, dests=("+" + CAROL,))
     first, between = parsed(token(SIGNER)), "14155550177"
     one = parsed(token(SIGNER, divert(BOB, between), ppt="div"))
@@ -234,7 +234,7 @@ def test_a_call_that_was_sent_on_is_followed_back_link_by_link() -> None:
         find_originator([circle], to_carol, "US")
 
 
-def test_a_token_within_a_token_is_kept_as_text() -> None:
+def test_a_nested_token_in_div_o_is_kept_as_text() -> None:
     inner = token(SIGNER)
     outer = parsed(token(SIGNER, divert(BOB, CAROL, opt=inner), ppt="div-o"))
     assert outer.opt == inner

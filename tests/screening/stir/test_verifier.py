@@ -57,14 +57,14 @@ def diverted(**claims: Any) -> str:
     return identity(token(CARRIER, given | claims, ppt=ppt), ppt=ppt)
 
 
-async def test_a_call_that_is_rightly_signed_passes() -> None:
+async def test_a_correctly_signed_call_passes() -> None:
     assert await verdict(identity(token(CARRIER))) == PASSED
     assert await verdict(token(CARRIER, shaken("C"))) == replace(PASSED, attest="C")
     plain = token(CARRIER, {k: v for k, v in shaken().items() if k not in ("attest", "origid")}, ppt=None)
     assert await verdict(plain) == Verification("passed", source="identity")
 
 
-async def test_the_second_call_needs_no_fetch() -> None:
+async def test_a_second_call_uses_the_cached_certificate() -> None:
     server = Server()
     async with verifying(server) as verifier:
         for _ in range(3):
@@ -97,7 +97,7 @@ async def test_the_second_call_needs_no_fetch() -> None:
         (["junk"] * 1000, "not a token of three parts"),
     ],
 )
-async def test_a_call_that_is_wrongly_signed_fails_and_says_why(tokens: list[str], why: str) -> None:
+async def test_a_wrongly_signed_call_fails_with_the_reason(tokens: list[str], why: str) -> None:
     assert await verdict(*tokens) == Verification("failed", source="identity", why=why)
 
 
@@ -110,26 +110,26 @@ async def test_a_call_that_is_wrongly_signed_fails_and_says_why(tokens: list[str
         ["x" * 9000] * 8,
     ],
 )
-async def test_what_proves_nothing_costs_no_fetch(tokens: list[str]) -> None:
+async def test_a_token_that_cannot_pass_causes_no_fetch(tokens: list[str]) -> None:
     server = Server()
     await verdict(*tokens, server=server)
     assert server.requests == []
 
 
-async def test_a_few_certificates_are_fetched_for_one_call() -> None:
+async def test_the_number_of_certificates_fetched_for_one_call_is_limited() -> None:
     server, urls = Server(), [f"https://cert.example.org/{n}" for n in range(8)]
     found = await verdict(*(token(issue("m"), x5u=url) for url in urls), server=server)
     assert len(server.requests) == MAX_FETCHED
     assert (found.result, found.why) == ("failed", "the signature is not the certificate's")
 
 
-async def test_a_certificate_that_is_not_believed_fails() -> None:
+async def test_a_call_with_an_untrusted_certificate_fails() -> None:
     server = Server(httpx2.Response(200, content=StiPki().carrier.pem))
     found = await verdict(identity(token(CARRIER)), server=server)
     assert (found.result, "chain is not trusted" in found.why) == ("failed", True)
 
 
-async def test_a_certificate_for_other_numbers_fails() -> None:
+async def test_a_call_with_a_certificate_for_other_numbers_fails() -> None:
     other = issue("others", HERE.authority, tn_auth_list=numbers(CAROL, 1))
     found = await verdict(token(other), server=Server(httpx2.Response(200, content=other.pem)))
     assert found.why == "the certificate is for other numbers"
@@ -137,7 +137,7 @@ async def test_a_certificate_for_other_numbers_fails() -> None:
     assert await verdict(token(its), server=Server(httpx2.Response(200, content=its.pem))) == PASSED
 
 
-async def test_a_certificate_that_runs_out_while_it_is_kept_is_not_believed_any_more() -> None:
+async def test_a_cached_certificate_that_has_expired_is_not_accepted() -> None:
     short = issue("short", HERE.authority, ends=NOW + timedelta(minutes=10))
     server = Server(httpx2.Response(200, content=short.pem))
     async with verifying(server) as verifier:
@@ -148,7 +148,7 @@ async def test_a_certificate_that_runs_out_while_it_is_kept_is_not_believed_any_
     assert found.why == "the certificate is expired or not yet valid"
 
 
-async def test_no_call_waits_longer_than_the_patience_and_the_next_has_the_certificate() -> None:
+async def test_verification_waits_at_most_patience_s_and_the_next_call_uses_the_cache() -> None:
     server, clock = Server(takes_s=3.0), asyncio.get_running_loop().time
     signed = replace(CALL, identities=(identity(token(CARRIER)),))
     async with verifying(server) as verifier:
@@ -164,14 +164,14 @@ async def test_no_call_waits_longer_than_the_patience_and_the_next_has_the_certi
     assert len(server.requests) == 1
 
 
-async def test_one_good_token_among_bad_ones_is_enough() -> None:
+async def test_one_valid_token_among_invalid_ones_is_enough() -> None:
     bad = ["junk", token(issue("mallory")), token(CARRIER, ppt="rcd")]
     assert await verdict(*bad, identity(token(CARRIER))) == PASSED
     assert (await verdict(token(CARRIER, ppt="rcd"))).result == "unknown"
     assert (await verdict(token(CARRIER, ppt="rcd"), "junk")).result == "failed"
 
 
-async def test_a_call_that_was_sent_on_passes_by_the_chain_of_those_who_did() -> None:
+async def test_a_diverted_call_passes_by_a_valid_chain_of_div_tokens() -> None:
     to_carol, first = replace(CALL, dests=("+" + CAROL,)), identity(token(CARRIER))
     sent_on = replace(PASSED, diverted=True)
     assert await verdict(diverted(), first, call=to_carol) == sent_on
@@ -183,7 +183,7 @@ async def test_a_call_that_was_sent_on_passes_by_the_chain_of_those_who_did() ->
     assert (await verdict(forged, first, call=to_carol)).result == "failed"
 
 
-async def test_tokens_in_tokens_are_opened_a_few_deep() -> None:
+async def test_deeply_nested_tokens_are_verified_without_an_error() -> None:
     inner = token(CARRIER)
     for _ in range(3):
         inner = diverted(opt=inner).partition(";")[0]
@@ -215,7 +215,7 @@ async def screening(server: Server | None) -> AsyncIterator[Screener]:
         yield screener
 
 
-async def test_the_plan_heeds_what_was_verified_and_says_it() -> None:
+async def test_the_plan_uses_and_carries_the_verification_result() -> None:
     async with screening(Server()) as screener:
         good = await screener.plan(caller(token(CARRIER)))
         bad = await screener.plan(caller(token(issue("mallory")), verification=TRUSTED_TRUNK))
@@ -231,7 +231,7 @@ async def test_the_plan_heeds_what_was_verified_and_says_it() -> None:
     assert (type(unsigned), unsigned.verification) == (Ring, None)
 
 
-async def test_what_cannot_be_found_out_leaves_it_to_the_trunk() -> None:
+async def test_an_unknown_result_falls_back_to_the_verification_of_the_trunk() -> None:
     server = Server(httpx2.Response(500))
     async with screening(server) as screener:
         told = await screener.plan(
@@ -244,7 +244,7 @@ async def test_what_cannot_be_found_out_leaves_it_to_the_trunk() -> None:
     assert untold.verification.result == "unknown"
 
 
-async def test_without_roots_nothing_is_verified_and_that_is_said_once() -> None:
+async def test_without_roots_nothing_is_verified_and_logged_once() -> None:
     with capture_logs() as logs:
         async with screening(None) as screener:
             for _ in range(3):
@@ -252,7 +252,9 @@ async def test_without_roots_nothing_is_verified_and_that_is_said_once() -> None
     assert [line["event"] for line in logs] == ["identity headers are not verified"]
 
 
-async def test_a_bug_in_the_verifying_costs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_exception_in_verification_does_not_lose_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(*_: object) -> Passport:
         raise RuntimeError("a bug")
 

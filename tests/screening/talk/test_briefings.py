@@ -18,7 +18,7 @@ TALK = TalkSettings(name="Ada Lovelace", dialed="+14155550123", transcribed=True
 CALLER = Caller("c1", "+14155550100", None, "+14155550123", "openai", datetime(2026, 11, 22, tzinfo=UTC))
 
 
-def test_the_greeting_names_whom_it_answers_for_and_what_is_kept() -> None:
+def test_the_greeting_names_the_subscriber_and_discloses_the_transcript() -> None:
     [briefing] = Briefings(TALK).by_language().values()
     assert briefing.greeting == (
         "Hello, this is the automated assistant of Ada Lovelace. This call is transcribed. "
@@ -42,7 +42,7 @@ def test_a_language_without_a_greeting_is_translated_by_the_model() -> None:
     assert "Speak Polish." in briefing.instructions
 
 
-def test_a_greeting_of_ones_own_gets_the_sentence_of_what_is_kept() -> None:
+def test_a_custom_greeting_is_completed_with_the_disclosure() -> None:
     own = {"": "Acme, automated.", "de": "{{ consent }} Acme, automatisch."}
     talk = replace(TALK, languages=("de", "en", "pl"), greeting=own)
     said = {language: each.greeting for language, each in Briefings(talk).by_language().items()}
@@ -61,7 +61,7 @@ def test_an_empty_greeting_leaves_it_to_the_agent() -> None:
     assert 'Say also: "This call is transcribed."' in briefing.instructions
 
 
-def test_the_instructions_follow_what_the_agent_may_do() -> None:
+def test_the_instructions_depend_on_the_tools_of_the_agent() -> None:
     places = (NamedDestination("sales", "new orders"), NamedDestination("Dr. Brown"))
     talk = replace(TALK, hours="Mon-Fri 09:00-17:00", places=places)
     [without] = Briefings(talk).by_language().values()
@@ -73,14 +73,14 @@ def test_the_instructions_follow_what_the_agent_may_do() -> None:
     assert "\n\n\n" not in briefing.instructions
 
 
-def test_instructions_that_say_nothing_of_the_caller_are_filled_in_once() -> None:
+def test_instructions_without_caller_variables_are_rendered_once() -> None:
     briefings = Briefings(replace(TALK, instructions={"": "Answer for {{ name }}."}))
     told = briefings.brief(CALLER, CALLER.number, known=False)
     assert told is briefings.brief(CALLER, None, known=True)
     assert told.instructions == "Answer for Ada Lovelace."
 
 
-def test_what_is_known_of_a_caller_is_said_of_that_one() -> None:
+def test_facts_about_a_caller_are_in_the_briefing_of_that_call() -> None:
     briefings = Briefings(replace(TALK, languages=("en", "fr")))
     french = briefings.brief(CALLER, "+33123456789", known=True)
     assert french.language == "fr"
@@ -116,7 +116,7 @@ def test_a_name_that_imitates_instructions_is_one_short_quoted_line(
     assert "49" not in line
 
 
-def test_everything_that_is_wrong_is_said_at_once_by_its_key() -> None:
+def test_all_template_problems_are_listed_by_key() -> None:
     talk = replace(
         TALK,
         languages=("de", "en"),
@@ -132,7 +132,7 @@ def test_everything_that_is_wrong_is_said_at_once_by_its_key() -> None:
     assert "has no attribute 'age'" in bad.value.problems["instructions.de"]
 
 
-def test_a_template_that_fails_for_one_caller_alone_loses_no_call() -> None:
+def test_a_template_that_fails_for_one_caller_falls_back() -> None:
     odd = "{% if caller.country == 'FR' %}{{ 1 / 0 }}{% endif %}Answer."
     briefings = Briefings(replace(TALK, instructions={"": odd}))
     assert briefings.brief(CALLER, "+33123456789", known=False).instructions == "Answer."
@@ -149,14 +149,14 @@ def test_a_template_that_fails_for_one_caller_alone_loses_no_call() -> None:
         (Verification("none"), False),
     ],
 )
-def test_a_caller_is_verified_whose_own_carrier_has_signed_his_number(
+def test_a_caller_is_verified_only_by_a_passed_attestation_a(
     said: Verification | None, verified: bool
 ) -> None:
     caller = replace(CALLER, verification=said)
     assert CallerFacts.of(caller, CALLER.number, known=False).verified is verified
 
 
-def test_every_value_that_a_template_may_ask_for_is_documented() -> None:
+def test_every_template_variable_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "conversation.md").read_text(encoding="utf-8")
     _, table = page.split("| in a template | is |")
     rows = table.split("\n\n")[0].splitlines()[2:]

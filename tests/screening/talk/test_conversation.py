@@ -102,7 +102,7 @@ async def test_the_greeting_is_said_first_word_for_word() -> None:
         assert stage.vendor.briefing == replace(TOLD, uninterruptible=False)
 
 
-async def test_what_callers_must_be_told_is_heard_before_they_may_interrupt() -> None:
+async def test_interruption_is_allowed_only_after_the_disclosure_was_heard() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.speaks("r1", 3.0)
         await asyncio.sleep(2.9)
@@ -112,7 +112,7 @@ async def test_what_callers_must_be_told_is_heard_before_they_may_interrupt() ->
         assert stage.screening.informed_s == 3.001
 
 
-async def test_a_greeting_that_is_cut_off_is_begun_again() -> None:
+async def test_a_greeting_that_is_cut_off_is_repeated() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
         await asyncio.sleep(1)
@@ -122,7 +122,7 @@ async def test_a_greeting_that_is_cut_off_is_begun_again() -> None:
         assert stage.screening.informed_s == 3.001
 
 
-async def test_a_greeting_is_begun_three_times_and_not_for_ever() -> None:
+async def test_a_greeting_is_started_at_most_three_times() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.goodbye_s = None
         for number in range(5):
@@ -135,7 +135,7 @@ async def test_a_greeting_is_begun_three_times_and_not_for_ever() -> None:
         assert stage.screening.informed_s is None
 
 
-async def test_a_greeting_that_never_ends_is_not_taken_for_one_that_was_heard() -> None:
+async def test_a_greeting_that_never_ends_does_not_count_as_heard() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
         await asyncio.sleep(SPEECH_LIMIT_S + 1)
@@ -143,7 +143,7 @@ async def test_a_greeting_that_never_ends_is_not_taken_for_one_that_was_heard() 
         assert stage.screening.informed_s is None
 
 
-async def test_a_caller_who_spoke_into_the_greeting_is_answered_after_it() -> None:
+async def test_a_caller_who_spoke_during_the_greeting_is_answered_after_it() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.speaks("r1", 3.0)
         await asyncio.sleep(1)
@@ -154,7 +154,7 @@ async def test_a_caller_who_spoke_into_the_greeting_is_answered_after_it() -> No
         assert stage.vendor.said == [FIRST, "let interrupt", "speak"]
 
 
-async def test_a_greeting_that_fails_is_said_again() -> None:
+async def test_a_failed_greeting_is_repeated() -> None:
     async with staged(replace(TOLD, uninterruptible=False)) as stage:
         stage.vendor.goodbye_s = None
         stage.vendor.happens(ResponseBegan("r1"), ResponseEnded("r1", "failed", "server_error"))
@@ -162,7 +162,7 @@ async def test_a_greeting_that_fails_is_said_again() -> None:
         assert stage.vendor.said == [FIRST, FIRST]
 
 
-async def test_a_greeting_nobody_ever_hears_holds_up_nothing() -> None:
+async def test_a_greeting_that_never_starts_does_not_block_a_decision() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.happens(CallerBegan())
         await asyncio.sleep(21)
@@ -186,7 +186,7 @@ BESIDE = [
 
 
 @pytest.mark.parametrize(("tool", "given", "verdict"), BESIDE)
-async def test_a_message_beside_another_decision_is_not_lost(
+async def test_a_message_beside_voicemail_reject_or_end_call_is_taken_but_allow_holds(
     tool: str, given: dict[str, str], verdict: Verdict
 ) -> None:
     async with staged() as stage:
@@ -204,7 +204,7 @@ async def test_a_message_beside_another_decision_is_not_lost(
         assert stage.vendor.outputs["t2"]["ok"] is False
 
 
-async def test_what_was_read_back_is_heard_to_its_end_before_the_goodbye_is_asked_for() -> None:
+async def test_the_goodbye_is_requested_after_the_current_sentence_was_heard() -> None:
     async with staged() as stage:
         stage.vendor.happens(
             ResponseBegan("r"),
@@ -219,7 +219,7 @@ async def test_what_was_read_back_is_heard_to_its_end_before_the_goodbye_is_aske
         assert stage.vendor.said == ["speak", "answer t1 ok=True", "speak without tools"]
 
 
-async def test_a_voice_that_is_heard_as_it_is_made_is_not_cut_off_either() -> None:
+async def test_the_goodbye_waits_for_a_response_that_ends_when_it_was_heard() -> None:
     """As with GPT-Live, which reports the end of a response only once it was heard."""
     async with staged() as stage:
         call = ToolCalled("t1", TAKE_MESSAGE, json.dumps(WRITTEN), "r")
@@ -231,21 +231,21 @@ async def test_a_voice_that_is_heard_as_it_is_made_is_not_cut_off_either() -> No
         assert stage.vendor.said == ["speak", "answer t1 ok=True", "speak without tools"]
 
 
-async def test_what_is_never_heard_to_its_end_is_not_waited_for_for_ever() -> None:
+async def test_a_sentence_that_never_ends_delays_the_goodbye_by_at_most_twenty_seconds() -> None:
     async with staged() as stage:
         call = ToolCalled("t1", END_CALL, '{"reason": "A wrong number."}', "r")
         stage.vendor.happens(ResponseBegan("r"), SoundBegan("r"), call, ResponseEnded("r", "completed"))
         assert await stage.verdict() == (22.001, Decline("A wrong number."))
 
 
-async def test_a_message_that_is_none_changes_no_decision() -> None:
+async def test_an_invalid_message_does_not_change_the_decision() -> None:
     async with staged() as stage:
         stage.calls(DECIDE, decision="VOICEMAIL", reason="A message.")
         stage.calls(TAKE_MESSAGE, "tool2", message="")
         assert (await stage.verdict())[1] == TakeMessage("A message.")
 
 
-async def test_a_message_that_comes_after_the_call_has_its_verdict_changes_nothing() -> None:
+async def test_a_message_after_the_verdict_is_ignored() -> None:
     async with staged() as stage:
         stage.calls(DECIDE, decision="REJECT", reason="An offer.")
         declined = (await stage.verdict())[1]
@@ -254,14 +254,14 @@ async def test_a_message_that_comes_after_the_call_has_its_verdict_changes_nothi
         assert stage.screening.decided == declined == Decline("An offer.")
 
 
-async def test_what_the_user_has_decided_no_message_of_the_agent_changes() -> None:
+async def test_a_message_after_a_decision_of_the_user_is_ignored() -> None:
     async with staged() as stage:
         assert stage.screening.overrule(Decline("not today"))
         stage.calls(TAKE_MESSAGE, **WRITTEN)
         assert (await stage.verdict())[1] == Decline("not today")
 
 
-async def test_a_message_is_taken_and_the_goodbye_heard() -> None:
+async def test_a_message_is_taken_and_followed_by_a_goodbye() -> None:
     async with staged() as stage:
         stage.calls(TAKE_MESSAGE, message="The boiler is cold.", call_back="+14155550100", urgent=True)
         message = Message("The boiler is cold.", None, "+14155550100", True)
@@ -269,7 +269,7 @@ async def test_a_message_is_taken_and_the_goodbye_heard() -> None:
         assert stage.vendor.said == ["speak", "answer tool1 ok=True", "speak without tools"]
 
 
-async def test_a_call_is_ended_by_the_agent_with_a_reason() -> None:
+async def test_end_call_declines_with_its_reason_after_a_goodbye() -> None:
     async with staged() as stage:
         stage.calls(END_CALL, reason="a wrong number")
         assert await stage.verdict() == (2.001, Decline("a wrong number"))
@@ -281,7 +281,7 @@ async def test_a_named_destination_is_connected_at_once() -> None:
         assert await stage.verdict() == (0.001, Connect("an order", "Anna", "sales"))
 
 
-async def test_a_named_destination_is_what_is_referred_to() -> None:
+async def test_the_refer_target_is_that_of_the_named_destination() -> None:
     async with staged(agent=replace(AGENT, transfer="refer")) as stage:
         stage.calls(REQUEST_CONNECT, destination="workshop", reason="a repair")
         await asyncio.sleep(0.1)
@@ -290,7 +290,7 @@ async def test_a_named_destination_is_what_is_referred_to() -> None:
         assert stage.screening.decided == Connect("a repair", None, "workshop")
 
 
-async def test_an_allow_refers_to_the_number_s_own_target() -> None:
+async def test_an_allow_refers_to_the_target_of_the_number() -> None:
     async with staged(agent=replace(AGENT, transfer="refer")) as stage:
         stage.vendor.decides("ALLOW")
         await asyncio.sleep(0.1)
@@ -325,7 +325,7 @@ HOSTILE = (
 )
 
 
-async def test_what_a_caller_says_is_a_line_of_the_transcript_and_nothing_else() -> None:
+async def test_speech_that_imitates_commands_is_only_transcribed() -> None:
     async with staged() as stage:
         stage.vendor.happens(*map(CallerSaid, HOSTILE))
         await asyncio.sleep(1)
@@ -348,7 +348,7 @@ async def test_what_a_caller_says_is_a_line_of_the_transcript_and_nothing_else()
         ("refer", {"target_uri": "tel:+19005550100"}),
     ],
 )
-async def test_a_hostile_tool_call_gets_a_safe_answer_and_dials_nothing(
+async def test_a_hostile_tool_call_is_refused_and_dials_nothing(
     tool: str, arguments: dict[str, object]
 ) -> None:
     async with staged(agent=replace(AGENT, transfer="refer")) as stage:
@@ -359,7 +359,7 @@ async def test_a_hostile_tool_call_gets_a_safe_answer_and_dials_nothing(
         assert stage.screening.decided is None
 
 
-async def test_words_in_a_reason_choose_no_destination() -> None:
+async def test_numbers_in_a_reason_do_not_change_the_destination() -> None:
     async with staged(agent=replace(AGENT, transfer="refer")) as stage:
         stage.vendor.decides("ALLOW", reason="tel:+19005550100", caller_name="sip:evil@example.com")
         await asyncio.sleep(0.1)
@@ -377,7 +377,7 @@ async def test_words_in_a_reason_choose_no_destination() -> None:
         ("9", TakeMessage("the caller pressed 9")),
     ],
 )
-async def test_a_key_that_is_configured_decides_at_once(key: str, verdict: Verdict) -> None:
+async def test_a_configured_key_decides_at_once(key: str, verdict: Verdict) -> None:
     async with staged() as stage:
         stage.vendor.happens(CallerPressed(key), CallerPressed("9"))
         assert await stage.verdict() == (0.001, verdict)
@@ -386,14 +386,14 @@ async def test_a_key_that_is_configured_decides_at_once(key: str, verdict: Verdi
         assert stage.vendor.said == ["speak", "answer tool1 ok=False"]
 
 
-async def test_a_key_is_referred_like_any_other_decision() -> None:
+async def test_a_configured_key_requests_a_refer() -> None:
     async with staged(agent=replace(AGENT, transfer="refer")) as stage:
         stage.vendor.happens(CallerPressed("5"))
         await asyncio.sleep(0.1)
         assert stage.vendor.verbs[-1][1] == "refer tel:+14155550198"
 
 
-async def test_other_keys_are_told_to_the_agent_together() -> None:
+async def test_unconfigured_keys_are_reported_to_the_agent_together() -> None:
     async with staged(replace(DESK, keys={})) as stage:
         stage.vendor.happens(CallerPressed("0"), CallerPressed("9"))
         await asyncio.sleep(1.4)
@@ -418,7 +418,7 @@ async def test_after_a_silence_the_agent_asks_once_whether_the_caller_is_there()
         assert len(stage.vendor.said) == 3
 
 
-async def test_a_caller_who_answers_has_all_the_time_again() -> None:
+async def test_speech_of_the_caller_restarts_the_silence_limit() -> None:
     async with staged(limits=replace(LIMITS, ask_if_there_s=8.0)) as stage:
         await asyncio.sleep(12)
         stage.vendor.happens(CallerBegan())
@@ -432,7 +432,7 @@ async def test_a_caller_who_answers_has_all_the_time_again() -> None:
 # A suspended process reads late what was said and decided in time
 
 
-async def test_a_decision_that_came_while_we_were_stopped_stands() -> None:
+async def test_a_decision_made_while_the_process_was_suspended_counts() -> None:
     async with staged() as stage:
         await asyncio.sleep(5)
         stoppable().stop_for(300)
@@ -440,7 +440,7 @@ async def test_a_decision_that_came_while_we_were_stopped_stands() -> None:
         assert isinstance((await stage.verdict())[1], Connect)
 
 
-async def test_a_caller_who_spoke_while_we_were_stopped_was_not_silent() -> None:
+async def test_speech_while_the_process_was_suspended_is_not_silence() -> None:
     async with staged() as stage:
         await asyncio.sleep(5)
         stoppable().stop_for(30)
@@ -450,7 +450,7 @@ async def test_a_caller_who_spoke_while_we_were_stopped_was_not_silent() -> None
         assert isinstance((await stage.verdict())[1], Connect)
 
 
-async def test_who_said_nothing_while_we_were_stopped_was_silent() -> None:
+async def test_silence_while_the_process_was_suspended_counts() -> None:
     async with staged() as stage:
         await asyncio.sleep(5)
         stoppable().stop_for(30)
@@ -460,7 +460,7 @@ async def test_who_said_nothing_while_we_were_stopped_was_silent() -> None:
 # The watchdog
 
 
-async def test_before_the_end_the_agent_is_told_to_decide_and_can_do_nothing_else() -> None:
+async def test_ten_seconds_before_the_talk_limit_the_agent_must_call_the_decision_tool() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         stage.vendor.happens(CallerBegan())
@@ -474,14 +474,14 @@ async def test_before_the_end_the_agent_is_told_to_decide_and_can_do_nothing_els
         assert isinstance((await stage.verdict())[1], TakeMessage)
 
 
-async def test_a_short_talk_is_hurried_in_its_last_third() -> None:
+async def test_with_a_short_talk_limit_the_decision_is_forced_in_the_last_third() -> None:
     async with staged(limits=replace(LIMITS, talk_limit_s=9.0)) as stage:
         await asyncio.sleep(6.1)
         assert stage.vendor.said[2] == f"must call {DECIDE}"
         assert await stage.verdict() == (9.0, Undecided("no decision within 9 s"))
 
 
-async def test_a_model_that_talks_in_circles_is_ended_by_the_clock() -> None:
+async def test_a_model_that_keeps_talking_is_undecided_at_the_talk_limit() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
 
@@ -495,7 +495,7 @@ async def test_a_model_that_talks_in_circles_is_ended_by_the_clock() -> None:
         talking.cancel()
 
 
-async def test_a_model_that_misuses_its_tools_may_soon_only_decide_and_is_then_given_up() -> None:
+async def test_repeated_invalid_tool_calls_force_the_decision_tool_and_then_undecided() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         for number in range(6):
@@ -506,7 +506,7 @@ async def test_a_model_that_misuses_its_tools_may_soon_only_decide_and_is_then_g
         assert (await stage.verdict())[1] == Undecided("the agent keeps misusing its tools")
 
 
-async def test_a_good_decision_forgives_the_bad_ones_before() -> None:
+async def test_a_valid_decision_after_invalid_tool_calls_counts() -> None:
     async with staged() as stage:
         for number in range(5):
             stage.calls("dial", f"tool{number}")
@@ -515,7 +515,7 @@ async def test_a_good_decision_forgives_the_bad_ones_before() -> None:
 
 
 @pytest.mark.parametrize("made_s", [0.0, 1.0, 3.0])
-async def test_a_goodbye_that_crosses_a_response_of_the_agent_s_own_is_said_after_it(made_s: float) -> None:
+async def test_a_goodbye_dropped_for_another_response_is_requested_after_it(made_s: float) -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         stage.vendor.decides("REJECT")
@@ -530,7 +530,7 @@ async def test_a_goodbye_that_crosses_a_response_of_the_agent_s_own_is_said_afte
         assert (at, type(verdict)) == (pytest.approx(0.501 + made_s + 2.0), Decline)
 
 
-async def test_a_greeting_that_crosses_a_response_is_what_has_to_be_heard() -> None:
+async def test_a_greeting_dropped_for_another_response_is_requested_after_it() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.goodbye_s = 4.0
         stage.vendor.happens(ResponseBegan("own"), SpeechDropped(), SoundBegan("own"))
@@ -543,7 +543,7 @@ async def test_a_greeting_that_crosses_a_response_is_what_has_to_be_heard() -> N
         assert stage.screening.informed_s == 5.001
 
 
-async def test_a_caller_whom_the_agent_answers_by_itself_is_not_answered_twice() -> None:
+async def test_a_speak_request_dropped_for_the_agents_own_answer_is_not_repeated() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), CallerBegan(), CallerPaused())
         stage.vendor.happens(ResponseEnded("r1", "completed"), SoundEnded("r1"))
@@ -555,7 +555,7 @@ async def test_a_caller_whom_the_agent_answers_by_itself_is_not_answered_twice()
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_a_question_that_crosses_the_response_which_decides_is_not_asked_any_more(late: bool) -> None:
+async def test_a_question_dropped_for_the_deciding_response_is_not_repeated(late: bool) -> None:
     async with staged() as stage:
         assert stage.screening.ask("Which firm?")
         await asyncio.sleep(0.001)
@@ -570,7 +570,7 @@ async def test_a_question_that_crosses_the_response_which_decides_is_not_asked_a
         assert stage.vendor.said.count("speak") == 2
 
 
-async def test_what_is_asked_while_another_thing_waits_to_be_asked_again_comes_after_it() -> None:
+async def test_a_question_during_a_pending_repetition_is_asked_after_it() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         assert stage.screening.ask("Which firm?")
@@ -585,7 +585,7 @@ async def test_what_is_asked_while_another_thing_waits_to_be_asked_again_comes_a
         assert stage.vendor.said[said:] == ["speak", "speak"]
 
 
-async def test_a_vendor_that_says_of_every_request_that_it_crosses_another_is_not_asked_without_end() -> None:
+async def test_repetitions_of_dropped_speak_requests_are_limited() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         for number in range(40):

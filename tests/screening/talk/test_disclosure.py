@@ -7,7 +7,7 @@ from screening.talk.template import built_in, greeting_languages
 
 
 @pytest.mark.parametrize("language", list(greeting_languages()))
-def test_every_greeting_of_ours_says_that_it_is_automated_and_what_is_kept(language: str) -> None:
+def test_every_built_in_greeting_discloses_the_automation_and_the_consent_notice(language: str) -> None:
     text = built_in(f"greeting.{language}.txt")
     assert says_automated(text)
     assert "{{ consent }}" in text
@@ -18,18 +18,18 @@ def test_every_greeting_of_ours_says_that_it_is_automated_and_what_is_kept(langu
     "text",
     ["Sie sprechen mit einer KI.", "I am an AI.", "Vous parlez à une IA.", "un asistente virtual", "a robot"],
 )
-def test_words_for_it_are_found_in_several_languages(text: str) -> None:
+def test_disclosure_words_are_recognised_in_several_languages(text: str) -> None:
     assert says_automated(text)
 
 
 @pytest.mark.parametrize(
     "text", ["Hello, this is Ada.", "Praxis Braun, guten Tag.", "Please hold, Kim again."]
 )
-def test_a_text_without_any_is_found_out(text: str) -> None:
+def test_a_text_without_disclosure_words_is_recognised(text: str) -> None:
     assert not says_automated(text)
 
 
-def test_the_sentence_says_what_is_kept_and_no_more() -> None:
+def test_the_consent_notice_names_exactly_what_is_stored() -> None:
     assert consent("en", transcribed=False, recorded=False) == ""
     assert consent("de-AT", transcribed=True, recorded=False) == "Dieses Gespräch wird mitgeschrieben."
     assert consent("fr", transcribed=False, recorded=True) == "Cet appel est enregistré."

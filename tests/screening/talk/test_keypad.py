@@ -5,7 +5,7 @@ import asyncio
 from screening.talk.keypad import MAX_KEYS, Keypad
 
 
-async def test_keys_in_a_row_are_told_together() -> None:
+async def test_keys_pressed_in_a_row_are_reported_together() -> None:
     told: list[tuple[float, str]] = []
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -19,7 +19,7 @@ async def test_keys_in_a_row_are_told_together() -> None:
     assert told == [(2.5, "55"), (8.5, "#")]
 
 
-async def test_a_key_that_sticks_is_told_in_a_few_signs() -> None:
+async def test_the_number_of_reported_keys_is_limited() -> None:
     told: list[str] = []
     keypad = Keypad(told.append)
     for _ in range(10_000):
@@ -28,7 +28,7 @@ async def test_a_key_that_sticks_is_told_in_a_few_signs() -> None:
     assert told == ["1" * MAX_KEYS]
 
 
-async def test_nothing_is_told_after_the_end() -> None:
+async def test_no_keys_are_reported_after_close() -> None:
     told: list[str] = []
     keypad = Keypad(told.append)
     keypad.pressed("1")

@@ -14,6 +14,6 @@ def test_the_callers_country_chooses_among_the_languages_of_a_number(country: st
     assert choose(["de", "fr", "en-GB"], country) == language
 
 
-def test_a_language_has_a_name_for_the_model() -> None:
+def test_each_language_has_an_english_name() -> None:
     assert (english_name("pt-BR"), english_name("xx")) == ("Portuguese", "the language with the code xx")
     assert all(english_name(each).istitle() for each in greeting_languages())

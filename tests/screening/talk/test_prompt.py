@@ -22,17 +22,17 @@ def test_every_choice_has_an_answer() -> None:
     assert set(prompt.DECIDED) == set(Choice)
 
 
-def test_the_phones_news_is_told_in_words() -> None:
+def test_phone_news_is_put_into_words() -> None:
     assert "the phone is busy" in prompt.phone_news(News.PHONE_BUSY)
 
 
-def test_the_opening_is_said_word_for_word_or_put_into_a_language() -> None:
+def test_the_opening_is_verbatim_or_translated() -> None:
     assert prompt.opening("", None) is None
     assert (prompt.opening("Hello.", None) or "").endswith("nothing before or after it:\nHello.")
     assert "Say this in Polish" in (prompt.opening("Hello.", "pl") or "")
 
 
-def test_another_destination_is_offered_only_where_one_was_asked_for_and_others_stand() -> None:
+def test_other_destinations_are_offered_only_after_a_named_one_failed() -> None:
     tools = Tools(
         frozenset({REQUEST_CONNECT, TAKE_MESSAGE}), (NamedDestination("sales"), NamedDestination("workshop"))
     )

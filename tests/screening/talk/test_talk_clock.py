@@ -52,7 +52,7 @@ def test_the_extension_takes_nothing_away() -> None:
     assert clock.give_up[0] == 190.0
 
 
-def test_what_is_due_next_comes_in_its_order_and_once() -> None:
+def test_due_actions_come_in_order_and_once() -> None:
     clock = TalkClock(ScreeningSettings(talk_limit_s=90, silence_limit_s=20, ask_if_there_s=8))
     assert clock.next_due == (None, Due.GIVE_UP)
     clock.start(0)

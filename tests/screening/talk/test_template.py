@@ -13,7 +13,7 @@ def render(text: str, **values: object) -> str:
     return Template(text, KNOWN).render(values)
 
 
-def test_values_are_put_in_and_their_names_are_known() -> None:
+def test_a_template_knows_its_variables_and_renders_values() -> None:
     template = Template("{% if name %}I am {{ name }}.{% endif %}", KNOWN)
     assert template.variables == {"name"}
     assert template.render({"name": "Ada"}) == "I am Ada."
@@ -30,7 +30,7 @@ def test_values_are_put_in_and_their_names_are_known() -> None:
         ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "recursion|nested"),
     ],
 )
-def test_what_is_no_template_is_one_clear_line(text: str, says: str) -> None:
+def test_an_invalid_template_is_a_one_line_error(text: str, says: str) -> None:
     with pytest.raises(BadTemplate, match=says) as bad:
         Template(text, KNOWN)
     assert "\n" not in str(bad.value)
@@ -52,7 +52,7 @@ def test_what_is_no_template_is_one_clear_line(text: str, says: str) -> None:
         "{{ name }}",  # no such variable
     ],
 )
-def test_what_a_template_may_not_do_is_a_fault_of_its_own(text: str) -> None:
+def test_forbidden_template_operations_are_a_one_line_error(text: str) -> None:
     with pytest.raises(BadTemplate) as bad:
         render(text, destinations=[])
     assert str(bad.value)
@@ -63,6 +63,6 @@ def test_a_value_is_never_read_as_a_template() -> None:
     assert render("{{ name }}", name="{{ 7 * 7 }}{% raw %}") == "{{ 7 * 7 }}{% raw %}"
 
 
-def test_what_comes_with_us_is_there() -> None:
+def test_the_built_in_greetings_and_instructions_exist() -> None:
     assert set(greeting_languages()) == {"de", "en", "es", "fr", "it", "nl", "pt"}
     assert "make_screening_decision" in built_in("instructions.md")

@@ -54,33 +54,33 @@ def test_the_callers_name_is_optional(name: str | None, read: str | None) -> Non
         ('{"decision": "ALLOW", "reason": "x", "to": "+1900"}', "unknown arguments: to"),
     ],
 )
-def test_anything_else_is_told_to_the_agent(arguments: str, says: str) -> None:
+def test_invalid_arguments_are_refused_with_the_reason(arguments: str, says: str) -> None:
     with pytest.raises(BadDecision, match=says):
         parse_decision(DECIDE, arguments)
 
 
-def test_another_tool_is_told_to_the_agent() -> None:
+def test_an_unknown_tool_is_refused_by_name() -> None:
     with pytest.raises(BadDecision, match="there is no tool 'dial'"):
         parse_decision("dial", "{}")
 
 
-def test_the_tool_offers_what_is_read() -> None:
+def test_the_schema_of_the_decision_tool_matches_the_parser() -> None:
     parameters = DECISION_TOOL["parameters"]
     assert parameters["properties"]["decision"]["enum"] == ["ALLOW", "REJECT", "VOICEMAIL"]  # type: ignore[index]
     assert parameters["required"] == ["decision", "reason"]  # type: ignore[index]
 
 
-def test_arguments_nested_too_deep_are_no_json() -> None:
+def test_arguments_nested_too_deep_are_refused() -> None:
     with pytest.raises(BadDecision, match="not JSON"):
         parse_decision(DECIDE, "[" * 19_999)
 
 
-def test_arguments_without_end_are_not_even_read() -> None:
+def test_arguments_over_the_size_limit_are_refused() -> None:
     with pytest.raises(BadDecision, match="too long"):
         parse_decision(DECIDE, json.dumps({"decision": "ALLOW", "reason": "x" * 1_000_000}))
 
 
-def test_what_the_agent_made_up_is_cut_in_what_it_is_told() -> None:
+def test_invented_names_are_shortened_in_the_error() -> None:
     with pytest.raises(BadDecision) as bad:
         parse_decision(DECIDE, json.dumps({"x" * 9000: 1}))
     assert len(str(bad.value)) < 600
@@ -96,7 +96,7 @@ PLACES = (NamedDestination("sales", "new orders"), NamedDestination("Dr. Brown")
 ALL = Tools(frozenset(OPTIONAL), PLACES)
 
 
-def test_only_what_is_configured_is_offered() -> None:
+def test_only_configured_tools_are_offered() -> None:
     assert Tools().names == (DECIDE,)
     assert Tools(frozenset({REQUEST_CONNECT, END_CALL})).names == (
         DECIDE,
@@ -107,14 +107,14 @@ def test_only_what_is_configured_is_offered() -> None:
         Tools().read(END_CALL, '{"reason": "bye"}')
 
 
-def test_the_agent_is_given_names_and_what_they_are_for() -> None:
+def test_the_schema_lists_destination_names_and_descriptions() -> None:
     schema = json.dumps(ALL.schemas())
     assert "sales: new orders; Dr. Brown" in schema
     assert '"enum": ["sales", "Dr. Brown"]' in schema
 
 
 @pytest.mark.parametrize("said", ["sales", " Sales ", "SALES"])
-def test_a_destination_is_asked_for_by_its_name(said: str) -> None:
+def test_a_destination_is_requested_by_name_ignoring_case_and_spaces(said: str) -> None:
     given = json.dumps({"destination": said, "reason": "an order", "caller_name": "Anna"})
     decision = ALL.read(REQUEST_CONNECT, given)
     assert decision.verdict == Connect("an order", "Anna", "sales")
@@ -145,14 +145,14 @@ def test_a_destination_is_asked_for_by_its_name(said: str) -> None:
         None,
     ],
 )
-def test_no_other_destination_can_be_asked_for(destination: object) -> None:
+def test_an_unlisted_destination_is_refused(destination: object) -> None:
     given = json.dumps({"destination": destination, "reason": "an order"})
     with pytest.raises(BadDecision, match=r"one of: sales, Dr. Brown|too long") as bad:
         ALL.read(REQUEST_CONNECT, given)
     assert len(str(bad.value)) < 200
 
 
-def test_a_message_is_taken_with_all_that_belongs_to_it() -> None:
+def test_a_message_is_read_with_all_its_fields() -> None:
     given = {"message": "The boiler\nis cold.", "caller_name": "Anna", "call_back": "+1 (415) 555-0100"}
     decision = ALL.read(TAKE_MESSAGE, json.dumps(given | {"urgent": True}))
     message = Message("The boiler is cold.", "Anna", "+1 (415) 555-0100", True)
@@ -179,12 +179,12 @@ def test_a_message_is_taken_with_all_that_belongs_to_it() -> None:
         ({"message": "x", "caller_name": {"a": 1}}, "caller_name must be text"),
     ],
 )
-def test_a_message_that_is_none_is_told_to_the_agent(given: dict[str, object], says: str) -> None:
+def test_an_invalid_message_is_refused_with_the_reason(given: dict[str, object], says: str) -> None:
     with pytest.raises(BadDecision, match=says):
         ALL.read(TAKE_MESSAGE, json.dumps(given))
 
 
-def test_a_call_is_ended_with_a_reason() -> None:
+def test_end_call_requires_a_reason() -> None:
     assert ALL.read(END_CALL, '{"reason": "a wrong number"}').verdict == Decline("a wrong number")
     with pytest.raises(BadDecision, match="reason must be"):
         ALL.read(END_CALL, "{}")
@@ -194,7 +194,7 @@ def test_a_call_is_ended_with_a_reason() -> None:
     st.sampled_from([*ALL.names, "dial", "add_to_allow_list"]), st.text(max_size=300) | st.binary(max_size=99)
 )
 @settings(max_examples=200)
-def test_whatever_is_written_is_a_decision_or_is_refused(name: str, written: str | bytes) -> None:
+def test_arbitrary_arguments_are_a_valid_decision_or_refused(name: str, written: str | bytes) -> None:
     arguments = written if isinstance(written, str) else written.decode("latin-1")
     with suppress(BadDecision):
         assert ALL.read(name, arguments).to in (None, "sales", "Dr. Brown")
@@ -210,7 +210,7 @@ ARGUMENTS = ("decision", "reason", "caller_name", "destination", "message", "cal
 
 @given(st.sampled_from(ALL.names), st.dictionaries(st.sampled_from(ARGUMENTS), JSON, max_size=5))
 @settings(max_examples=200)
-def test_json_of_any_shape_connects_to_nobody_else(name: str, given: dict[str, object]) -> None:
+def test_arbitrary_json_never_selects_an_unlisted_destination(name: str, given: dict[str, object]) -> None:
     with suppress(BadDecision):
         decision = ALL.read(name, json.dumps(given))
         assert decision.to in (None, "sales", "Dr. Brown")

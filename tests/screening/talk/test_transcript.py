@@ -5,7 +5,7 @@ from __future__ import annotations
 from screening.talk.transcript import MAX_CHARS, MAX_LINE_CHARS, MAX_LINES, Transcript
 
 
-def test_lines_are_kept_in_order_until_there_are_too_many() -> None:
+def test_lines_are_kept_in_order_up_to_the_limit() -> None:
     said = Transcript()
     assert all(said.add("caller", f"line {n}", n) for n in range(MAX_LINES))
     assert not said.full
@@ -15,7 +15,7 @@ def test_lines_are_kept_in_order_until_there_are_too_many() -> None:
     assert len(said.lines) == MAX_LINES
 
 
-def test_a_long_line_is_cut_and_many_of_them_end_it() -> None:
+def test_long_lines_are_cut_and_the_total_length_is_limited() -> None:
     said = Transcript()
     while said.add("caller", "x" * 1_000_000, 0.0):
         pass

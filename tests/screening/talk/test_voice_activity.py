@@ -22,7 +22,7 @@ def heard(*events: object) -> VoiceActivity:
     return voice
 
 
-def test_a_response_is_heard_after_it_is_made() -> None:
+def test_a_response_is_finished_when_its_sound_has_ended() -> None:
     voice = heard(ResponseBegan("r"), SoundBegan("r"))
     assert (voice.agent_generating, voice.anyone_speaks, voice.finished("r")) == (True, True, False)
     voice.process(ResponseEnded("r", "completed"))
@@ -32,21 +32,21 @@ def test_a_response_is_heard_after_it_is_made() -> None:
 
 
 @pytest.mark.parametrize("status", ["cancelled", "failed", "incomplete"])
-def test_the_speaking_flag_clears_on_every_other_ending(status: str) -> None:
+def test_a_response_that_ends_without_completing_clears_the_speaking_state(status: str) -> None:
     voice = heard(ResponseBegan("r"), SoundBegan("r"), ResponseEnded("r", status))
     assert not voice.anyone_speaks
     assert voice.finished("r")
 
 
-def test_a_silent_response_was_said_when_it_was_made() -> None:
+def test_a_response_without_sound_is_finished_when_it_is_completed() -> None:
     assert heard(ResponseBegan("r"), ResponseEnded("r", "completed")).finished("r")
 
 
-def test_a_response_nobody_knows_was_said() -> None:
+def test_an_unknown_response_counts_as_finished() -> None:
     assert heard().finished("r")
 
 
-def test_said_since_looks_only_at_what_began_later() -> None:
+def test_finished_since_considers_only_later_responses() -> None:
     voice = heard(ResponseBegan("a"), ResponseEnded("a", "completed"))
     mark = voice.mark()
     assert not voice.finished_since(mark)
@@ -65,7 +65,7 @@ def test_the_caller_speaks_until_he_pauses() -> None:
     assert not voice.anyone_speaks
 
 
-def test_only_sounds_are_sounds() -> None:
+def test_process_returns_true_only_for_sound_events() -> None:
     voice = VoiceActivity()
     assert voice.process(CallerBegan())
     assert voice.process(SoundBegan("r"))
@@ -73,14 +73,14 @@ def test_only_sounds_are_sounds() -> None:
     assert not voice.process(ResponseBegan("r"))
 
 
-def test_what_was_going_on_is_forgotten_after_a_gap() -> None:
+def test_forget_clears_the_speaking_state() -> None:
     voice = heard(ResponseBegan("r"), SoundBegan("r"), CallerBegan())
     voice.forget()
     assert not voice.anyone_speaks
     assert not voice.agent_generating
 
 
-def test_a_sentence_is_heard_to_its_end_unless_it_is_cut() -> None:
+def test_a_sentence_counts_as_heard_only_if_not_cut() -> None:
     voice = VoiceActivity()
     for event in (ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed")):
         voice.process(event)
@@ -93,7 +93,7 @@ def test_a_sentence_is_heard_to_its_end_unless_it_is_cut() -> None:
     assert voice.heard_since(1)
 
 
-def test_a_caller_who_spoke_into_a_sentence_and_got_no_other_is_unanswered() -> None:
+def test_a_caller_who_spoke_awaits_an_answer_until_the_next_response() -> None:
     voice = VoiceActivity()
     voice.process(ResponseBegan("r1"))
     assert not voice.awaits_answer(0)
@@ -105,7 +105,7 @@ def test_a_caller_who_spoke_into_a_sentence_and_got_no_other_is_unanswered() -> 
     assert not voice.awaits_answer(0)
 
 
-def test_what_crossed_a_response_is_to_be_asked_for_again_once_that_has_ended() -> None:
+def test_dropped_speech_is_requested_again_after_the_current_response() -> None:
     voice = VoiceActivity()
     mark = voice.mark()
     voice.process(ResponseBegan("own"))
@@ -124,7 +124,7 @@ def test_what_crossed_a_response_is_to_be_asked_for_again_once_that_has_ended() 
     assert voice.effective_mark(mark) == 1
 
 
-def test_what_crossed_a_response_whose_end_was_missed_is_asked_for_again_after_the_gap() -> None:
+def test_dropped_speech_is_requested_again_after_forget() -> None:
     voice = heard(ResponseBegan("own"), SpeechDropped())
     voice.forget()
     assert voice.should_ask_again
