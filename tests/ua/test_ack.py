@@ -13,16 +13,16 @@ from tests.ua.user_agent import PEER, Peer, UserAgent
 INVITE = messages.invite()
 
 
-async def made(ua: UserAgent, contact: str, sent: list[Flow]) -> Acknowledgement:
+async def acknowledgement(ua: UserAgent, contact: str, sent: list[Flow]) -> Acknowledgement:
     """An ACK not yet sent; the peer's Contact is `contact`, and `sent` records the flows it leaves on."""
     flow = await ua.network.connect(Target("udp", (PEER, 5060), PEER))
     dialog = Dialog.as_uac(INVITE, messages.ok(INVITE, contact=contact))
     return Acknowledgement(ua.core, dialog, INVITE, flow, sent.append)
 
 
-async def test_it_is_sent_at_once_where_the_flow_leads_there_and_told_once(ua: UserAgent) -> None:
+async def test_the_ack_is_sent_on_the_given_flow_and_reported_once_though_sent_twice(ua: UserAgent) -> None:
     sent: list[Flow] = []
-    ack = await made(ua, f"<sip:bob@{PEER}:5060>", sent)
+    ack = await acknowledgement(ua, f"<sip:bob@{PEER}:5060>", sent)
     ack.send()
     ack.send()
     await asyncio.sleep(1)
@@ -31,11 +31,11 @@ async def test_it_is_sent_at_once_where_the_flow_leads_there_and_told_once(ua: U
     assert first == second
 
 
-async def test_it_looks_for_its_way_once_however_often_it_is_asked_for(ua: UserAgent) -> None:
+async def test_the_target_of_the_ack_is_resolved_only_once(ua: UserAgent) -> None:
     other = Peer(ua.wire, "192.0.2.7", names=("pbx.example.com",))
     await other.start()
     sent: list[Flow] = []
-    ack = await made(ua, "<sip:bob@pbx.example.com>", sent)
+    ack = await acknowledgement(ua, "<sip:bob@pbx.example.com>", sent)
     for _ in range(3):
         ack.send()
     await asyncio.sleep(1)
@@ -43,23 +43,23 @@ async def test_it_looks_for_its_way_once_however_often_it_is_asked_for(ua: UserA
     assert (other.count("ACK"), ua.peer.count("ACK")) == (1, 0)
 
 
-async def test_it_goes_where_the_invite_went_when_its_way_cannot_be_found(ua: UserAgent) -> None:
+async def test_the_ack_goes_on_the_flow_of_the_invite_if_its_target_cannot_be_resolved(ua: UserAgent) -> None:
     sent: list[Flow] = []
-    (await made(ua, "<sip:bob@nowhere.example.com>", sent)).send()
+    (await acknowledgement(ua, "<sip:bob@nowhere.example.com>", sent)).send()
     await asyncio.sleep(1)
     assert (len(sent), ua.peer.count("ACK")) == (1, 1)
 
 
-async def test_it_is_told_even_when_it_could_not_be_sent(ua: UserAgent) -> None:
+async def test_the_ack_is_reported_even_if_sending_it_failed(ua: UserAgent) -> None:
     sent: list[Flow] = []
-    ack = await made(ua, f"<sip:bob@{PEER}:5060>", sent)
+    ack = await acknowledgement(ua, f"<sip:bob@{PEER}:5060>", sent)
     await ua.network.close()
     ack.send()
     await asyncio.sleep(1)
     assert len(sent) == 1
 
 
-async def test_it_goes_over_a_new_connection_on_the_terms_of_its_trunk(ua: UserAgent) -> None:
+async def test_an_ack_on_a_new_connection_uses_the_tls_profile_of_its_trunk(ua: UserAgent) -> None:
     """A trunk's own authorities and certificate apply to every connection to it, not only to the first."""
     pbx = Peer(ua.wire, "192.0.2.7", transport="tls")
     await pbx.start()

@@ -12,7 +12,7 @@ INVITE = messages.invite()
 
 
 @pytest.mark.parametrize("bound", ["MAX_TRANSACTIONS", "MAX_KNOWN"])
-async def test_requests_beyond_what_we_can_keep_are_503_outside_dialogs_alone_rfc3261_21_5_4(
+async def test_above_the_transaction_limit_only_out_of_dialog_requests_get_503_rfc3261_21_5_4(
     ua: UserAgent, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
     leg, ours = await ua.answered_leg()
@@ -28,7 +28,7 @@ async def test_requests_beyond_what_we_can_keep_are_503_outside_dialogs_alone_rf
     assert leg.ended.result() is EndReason.HUNG_UP
 
 
-async def test_what_was_answered_lately_does_not_count_as_work(
+async def test_a_completed_invite_transaction_does_not_count_towards_the_transaction_limit(
     ua: UserAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At 500 calls a second, 32,000 completed transactions are kept to answer retransmissions."""
@@ -39,7 +39,7 @@ async def test_what_was_answered_lately_does_not_count_as_work(
     await ua.peer.hears(200)
 
 
-async def test_what_is_turned_away_unread_keeps_nothing_and_cancel_still_finds_its_invite_rfc3261_9_2(
+async def test_an_overload_503_creates_no_transaction_and_a_cancel_still_matches_its_invite_rfc3261_9_2(
     ua: UserAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ua.peer.says(INVITE)
@@ -55,7 +55,7 @@ async def test_what_is_turned_away_unread_keeps_nothing_and_cancel_still_finds_i
     await ua.peer.hears(200)
 
 
-async def test_what_is_answered_and_only_kept_for_repeats_is_no_reason_to_turn_calls_away(
+async def test_completed_transactions_kept_for_retransmissions_do_not_block_new_calls(
     ua: UserAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over UDP each is kept for 32 s: 25,000 of them at 400 calls a second (RFC 3261 §17.2.2)."""
@@ -67,7 +67,7 @@ async def test_what_is_answered_and_only_kept_for_repeats_is_no_reason_to_turn_c
     await ua.invited()
 
 
-async def test_who_asks_without_end_leaves_room_for_calls(
+async def test_a_flood_of_options_leaves_transactions_for_calls_and_byes(
     ua: UserAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.ua.admission_control.MAX_KNOWN", 20)

@@ -13,13 +13,13 @@ from tests.ua.user_agent import PEER, UserAgent
 
 
 @dataclass
-class OneDoor:
+class FakeAuthenticator:
     """One authenticator, with results set by the test; records the calls made to it."""
 
-    meeting: AuthResult
+    result: AuthResult
     known: bool = False
     taken: bool = False
-    heard: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
     def knows(self, flow: Flow) -> bool:
         return self.known
@@ -28,8 +28,8 @@ class OneDoor:
         return "carrier" if self.known else None
 
     def authenticate(self, request: Request, flow: Flow, size_bytes: int) -> AuthResult:
-        self.heard.append(f"meets {size_bytes}")
-        return self.meeting
+        self.calls.append(f"authenticate {size_bytes}")
+        return self.result
 
     def lacks_credentials(self, request: Request, flow: Flow) -> bool:
         return self.known and not self.taken
@@ -38,33 +38,35 @@ class OneDoor:
         return self.taken
 
     def lost(self, flow: Flow) -> None:
-        self.heard.append("lost")
+        self.calls.append("lost")
 
 
-async def test_the_first_door_that_answers_has_the_stranger(ua: UserAgent) -> None:
+async def test_authenticators_are_asked_in_order_until_one_handles_the_request(ua: UserAgent) -> None:
     peers = AuthenticatedPeers()
     flow = await ua.network.connect(Target("udp", (PEER, 5060), PEER))
     assert not peers.admit(messages.invite(), flow, 7, ua)
     assert ua.turned_away == [PEER]
     ignoring, asking, last = (
-        OneDoor(each) for each in (AuthResult.IGNORED, AuthResult.HANDLED, AuthResult.ADMITTED)
+        FakeAuthenticator(each) for each in (AuthResult.IGNORED, AuthResult.HANDLED, AuthResult.ADMITTED)
     )
     for authenticator in (ignoring, asking, last):
         peers.add(authenticator)
     assert not peers.admit(messages.invite(), flow, 7, ua)
     assert ua.turned_away == [PEER]
-    assert (ignoring.heard, asking.heard, last.heard) == (["meets 7"], ["meets 7"], [])
-    asking.meeting = AuthResult.IGNORED
+    assert (ignoring.calls, asking.calls, last.calls) == (["authenticate 7"], ["authenticate 7"], [])
+    asking.result = AuthResult.IGNORED
     assert peers.admit(messages.invite(), flow, 7, ua)
 
 
-async def test_one_door_that_knows_a_peer_is_enough_and_all_hear_of_a_lost_connection(ua: UserAgent) -> None:
+async def test_one_authenticator_that_knows_the_flow_is_enough_and_all_are_told_of_its_loss(
+    ua: UserAgent,
+) -> None:
     peers = AuthenticatedPeers()
     flow = await ua.network.connect(Target("udp", (PEER, 5060), PEER))
-    one, other = OneDoor(AuthResult.IGNORED), OneDoor(AuthResult.IGNORED, known=True)
+    one, other = FakeAuthenticator(AuthResult.IGNORED), FakeAuthenticator(AuthResult.IGNORED, known=True)
     peers.add(one)
     assert not peers.knows(flow)
     peers.add(other)
     assert peers.knows(flow)
     peers.lost(flow)
-    assert one.heard == other.heard == ["lost"]
+    assert one.calls == other.calls == ["lost"]

@@ -21,7 +21,7 @@ def registrar(ua: UserAgent) -> Registrar:
     return a_registrar(ua)
 
 
-async def test_the_challenges_are_sha_256_then_md5_each_on_a_line_of_its_own_rfc8760_2_4(
+async def test_sha_256_and_md5_challenges_are_in_separate_headers_in_this_order_rfc8760_2_4(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -34,7 +34,7 @@ def offered(challenge: Response) -> list[str]:
     return [line.rpartition("=")[2] for line in challenge.headers.get_all("WWW-Authenticate")]
 
 
-async def test_who_knows_md5_alone_and_looks_at_the_first_challenge_alone_registers_at_the_second_try(
+async def test_md5_is_offered_first_after_a_sha_256_challenge_was_not_answered(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -55,12 +55,12 @@ async def test_who_knows_md5_alone_and_looks_at_the_first_challenge_alone_regist
 
     with capture_logs() as logs:
         assert [await tries() for _ in range(4)] == [False, True, True, True]
-    told = [line["event"] for line in logs if "MD5" in line["event"]]
-    assert told == ["challenge not answered, MD5 is first from now on"]
+    logged = [line["event"] for line in logs if "MD5" in line["event"]]
+    assert logged == ["challenge not answered, MD5 is first from now on"]
     registrar.close()
 
 
-async def test_who_answers_is_asked_for_the_strongest_first_again(
+async def test_sha_256_is_offered_first_again_after_it_was_answered(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -74,7 +74,9 @@ async def test_who_answers_is_asked_for_the_strongest_first_again(
     registrar.close()
 
 
-async def test_a_challenge_is_never_larger_than_the_question(ua: UserAgent, registrar: Registrar) -> None:
+async def test_a_challenge_over_udp_is_never_larger_than_the_request(
+    ua: UserAgent, registrar: Registrar
+) -> None:
     phone = await start_phone(ua)
     shapes = set()
     for padding in range(400):
@@ -92,7 +94,7 @@ async def test_a_challenge_is_never_larger_than_the_question(ua: UserAgent, regi
     assert shapes == {(1, "v"), (2, "v"), (2, "Via")}
 
 
-async def test_a_question_too_short_for_any_challenge_is_not_answered(
+async def test_a_udp_request_smaller_than_any_challenge_gets_no_response(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -109,7 +111,7 @@ async def test_a_question_too_short_for_any_challenge_is_not_answered(
     assert asked.endswith("algorithm=MD5")
 
 
-async def test_over_a_connection_a_short_question_gets_its_answer(
+async def test_over_tcp_a_request_smaller_than_the_challenge_is_still_challenged(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua, transport="tcp")
@@ -120,7 +122,7 @@ async def test_over_a_connection_a_short_question_gets_its_answer(
     assert len((await phone.hears(401)).headers.get_all("WWW-Authenticate")) == 2
 
 
-async def test_a_stranger_leaves_nothing_behind_until_it_shows_credentials_rfc3261_26_3_2_4(
+async def test_challenging_a_request_without_credentials_keeps_no_state_rfc3261_26_3_2_4(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -132,7 +134,7 @@ async def test_a_stranger_leaves_nothing_behind_until_it_shows_credentials_rfc32
     assert (await phone.hears(401)).to_tag == first.to_tag
 
 
-async def test_a_source_that_only_asks_is_answered_ever_less(ua: UserAgent, registrar: Registrar) -> None:
+async def test_challenges_to_one_source_are_rate_limited(ua: UserAgent, registrar: Registrar) -> None:
     phone = await start_phone(ua)
     for _ in range(200):
         await phone.says(phone.register(ALICE))
@@ -144,7 +146,7 @@ async def test_a_source_that_only_asks_is_answered_ever_less(ua: UserAgent, regi
     registrar.close()
 
 
-async def test_wrong_passwords_are_counted_and_answered_ever_later(
+async def test_each_further_wrong_password_is_counted_and_answered_later(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua, password="guess")
@@ -165,7 +167,7 @@ async def test_wrong_passwords_are_counted_and_answered_ever_later(
     assert registrar.reachable("alice") == []
 
 
-async def test_a_password_that_is_right_at_last_starts_from_scratch(
+async def test_a_correct_password_resets_the_delay_for_wrong_ones(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua, password="guess")
@@ -180,16 +182,16 @@ async def test_a_password_that_is_right_at_last_starts_from_scratch(
     registrar.close()
 
 
-async def test_late_answers_are_owed_to_a_bounded_number_and_a_right_password_waits_for_none(
+async def test_delayed_401s_are_bounded_in_number_and_do_not_delay_a_correct_password(
     ua: UserAgent, registrar: Registrar
 ) -> None:
-    desks = [
+    guessers = [
         await start_phone(ua, address=f"192.0.2.{100 + number}", password="guess") for number in range(5)
     ]
     alice = await start_phone(ua)
-    ua.strangers |= {phone.address for phone in desks}
+    ua.strangers |= {phone.address for phone in guessers}
     wrong = []
-    for phone in desks:
+    for phone in guessers:
         for number in range(30):
             request = phone.register(ALICE, call_id=f"guess{number}")
             await phone.says(request)
@@ -208,7 +210,7 @@ async def test_late_answers_are_owed_to_a_bounded_number_and_a_right_password_wa
     await ua.assert_clean()
 
 
-async def test_a_known_peer_that_fails_beyond_them_is_answered_at_once(
+async def test_above_the_limit_of_delayed_401s_a_known_peer_gets_its_401_at_once(
     ua: UserAgent, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.ua.challenger.MAX_WAITING", 0)
@@ -221,7 +223,7 @@ async def test_a_known_peer_that_fails_beyond_them_is_answered_at_once(
     registrar.close()
 
 
-async def test_sources_are_remembered_to_a_bound_the_latest_first(
+async def test_only_the_latest_sources_up_to_a_limit_are_remembered(
     ua: UserAgent, registrar: Registrar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.ua.challenger.MAX_SOURCES", 3)
@@ -235,7 +237,7 @@ async def test_sources_are_remembered_to_a_bound_the_latest_first(
     ]
 
 
-async def test_a_wrong_password_is_answered_in_no_more_bytes_than_it_was_shown_in(
+async def test_the_response_to_a_wrong_password_over_udp_is_never_larger_than_the_request(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     """Over UDP the source may be forged, and the request repeated at will: no amplification."""
@@ -259,7 +261,7 @@ async def test_a_wrong_password_is_answered_in_no_more_bytes_than_it_was_shown_i
     await ua.assert_clean()
 
 
-async def test_what_is_forged_over_udp_costs_a_phone_nothing_that_connects_from_there(
+async def test_failures_over_udp_do_not_count_against_tcp_from_the_same_address(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     forger = SimpleNamespace(remote=(STRANGER, 5060), reliable=False, transport="udp")
@@ -273,7 +275,7 @@ async def test_what_is_forged_over_udp_costs_a_phone_nothing_that_connects_from_
     registrar.close()
 
 
-async def test_wrong_passwords_from_everywhere_do_not_flood_the_log(
+async def test_wrong_passwords_from_many_sources_are_logged_at_a_limited_rate(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -289,7 +291,9 @@ async def test_wrong_passwords_from_everywhere_do_not_flood_the_log(
     assert len(logs) == LINES_PER_MINUTE + 1
 
 
-async def test_a_64_of_ipv6_is_one_source(ua: UserAgent, registrar: Registrar) -> None:
+async def test_all_addresses_of_an_ipv6_64_prefix_count_as_one_source(
+    ua: UserAgent, registrar: Registrar
+) -> None:
     for number in range(45):
         sender = SimpleNamespace(remote=(f"2001:db8::{number:x}", 5060), reliable=False)
         assert registrar._challenger.allows(sender) == (number < 40)  # type: ignore[arg-type]

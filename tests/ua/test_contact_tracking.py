@@ -15,11 +15,11 @@ from tests.ua.user_agent import PEER, UserAgent
 DESK, APP, MOVED = "<sip:alice@192.168.1.7>", "<sip:alice@10.0.0.9>", "<sip:alice@172.16.0.3>"
 
 
-class Home:
+class AliceBindings:
     """The bindings registered for alice, each over its own connection."""
 
     def __init__(self, ua: UserAgent) -> None:
-        self._house = ua
+        self._ua = ua
         self.registered: list[Binding] = []
 
     def __call__(self, name: str) -> Sequence[Binding]:
@@ -27,8 +27,8 @@ class Home:
 
     async def registers(self, contact: str, call_id: str) -> Flow:
         number = len(self.registered) + 1
-        peer = self._house.wire.host(f"192.0.2.{100 + number}")
-        peer.start(self._house.peer)
+        peer = self._ua.wire.host(f"192.0.2.{100 + number}")
+        peer.start(self._ua.peer)
         flow = await peer.connect(Target("tcp", ("203.0.113.10", 5060), PEER))
         self.registered.append(Binding(NameAddr.parse(contact), flow, call_id, 1, 300.0))
         return flow
@@ -39,66 +39,76 @@ class Home:
 
 
 @pytest.fixture
-def home(ua: UserAgent) -> Home:
-    return Home(ua)
+def bindings(ua: UserAgent) -> AliceBindings:
+    return AliceBindings(ua)
 
 
-async def test_it_is_where_it_was_called_until_it_registers_from_elsewhere(home: Home) -> None:
-    first = await home.registers(DESK, "boot 1")
-    desk = home.called()
-    assert desk(first) is first
-    again = await home.registers(DESK, "boot 2")
-    del home.registered[0]
-    assert desk(first) is again
+async def test_the_flow_is_the_called_one_until_the_same_contact_registers_again(
+    bindings: AliceBindings,
+) -> None:
+    first = await bindings.registers(DESK, "boot 1")
+    tracker = bindings.called()
+    assert tracker(first) is first
+    again = await bindings.registers(DESK, "boot 2")
+    del bindings.registered[0]
+    assert tracker(first) is again
 
 
-async def test_with_another_contact_it_is_known_by_the_call_id_of_its_boot_rfc3261_10_2(home: Home) -> None:
-    first = await home.registers(DESK, "boot 1")
-    desk = home.called()
-    moved = await home.registers(MOVED, "boot 1")
-    del home.registered[0]
-    assert desk(first) is moved
+async def test_a_new_contact_with_the_same_call_id_is_the_same_phone_rfc3261_10_2(
+    bindings: AliceBindings,
+) -> None:
+    first = await bindings.registers(DESK, "boot 1")
+    tracker = bindings.called()
+    moved = await bindings.registers(MOVED, "boot 1")
+    del bindings.registered[0]
+    assert tracker(first) is moved
 
 
 @pytest.mark.parametrize("closed", [True, False])
-async def test_once_its_way_is_gone_whoever_is_new_must_be_it(home: Home, closed: bool) -> None:
-    first = await home.registers(DESK, "boot 1")
-    await home.registers(APP, "app")
-    desk = home.called()
+async def test_a_new_binding_is_used_only_once_the_called_flow_is_closed(
+    bindings: AliceBindings, closed: bool
+) -> None:
+    first = await bindings.registers(DESK, "boot 1")
+    await bindings.registers(APP, "app")
+    tracker = bindings.called()
     if closed:
         first.close()
-    moved = await home.registers(MOVED, "boot 2")
-    assert desk(first) is (moved if closed else first)
+    moved = await bindings.registers(MOVED, "boot 2")
+    assert tracker(first) is (moved if closed else first)
 
 
-async def test_those_who_were_there_when_it_was_called_are_other_phones(home: Home) -> None:
-    first = await home.registers(DESK, "boot 1")
-    await home.registers(APP, "app")
-    desk = home.called()
+async def test_bindings_that_existed_when_the_phone_was_called_are_other_phones(
+    bindings: AliceBindings,
+) -> None:
+    first = await bindings.registers(DESK, "boot 1")
+    await bindings.registers(APP, "app")
+    tracker = bindings.called()
     first.close()
-    assert desk(first) is None
-    await home.registers("<sip:alice@10.0.0.77>", "app")  # the other phone, from a new address
-    assert desk(first) is None
+    assert tracker(first) is None
+    await bindings.registers("<sip:alice@10.0.0.77>", "app")  # the other phone, from a new address
+    assert tracker(first) is None
 
 
-async def test_another_flow_of_the_same_phone_serves_as_well_rfc5626_4_2(home: Home) -> None:
+async def test_after_its_flow_closed_another_flow_of_the_same_instance_is_used_rfc5626_4_2(
+    bindings: AliceBindings,
+) -> None:
     one, two = (f'{DESK};+sip.instance="<urn:uuid:1>";reg-id={number}' for number in (1, 2))
-    first = await home.registers(one, "flow 1")
-    second = await home.registers(two, "flow 2")
-    await home.registers(APP, "app")
-    desk = home.called()
+    first = await bindings.registers(one, "flow 1")
+    second = await bindings.registers(two, "flow 2")
+    await bindings.registers(APP, "app")
+    tracker = bindings.called()
     first.close()
-    assert desk(first) is second
+    assert tracker(first) is second
 
 
-async def test_of_two_that_are_new_nobody_knows_which_it_is(home: Home) -> None:
-    first = await home.registers(DESK, "boot 1")
-    desk = home.called()
+async def test_with_two_new_bindings_neither_is_used(bindings: AliceBindings) -> None:
+    first = await bindings.registers(DESK, "boot 1")
+    tracker = bindings.called()
     first.close()
-    await home.registers(APP, "app")
-    await home.registers(MOVED, "boot 2")
-    assert desk(first) is None
+    await bindings.registers(APP, "app")
+    await bindings.registers(MOVED, "boot 2")
+    assert tracker(first) is None
 
 
-def test_where_no_phone_is_configured_nobody_is_registered() -> None:
+def test_no_bindings_returns_none_registered() -> None:
     assert no_bindings("alice") == ()

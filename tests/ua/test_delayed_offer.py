@@ -26,7 +26,9 @@ async def offered(ua: UserAgent) -> tuple[Leg, asyncio.Task[None]]:
     return leg, task
 
 
-async def test_the_ack_waits_for_our_answer_and_carries_it_rfc3261_13_2_2_4(ua: UserAgent) -> None:
+async def test_the_ack_is_sent_only_with_our_answer_to_the_offer_in_the_2xx_rfc3261_13_2_2_4(
+    ua: UserAgent,
+) -> None:
     leg, task = await offered(ua)
     await task
     await ua.peer.hears_nothing(3)
@@ -40,7 +42,7 @@ async def test_the_ack_waits_for_our_answer_and_carries_it_rfc3261_13_2_2_4(ua: 
     await ua.assert_clean()
 
 
-async def test_a_2xx_that_comes_again_is_acknowledged_as_before_and_not_sooner_rfc3261_13_2_2_4(
+async def test_a_retransmitted_2xx_gets_the_same_ack_and_none_before_our_answer_rfc3261_13_2_2_4(
     ua: UserAgent,
 ) -> None:
     leg, task, invite = await ua.start_call(late=True, leaves_open=True)
@@ -55,7 +57,7 @@ async def test_a_2xx_that_comes_again_is_acknowledged_as_before_and_not_sooner_r
     assert leg.media.calls == [("offer", b""), ("accept", SDP)]
 
 
-async def test_an_offer_that_can_be_answered_at_once_is(ua: UserAgent) -> None:
+async def test_an_offer_in_the_2xx_that_is_answered_at_once_is_answered_in_the_ack(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call(late=True)
     ua.peer.answers(invite, 200)
     await task
@@ -63,7 +65,7 @@ async def test_an_offer_that_can_be_answered_at_once_is(ua: UserAgent) -> None:
     assert not leg.ended.done()
 
 
-async def test_a_leg_that_is_ended_before_it_has_an_answer_takes_nothing_and_says_bye_rfc3261_15(
+async def test_a_leg_ended_before_our_answer_sends_an_ack_refusing_all_media_and_a_bye_rfc3261_15(
     ua: UserAgent,
 ) -> None:
     leg, task = await offered(ua)
@@ -74,7 +76,7 @@ async def test_a_leg_that_is_ended_before_it_has_an_answer_takes_nothing_and_say
     await ua.assert_clean()
 
 
-async def test_a_peer_that_hangs_up_before_it_has_an_answer_gets_its_ack_all_the_same(ua: UserAgent) -> None:
+async def test_a_bye_before_our_answer_is_followed_by_an_ack_refusing_all_media(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call(late=True, leaves_open=True)
     ua.peer.answers(invite, 200)
     await task
@@ -84,7 +86,7 @@ async def test_a_peer_that_hangs_up_before_it_has_an_answer_gets_its_ack_all_the
     await ua.assert_clean()
 
 
-async def test_an_offer_that_is_refused_gets_an_answer_that_takes_nothing_and_a_bye_rfc3261_13_2_2_4(
+async def test_an_unacceptable_offer_in_the_2xx_gets_an_ack_refusing_all_media_and_a_bye_rfc3261_13_2_2_4(
     ua: UserAgent,
 ) -> None:
     leg, task, invite = await ua.start_call(late=True, leaves_open=True)
@@ -100,7 +102,7 @@ async def test_an_offer_that_is_refused_gets_an_answer_that_takes_nothing_and_a_
     await ua.assert_clean()
 
 
-async def test_a_200_that_crosses_the_end_gets_an_answer_that_takes_nothing_and_a_bye_rfc3261_9_1(
+async def test_a_200_crossing_our_cancel_gets_an_ack_refusing_all_media_and_a_bye_rfc3261_9_1(
     ua: UserAgent,
 ) -> None:
     leg, task, invite = await ua.start_call(late=True, leaves_open=True)
@@ -115,7 +117,9 @@ async def test_a_200_that_crosses_the_end_gets_an_answer_that_takes_nothing_and_
     await ua.assert_clean()
 
 
-async def test_a_fork_that_answers_too_gets_its_ack_and_a_bye_rfc3261_13_2_2_4(ua: UserAgent) -> None:
+async def test_a_2xx_of_another_fork_gets_an_ack_refusing_all_media_and_a_bye_rfc3261_13_2_2_4(
+    ua: UserAgent,
+) -> None:
     leg, task, invite = await ua.start_call(late=True, leaves_open=True)
     ua.peer.answers(invite, 200)
     await task
@@ -130,7 +134,7 @@ async def test_a_fork_that_answers_too_gets_its_ack_and_a_bye_rfc3261_13_2_2_4(u
     assert (ack.to_tag, ack.body) == ("bob1", OTHER)
 
 
-async def test_a_fork_of_an_invite_with_an_offer_is_not_taken_for_one_that_offers(ua: UserAgent) -> None:
+async def test_a_2xx_of_another_fork_of_an_invite_with_offer_gets_an_empty_ack(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 200)
     await task
@@ -142,7 +146,7 @@ async def test_a_fork_of_an_invite_with_an_offer_is_not_taken_for_one_that_offer
 
 
 @pytest.mark.parametrize("status", [400, 415, 488, 606])
-async def test_a_peer_that_wants_an_offer_gets_one_in_the_next_invite_rfc3261_21_4_26(
+async def test_a_refused_invite_without_offer_is_repeated_with_one_rfc3261_21_4_26(
     ua: UserAgent, status: int
 ) -> None:
     leg, task, invite = await ua.start_call(late=True, concedes=True)
@@ -154,7 +158,7 @@ async def test_a_peer_that_wants_an_offer_gets_one_in_the_next_invite_rfc3261_21
     assert leg.media.calls[-1] == ("answered", SDP)
 
 
-async def test_a_peer_that_refuses_that_one_as_well_has_refused_the_call(ua: UserAgent) -> None:
+async def test_a_refusal_of_the_repeated_invite_with_offer_is_final(ua: UserAgent) -> None:
     _, task, invite = await ua.start_call(late=True, concedes=True)
     ua.peer.answers(invite, 488)
     ua.peer.answers(await ua.peer.hears("INVITE"), 488)
@@ -166,7 +170,7 @@ async def test_a_peer_that_refuses_that_one_as_well_has_refused_the_call(ua: Use
 # The peer's later offers, when our answer takes time.
 
 
-async def test_an_answer_that_takes_time_is_announced_by_a_100_rfc3261_8_2_6_1(ua: UserAgent) -> None:
+async def test_a_reinvite_whose_answer_takes_time_gets_a_100_first_rfc3261_8_2_6_1(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     leg.media.leaves_open = True
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
@@ -178,7 +182,7 @@ async def test_an_answer_that_takes_time_is_announced_by_a_100_rfc3261_8_2_6_1(u
     await ua.peer.says(from_caller(INVITE, "ACK", ours, 2))
 
 
-async def test_an_update_whose_answer_takes_time_is_answered_then_rfc3311_5_2(
+async def test_an_update_whose_answer_takes_time_gets_its_200_with_the_answer_rfc3311_5_2(
     ua: UserAgent,
 ) -> None:
     leg, ours = await ua.answered_leg()
@@ -189,7 +193,9 @@ async def test_an_update_whose_answer_takes_time_is_answered_then_rfc3311_5_2(
     assert (await ua.peer.hears(200)).body == OTHER
 
 
-async def test_an_offer_that_comes_meanwhile_is_500_and_ours_waits_rfc3261_14_2(ua: UserAgent) -> None:
+async def test_an_update_with_an_offer_gets_500_while_a_reinvite_is_unanswered_rfc3261_14_2(
+    ua: UserAgent,
+) -> None:
     leg, ours = await ua.answered_leg()
     leg.media.leaves_open = True
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
@@ -205,7 +211,7 @@ async def test_an_offer_that_comes_meanwhile_is_500_and_ours_waits_rfc3261_14_2(
     await ua.peer.hears(200)
 
 
-async def test_a_leg_that_ends_meanwhile_answers_487_rfc3261_15_1_2(ua: UserAgent) -> None:
+async def test_an_unanswered_reinvite_gets_487_when_the_leg_ends_rfc3261_15_1_2(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     leg.media.leaves_open = True
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
@@ -219,7 +225,7 @@ async def test_a_leg_that_ends_meanwhile_answers_487_rfc3261_15_1_2(ua: UserAgen
     await ua.assert_clean()
 
 
-async def test_a_phone_that_offers_again_before_our_ack_is_500_rfc3311_5_2(ua: UserAgent) -> None:
+async def test_an_update_with_an_offer_before_our_ack_gets_500_rfc3311_5_2(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call(late=True, leaves_open=True)
     ua.peer.answers(invite, 200)
     await task
@@ -229,7 +235,7 @@ async def test_a_phone_that_offers_again_before_our_ack_is_500_rfc3311_5_2(ua: U
     assert (await ua.peer.hears("ACK")).body == OTHER
 
 
-async def test_an_offer_of_ours_that_meets_491_again_and_again_is_given_up_rfc3261_14_1(
+async def test_our_reinvite_is_given_up_after_repeated_491s_rfc3261_14_1(
     ua: UserAgent,
 ) -> None:
     leg, _ = await ua.connected_leg()
