@@ -107,6 +107,25 @@ async def test_an_agent_that_does_not_answer_is_cancelled_and_followed_by_its_ba
         await edge.assert_clean()
 
 
+async def test_an_agent_that_answers_too_late_is_hung_up_beside_its_backup_rfc3261_15(
+    new_edge: NewEdge,
+) -> None:
+    async with new_edge(number=a_number_with(FIRST, SECOND)) as edge:
+        first, _ = two_screenings(edge)
+        edge.wire.delay_s = 0.1
+        began = edge.now
+        await edge.carrier.invites()
+        await edge.agent.receives("INVITE")
+        await edge.passes(began + 8.1 - edge.now)  # our patience ends while the 200 is on its way
+        await edge.agent.answers()
+        await edge.agent.receives("CANCEL")
+        await edge.agent.receives("BYE")
+        await bridges(edge)
+        assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert News.AGENT_ANSWERED not in first.news
+        await edge.assert_clean()
+
+
 async def test_an_agent_whose_screening_cannot_begin_is_followed_by_its_backup(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number_with(FIRST, SECOND)) as edge:
         first, _ = two_screenings(edge)
