@@ -45,7 +45,9 @@ def recorded(**changes: object):
     return a_number(record=True, announcement=RECORDED, **changes)
 
 
-async def test_both_sides_are_recorded_from_the_answer_to_the_end_left_the_caller(new_edge: NewEdge) -> None:
+async def test_a_recording_has_the_caller_on_the_left_and_the_other_side_on_the_right(
+    new_edge: NewEdge,
+) -> None:
     async with new_edge(number=recorded()) as edge:
         await edge.carrier.invites()
         await edge.carrier.receives(200)
@@ -73,7 +75,7 @@ async def test_both_sides_are_recorded_from_the_answer_to_the_end_left_the_calle
         await edge.assert_clean()
 
 
-async def test_the_agent_is_called_and_its_time_runs_once_the_caller_has_been_told(new_edge: NewEdge) -> None:
+async def test_the_agent_is_called_and_timed_only_after_the_announcement(new_edge: NewEdge) -> None:
     async with new_edge(number=recorded()) as edge:
         await edge.carrier.invites()
         answered = await edge.carrier.receives(200)
@@ -86,7 +88,7 @@ async def test_the_agent_is_called_and_its_time_runs_once_the_caller_has_been_to
         await edge.assert_clean()
 
 
-async def test_the_caller_is_told_before_the_agent_hears_him(new_edge: NewEdge) -> None:
+async def test_the_agent_gets_no_message_before_the_announcement_has_ended(new_edge: NewEdge) -> None:
     async with new_edge(number=recorded()) as edge:
         await edge.carrier.invites()
         await edge.carrier.receives(200)
@@ -99,7 +101,7 @@ async def test_the_caller_is_told_before_the_agent_hears_him(new_edge: NewEdge) 
         await edge.assert_clean()
 
 
-async def test_who_says_that_callers_know_has_them_recorded_without_a_word(new_edge: NewEdge) -> None:
+async def test_without_an_announcement_set_the_call_is_recorded_silently(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(record=True)) as edge:
         await edge.bridges()
         await edge.carrier.hangs_up()
@@ -109,7 +111,7 @@ async def test_who_says_that_callers_know_has_them_recorded_without_a_word(new_e
         await edge.assert_clean()
 
 
-async def test_nothing_is_recorded_where_nobody_asked_for_it(edge: Edge) -> None:
+async def test_nothing_is_recorded_by_default(edge: Edge) -> None:
     await edge.bridges()
     await edge.carrier.hangs_up()
     record = await edge.over()
@@ -118,7 +120,7 @@ async def test_nothing_is_recorded_where_nobody_asked_for_it(edge: Edge) -> None
     await edge.assert_clean()
 
 
-async def test_a_call_that_is_not_screened_is_announced_and_recorded_too(new_edge: NewEdge) -> None:
+async def test_an_unscreened_call_is_announced_and_recorded_too(new_edge: NewEdge) -> None:
     async with new_edge(number=recorded()) as edge:
         edge.screener.planned = Ring("a friend")
         await edge.carrier.invites()
@@ -146,7 +148,7 @@ async def test_a_caller_without_g711_is_connected_and_not_recorded(new_edge: New
         await edge.assert_clean()
 
 
-async def test_a_disk_that_takes_no_recording_leaves_the_call_as_it_is(new_edge: NewEdge) -> None:
+async def test_an_unwritable_recordings_folder_does_not_disturb_the_call(new_edge: NewEdge) -> None:
     async with new_edge(number=recorded()) as edge:
         edge.recordings.write_text("a file where a folder should be")
         await edge.bridges()
@@ -165,7 +167,9 @@ class Hoarse:
         raise SpeechFailed("the voice is gone")
 
 
-async def test_an_announcement_that_cannot_be_spoken_gives_way_to_the_recorded_one(new_edge: NewEdge) -> None:
+async def test_an_announcement_that_cannot_be_synthesized_is_replaced_by_the_recorded_one(
+    new_edge: NewEdge,
+) -> None:
     async with new_edge(number=recorded(), speech=Hoarse()) as edge:
         await edge.carrier.invites()
         await edge.carrier.receives(200)
@@ -178,7 +182,7 @@ async def test_an_announcement_that_cannot_be_spoken_gives_way_to_the_recorded_o
         await edge.assert_clean()
 
 
-async def test_an_agent_that_does_not_answer_an_announced_call_leaves_nobody_in_silence(
+async def test_a_recorded_call_gets_voicemail_if_the_agent_does_not_answer(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(number=recorded(on_failure=OnFailure.VOICEMAIL)) as edge:
@@ -193,7 +197,7 @@ async def test_an_agent_that_does_not_answer_an_announced_call_leaves_nobody_in_
         await edge.assert_clean()
 
 
-async def test_a_caller_who_leaves_during_the_announcement_leaves_nothing_behind(new_edge: NewEdge) -> None:
+async def test_a_caller_may_hang_up_during_the_announcement(new_edge: NewEdge) -> None:
     async with new_edge(number=recorded()) as edge:
         await edge.carrier.invites()
         await edge.carrier.receives(200)

@@ -35,7 +35,7 @@ async def test_a_caller_cancels_while_the_agent_rings(edge: Edge) -> None:
         ("Q.850;cause=16", 'Q.850;cause=16;text="the caller hung up"'),
     ],
 )
-async def test_a_call_that_was_answered_elsewhere_is_missed_by_no_phone_of_ours_rfc3326_3_1(
+async def test_the_callers_reason_answered_elsewhere_is_copied_to_the_phones_cancel_rfc3326_3_1(
     edge: Edge, reason: str, told: str
 ) -> None:
     edge.screener.planned = Ring("on the list")
@@ -48,7 +48,7 @@ async def test_a_call_that_was_answered_elsewhere_is_missed_by_no_phone_of_ours_
     await edge.assert_clean()
 
 
-async def test_a_caller_cancels_in_one_breath_with_its_invite(edge: Edge) -> None:
+async def test_a_caller_cancels_immediately_after_its_invite(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.carrier.cancels()
     await edge.carrier.receives(487)
@@ -113,7 +113,7 @@ async def test_a_cancel_crosses_our_200_and_a_bye_follows_rfc3261_9_2(edge: Edge
     await edge.assert_clean()
 
 
-async def test_a_caller_hangs_up_in_talk(edge: Edge) -> None:
+async def test_a_caller_hangs_up_while_it_talks_to_the_agent(edge: Edge) -> None:
     await edge.connects()
     assert (await edge.carrier.hangs_up()).status == 200
     bye = await edge.agent.receives("BYE")
@@ -172,7 +172,7 @@ async def test_a_phone_that_answers_just_before_the_caller_hangs_up_gets_a_bye(e
     await edge.assert_clean()
 
 
-async def test_a_caller_who_never_acknowledges_is_hung_up_rfc3261_13_3_1_4(edge: Edge) -> None:
+async def test_a_caller_who_never_sends_ack_gets_a_bye_rfc3261_13_3_1_4(edge: Edge) -> None:
     edge.carrier.auto.discard("ACK")
     await edge.carrier.invites()
     await edge.agent.answers()
@@ -185,7 +185,7 @@ async def test_a_caller_who_never_acknowledges_is_hung_up_rfc3261_13_3_1_4(edge:
     await edge.assert_clean(faults=False)  # our 200 was never acknowledged
 
 
-async def test_a_caller_whose_session_is_never_refreshed_is_hung_up_rfc4028_10(new_edge: NewEdge) -> None:
+async def test_a_caller_who_never_refreshes_its_session_gets_a_bye_rfc4028_10(new_edge: NewEdge) -> None:
     async with new_edge(audio=False) as edge:
         await edge.bridges()
         began = edge.now
@@ -198,7 +198,7 @@ async def test_a_caller_whose_session_is_never_refreshed_is_hung_up_rfc4028_10(n
         await edge.assert_clean()
 
 
-async def test_a_caller_who_refreshes_its_session_talks_on_rfc4028_7_4(new_edge: NewEdge) -> None:
+async def test_a_caller_who_refreshes_its_session_stays_connected_rfc4028_7_4(new_edge: NewEdge) -> None:
     async with new_edge(audio=False) as edge:
         await edge.bridges()
         for _ in range(4):
@@ -213,7 +213,9 @@ async def test_a_caller_who_refreshes_its_session_talks_on_rfc4028_7_4(new_edge:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_a_caller_hangs_up_while_the_phone_rings_in_bad_weather(new_edge: NewEdge, seed: int) -> None:
+async def test_a_caller_hangs_up_while_the_phone_rings_on_a_lossy_network(
+    new_edge: NewEdge, seed: int
+) -> None:
     async with new_edge(seed=seed) as edge:
         await edge.connects()
         edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
@@ -226,7 +228,7 @@ async def test_a_caller_hangs_up_while_the_phone_rings_in_bad_weather(new_edge: 
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_a_caller_cancels_in_bad_weather(new_edge: NewEdge, seed: int) -> None:
+async def test_a_caller_cancels_on_a_lossy_network(new_edge: NewEdge, seed: int) -> None:
     async with new_edge(seed=seed) as edge:
         edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
         await edge.carrier.invites()
@@ -240,7 +242,7 @@ async def test_a_caller_cancels_in_bad_weather(new_edge: NewEdge, seed: int) -> 
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_a_busy_phone_in_bad_weather(new_edge: NewEdge, seed: int) -> None:
+async def test_a_busy_phone_is_notified_once_on_a_lossy_network(new_edge: NewEdge, seed: int) -> None:
     async with new_edge(seed=seed) as edge:
         await edge.connects()
         edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)

@@ -13,7 +13,7 @@ from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
 LIMIT = Undecided("the talk limit is reached")
 
 
-async def test_without_a_decision_the_phone_is_rung_unscreened_beside_the_agent(edge: Edge) -> None:
+async def test_without_a_decision_the_phone_rings_unscreened_while_the_agent_talks_on(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(LIMIT)
     await edge.phone.rings()
@@ -33,7 +33,7 @@ async def test_without_a_decision_the_phone_is_rung_unscreened_beside_the_agent(
     await edge.assert_clean()
 
 
-async def test_a_refer_during_the_unscreened_ring_joins_it(edge: Edge) -> None:
+async def test_a_refer_during_the_unscreened_ring_is_accepted_without_a_second_call(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(LIMIT)
     await edge.phone.rings()
@@ -47,7 +47,7 @@ async def test_a_refer_during_the_unscreened_ring_joins_it(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_nobody_answers_the_unscreened_ring_and_a_message_is_taken(edge: Edge) -> None:
+async def test_an_unscreened_ring_that_is_busy_leads_to_voicemail(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(LIMIT)
     await edge.phone.rejects(486)
@@ -60,7 +60,7 @@ async def test_nobody_answers_the_unscreened_ring_and_a_message_is_taken(edge: E
     await edge.assert_clean()
 
 
-async def test_a_phone_that_was_rung_before_is_not_rung_again_without_a_decision(edge: Edge) -> None:
+async def test_a_phone_that_was_busy_is_not_rung_again_when_no_decision_comes(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(Connect("a friend"))
     await edge.phone.rejects(486)
@@ -74,7 +74,7 @@ async def test_a_phone_that_was_rung_before_is_not_rung_again_without_a_decision
     await edge.assert_clean()
 
 
-async def test_without_a_decision_a_caller_may_be_rejected(new_edge: NewEdge) -> None:
+async def test_without_a_decision_the_caller_is_rejected_if_on_failure_is_reject(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
         await edge.connects()
         edge.screening.decides(LIMIT)
@@ -86,7 +86,7 @@ async def test_without_a_decision_a_caller_may_be_rejected(new_edge: NewEdge) ->
         await edge.assert_clean()
 
 
-async def test_without_an_agent_a_caller_may_be_rejected_unanswered(new_edge: NewEdge) -> None:
+async def test_without_an_agent_the_caller_gets_480_if_on_failure_is_reject(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
         await edge.carrier.invites()
         await edge.agent.rejects(486)
@@ -95,7 +95,7 @@ async def test_without_an_agent_a_caller_may_be_rejected_unanswered(new_edge: Ne
         await edge.assert_clean()
 
 
-async def test_a_rejected_caller_hears_the_goodbye_of_the_agent(edge: Edge) -> None:
+async def test_a_caller_declined_by_the_agent_is_hung_up_without_ringing_the_phone(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(Decline("a robot that sells solar panels"))
     await edge.agent.receives("BYE")
@@ -127,7 +127,7 @@ async def test_a_known_caller_is_put_through_unscreened(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_known_caller_whom_nobody_answers_may_leave_a_message(edge: Edge) -> None:
+async def test_a_known_caller_gets_voicemail_if_the_phone_is_busy(edge: Edge) -> None:
     edge.screener.planned = Ring("on the list")
     await edge.carrier.invites()
     await edge.phone.rejects(486)
@@ -147,7 +147,7 @@ async def test_a_known_caller_whom_nobody_answers_may_leave_a_message(edge: Edge
         (503, 480, 'Q.850;cause=19;text="nobody took the call"'),
     ],
 )
-async def test_a_known_caller_whom_nobody_answers_is_rejected_where_that_is_asked_for(
+async def test_a_known_caller_gets_the_phones_status_if_on_failure_is_reject(
     new_edge: NewEdge, phone: int, told: int, cause: str
 ) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
@@ -159,7 +159,7 @@ async def test_a_known_caller_whom_nobody_answers_is_rejected_where_that_is_aske
         await edge.assert_clean()
 
 
-async def test_a_blocked_caller_is_declined_before_an_answer(edge: Edge) -> None:
+async def test_a_blocked_caller_gets_603_without_being_answered(edge: Edge) -> None:
     edge.screener.planned = Refuse(Refusal.BLOCKED)
     await edge.carrier.invites()
     await edge.carrier.receives(603)
@@ -179,7 +179,7 @@ async def test_a_blocked_caller_is_declined_before_an_answer(edge: Edge) -> None
         (404, 'Q.850;cause=1;text="the number is not in service"'),
     ],
 )
-async def test_a_caller_is_refused_with_the_status_that_the_plan_says(
+async def test_a_refused_caller_gets_the_status_of_the_plan(
     new_edge: NewEdge, status: int, reason: str
 ) -> None:
     """RFC 8197, RFC 8688; the Reason of a response is one of Q.850 (RFC 6432)."""
@@ -196,7 +196,7 @@ async def test_a_caller_is_refused_with_the_status_that_the_plan_says(
         await edge.assert_clean()
 
 
-async def test_a_message_that_the_agent_has_taken_is_kept_and_none_recorded(edge: Edge) -> None:
+async def test_a_message_taken_by_the_agent_is_stored_and_no_voicemail_recorded(edge: Edge) -> None:
     await edge.connects()
     with capture_logs() as logs:
         edge.screening.decides(TakeMessage("nobody is in", "Grace", Message("The cake is ready.", "Grace")))
@@ -210,7 +210,7 @@ async def test_a_message_that_the_agent_has_taken_is_kept_and_none_recorded(edge
     await edge.assert_clean()
 
 
-async def test_the_screener_is_told_who_calls(edge: Edge) -> None:
+async def test_the_screener_gets_number_name_and_dialed_number_of_the_caller(edge: Edge) -> None:
     edge.screener.planned = Refuse(Refusal.OUT_OF_HOURS)
     await edge.carrier.invites()
     await edge.carrier.receives(603)
@@ -222,7 +222,7 @@ async def test_the_screener_is_told_who_calls(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_screening_that_cannot_begin_is_not_waited_for(edge: Edge) -> None:
+async def test_a_screening_that_fails_at_once_rings_the_phone_within_a_second(edge: Edge) -> None:
     """The vendor rejected the accept, so nobody will answer the agent's INVITE: the phone rings at once."""
     await edge.carrier.invites()
     await edge.agent.invited()
@@ -237,7 +237,7 @@ async def test_a_screening_that_cannot_begin_is_not_waited_for(edge: Edge) -> No
     await edge.assert_clean()
 
 
-async def test_what_the_agent_says_before_it_answers_is_no_reason_for_the_log(edge: Edge) -> None:
+async def test_a_reason_decided_before_the_agent_answered_is_not_logged(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.agent.invited()
     with capture_logs() as logs:

@@ -7,7 +7,7 @@ import asyncio
 from proxy.call.overload import OverloadMonitor, resident_bytes
 
 
-async def test_a_loop_that_is_late_again_and_again_is_strained_and_one_hiccup_is_not() -> None:
+async def test_a_repeatedly_late_event_loop_is_overload_and_a_single_delay_is_not() -> None:
     overload = OverloadMonitor(0.5, 0)
     watching = asyncio.ensure_future(overload.watch())
     await asyncio.sleep(0.05)
@@ -22,7 +22,7 @@ async def test_a_loop_that_is_late_again_and_again_is_strained_and_one_hiccup_is
     assert found == [None, None, None, None, "the event loop is late", None]
 
 
-async def test_memory_beyond_its_bound_is_strain_until_it_is_given_back() -> None:
+async def test_memory_over_its_limit_is_overload_until_it_is_freed() -> None:
     held = [100]
     overload = OverloadMonitor(0.5, 150, resident=lambda: held[0])
     watching = asyncio.ensure_future(overload.watch())
@@ -35,7 +35,7 @@ async def test_memory_beyond_its_bound_is_strain_until_it_is_given_back() -> Non
     assert found == [None, "too much memory is in use", None]
 
 
-async def test_limits_of_zero_do_not_count() -> None:
+async def test_limits_of_zero_disable_the_overload_checks() -> None:
     overload = OverloadMonitor(0, 0, resident=lambda: 10**12)
     watching = asyncio.ensure_future(overload.watch())
     await asyncio.sleep(2)
@@ -43,5 +43,5 @@ async def test_limits_of_zero_do_not_count() -> None:
     watching.cancel()
 
 
-def test_the_system_tells_how_much_memory_we_hold() -> None:
+def test_resident_bytes_reads_our_memory_from_the_system() -> None:
     assert 1_000_000 < resident_bytes() < 10**12

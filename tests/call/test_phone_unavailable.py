@@ -57,7 +57,7 @@ async def test_phone_busy_then_the_agent_takes_a_message(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_refusal_to_a_verdict_is_told_as_news_alone(edge: Edge) -> None:
+async def test_a_busy_phone_after_a_verdict_gives_news_and_no_notify(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(Connect("a friend"))
     await edge.phone.rejects(486)
@@ -82,7 +82,9 @@ async def test_a_refusal_to_a_verdict_is_told_as_news_alone(edge: Edge) -> None:
         (302, News.PHONE_UNREACHABLE),
     ],
 )
-async def test_the_agent_is_told_why_the_phone_did_not_answer(edge: Edge, status: int, news: News) -> None:
+async def test_the_agent_gets_the_phones_status_by_notify_and_as_news(
+    edge: Edge, status: int, news: News
+) -> None:
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.rings()
@@ -121,7 +123,7 @@ async def test_phone_no_answer_is_cancelled_at_the_ring_limit(edge: Edge) -> Non
     await edge.assert_clean()
 
 
-async def test_a_phone_that_answers_as_it_is_cancelled_is_hung_up_rfc5407_3_1_2(edge: Edge) -> None:
+async def test_a_200_of_the_phone_that_crosses_our_cancel_gets_a_bye_rfc5407_3_1_2(edge: Edge) -> None:
     edge.wire.delay_s = 0.2
     await edge.connects()
     edge.screening.decides(Connect("a friend"))
@@ -138,7 +140,7 @@ async def test_a_phone_that_answers_as_it_is_cancelled_is_hung_up_rfc5407_3_1_2(
     await edge.assert_clean()
 
 
-async def test_a_phone_that_cannot_be_reached_is_no_answer(edge: Edge) -> None:
+async def test_a_phone_that_sends_no_response_counts_as_no_answer(edge: Edge) -> None:
     edge.wire.silence(TRUNK)
     await edge.connects()
     edge.screening.decides(Connect("a friend"))
@@ -161,7 +163,7 @@ async def test_a_destination_without_an_address_is_unreachable(new_edge: NewEdge
         await edge.assert_clean()
 
 
-async def test_a_phone_whose_answer_cannot_be_used_is_hung_up(edge: Edge) -> None:
+async def test_a_phone_with_an_unusable_sdp_answer_counts_as_unreachable(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(Connect("a friend"))
     call = await edge.phone.rings()
@@ -173,7 +175,7 @@ async def test_a_phone_whose_answer_cannot_be_used_is_hung_up(edge: Edge) -> Non
     await edge.assert_clean()
 
 
-async def test_a_phone_that_answers_and_hangs_up_in_one_breath_ends_the_call(edge: Edge) -> None:
+async def test_a_phone_that_answers_and_hangs_up_at_once_ends_the_call(edge: Edge) -> None:
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.answers()

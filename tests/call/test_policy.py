@@ -43,7 +43,7 @@ async def calls(edge: Edge) -> None:
     await edge.carrier.invites()
 
 
-async def test_a_contact_rings_at_once(edge: Edge) -> None:
+async def test_a_contact_rings_the_phone_without_screening(edge: Edge) -> None:
     judged_by(edge, KNOWN)
     await calls(edge)
     await edge.phone.answers()
@@ -69,7 +69,9 @@ async def test_a_contact_rings_at_once(edge: Edge) -> None:
         ),
     ],
 )
-async def test_a_blocked_caller_is_refused_and_nothing_rings(edge: Edge, block: list[str], plan: str) -> None:
+async def test_a_blocked_caller_gets_603_and_neither_agent_nor_phone_rings(
+    edge: Edge, block: list[str], plan: str
+) -> None:
     judged_by(edge, Policy(country="US", block=[NumberList(block)]))
     with capture_logs() as logs:
         await calls(edge)
@@ -85,7 +87,7 @@ async def test_a_blocked_caller_is_refused_and_nothing_rings(edge: Edge, block: 
     await edge.assert_clean()
 
 
-async def test_a_number_of_thousands_of_digits_is_none(edge: Edge) -> None:
+async def test_a_number_with_thousands_of_digits_counts_as_anonymous(edge: Edge) -> None:
     """The caller writes it, and it may be longer than `int()` accepts."""
     block = [NumberList(["+13475550100..+13475550199"])]
     judged_by(edge, Policy(country="US", block=block, anonymous=Action.REJECT, international=Action.REJECT))
@@ -96,7 +98,7 @@ async def test_a_number_of_thousands_of_digits_is_none(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_in_quiet_hours_a_contact_may_leave_a_message(edge: Edge) -> None:
+async def test_in_quiet_hours_a_contact_gets_voicemail(edge: Edge) -> None:
     judged_by(edge, AT_NIGHT)
     await calls(edge)
     await edge.carrier.receives(200)
@@ -110,7 +112,7 @@ async def test_in_quiet_hours_a_contact_may_leave_a_message(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_caller_who_is_recorded_is_told_so_before_his_message_too(new_edge: NewEdge) -> None:
+async def test_the_recording_announcement_also_comes_before_voicemail(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(record=True, announcement="This call is recorded.")) as edge:
         judged_by(edge, AT_NIGHT)
         await calls(edge)
@@ -124,7 +126,7 @@ async def test_a_caller_who_is_recorded_is_told_so_before_his_message_too(new_ed
         await edge.assert_clean()
 
 
-async def test_a_second_call_within_five_minutes_passes_the_quiet_hours(edge: Edge) -> None:
+async def test_a_second_call_within_five_minutes_rings_in_quiet_hours(edge: Edge) -> None:
     judged_by(edge, AT_NIGHT)
     await calls(edge)
     await edge.carrier.receives(200)

@@ -64,7 +64,7 @@ def offers(edge: Edge) -> list[Request]:
 
 
 @pytest.mark.parametrize("suite", SUITES)
-async def test_a_caller_by_srtp_is_heard_in_each_suite_and_the_others_stay_plain(
+async def test_a_caller_with_srtp_talks_in_each_suite_and_the_other_legs_use_rtp(
     new_edge: NewEdge, suite: str
 ) -> None:
     async with new_edge(transport="tls") as edge:
@@ -73,7 +73,7 @@ async def test_a_caller_by_srtp_is_heard_in_each_suite_and_the_others_stay_plain
         assert (edge.agent_audio.suite, edge.phone_audio.suite) == (None, None)
 
 
-async def test_a_plain_caller_and_an_agent_by_srtp(new_edge: NewEdge) -> None:
+async def test_a_caller_with_rtp_talks_to_an_agent_with_srtp(new_edge: NewEdge) -> None:
     async with new_edge(number=a_secure_number()) as edge:
         await all_hear(edge)
         assert (edge.caller_audio.suite, edge.agent_audio.suite) == (None, USUAL)
@@ -81,7 +81,7 @@ async def test_a_plain_caller_and_an_agent_by_srtp(new_edge: NewEdge) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["RTP/SAVP", "RTP/AVP"])
-async def test_all_three_by_srtp_each_under_keys_of_its_own(new_edge: NewEdge, protocol: str) -> None:
+async def test_all_three_legs_use_srtp_in_their_own_suites(new_edge: NewEdge, protocol: str) -> None:
     async with new_edge(transport="tls", number=a_secure_number(REQUIRE, REQUIRE)) as edge:
         edge.caller_srtp = REQUIRE
         await all_hear(edge, an_offer(edge, "AEAD_AES_256_GCM", protocol=protocol))
@@ -89,7 +89,7 @@ async def test_all_three_by_srtp_each_under_keys_of_its_own(new_edge: NewEdge, p
         assert suites == ["AEAD_AES_256_GCM", USUAL, USUAL]
 
 
-async def test_an_agent_that_takes_srtp_alone_hears_and_is_heard_by_default(new_edge: NewEdge) -> None:
+async def test_an_agent_that_accepts_only_srtp_works_with_default_settings(new_edge: NewEdge) -> None:
     """With SRTP off such a call was connected, billed and silent; by default SRTP is offered."""
     async with new_edge(number=a_secure_number()) as edge:
         await edge.carrier.invites()
@@ -106,7 +106,7 @@ async def test_an_agent_that_takes_srtp_alone_hears_and_is_heard_by_default(new_
 
 
 @pytest.mark.parametrize("status", [415, 488, 606])
-async def test_an_agent_that_refuses_srtp_is_called_again_without_and_that_is_told_rfc3261_8_1_3_5(
+async def test_an_agent_that_rejects_srtp_is_called_again_with_rtp_and_recorded_rfc3261_8_1_3_5(
     new_edge: NewEdge, status: int
 ) -> None:
     async with new_edge(number=a_secure_number(OFFER)) as edge:
@@ -127,7 +127,7 @@ async def test_an_agent_that_refuses_srtp_is_called_again_without_and_that_is_to
         await edge.assert_clean()
 
 
-async def test_where_srtp_is_required_a_refusal_is_taken_and_the_phone_rings_unscreened(
+async def test_with_srtp_required_a_rejection_is_not_retried_with_rtp(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(number=a_secure_number(REQUIRE)) as edge:
@@ -150,7 +150,7 @@ async def test_where_srtp_is_required_a_refusal_is_taken_and_the_phone_rings_uns
         (OFF, "RTP/SAVP", "RTP/SAVP is off here, only RTP/AVP"),
     ],
 )
-async def test_an_offer_that_cannot_be_protected_is_488_with_its_reason_in_the_record(
+async def test_an_offer_against_the_srtp_policy_is_488_with_the_reason_in_the_record(
     new_edge: NewEdge, policy: SrtpPolicy, protocol: str, reason: str
 ) -> None:
     async with new_edge() as edge:
@@ -163,7 +163,9 @@ async def test_an_offer_that_cannot_be_protected_is_488_with_its_reason_in_the_r
         assert (record.outcome.result, record.outcome.reason) == (Result.REFUSED, reason)
 
 
-async def test_hold_and_resume_under_the_same_key_keep_it_and_its_count_rfc3711_3_3_1(edge: Edge) -> None:
+async def test_hold_and_resume_with_the_same_key_keep_our_key_and_rollover_counter_rfc3711_3_3_1(
+    edge: Edge,
+) -> None:
     await edge.carrier.invites(body=an_offer(edge))
     await edge.agent.answers()
     answer = await edge.carrier.receives(200)
@@ -181,7 +183,9 @@ async def test_hold_and_resume_under_the_same_key_keep_it_and_its_count_rfc3711_
     await edge.assert_clean()
 
 
-async def test_a_re_invite_with_a_new_key_is_followed_without_a_break_rfc4568_7_1_4(edge: Edge) -> None:
+async def test_a_re_invite_with_a_new_key_and_suite_is_accepted_without_an_ssrc_change_rfc4568_7_1_4(
+    edge: Edge,
+) -> None:
     offer = an_offer(edge)
     await edge.carrier.invites(body=offer)
     await edge.agent.answers()
@@ -199,7 +203,7 @@ async def test_a_re_invite_with_a_new_key_is_followed_without_a_break_rfc4568_7_
     await edge.assert_clean()
 
 
-async def test_a_re_invite_that_drops_the_keys_is_refused_where_srtp_is_required_and_the_call_goes_on(
+async def test_with_srtp_required_a_re_invite_to_rtp_is_488_and_the_call_goes_on(
     edge: Edge,
 ) -> None:
     edge.caller_srtp = REQUIRE
@@ -217,7 +221,7 @@ async def test_a_re_invite_that_drops_the_keys_is_refused_where_srtp_is_required
     await edge.assert_clean()
 
 
-async def test_a_re_invite_that_drops_the_keys_is_followed_elsewhere_and_told(edge: Edge) -> None:
+async def test_with_srtp_optional_a_re_invite_to_rtp_is_accepted(edge: Edge) -> None:
     await edge.carrier.invites(body=an_offer(edge))
     await edge.agent.answers()
     await edge.carrier.receives(200)

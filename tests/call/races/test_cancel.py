@@ -79,7 +79,9 @@ async def test_a_cancel_after_our_200_changes_nothing_rfc3261_9_2(
         await settled(edge)
 
 
-async def test_a_cancel_of_nothing_is_481_rfc3261_9_2(new_edge: NewEdge, seed: int) -> None:
+async def test_a_cancel_after_the_transaction_has_ended_is_481_rfc3261_9_2(
+    new_edge: NewEdge, seed: int
+) -> None:
     async with a_race(new_edge, seed) as edge:
         await edge.connects()
         rough_network(edge, seed)
@@ -88,7 +90,9 @@ async def test_a_cancel_of_nothing_is_481_rfc3261_9_2(new_edge: NewEdge, seed: i
         await settled(edge)
 
 
-async def test_a_cancel_resent_is_answered_again_and_once_is_enough(new_edge: NewEdge, seed: int) -> None:
+async def test_retransmitted_cancels_each_get_200_and_the_invite_one_487(
+    new_edge: NewEdge, seed: int
+) -> None:
     async with a_race(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
         await edge.agent.invited()
@@ -171,7 +175,7 @@ async def test_our_cancel_crosses_their_refusal_rfc5407_appendix_c(
 
 
 @CALLED
-async def test_a_cancel_that_nobody_heeds_is_given_up_after_64_t1_rfc3261_9_1(
+async def test_a_cancelled_invite_without_a_final_response_ends_after_64_t1_rfc3261_9_1(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
@@ -189,7 +193,9 @@ async def test_a_cancel_that_nobody_heeds_is_given_up_after_64_t1_rfc3261_9_1(
 
 
 @CALLED
-async def test_an_answer_after_a_cancel_given_up_is_nobodys_rfc3261_9_1(new_edge: NewEdge, leg: str) -> None:
+async def test_a_200_later_than_64_t1_after_our_cancel_is_ignored_rfc3261_9_1(
+    new_edge: NewEdge, leg: str
+) -> None:
     """More than 64*T1 after our CANCEL there is no transaction left for it to match."""
     async with a_race(new_edge) as edge:
         await rings_at(edge, leg)
@@ -245,7 +251,7 @@ async def test_the_ring_limit_crosses_the_phones_200(new_edge: NewEdge, seed: in
 
 
 @pytest.mark.relay_only("peers answer re-INVITEs by themselves")
-async def test_our_side_cancels_its_reinvite_when_the_leg_ends_rfc3261_9_1(
+async def test_our_open_reinvite_is_cancelled_when_the_leg_ends_rfc3261_9_1(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:

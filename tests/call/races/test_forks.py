@@ -9,7 +9,9 @@ from tests.kit.edge import NewEdge, ends, story
 from tests.kit.races import SDP, Branch, a_race, heard, hears, phone_rings, rough_network, settled
 
 
-async def test_several_ring_and_one_answers_rfc5407_appendix_e(new_edge: NewEdge, seed: int) -> None:
+async def test_early_dialogs_of_other_forks_end_after_one_answers_rfc5407_appendix_e(
+    new_edge: NewEdge, seed: int
+) -> None:
     """The other early dialogs are kept for 64*T1 after the 2xx, then dropped."""
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
@@ -30,7 +32,7 @@ async def test_several_ring_and_one_answers_rfc5407_appendix_e(new_edge: NewEdge
         assert story(edge.records[0])[0] is Result.BRIDGED
 
 
-async def test_a_fork_answers_and_the_first_that_rang_is_let_go(new_edge: NewEdge, seed: int) -> None:
+async def test_a_fork_that_rang_second_may_win_the_call(new_edge: NewEdge, seed: int) -> None:
     """The first to answer wins, not the first to ring; the other's early dialog is dropped."""
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
@@ -47,7 +49,7 @@ async def test_a_fork_answers_and_the_first_that_rang_is_let_go(new_edge: NewEdg
         assert story(edge.records[0])[0] is Result.BRIDGED
 
 
-async def test_two_answer_and_the_loser_gets_ack_and_bye_rfc3261_13_2_2_4(
+async def test_the_second_fork_to_answer_gets_ack_and_bye_rfc3261_13_2_2_4(
     new_edge: NewEdge, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
@@ -70,7 +72,7 @@ async def test_two_answer_and_the_loser_gets_ack_and_bye_rfc3261_13_2_2_4(
         assert ends(edge.records[0])[2] == ("phone", "the caller hung up")
 
 
-async def test_each_2xx_of_each_fork_is_acknowledged_again_rfc3261_13_2_2_4(new_edge: NewEdge) -> None:
+async def test_each_retransmitted_2xx_of_each_fork_gets_an_ack_rfc3261_13_2_2_4(new_edge: NewEdge) -> None:
     async with a_race(new_edge) as edge:
         phone = await phone_rings(edge)
         first, second = Branch(phone, "one"), Branch(phone, "two")
@@ -85,7 +87,7 @@ async def test_each_2xx_of_each_fork_is_acknowledged_again_rfc3261_13_2_2_4(new_
 
 
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "UPDATE"])
-async def test_a_loser_that_speaks_while_it_is_hung_up_is_answered(
+async def test_a_request_of_a_losing_fork_that_crosses_our_bye_is_answered(
     new_edge: NewEdge, seed: int, method: str
 ) -> None:
     async with a_race(new_edge, seed) as edge:
@@ -110,7 +112,7 @@ async def test_a_loser_that_speaks_while_it_is_hung_up_is_answered(
         await settled(edge, faults=False)
 
 
-async def test_a_cancel_meets_two_200s_rfc5407_3_1_2(new_edge: NewEdge, seed: int) -> None:
+async def test_our_cancel_crosses_the_200s_of_two_forks_rfc5407_3_1_2(new_edge: NewEdge, seed: int) -> None:
     """The caller has left: each 2xx gets its ACK and a BYE."""
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
@@ -130,9 +132,7 @@ async def test_a_cancel_meets_two_200s_rfc5407_3_1_2(new_edge: NewEdge, seed: in
         await settled(edge)
 
 
-async def test_one_fork_refuses_and_all_early_dialogs_are_over_rfc3261_12_3(
-    new_edge: NewEdge, seed: int
-) -> None:
+async def test_a_final_rejection_ends_all_early_dialogs_rfc3261_12_3(new_edge: NewEdge, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
         phone = await phone_rings(edge)
         fork = Branch(phone, "fork")
@@ -148,7 +148,7 @@ async def test_one_fork_refuses_and_all_early_dialogs_are_over_rfc3261_12_3(
         await settled(edge, faults=False)
 
 
-async def test_the_agent_answers_twice_and_one_is_hung_up(new_edge: NewEdge, seed: int) -> None:
+async def test_a_second_200_from_a_fork_of_the_agent_is_acknowledged(new_edge: NewEdge, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
         await edge.carrier.invites()
         agent = await edge.agent.invited()

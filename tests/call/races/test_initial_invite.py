@@ -22,7 +22,7 @@ from tests.kit.races import (
 )
 
 
-async def test_an_invite_resent_while_we_ring_gets_the_last_provisional_rfc3261_17_2_1(
+async def test_a_retransmitted_invite_gets_the_last_provisional_again_rfc3261_17_2_1(
     new_edge: NewEdge,
 ) -> None:
     async with a_race(new_edge) as edge:
@@ -38,7 +38,7 @@ async def test_an_invite_resent_while_we_ring_gets_the_last_provisional_rfc3261_
         await settled(edge)
 
 
-async def test_an_invite_resent_crosses_our_200_and_is_absorbed_rfc5407_3_1_1_rfc6026_7_1(
+async def test_an_invite_retransmitted_after_our_200_is_absorbed_rfc5407_3_1_1_rfc6026_7_1(
     new_edge: NewEdge,
 ) -> None:
     """It causes neither a second call nor a second 200, for 64*T1."""
@@ -54,7 +54,9 @@ async def test_an_invite_resent_crosses_our_200_and_is_absorbed_rfc5407_3_1_1_rf
         await settled(edge)
 
 
-async def test_an_invite_in_bad_weather_is_one_call_rfc5407_3_1_1(new_edge: NewEdge, seed: int) -> None:
+async def test_retransmitted_invites_on_a_lossy_network_are_one_call_rfc5407_3_1_1(
+    new_edge: NewEdge, seed: int
+) -> None:
     async with a_race(new_edge, seed) as edge:
         rough_network(edge, seed)
         call = await edge.carrier.invites()
@@ -67,7 +69,9 @@ async def test_an_invite_in_bad_weather_is_one_call_rfc5407_3_1_1(new_edge: NewE
         await settled(edge)
 
 
-async def test_an_invite_resent_after_a_refusal_gets_it_again_rfc3261_17_2_1(new_edge: NewEdge) -> None:
+async def test_an_invite_retransmitted_before_the_ack_gets_its_rejection_again_rfc3261_17_2_1(
+    new_edge: NewEdge,
+) -> None:
     async with a_race(new_edge) as edge:
         with Losing(edge, CARRIER, "ACK", to_edge=True):
             call = await edge.carrier.invites(dialed="+14155559999")
@@ -86,9 +90,7 @@ async def test_an_invite_resent_after_a_refusal_gets_it_again_rfc3261_17_2_1(new
 
 
 @pytest.mark.parametrize("when", ["ringing", "talking"])
-async def test_an_invite_that_came_by_two_ways_is_482_the_second_time_rfc3261_8_2_2_2(
-    new_edge: NewEdge, when: str, seed: int
-) -> None:
+async def test_a_merged_invite_is_482_rfc3261_8_2_2_2(new_edge: NewEdge, when: str, seed: int) -> None:
     async with a_race(new_edge, seed) as edge:
         call = await edge.carrier.invites()
         await hears(call, 180)
@@ -123,7 +125,7 @@ def acknowledges(call: PeerCall, invite: Request, tag: str | None) -> None:
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
-async def test_provisionals_doubled_and_late_change_nothing_rfc3261_17_1_1_2(
+async def test_repeated_and_late_provisional_responses_change_nothing_rfc3261_17_1_1_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
@@ -150,7 +152,7 @@ async def test_provisionals_doubled_and_late_change_nothing_rfc3261_17_1_1_2(
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
-async def test_a_provisional_after_a_refusal_changes_nothing_rfc3261_17_1_1_2(
+async def test_a_provisional_after_a_rejection_changes_nothing_rfc3261_17_1_1_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with a_race(new_edge, seed) as edge:
@@ -175,7 +177,9 @@ async def test_a_provisional_after_a_refusal_changes_nothing_rfc3261_17_1_1_2(
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
-async def test_a_stray_response_goes_nowhere_rfc6026_8_8(new_edge: NewEdge, leg: str) -> None:
+async def test_a_response_without_a_transaction_is_not_forwarded_rfc6026_8_8(
+    new_edge: NewEdge, leg: str
+) -> None:
     """A response that matches no transaction is neither passed to another leg nor answered."""
     async with a_race(new_edge) as edge:
         call = await established_call(edge, leg)
@@ -213,7 +217,7 @@ async def test_a_second_invite_while_the_first_is_open_is_500_rfc3261_14_2(
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
-async def test_a_refusal_after_a_200_changes_nothing_rfc6026_7_2(
+async def test_a_rejection_after_a_200_changes_nothing_rfc6026_7_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     """Another fork's refusal arrives late, which a proxy should never forward."""
