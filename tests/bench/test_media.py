@@ -30,7 +30,7 @@ def _heard(*, deaf: bool = False, encrypted: list[str] | None = None) -> Heard:
 
 
 @pytest.mark.network
-def test_what_is_sent_straight_comes_back_whole_and_at_once() -> None:
+def test_direct_packets_all_arrive_with_low_latency() -> None:
     heard = _heard()
     assert (heard.lost, heard.silent) == (0, 0)
     assert 300 < heard.sent <= 420
@@ -39,20 +39,20 @@ def test_what_is_sent_straight_comes_back_whole_and_at_once() -> None:
 
 
 @pytest.mark.network
-def test_what_does_not_come_back_is_counted() -> None:
+def test_missing_packets_are_counted_as_lost_or_silent() -> None:
     heard = _heard(deaf=True)
     assert heard.silent == 5
     assert heard.lost > 50
 
 
 @pytest.mark.network
-def test_packets_made_beforehand_are_sent_as_they_are() -> None:
+def test_pre_encrypted_packets_are_sent_unchanged() -> None:
     heard = _heard(encrypted=sealed.packets(100))
     assert heard.lost == 0
     assert heard.received > 300
 
 
-def test_what_the_callees_say_opens_under_the_key_that_they_name_rfc3711_3_3() -> None:
+def test_callee_packets_decrypt_under_their_signalled_key_rfc3711_3_3() -> None:
     opened = Session(Policy(key=sealed.KEY, ssrc_type=Policy.SSRC_ANY_INBOUND))
     packets = [opened.unprotect(bytes.fromhex(packet)) for packet in sealed.packets(3)]
     assert [(packet[2:4], len(packet)) for packet in packets] == [
@@ -60,7 +60,7 @@ def test_what_the_callees_say_opens_under_the_key_that_they_name_rfc3711_3_3() -
     ]
 
 
-def test_an_answer_takes_the_suite_under_the_tag_it_was_offered_with_rfc4568_5_1_2() -> None:
+def test_answer_echoes_the_tag_of_the_chosen_suite_rfc4568_5_1_2() -> None:
     offer = sdp(4000, "RTP/SAVP", "a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:xyz")
     answer = sealed.answer(6000, offer)
     assert audio_port(answer) == 6000
@@ -68,9 +68,9 @@ def test_an_answer_takes_the_suite_under_the_tag_it_was_offered_with_rfc4568_5_1
     assert "a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:AAEC" in answer
 
 
-def test_bencode_is_read_as_it_is_written() -> None:
-    told = {"command": "offer", "flags": ["a", "b"], "n": -3, "sdp": "v=0\r\n", "more": {"x": []}}
-    assert bencode(told) == b"d7:command5:offer5:flagsl1:a1:be4:mored1:xlee1:ni-3e3:sdp5:v=0\r\ne"
-    read, end = bdecode(bencode(told))
-    assert end == len(bencode(told))
+def test_bencoded_message_decodes_back_equal() -> None:
+    message = {"command": "offer", "flags": ["a", "b"], "n": -3, "sdp": "v=0\r\n", "more": {"x": []}}
+    assert bencode(message) == b"d7:command5:offer5:flagsl1:a1:be4:mored1:xlee1:ni-3e3:sdp5:v=0\r\ne"
+    read, end = bdecode(bencode(message))
+    assert end == len(bencode(message))
     assert read == {"command": b"offer", "flags": [b"a", b"b"], "n": -3, "sdp": b"v=0\r\n", "more": {"x": []}}

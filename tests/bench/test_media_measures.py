@@ -41,7 +41,7 @@ def measured(trials: Trials, monkeypatch: pytest.MonkeyPatch, shipped: RelayResu
     return rows(trials.book)
 
 
-def test_what_ships_is_judged_and_the_relay_stands_beside_it_with_its_ratio(
+def test_shipped_mode_is_judged_and_relay_mode_listed_with_its_ratio(
     trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shipped, _, here, *_ = measured(trials, monkeypatch, run(12, KERNEL))
@@ -55,7 +55,7 @@ def test_what_ships_is_judged_and_the_relay_stands_beside_it_with_its_ratio(
     assert trials.book.remarks == []
 
 
-def test_where_the_kernel_does_nothing_for_us_the_table_says_so(
+def test_missing_kernel_forwarding_is_remarked_in_the_table(
     trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shipped, *_ = measured(trials, monkeypatch, run(130, HERE))
@@ -65,7 +65,7 @@ def test_where_the_kernel_does_nothing_for_us_the_table_says_so(
     ]
 
 
-def test_a_packet_in_the_kernel_has_no_price_where_the_process_relays_it(
+def test_no_kernel_cost_is_recorded_if_the_process_relays(
     trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(media_measures.media, "unrelayed", lambda *_: run(0, 0))
@@ -76,7 +76,7 @@ def test_a_packet_in_the_kernel_has_no_price_where_the_process_relays_it(
 
 
 @pytest.mark.parametrize("measure", ["media", "media-srtp"])
-def test_the_process_is_compared_with_a_process(
+def test_cpu_measures_run_screendoor_in_relay_mode(
     measure: str, trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     makes = []

@@ -13,7 +13,7 @@ from tests.sipp.ports import free_port
 
 
 @pytest.mark.network
-def test_without_a_middle_box_every_call_arrives_rings_and_is_answered_in_this_order() -> None:
+def test_direct_calls_arrive_ring_and_are_answered_in_order() -> None:
     port = free_port()
     probe = Probe(port, port)
     probe.run(rate=50, seconds=0.2)
@@ -29,7 +29,7 @@ def test_without_a_middle_box_every_call_arrives_rings_and_is_answered_in_this_o
     ("good", "resent", "elapsed_s", "verdict"),
     [(6000, 5, 6.3, True), (6000, 6, 6.3, False), (5999, 0, 6.3, False), (6000, 0, 8.0, False)],
 )
-def test_a_rate_is_kept_with_less_than_one_in_a_thousand_in_trouble_and_in_time(
+def test_rate_succeeds_with_at_most_one_in_a_thousand_troubled_and_in_time(
     good: int, resent: int, elapsed_s: float, verdict: bool
 ) -> None:
     run = Run(
@@ -38,7 +38,7 @@ def test_a_rate_is_kept_with_less_than_one_in_a_thousand_in_trouble_and_in_time(
     assert succeeded(run, 6) is verdict
 
 
-def test_own_time_is_of_the_innermost_function_wherever_in_it() -> None:
+def test_own_time_is_attributed_to_the_innermost_function() -> None:
     stacks = "run (app.py:1);parse (uri.py:30) 3\nrun (app.py:1);parse (uri.py:34) 3\nrun (app.py:2) 2\n"
     assert own_time(stacks, 2).splitlines()[1:] == [
         "  75.0   75.0  parse (uri.py)",

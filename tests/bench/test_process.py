@@ -11,7 +11,7 @@ from tests.sipp.process import until
 
 
 @pytest.mark.network
-def test_who_is_stopped_does_not_run_until_the_block_is_left_however_that_is(tmp_path: Path) -> None:
+def test_stopped_program_resumes_when_the_block_is_left_by_an_exception(tmp_path: Path) -> None:
     with Program(["sh", "-c", "while :; do :; done"], tmp_path / "output", cwd=tmp_path) as program:
         with pytest.raises(ValueError, match="failed"), program.stopped():
             until(lambda: _state(program) == "T", "it stops")

@@ -14,7 +14,7 @@ from bench.place import Place
 from bench.rig import Rig
 
 
-class Played(Rig):
+class ScriptedRig(Rig):
     """A rig whose callers report a given tally at once; each answered call costs 2 ms of CPU."""
 
     def __init__(self, counted: Tally) -> None:
@@ -32,12 +32,12 @@ class Played(Rig):
         return nullcontext(SimpleNamespace(finish=lambda: self._counted))
 
 
-def test_the_cost_of_a_call_is_that_of_those_that_were_answered() -> None:
-    run = Played(Tally(created=600, good=500, failed=100)).load(200, 3)
+def test_cpu_cost_is_divided_by_answered_calls_only() -> None:
+    run = ScriptedRig(Tally(created=600, good=500, failed=100)).load(200, 3)
     assert run.cpu_ms == pytest.approx(2.0)
     assert run.trouble == pytest.approx(100 / 600)
 
 
-def test_a_load_without_a_call_has_not_cost_nothing() -> None:
+def test_load_without_any_call_is_an_error() -> None:
     with pytest.raises(AssertionError, match="SIPp has made no call"):
-        Played(Tally()).load(200, 3)
+        ScriptedRig(Tally()).load(200, 3)

@@ -13,7 +13,7 @@ GENEROUS_US = 2000.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_each_kind_of_stranger_costs_little_and_leaves_nothing_under_way(kind: str) -> None:
+async def test_each_kind_of_stranger_costs_little_cpu_and_memory(kind: str) -> None:
     each_us, held_kib = await measure(KINDS[kind], 300)
     assert 0 < each_us < GENEROUS_US
     assert held_kib < 4096

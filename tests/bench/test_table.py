@@ -27,53 +27,53 @@ def book(measure: str, **values: float) -> Book:
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(0.8, "aim"), (0.81, "must"), (1.25, "must"), (1.26, "short")])
-def test_a_ratio_to_a_peer_is_judged_by_its_bounds(ours: float, verdict: str) -> None:
+def test_ratio_to_a_peer_is_judged_by_its_bounds(ours: float, verdict: str) -> None:
     cells = CPU.cells(book("cpu-500", screendoor=ours, kamailio=1.0))
     assert cells is not None
     assert cells[-1] == verdict
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(1200, "aim"), (800, "must"), (799, "short")])
-def test_of_a_rate_more_is_better(ours: float, verdict: str) -> None:
+def test_higher_rate_is_judged_better(ours: float, verdict: str) -> None:
     cells = SUSTAINED.cells(book("sustained", screendoor=ours))
     assert cells is not None
     assert cells[-1] == verdict
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(1.2, "aim"), (1.3, "short of the aim")])
-def test_where_there_is_an_aim_alone_nothing_is_called_a_must(ours: float, verdict: str) -> None:
+def test_line_with_only_an_aim_is_never_judged_must(ours: float, verdict: str) -> None:
     cells = SLOWEST.cells(book("answered-99", **{US: ours, TUNED: 1.0}))
     assert cells is not None
     assert cells[-1] == verdict
 
 
-def test_a_peer_that_was_not_measured_gets_no_verdict() -> None:
+def test_unmeasured_peer_gives_no_verdict() -> None:
     cells = CPU.cells(book("cpu-500", screendoor=0.1))
     assert cells is not None
     assert cells[-1] == "–"
 
 
-def test_the_median_of_the_repetitions_stands_in_the_table() -> None:
+def test_book_returns_the_median_of_repetitions() -> None:
     made = Book()
     for value in (0.4, 9.0, 0.5):
         made.write("cpu-500", US, value)
     assert made.read("cpu-500", US) == 0.5
 
 
-def test_what_was_not_measured_has_no_row_and_what_was_stands_under_its_title() -> None:
+def test_only_measured_lines_have_rows_under_their_title() -> None:
     found = rows(book("cpu-500", **{US: 0.5, STOCK: 0.8, TUNED: 0.33}))
     assert [row[0] for row in found] == ["CPU per call, UDP→UDP, 500/s", ""]
     assert [row[5] for row in found] == ["0.625", "1.52"]
 
 
-def test_both_kamailios_stand_in_every_measure_that_has_one() -> None:
+def test_measures_with_a_kamailio_have_both_kamailios() -> None:
     for line in LINES:
         if line.beside in (STOCK, TUNED):
             beside = {other.beside for other in LINES if other.measure == line.measure}
             assert {STOCK, TUNED} <= beside, line.measure
 
 
-def test_the_page_has_the_marks_that_the_table_is_written_between(tmp_path: Path) -> None:
+def test_table_and_remarks_are_written_between_the_marks_of_the_page(tmp_path: Path) -> None:
     page = tmp_path / "benchmarks.md"
     page.write_text((ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8"), encoding="utf-8")
     made = book("cpu-500", **{US: 0.5, STOCK: 0.8})
