@@ -50,11 +50,11 @@ SEEDS = [
 ]
 
 
-class Heard:
+class StreamChecker:
     """What one peer receives; asserts that RTCP can be parsed and that the SSRC of RTP never changes."""
 
     def __init__(self) -> None:
-        self.lines: set[int] = set()
+        self.ssrcs: set[int] = set()
         self.count = 0
 
     def __call__(self, packet: memoryview, source: tuple[str, int]) -> None:
@@ -62,18 +62,18 @@ class Heard:
             assert read(bytes(packet)) is not None
             return
         _, _, _, _, ssrc = HEADER.unpack_from(packet)
-        self.lines.add(ssrc)
+        self.ssrcs.add(ssrc)
         self.count += 1
-        assert len(self.lines) == 1
+        assert len(self.ssrcs) == 1
 
 
-async def told(data: bytes) -> None:
+async def relay_packets(data: bytes) -> None:
     network, ports, ids = MemoryMedia(0.001, EDGE), PortPool(20000, 20003), count(1)
     session = RelaySession(
         MediaEngine(network, ports, EDGE, EDGE, lambda bits: next(ids) % (1 << bits), LOOP.time)
     )
-    heard, strangers = Heard(), Heard()
-    peer, other = network.bind(PEER, 4000, Heard()), network.bind(OTHER, 4000, heard)
+    heard, strangers = StreamChecker(), StreamChecker()
+    peer, other = network.bind(PEER, 4000, StreamChecker()), network.bind(OTHER, 4000, heard)
     stranger = network.bind(STRANGER, 4000, strangers)
     session.accept("caller", SDP.format(PEER).encode())
     session.offer("agent")
@@ -102,7 +102,7 @@ async def told(data: bytes) -> None:
 
 def one(data: bytes) -> None:
     read(data)
-    LOOP.run_until_complete(told(data))
+    LOOP.run_until_complete(relay_packets(data))
     assert not [each for each in LOOP._scheduled if not each.cancelled()]
 
 

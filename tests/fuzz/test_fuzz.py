@@ -24,12 +24,12 @@ def run(target: str, folder: Path, *options: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_parser_gives_a_value_or_its_error_and_nothing_else(target: str, tmp_path: Path) -> None:
+def test_parser_returns_a_value_or_raises_its_own_error(target: str, tmp_path: Path) -> None:
     done = run(target, tmp_path, f"-runs={RUNS}", f"-max_total_time={MAX_S}", "-max_len=4096", "-seed=4475")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Done " in done.stderr, done.stderr[-1000:]
 
 
-def test_every_target_is_run() -> None:
+def test_every_fuzz_target_is_listed() -> None:
     files = {path.stem for path in FOLDER.glob("*.py")} - {"conftest", "test_fuzz", "test_malformed_invites"}
     assert files == {*TARGETS, "target"}
