@@ -220,7 +220,7 @@ from proxy import log
 from proxy.app import App
 from proxy.config import load
 from tests.kit.edge import a_number
-from tests.media.kernel.privilege import give_up
+from tests.media.kernel.privilege import become_nobody
 
 async def start():
     async with App(settings) as app:
@@ -231,7 +231,7 @@ async def start():
 
 settings = load(Path(sys.argv[1]), {})
 log.configure(settings.log.level, settings.log.format)
-give_up({2})  # CAP_DAC_READ_SEARCH: what is imported late may lie where nobody else may look
+become_nobody({2})  # CAP_DAC_READ_SEARCH: what is imported late may lie where nobody else may look
 asyncio.run(start())
 """
 

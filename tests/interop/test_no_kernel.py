@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.network, needs_kernel]
 
 POWERLESS = """
 from proxy.cli import main
-from tests.media.kernel.privilege import keep
-keep(set())
+from tests.media.kernel.privilege import keep_capabilities
+keep_capabilities(set())
 main()
 """
 SCREENDOOR = [sys.executable, "-c", POWERLESS]

@@ -125,7 +125,7 @@ class SocketPeer:
         ]
         return ("\r\n".join([*text, *lines]) + "\r\n").encode()
 
-    def says(
+    def send_speech(
         self, packets: int = 1, *, pt: int = 0, payload: bytes = bytes(range(160)), first: int = 0x80
     ) -> None:
         """Send that many 20 ms packets at once."""
@@ -141,7 +141,7 @@ class SocketPeer:
         assert where is not None
         self._socket.sendto(packet, where)
 
-    def has_heard(self) -> list[Heard]:
+    def received(self) -> list[Heard]:
         """The packets received so far."""
         heard = []
         with suppress(BlockingIOError):
@@ -150,7 +150,7 @@ class SocketPeer:
                 heard.append(Heard(packet, source[:2]))
         return heard
 
-    async def hears(self, packets: int, limit_s: float = 5.0) -> list[Heard]:
+    async def receive(self, packets: int, limit_s: float = 5.0) -> list[Heard]:
         """Wait for the next packets; TimeoutError if fewer come."""
         loop = asyncio.get_running_loop()
         heard = []

@@ -11,17 +11,17 @@ _PR_SET_KEEPCAPS = 8  # <linux/prctl.h>
 _CAPABILITY_VERSION_3 = 0x20080522  # <linux/capability.h>
 
 
-def give_up(but: set[int]) -> None:
+def become_nobody(but: set[int]) -> None:
     """Become the user nobody, with only these capabilities."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
-    keep(but)
+    keep_capabilities(but)
 
 
-def keep(but: set[int]) -> None:
+def keep_capabilities(but: set[int]) -> None:
     """Keep only these capabilities, whichever user we are."""
     libc = ctypes.CDLL(None, use_errno=True)
     bits = sum(1 << each for each in but)

@@ -50,9 +50,9 @@ class Rig:
             )
         )
         stack.callback(self.session.close)
-        self.caller, self.phone = self.far("caller", 0xAAAA), self.far("phone", 0xBBBB)
+        self.caller, self.phone = self.add_peer("caller", 0xAAAA), self.add_peer("phone", 0xBBBB)
 
-    def far(self, who: str, ssrc: int, port: int = 0) -> SocketPeer:
+    def add_peer(self, who: str, ssrc: int, port: int = 0) -> SocketPeer:
         with self.namespaces.inside(who):
             far = SocketPeer(self.hosts[who], ssrc, port)
         self.stack.callback(far.close)
@@ -72,10 +72,10 @@ class Rig:
         """Send that many packets each way; returns what the caller received, and what the phone received."""
         at_caller, at_phone = [], []
         for _ in range(packets):
-            self.caller.says()
-            at_phone += await self.phone.hears(1)
-            self.phone.says()
-            at_caller += await self.caller.hears(1)
+            self.caller.send_speech()
+            at_phone += await self.phone.receive(1)
+            self.phone.send_speech()
+            at_caller += await self.caller.receive(1)
         return at_caller, at_phone
 
     def port(self, leg: str) -> int:
@@ -108,7 +108,7 @@ def rig(namespaces: Namespaces, *, six: bool = False, low: int = LOW) -> Iterato
         assert made.ports.lent == 0
 
 
-def one_line(heard: list[Heard]) -> bool:
+def is_one_stream(heard: list[Heard]) -> bool:
     """Whether the packets form one stream: one SSRC, consecutive numbers, timestamps that never go back."""
     steps = {(b.sequence - a.sequence) & 0xFFFF for a, b in pairwise(heard)}
     ticks = [(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(heard)]

@@ -20,7 +20,7 @@ def lines(asm: Assembler) -> list[tuple[int, int, int, int, int]]:
     return found
 
 
-def test_instructions_are_encoded_as_the_standard_says_rfc9669_3_1():
+def test_instructions_are_encoded_as_specified_rfc9669_3_1():
     asm = Assembler()
     asm.load(4, R1, R2, 76)
     asm.store(8, R10, -8, R1)
@@ -46,7 +46,7 @@ def test_instructions_are_encoded_as_the_standard_says_rfc9669_3_1():
     ]
 
 
-def test_jumps_count_instructions_from_the_next_one_forward_and_back_rfc9669_4_3():
+def test_jump_offsets_count_from_the_next_instruction_rfc9669_4_3():
     asm = Assembler()
     asm.label("top")
     asm.jump_if(R1, ">", R2, "end")
@@ -57,7 +57,7 @@ def test_jumps_count_instructions_from_the_next_one_forward_and_back_rfc9669_4_3
     assert lines(asm)[:3] == [(0x2D, 1, 2, 2, 0), (0x55, 1, 0, -2, 7), (0x05, 0, 0, 0, 0)]
 
 
-def test_a_map_takes_two_instructions_and_labels_know_it_rfc9669_5_4():
+def test_map_load_takes_two_instructions_and_jumps_account_for_it_rfc9669_5_4():
     asm = Assembler()
     asm.jump("end")
     asm.map(R1, 33)
@@ -66,7 +66,7 @@ def test_a_map_takes_two_instructions_and_labels_know_it_rfc9669_5_4():
     assert lines(asm)[:3] == [(0x05, 0, 0, 2, 0), (0x18, 1, 1, 0, 33), (0, 0, 0, 0, 0)]
 
 
-def test_a_jump_to_nowhere_and_a_label_given_twice_are_refused():
+def test_undefined_or_repeated_label_is_refused():
     asm = Assembler()
     asm.jump("nowhere")
     with pytest.raises(KeyError, match="nowhere"):

@@ -13,14 +13,14 @@ from tests.media.kernel.able import needs_kernel
 pytestmark = [pytest.mark.network, needs_kernel]
 
 
-def test_a_map_is_memory_shared_with_the_kernel():
+def test_map_is_readable_and_writable_memory():
     memory = bpf.map_memory(bpf.create_array("test", 8, 600), 8, 600)
     assert len(memory) == 8192
     memory[4792:4800] = struct.pack("=Q", 7)
     assert memory[4792:4800] == struct.pack("=Q", 7)
 
 
-def test_a_program_that_the_kernel_refuses_is_told_with_what_the_verifier_says():
+def test_rejected_program_raises_with_the_verifier_s_message():
     asm = Assembler()
     asm.leave()
     with pytest.raises(bpf.KernelRefused, match=r"Permission denied|Invalid argument") as refused:
@@ -28,7 +28,7 @@ def test_a_program_that_the_kernel_refuses_is_told_with_what_the_verifier_says()
     assert "R0 !read_ok" in refused.value.__notes__[0]
 
 
-def test_an_interface_that_is_not_there_is_refused():
+def test_attaching_to_a_missing_interface_is_refused():
     asm = Assembler()
     asm.do_number("mov", R0, -1)
     asm.leave()
@@ -40,7 +40,7 @@ def test_an_interface_that_is_not_there_is_refused():
         os.close(program)
 
 
-def test_a_system_without_ebpf_is_told_so(monkeypatch):
+def test_system_without_ebpf_is_reported(monkeypatch):
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     with pytest.raises(bpf.KernelRefused, match="no eBPF on Darwin"):
         bpf.create_array("test", 8, 1)

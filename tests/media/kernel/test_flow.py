@@ -25,7 +25,7 @@ FLOW = Flow(
 )
 
 
-def test_everything_lies_where_the_program_looks_for_it():
+def test_packed_flow_has_the_offsets_that_the_program_reads():
     packed = FLOW.packed(10, 160)
     assert len(packed) == flow.FLOW_BYTES
     assert struct.unpack_from("=Q", packed, flow.LAST) == (10 << 32 | 160,)
@@ -42,7 +42,7 @@ def test_everything_lies_where_the_program_looks_for_it():
     assert packed[flow.ADDRESSES_OUT + 16 : flow.ADDRESSES_OUT + 20] == bytes([198, 51, 100, 2])
 
 
-def test_payload_types_that_are_not_in_the_table_stay_ours():
+def test_payload_types_not_in_the_table_go_to_userspace():
     table = FLOW.packed(0, 0)[flow.TYPES :]
     assert table[0] == 8
     assert set(table[1:]) == {flow.USERSPACE}
@@ -52,7 +52,7 @@ words = st.lists(st.binary(min_size=4, max_size=4), min_size=1, max_size=8)
 
 
 @given(words, words, st.binary(max_size=40))
-def test_a_checksum_changed_by_the_difference_is_that_of_the_new_words_rfc1624(old, new, rest):
+def test_incremental_checksum_equals_a_full_one_rfc1624(old, new, rest):
     size = min(len(old), len(new))
     before, after = b"".join(old[:size]), b"".join(new[:size])
     change = struct.pack("=I", difference(before, after))

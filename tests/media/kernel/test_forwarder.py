@@ -37,7 +37,7 @@ FLOW = Flow(
 )
 UNHEARD = ReceptionState(None, 0.0, 0.0)
 PACKET = b"\x80\x00\x00\x0b\x00\x00\x00\x10" + b"AAAA" + b"speech"
-SENT_ON = b"\x80\x00\x00\x10\x00\x00\x00\x17" + b"BBBB" + b"speech"
+FORWARDED = b"\x80\x00\x00\x10\x00\x00\x00\x17" + b"BBBB" + b"speech"
 
 EDGE_THAT_WAITS = """
 import time
@@ -62,7 +62,7 @@ class Sockets:
     def __init__(self) -> None:
         self.peer, self.ours, self.to = (_bound(each) for each in (PEER, OURS, TO))
 
-    def say(self) -> tuple[str, bytes]:
+    def send(self) -> tuple[str, bytes]:
         """Send a packet from the peer; returns which socket received it, and its bytes."""
         self.peer.sendto(PACKET, OURS)
         for name, each in (("to", self.to), ("ours", self.ours)):
@@ -84,41 +84,41 @@ def _bound(address: tuple[str, int]) -> socket.socket:
     return made
 
 
-def test_a_lane_forwards_from_being_told_to_being_stopped_and_says_what_it_carried(namespaces):
+def test_entry_forwards_until_stopped_and_reports_its_counts(namespaces):
     with namespaces.inside("edge"):
         forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
         entry = forwarder.entry(20000)
-        assert sockets.say() == ("ours", PACKET)
+        assert sockets.send() == ("ours", PACKET)
         entry.forward(FLOW, 10, 8, UNHEARD)
-        assert sockets.say() == ("to", SENT_ON)
+        assert sockets.send() == ("to", FORWARDED)
         carried = entry.forwarded()
         assert carried[:3] == (1, 6, 16)
         assert carried.hearing.at == pytest.approx(time.monotonic(), abs=1)
         assert entry.forwarded()[:2] == (0, 0)
         entry.stop()
-        assert sockets.say() == ("ours", PACKET)
+        assert sockets.send() == ("ours", PACKET)
         entry.forward(FLOW, 10, 8, UNHEARD)
-        assert sockets.say() == ("to", SENT_ON)
+        assert sockets.send() == ("to", FORWARDED)
         assert entry.forwarded()[:3] == (1, 6, 16)
         forwarder.close()
         forwarder.close()
-        assert sockets.say() == ("ours", PACKET)
+        assert sockets.send() == ("ours", PACKET)
         sockets.close()
 
 
-def test_a_port_lent_again_begins_with_nothing(namespaces):
+def test_new_entry_for_a_port_starts_without_flow_or_counts(namespaces):
     with namespaces.inside("edge"):
         forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
         forwarder.entry(20000).forward(FLOW, 10, 8, UNHEARD)
-        assert sockets.say() == ("to", SENT_ON)
+        assert sockets.send() == ("to", FORWARDED)
         again = forwarder.entry(20000)
-        assert sockets.say() == ("ours", PACKET)
+        assert sockets.send() == ("ours", PACKET)
         assert again.forwarded().packets == 0
         sockets.close()
         forwarder.close()
 
 
-def test_a_process_that_is_killed_leaves_nothing_behind_and_a_restart_works(namespaces):
+def test_killed_process_leaves_no_program_and_a_restart_works(namespaces):
     command = namespaces.command("edge", sys.executable, "-c", EDGE_THAT_WAITS)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for _ in range(2):
@@ -127,14 +127,14 @@ def test_a_process_that_is_killed_leaves_nothing_behind_and_a_restart_works(name
             assert edge.stdout.readline() == b"ready\n"
             with namespaces.inside("edge"):
                 sockets = Sockets()
-            assert sockets.say() == ("to", SENT_ON)
+            assert sockets.send() == ("to", FORWARDED)
             edge.send_signal(signal.SIGKILL)
             edge.wait(10)
-        assert sockets.say() == ("ours", PACKET)
+        assert sockets.send() == ("ours", PACKET)
         sockets.close()
 
 
-def test_the_program_stands_where_the_media_address_is(namespaces):
+def test_program_is_attached_to_the_interfaces_of_the_media_address(namespaces):
     with namespaces.inside("edge"):
         everywhere = Forwarder(20000, 20099, ["0.0.0.0"])
         one = Forwarder(20000, 20099, [EDGE["caller"]])
@@ -147,7 +147,7 @@ def test_the_program_stands_where_the_media_address_is(namespaces):
         one.close()
 
 
-def test_an_interface_that_goes_while_we_start_keeps_the_program_from_no_other(namespaces, monkeypatch):
+def test_interface_vanishing_during_start_is_skipped(namespaces, monkeypatch):
     there = netlink.Netlink.interfaces
     monkeypatch.setattr(netlink.Netlink, "interfaces", lambda asked: {**there(asked), 999999: False})
     with namespaces.inside("edge"):
@@ -156,7 +156,7 @@ def test_an_interface_that_goes_while_we_start_keeps_the_program_from_no_other(n
         forwarder.close()
 
 
-def test_the_way_to_a_peer_is_asked_once(namespaces):
+def test_route_to_a_peer_is_cached_until_close(namespaces):
     with namespaces.inside("edge"):
         forwarder = Forwarder(20000, 20099, ["127.0.0.1"])
         way = forwarder.route("127.0.0.1", None)
@@ -165,7 +165,7 @@ def test_the_way_to_a_peer_is_asked_once(namespaces):
         assert forwarder.route("127.0.0.2", None) is None
 
 
-async def test_a_change_of_routes_forgets_the_ways_and_stops_every_lane(namespaces):
+async def test_route_change_clears_the_route_cache_and_stops_every_entry(namespaces):
     with namespaces.inside("edge"):
         forwarder, sockets = Forwarder(20000, 20099, ["127.0.0.1"]), Sockets()
         forwarder.watch()
@@ -176,12 +176,12 @@ async def test_a_change_of_routes_forgets_the_ways_and_stops_every_lane(namespac
     async with asyncio.timeout(5):
         while forwarder.route("127.0.0.1", None) is way:
             await asyncio.sleep(0)
-    assert sockets.say() == ("ours", PACKET)
+    assert sockets.send() == ("ours", PACKET)
     sockets.close()
     forwarder.close()
 
 
-async def test_the_program_goes_to_an_interface_that_comes_and_forgets_one_that_goes(namespaces):
+async def test_program_is_attached_to_new_interfaces_and_forgets_removed_ones(namespaces):
     with namespaces.inside("edge"):
         forwarder = Forwarder(20000, 20099, ["0.0.0.0"])
         forwarder.watch()
@@ -196,19 +196,19 @@ async def test_the_program_goes_to_an_interface_that_comes_and_forgets_one_that_
         forwarder.close()
 
 
-def test_without_the_capabilities_it_is_refused_in_words_for_people():
-    told = _as_nobody(capabilities=())
-    assert told == (
+def test_missing_capabilities_are_named_in_the_error():
+    refusal = _as_nobody(capabilities=())
+    assert refusal == (
         "a table in the kernel is refused (Operation not permitted):"
         " it takes Linux 6.6 or later and the capabilities CAP_BPF and CAP_NET_ADMIN"
     )
 
 
-def test_two_capabilities_are_enough():
+def test_cap_net_admin_and_cap_bpf_are_sufficient():
     assert _as_nobody(capabilities=(CAP_NET_ADMIN, CAP_BPF)) == "forwards"
 
 
-def test_one_capability_is_not():
+def test_cap_bpf_alone_is_insufficient():
     assert _as_nobody(capabilities=(CAP_BPF,)).startswith("a program in the kernel is refused")
 
 
@@ -216,8 +216,8 @@ CAP_NET_ADMIN, CAP_BPF = 12, 39
 A_NOBODY = """
 import sys
 from proxy.media.kernel import bpf, forwarder
-from tests.media.kernel.privilege import give_up
-give_up({int(each) for each in sys.argv[1:]})
+from tests.media.kernel.privilege import become_nobody
+become_nobody({int(each) for each in sys.argv[1:]})
 try:
     forwarder.Forwarder(20000, 20099, ["127.0.0.1"]).close()
 except bpf.KernelRefused as refused:
@@ -228,7 +228,7 @@ else:
 
 
 def _as_nobody(capabilities: tuple[int, ...]) -> str:
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", A_NOBODY, *map(str, capabilities)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -237,4 +237,4 @@ def _as_nobody(capabilities: tuple[int, ...]) -> str:
         timeout=30,
         check=True,
     )
-    return told.stdout.strip()
+    return done.stdout.strip()

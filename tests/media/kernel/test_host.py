@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.media.kernel import host as asked
+from proxy.media.kernel import host as host_module
 from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.host import Host
 from proxy.media.kernel.netlink import Netlink
@@ -40,7 +40,7 @@ def host(namespaces) -> Iterator[Host]:
     routes.close()
 
 
-def say(namespaces: Namespaces, port: int = PORT, *, six: bool = False) -> None:
+def send_packet(namespaces: Namespaces, port: int = PORT, *, six: bool = False) -> None:
     """Send a packet from the edge to the caller."""
     with (
         namespaces.inside("edge"),
@@ -50,11 +50,11 @@ def say(namespaces: Namespaces, port: int = PORT, *, six: bool = False) -> None:
         one.sendto(b"x", ((PEERS6 if six else PEERS)["caller"], 5000))
 
 
-def test_a_plain_machine_gives_no_reason_for_doubt(host):
+def test_plain_host_has_no_obstacle(host):
     assert host.obstacle() is None
 
 
-def test_a_table_for_a_source_is_plain_too_for_we_can_ask_for_it(host, namespaces):
+def test_routing_rule_by_source_address_is_no_obstacle(host, namespaces):
     namespaces.ip("edge", "rule", "add", "from", EDGE["phone"], "lookup", "100")
     assert host.obstacle() is None
 
@@ -65,23 +65,23 @@ def test_a_table_for_a_source_is_plain_too_for_we_can_ask_for_it(host, namespace
     ids=["mark", "ports", "interface", "user"],
 )
 @pytest.mark.parametrize("version", ["-4", "-6"])
-def test_a_rule_that_goes_by_what_we_cannot_ask_for_is_one(host, namespaces, rule, version):
+def test_routing_rule_by_mark_port_interface_or_user_is_an_obstacle(host, namespaces, rule, version):
     namespaces.ip("edge", version, "rule", "add", *rule.split(), "lookup", "100")
-    told = host.obstacle()
-    assert told is not None
-    assert told.startswith("a rule of routing goes by ")
+    obstacle = host.obstacle()
+    assert obstacle is not None
+    assert obstacle.startswith("a rule of routing goes by ")
     namespaces.ip("edge", version, "rule", "del", *rule.split(), "lookup", "100")
     assert host.obstacle() is None
 
 
-def test_ipsec_is_one(host, namespaces):
+def test_ipsec_policy_is_an_obstacle(host, namespaces):
     namespaces.ip("edge", "xfrm", "policy", "add", *POLICY)
     assert host.obstacle() == IPSEC
     namespaces.ip("edge", "xfrm", "policy", "flush")
     assert host.obstacle() is None
 
 
-async def test_a_doubt_that_comes_and_goes_is_seen_while_calls_go_on(namespaces):
+async def test_obstacle_is_detected_and_cleared_while_running(namespaces):
     with namespaces.inside("edge"):
         forwarder = Forwarder(PORT, PORT + 99, ["0.0.0.0"])
         forwarder.watch()
@@ -101,9 +101,9 @@ async def test_a_doubt_that_comes_and_goes_is_seen_while_calls_go_on(namespaces)
 
 
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
-def test_what_leaves_under_another_address_is_known(host, namespaces, six):
+def test_source_nat_of_a_flow_is_detected(host, namespaces, six):
     ours, peer = (EDGE6 if six else EDGE)["caller"], ((PEERS6 if six else PEERS)["caller"], 5000)
-    say(namespaces, six=six)
+    send_packet(namespaces, six=six)
     assert not host.translates((ours, PORT), peer)  # conntrack has no entry yet
     family, there = ("ip6", f"[{ours}]") if six else ("ip", ours)
     namespaces.nft(
@@ -111,18 +111,20 @@ def test_what_leaves_under_another_address_is_known(host, namespaces, six):
         f"add table {family} t; add chain {family} t out {{ type nat hook postrouting priority 100; }}",
     )
     namespaces.nft("edge", f"add rule {family} t out udp sport {PORT + 2} snat to {there}:30000")
-    say(namespaces, six=six)
-    say(namespaces, PORT + 2, six=six)
+    send_packet(namespaces, six=six)
+    send_packet(namespaces, PORT + 2, six=six)
     assert not host.translates((ours, PORT), peer)
     assert host.translates((ours, PORT + 2), peer)
 
 
-def test_where_connections_are_tracked_and_nobody_tells_of_them_they_may_be_translated(
+def test_tracked_connections_without_conntrack_netlink_count_as_translated(
     host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     tracked = tmp_path / "count"
-    monkeypatch.setattr(asked, "_TRACKED", tracked)
-    monkeypatch.setattr(asked, "_CT_GET", 1 << 8 | 0x7F)  # unknown request, as without nf_conntrack_netlink
+    monkeypatch.setattr(host_module, "_TRACKED", tracked)
+    monkeypatch.setattr(
+        host_module, "_CT_GET", 1 << 8 | 0x7F
+    )  # unknown request, as without nf_conntrack_netlink
     assert not host.translates((EDGE["caller"], PORT), (PEERS["caller"], 5000))
     tracked.write_text("0\n")
     assert not host.translates((EDGE["caller"], PORT), (PEERS["caller"], 5000))
@@ -130,10 +132,10 @@ def test_where_connections_are_tracked_and_nobody_tells_of_them_they_may_be_tran
     assert host.translates((EDGE["caller"], PORT), (PEERS["caller"], 5000))
 
 
-def test_a_kernel_without_ipsec_and_tracking_has_neither(namespaces, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(asked, "_NETLINK_XFRM", 31)
-    monkeypatch.setattr(asked, "_NETLINK_NETFILTER", 31)
-    monkeypatch.setattr(asked, "_TRACKED", Path("/nowhere"))
+def test_kernel_without_ipsec_and_conntrack_has_no_obstacle(namespaces, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(host_module, "_NETLINK_XFRM", 31)
+    monkeypatch.setattr(host_module, "_NETLINK_NETFILTER", 31)
+    monkeypatch.setattr(host_module, "_TRACKED", Path("/nowhere"))
     with namespaces.inside("edge"):
         routes = Netlink()
         host = Host(routes)

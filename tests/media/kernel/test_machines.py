@@ -9,7 +9,7 @@ from proxy.media.tones import beep
 from tests.media.kernel import rig as made
 from tests.media.kernel.able import needs_kernel
 from tests.media.kernel.namespaces import EDGE, PEERS, Namespaces
-from tests.media.kernel.rig import ENOUGH, Rig, one_line
+from tests.media.kernel.rig import ENOUGH, Rig, is_one_stream
 
 pytestmark = [pytest.mark.network, needs_kernel]
 
@@ -29,14 +29,14 @@ async def rig(namespaces) -> AsyncIterator[Rig]:
         yield each
 
 
-async def _breath(rig: Rig) -> None:
+async def _two_reports(rig: Rig) -> None:
     """Report twice on each leg, as happens within ten seconds of a call."""
     for leg in ("caller", "phone"):
         rig.stream(leg).report()
         rig.stream(leg).report()
 
 
-async def test_every_ten_seconds_a_packet_is_seen_here_and_the_kernel_goes_on(rig):
+async def test_every_second_report_a_packet_goes_through_userspace(rig):
     rig.agree()
     at_caller, at_phone = await rig.talk()
     for _ in range(8):
@@ -49,27 +49,27 @@ async def test_every_ten_seconds_a_packet_is_seen_here_and_the_kernel_goes_on(ri
         more = await rig.talk(3)
         assert (rig.forwarded("caller"), rig.forwarded("phone")) == (before[0] + 4, before[1] + 5)
         at_caller, at_phone = at_caller + more[0], at_phone + more[1]
-    assert one_line(at_caller)
-    assert one_line(at_phone)
+    assert is_one_stream(at_caller)
+    assert is_one_stream(at_phone)
     assert rig.in_kernel() == (True, True)
     assert rig.session.counts("caller").lost == 0
 
 
-async def test_a_firewall_that_forbids_a_peer_is_obeyed_within_ten_seconds(rig):
+async def test_firewall_rule_against_a_peer_is_obeyed_within_two_reports(rig):
     rig.agree()
     await rig.talk()
     rig.namespaces.nft("edge", "add table ip t; add chain ip t in { type filter hook input priority 0; }")
     rig.namespaces.nft("edge", f"add rule ip t in ip saddr {rig.hosts['caller']} drop")
-    await _breath(rig)
+    await _two_reports(rig)
     before = rig.forwarded("caller")
-    rig.caller.says(20)
-    rig.phone.says(2)
-    await rig.caller.hears(2)
+    rig.caller.send_speech(20)
+    rig.phone.send_speech(2)
+    await rig.caller.receive(2)
     assert rig.forwarded("caller") == before
     assert rig.session.counts("caller").packets_in == ENOUGH
 
 
-async def test_a_firewall_that_lets_in_whom_we_speak_to_does_not_forget_a_call(rig):
+async def test_stateful_firewall_keeps_the_connection_of_a_forwarded_call(rig):
     """Conntrack entries expire after 1 s here, not 30; a sleep of 0.4 s stands for ten seconds."""
     for name in ("udp_timeout", "udp_timeout_stream"):
         rig.namespaces.set("edge", f"net.netfilter.nf_conntrack_{name}", "1")
@@ -77,26 +77,26 @@ async def test_a_firewall_that_lets_in_whom_we_speak_to_does_not_forget_a_call(r
     rig.namespaces.nft("edge", "add rule ip t in ct state established accept")
     rig.agree()
     await asyncio.gather(rig.session.play("caller", beep()), rig.session.play("phone", beep()))
-    rig.phone.has_heard()
-    rig.caller.has_heard()
+    rig.phone.received()
+    rig.caller.received()
     _, heard = await rig.talk(60)
     for _ in range(6):
         _, more = await rig.talk()
         heard += more
         assert rig.in_kernel() == (True, True)
-        await _breath(rig)
-        rig.caller.says(1)
-        rig.phone.says(1)
-        heard += await rig.phone.hears(1)
-        await rig.caller.hears(1)
+        await _two_reports(rig)
+        rig.caller.send_speech(1)
+        rig.phone.send_speech(1)
+        heard += await rig.phone.receive(1)
+        await rig.caller.receive(1)
         await asyncio.sleep(0.4)
-    rig.caller.says(1, pt=101, payload=EVENT)
-    heard += await rig.phone.hears(1)
+    rig.caller.send_speech(1, pt=101, payload=EVENT)
+    heard += await rig.phone.receive(1)
     assert heard[-1].pt == 101
-    assert one_line(heard)
+    assert is_one_stream(heard)
 
 
-async def test_who_is_reached_under_another_address_of_ours_is_spoken_to_by_the_socket(rig):
+async def test_leg_behind_source_nat_is_not_forwarded_in_the_kernel(rig):
     """Packets forwarded in the kernel would bypass source NAT on this machine."""
     rig.namespaces.nft(
         "edge", "add table ip t; add chain ip t out { type nat hook postrouting priority 100; }"
@@ -109,11 +109,11 @@ async def test_who_is_reached_under_another_address_of_ours_is_spoken_to_by_the_
     at_caller, at_phone = await rig.talk(120)
     assert {each.source for each in at_phone} == {rig.phone.remote}
     assert (rig.forwarded("caller"), rig.forwarded("phone")) == (0, 0)
-    assert one_line(at_caller)
-    assert one_line(at_phone)
+    assert is_one_stream(at_caller)
+    assert is_one_stream(at_phone)
 
 
-async def test_a_doubt_about_this_machine_leaves_every_stream_to_userspace(rig):
+async def test_obstacle_keeps_every_stream_in_userspace_until_it_is_gone(rig):
     rig.agree()
     _, heard = await rig.talk()
     rig.namespaces.ip("edge", "rule", "add", "fwmark", "5", "lookup", "100")
@@ -130,10 +130,10 @@ async def test_a_doubt_about_this_machine_leaves_every_stream_to_userspace(rig):
             await asyncio.sleep(0.01)
     _, most = await rig.talk(60)
     assert rig.in_kernel() == (True, True)
-    assert one_line([*heard, *more, *most])
+    assert is_one_stream([*heard, *more, *most])
 
 
-async def test_a_machine_with_a_table_for_each_of_its_addresses_loses_no_packet():
+async def test_per_address_routing_tables_keep_streams_in_userspace_without_loss():
     """The table of that address has only its own gateway; the phone is behind another on the same link."""
     with Namespaces("sdkt") as namespaces:
         namespaces.ip("phone", "link", "set", "lo", "up")
@@ -147,12 +147,12 @@ async def test_a_machine_with_a_table_for_each_of_its_addresses_loses_no_packet(
             rig.stack.callback(rig.phone.close)
             rig.agree()
             at_caller, at_phone = await rig.talk(20)
-            assert one_line(at_caller)
-            assert one_line(at_phone)
+            assert is_one_stream(at_caller)
+            assert is_one_stream(at_phone)
             assert rig.in_kernel() == (False, False)
 
 
-async def test_who_has_the_peers_address_at_another_cable_is_left_to_rp_filter():
+async def test_spoofed_source_on_another_interface_is_left_to_rp_filter():
     with Namespaces("sdkx") as namespaces, made.rig(namespaces) as rig:
         rig.agree()
         await rig.talk()
@@ -164,14 +164,14 @@ async def test_who_has_the_peers_address_at_another_cable_is_left_to_rp_filter()
         spoofer.remote = rig.caller.remote
         spoofer.sequence, spoofer.timestamp = rig.caller.sequence, rig.caller.timestamp
         before = rig.forwarded("caller")
-        spoofer.says(5)
+        spoofer.send_speech(5)
         await rig.talk(1)
         assert rig.forwarded("caller") == before + 1
         assert rig.session.counts("caller").packets_in == ENOUGH + 1
         spoofer.close()
 
 
-async def test_a_peer_behind_a_bridge_is_forwarded_where_ip_would_have_its_packets():
+async def test_peer_behind_a_bridge_is_forwarded_in_the_kernel():
     with Namespaces("sdkb") as namespaces:
         namespaces.ip("edge", "link", "add", "br0", "type", "bridge")
         namespaces.ip("edge", "addr", "flush", "dev", "caller")
@@ -184,11 +184,11 @@ async def test_a_peer_behind_a_bridge_is_forwarded_where_ip_would_have_its_packe
             assert rig.in_kernel() == (True, True)
             assert rig.forwarded("caller") > 10
             assert rig.forwarded("phone") > 10
-            assert one_line(at_caller)
-            assert one_line(at_phone)
+            assert is_one_stream(at_caller)
+            assert is_one_stream(at_phone)
 
 
-async def test_a_neighbour_whose_address_is_forgotten_is_asked_for_and_no_packet_is_lost_rfc826(rig):
+async def test_flushed_neighbour_is_resolved_again_without_loss_rfc826(rig):
     rig.agree()
     _, heard = await rig.talk()
     for _ in range(5):
@@ -197,10 +197,10 @@ async def test_a_neighbour_whose_address_is_forgotten_is_asked_for_and_no_packet
         _, more = await rig.talk(2)
         assert rig.forwarded("caller") == before + 2
         heard += more
-    assert one_line(heard)
+    assert is_one_stream(heard)
 
 
-async def test_a_packet_that_some_cable_may_not_carry_whole_is_left_to_the_stack():
+async def test_packet_above_the_smallest_mtu_is_left_to_userspace():
     with Namespaces("sdkm") as namespaces:
         for who, cable in (("edge", "phone"), ("phone", "edge")):
             namespaces.ip(who, "link", "set", cable, "mtu", "1300")
@@ -208,15 +208,15 @@ async def test_a_packet_that_some_cable_may_not_carry_whole_is_left_to_the_stack
             rig.agree()
             _, heard = await rig.talk()
             before = rig.forwarded("caller")
-            rig.caller.says(1, payload=bytes(1280 - 40))
-            rig.caller.says(1, payload=bytes(1281 - 40))
-            rig.caller.says(1, payload=bytes(1400 - 40))
-            heard += await rig.phone.hears(3)
+            rig.caller.send_speech(1, payload=bytes(1280 - 40))
+            rig.caller.send_speech(1, payload=bytes(1281 - 40))
+            rig.caller.send_speech(1, payload=bytes(1400 - 40))
+            heard += await rig.phone.receive(3)
             assert rig.forwarded("caller") == before + 1
-            assert one_line(heard)
+            assert is_one_stream(heard)
 
 
-async def test_two_edges_on_one_machine_forward_each_its_own():
+async def test_two_edges_on_one_host_forward_independently():
     with (
         Namespaces("sdk2") as namespaces,
         made.rig(namespaces) as one,
@@ -229,4 +229,4 @@ async def test_two_edges_on_one_machine_forward_each_its_own():
         for rig, heard in ((one, [at_caller, at_phone]), (other, [at_other_caller, at_other_phone])):
             assert rig.in_kernel() == (True, True)
             assert rig.forwarded("caller") > 10
-            assert all(map(one_line, heard))
+            assert all(map(is_one_stream, heard))

@@ -20,38 +20,38 @@ def namespaces() -> Iterator[Namespaces]:
 @pytest.fixture
 def edge(namespaces) -> Iterator[Netlink]:
     with namespaces.inside("edge"):
-        asked = Netlink()
-    yield asked
-    asked.close()
+        netlink = Netlink()
+    yield netlink
+    netlink.close()
 
 
-def test_the_way_to_a_peer_names_interface_and_our_address_on_it(edge):
+def test_route_to_a_peer_has_its_interface_and_our_address(edge):
     for peers, ours in ((PEERS, EDGE), (PEERS6, EDGE6)):
         for who in ("caller", "phone"):
-            way = edge.route(peers[who])
-            assert way is not None
-            assert (way.source, way.local) == (ours[who], False)
-            assert edge.interfaces_of(ours[who]) == {way.interface}
+            route = edge.route(peers[who])
+            assert route is not None
+            assert (route.source, route.local) == (ours[who], False)
+            assert edge.interfaces_of(ours[who]) == {route.interface}
 
 
-def test_an_address_of_ours_is_reached_by_the_loopback_interface(edge):
+def test_own_address_is_routed_through_loopback(edge):
     assert edge.route("127.0.0.1") == IpRoute(1, "127.0.0.1", True)
     assert edge.route(EDGE["caller"], "127.0.0.1") == IpRoute(1, "127.0.0.1", True)
     assert edge.route("::1") == IpRoute(1, "::1", True)
 
 
-def test_there_is_no_way_without_a_route_nor_where_packets_are_thrown_away(edge, namespaces):
+def test_no_route_and_blackhole_route_give_none(edge, namespaces):
     assert edge.route("203.0.113.77") is None
     namespaces.ip("edge", "route", "add", "blackhole", "203.0.113.0/24")
     assert edge.route("203.0.113.77") is None
 
 
-def test_a_source_that_is_settled_stays(edge):
+def test_given_source_address_is_kept(edge):
     assert edge.route(PEERS["caller"], EDGE["phone"]).source == EDGE["phone"]
 
 
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
-def test_where_the_table_of_our_address_knows_another_neighbour_there_is_no_plain_way(edge, namespaces, six):
+def test_route_depending_on_the_source_address_needs_the_source(edge, namespaces, six):
     ours, peer = (EDGE6 if six else EDGE)["phone"], (PEERS6 if six else PEERS)["phone"]
     version, far = ("-6", "2001:db8:9::7") if six else ("-4", "203.0.116.7")
     other = "2001:db8:2::66" if six else "198.51.100.66"
@@ -66,7 +66,7 @@ def test_where_the_table_of_our_address_knows_another_neighbour_there_is_no_plai
     namespaces.ip("edge", version, "rule", "del", "from", ours, "lookup", "100")
 
 
-def test_interfaces_without_ethernet_frames_are_not_for_us(edge, namespaces):
+def test_interfaces_without_ethernet_frames_are_excluded(edge, namespaces):
     before = edge.interfaces()
     assert len(before) == 3
     assert [index for index, loopback in before.items() if loopback] == [1]
@@ -75,9 +75,9 @@ def test_interfaces_without_ethernet_frames_are_not_for_us(edge, namespaces):
     namespaces.ip("edge", "link", "del", "tun9")
 
 
-def test_a_route_that_changes_is_told(namespaces):
+def test_route_change_is_notified(namespaces):
     with namespaces.inside("edge"):
-        told = changes()
-    with told:
+        notifications = changes()
+    with notifications:
         namespaces.ip("edge", "route", "add", "203.0.114.0/24", "via", PEERS["caller"])
-        assert told.recv(65536)
+        assert notifications.recv(65536)

@@ -74,7 +74,7 @@ def local_flow(frame: Frame, **changes) -> Flow:
 
 
 @BOTH
-def test_a_plain_packet_leaves_as_ours_with_its_marker_and_payload(trial, frame):
+def test_plain_packet_is_rewritten_with_its_marker_and_payload_kept(trial, frame):
     trial.forward(local_flow(frame))
     out = trial.passed_on(frame.but(marker=True, pt=9))
     wanted = local_flow(frame)
@@ -92,7 +92,7 @@ def test_a_plain_packet_leaves_as_ours_with_its_marker_and_payload(trial, frame)
 
 
 @BOTH
-def test_the_header_of_ip_is_as_a_socket_of_ours_would_make_it(trial, frame):
+def test_ip_header_has_default_tos_and_ttl(trial, frame):
     trial.forward(local_flow(frame))
     _, out = run_once(trial.program, frame.encode())
     if ":" in frame.source[0]:
@@ -104,7 +104,7 @@ def test_the_header_of_ip_is_as_a_socket_of_ours_would_make_it(trial, frame):
 
 
 @BOTH
-def test_each_packet_is_taken_once_and_what_is_late_is_left(trial, frame):
+def test_duplicate_and_late_packets_are_passed_to_userspace(trial, frame):
     trial.forward(local_flow(frame))
     assert trial.passed_on(frame)
     assert trial.passed_on(frame) is None
@@ -173,7 +173,7 @@ LEFT = {
 
 
 @pytest.mark.parametrize("change", LEFT.values(), ids=LEFT.keys())
-def test_whatever_else_goes_up_untouched_and_uncounted(trial, change):
+def test_other_packets_are_passed_up_unchanged_and_uncounted(trial, change):
     trial.forward(local_flow(V4))
     assert trial.passed_on(V4.but(**change)) is None
     assert trial.counted() == (0, 0)
@@ -184,7 +184,7 @@ LEFT6 = {name: LEFT[name] for name in ("another SSRC", "a header extension", "TC
 
 
 @pytest.mark.parametrize("change", LEFT6.values(), ids=LEFT6.keys())
-def test_whatever_else_goes_up_untouched_over_ipv6(trial, change):
+def test_other_ipv6_packets_are_passed_up_unchanged(trial, change):
     trial.forward(local_flow(V6))
     assert trial.passed_on(V6.but(**change)) is None
     for wrong in ("2001:db8:1::3", "3001:db8:1::2", "2001:db8:2::2", "2001:db8:1:0:1::2"):
@@ -192,27 +192,27 @@ def test_whatever_else_goes_up_untouched_over_ipv6(trial, change):
     assert trial.passed_on(V6)
 
 
-def test_nothing_is_forwarded_while_no_flow_is_live(trial):
+def test_nothing_is_forwarded_without_a_live_flow(trial):
     trial.forward(local_flow(V4))
     trial.memory[0:4] = bytes(4)
     assert trial.passed_on(V4) is None
 
 
-def test_only_the_live_flow_of_the_two_counts(trial):
+def test_only_the_live_slot_of_a_record_is_used(trial):
     trial.forward(local_flow(V4), slot=2)
     assert trial.passed_on(V4)
     trial.forward(local_flow(V4, peer=("192.0.2.66", 1)), slot=2)
     assert trial.passed_on(V4) is None
 
 
-def test_it_must_come_in_through_the_right_interface_where_there_is_one(trial):
+def test_packet_from_another_interface_is_not_forwarded_if_one_is_set(trial):
     trial.forward(local_flow(V4, only_from=1))
     assert trial.passed_on(V4)
     trial.forward(local_flow(V4, only_from=2))
     assert trial.passed_on(V4) is None
 
 
-def test_every_port_of_the_range_has_a_record_of_its_own(trial):
+def test_each_port_has_its_own_record(trial):
     trial.forward(local_flow(V4, types={0: 0}))
     other = V4.but(to=("192.0.2.1", 20006))
     trial.forward(local_flow(other, types={0: 13}), record=3)
@@ -221,14 +221,14 @@ def test_every_port_of_the_range_has_a_record_of_its_own(trial):
     assert trial.counted(3) == (1, 160)
 
 
-def test_no_checksum_stays_none_over_ipv4_rfc768(trial):
+def test_absent_udp_checksum_stays_absent_over_ipv4_rfc768(trial):
     trial.forward(local_flow(V4))
     out = trial.passed_on(V4.but(summed=False))
     assert out is not None
     assert not out.summed
 
 
-def test_a_frame_padded_to_the_least_size_of_ethernet_is_forwarded(trial):
+def test_frame_padded_to_the_ethernet_minimum_is_forwarded(trial):
     trial.forward(local_flow(V4))
     out = trial.passed_on(V4.but(payload=b"x", trailer=bytes(20)))
     assert out is not None
@@ -245,7 +245,7 @@ numbers = st.integers(0, 0xFFFFFFFF)
     payload=st.binary(max_size=200),
     out=st.builds(dict, out_ssrc=numbers, sequence_step=st.integers(0, 65535), timestamp_step=numbers),
 )
-def test_checksums_are_right_whatever_the_numbers_rfc1624(trial, frame, change, payload, out):
+def test_rewritten_packets_have_correct_checksums_rfc1624(trial, frame, change, payload, out):
     came = frame.but(payload=payload, **change)
     trial.forward(local_flow(came, ssrc=came.ssrc, **out), came.sequence - 1, came.timestamp - 1)
     left = trial.passed_on(came)
