@@ -258,8 +258,9 @@ class App:
             return None
         from proxy.services import api_backend  # slow to import, and rarely enabled
 
+        services = self.services
         api, refused = api_backend.api(
-            self._settings, self.registry, self._feed, self.ids, self.services.memory
+            self._settings, self.registry, self._feed, self.ids, services.memory, services.capture
         )
         self.metrics.follow_api(refused)
         return api

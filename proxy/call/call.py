@@ -70,7 +70,7 @@ class Call:
 
     __slots__ = (
         "__weakref__", "_agent", "_agents", "_caller", "_caller_info", "_context", "_identity", "_journal",
-        "_legs", "_number", "_screening", "_transfers", "_trunk", "record",
+        "_number", "_screening", "_transfers", "_trunk", "legs", "record",
     )  # fmt: skip
 
     def __init__(
@@ -88,8 +88,8 @@ class Call:
         clock = clock_from(context.wall_clock(), asyncio.get_running_loop().time)
         self.record = CallRecord(name, identity.number, number.dialed, clock(), identity.name)
         self._journal = Journal(self.record, clock, context.feed, context.log)
-        self._legs = Legs(context.core, media, self._journal)
-        self._caller = CallerSide(context, number, self._legs, name)
+        self.legs = Legs(context.core, media, self._journal)
+        self._caller = CallerSide(context, number, self.legs, name)
         self._trunk = trust.trunk
         self._screening: Screening | None = None
         self._agent: Leg | None = None
@@ -98,7 +98,7 @@ class Call:
         """Have the call screened, ring the phone, bridge, and end; returns the finished record."""
         try:
             srtp = self._context.srtp(self._trunk)
-            with self._legs.leg("caller", peer=self._identity.uri, srtp=srtp) as leg:
+            with self.legs.leg("caller", peer=self._identity.uri, srtp=srtp) as leg:
                 leg.credentials = self._context.credentials(self._trunk)
                 self._caller.invited(leg, invite)
                 del invite  # the leg holds it from here on
@@ -116,7 +116,7 @@ class Call:
 
     def end(self, reason: EndReason) -> None:
         """End the call from outside; `run` returns soon after."""
-        self._legs.end_caller(reason)
+        self.legs.end_caller(reason)
 
     @property
     def screening(self) -> Screening | None:
@@ -190,7 +190,7 @@ class Call:
         """Let this agent talk to the caller; returns how to ask its backup if it does not take the call."""
         self._screening = ask.screening
         self._journal.follow(ask.screening)
-        with self._legs.leg("agent", peer=configured.uri, takes_refer=True, srtp=configured.srtp) as agent:
+        with self.legs.leg("agent", peer=configured.uri, takes_refer=True, srtp=configured.srtp) as agent:
             self._agent, self._transfers = agent, Transfers(self._number, self._journal)
             agent.ended.add_done_callback(lambda ended: ask.screening.tell(News.AGENT_LEFT))
             problem = await call_agent(
@@ -282,7 +282,7 @@ class Call:
         queue = DestinationQueue(
             self._number, destinations, down=context.down, backoff=context.backoff, clock=clock
         )
-        ringing = Ringing(context, self._number, self._legs, self._invite_builder(), queue, whisper)
+        ringing = Ringing(context, self._number, self.legs, self._invite_builder(), queue, whisper)
         while group := queue.next_group():
             caller.sounds.phone_rings(answered=caller.answered, alone=agent is None and len(group) == 1)
             answered = ringing.ring(group)
@@ -295,7 +295,7 @@ class Call:
                 failure = without_traceback(problem)
             else:
                 return phone
-            self._legs.end_after(agent or caller.leg)
+            self.legs.end_after(agent or caller.leg)
             if status_of(failure) >= GLOBAL_FAILURE:
                 break
         return failure
@@ -308,7 +308,7 @@ class Call:
         self._caller.failed_status = status = status_of(failure)
         settled = isinstance(failure, MessageWanted | Unwanted)
         if self._agent is None or not self._caller.answered or settled:
-            self._legs.media.ringback("caller", False)
+            self.legs.media.ringback("caller", False)
         else:
             self._caller.sounds.ringback_until_heard()  # the agent needs a moment before it speaks again
         self._report_phone(status, news_of(failure))
@@ -338,7 +338,7 @@ class Call:
             unscreened=unscreened, recorded=recorded, keys=self._number.whisper_keys,
         )  # fmt: skip
         return Whisper(
-            self._legs.media, self._context.speech, self._number, announcement,
+            self.legs.media, self._context.speech, self._number, announcement,
             picked_up=self._phone_picked_up, on_wish=self._remember_wish,
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
@@ -192,6 +193,10 @@ class Journal:
     def now(self) -> datetime:
         """The present time, by the record's clock."""
         return self._wall_clock()
+
+    def call_ids(self) -> list[tuple[str, Sequence[str]]]:
+        """The name of each leg, and its Call-IDs if it is over."""
+        return [(leg.name, leg.call_ids) for leg in self._record.legs]
 
     def answered_legs(self) -> list[LegRecord]:
         """The entries of the legs that are answered and not over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,11 @@ class Legs:
             if leg.name == name:
                 return leg
         return None
+
+    def call_ids(self) -> list[tuple[str, Sequence[str]]]:
+        """The Call-IDs of each leg so far, beside its name in the record."""
+        going_on = {entry.name: leg.call_ids for leg, entry in self._by_end.values() if entry is not None}
+        return [(name, ids or going_on.get(name, ())) for name, ids in self.journal.call_ids()]
 
     def end_caller(self, reason: EndReason) -> None:
         """End the caller's leg, and so the call; does nothing if it has not begun."""

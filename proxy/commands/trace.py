@@ -38,7 +38,7 @@ def trace(call: str, whole: bool, pcap: Path | None, file: Path) -> None:
         name = full_call_id(connection, call)
         messages = [TracedMessage.of(message) for message in sip_trace.load(connection, name)]
     if not messages:
-        why = "it is still in progress, has just ended, or was made before traces were stored"
+        why = "it is in progress (the API shows it), has just ended, or was made before traces were stored"
         if settings.memory.sip == "off":
             why = 'memory.sip is "off"'
         raise click.ClickException(f"no SIP is kept of call {name}: {why}")

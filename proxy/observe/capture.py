@@ -1,10 +1,10 @@
-"""Captures SIP messages by Call-ID, and hands over those of a call when it ends."""
+"""Captures SIP messages by Call-ID, shows those of a call in progress, and hands them over when it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -88,6 +88,15 @@ class Capture:
         loop.call_later(SOON_S, self._store_messages, over)
         loop.call_later(LATE_S, self._finish, over)
 
+    def so_far(self, legs: Legs) -> list[TracedMessage]:
+        """What has come for the legs of a call in progress."""
+        return self._messages({call_id: name for name, call_ids in legs for call_id in call_ids})
+
+    def just_over(self, call: str) -> list[TracedMessage]:
+        """What has come for a call that is over but not yet complete; empty for any other."""
+        over = self._over.get(call)
+        return [] if over is None else self._messages(over.legs)
+
     def close(self) -> None:
         """Store at once what has come for calls that are over."""
         for over in list(self._over.values()):
@@ -122,16 +131,21 @@ class Capture:
         dialog.messages.append(traced)
         self._octets += len(traced.octets)
 
-    def _store_messages(self, over: _EndedCall) -> None:
+    def _messages(self, legs: Mapping[str, str]) -> list[TracedMessage]:
+        """The messages of these Call-IDs, each mapped to the name of its leg, in their order."""
         messages = [
             replace(traced, leg=name)
-            for call_id, name in over.legs.items()
+            for call_id, name in legs.items()
             if (dialog := self._dialogs.get(call_id)) is not None
             for traced in dialog.messages
         ]
+        return sorted(messages, key=lambda traced: traced.at)
+
+    def _store_messages(self, over: _EndedCall) -> None:
+        messages = self._messages(over.legs)
         if len(messages) > over.kept:
             over.kept = len(messages)
-            self._keep(over.call, sorted(messages, key=lambda traced: traced.at))
+            self._keep(over.call, messages)
 
     def _finish(self, over: _EndedCall) -> None:
         if self._over.pop(over.call, None) is not None:

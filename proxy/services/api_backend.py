@@ -16,7 +16,10 @@ from proxy.call.feed import CutOff, Event, Feed, Listener
 from proxy.call.record import CallRecord
 from proxy.call.registry import Registry
 from proxy.config import Settings
-from proxy.services.archive import StoredArchive
+from proxy.observe.capture import Capture
+from proxy.observe.pcapng import pcapng
+from proxy.observe.trace import TracedMessage
+from proxy.services.archive import StoredArchive, trace_row
 from proxy.services.dry_run import dry_run
 from proxy.ua.ids import Ids
 from proxy.web.api.access import Access, Token
@@ -29,7 +32,12 @@ MAX_LISTENERS = 200
 
 
 def api(
-    settings: Settings, registry: Registry, feed: Feed, ids: Ids, memory: Memory | None = None
+    settings: Settings,
+    registry: Registry,
+    feed: Feed,
+    ids: Ids,
+    memory: Memory | None = None,
+    capture: Capture | None = None,
 ) -> tuple[ASGIApp, Mapping[str, int]]:
     """The API application, and its counts of refused requests."""
     tokens = [
@@ -38,15 +46,16 @@ def api(
     ]
     access = Access(tokens, lambda: asyncio.get_running_loop().time())
     archive = StoredArchive(settings, memory) if memory is not None else None
-    backend = Backend(access, LiveCalls(registry, feed, ids.token()[:12]), Trials(settings), archive)
+    live = LiveCalls(registry, feed, ids.token()[:12], capture)
+    backend = Backend(access, live, Trials(settings), archive)
     return build_api(backend), access.counts
 
 
 class LiveCalls:
     """The calls in progress: implements `web.api.backend.Live`."""
 
-    def __init__(self, registry: Registry, feed: Feed, era: str) -> None:
-        self._registry, self._feed, self.era = registry, feed, era
+    def __init__(self, registry: Registry, feed: Feed, era: str, capture: Capture | None = None) -> None:
+        self._registry, self._feed, self.era, self._capture = registry, feed, era, capture
 
     @property
     def latest(self) -> int:
@@ -75,6 +84,21 @@ class LiveCalls:
             "cost": spent.as_dict() if spent is not None else plain["cost"],
             **{name: plain[name] for name in ("voicemail_transcript", "message", "verification")},
         }
+
+    def trace(self, name: str) -> list[dict[str, Any]]:
+        """The SIP messages so far of one call; empty if it is not in progress, or none are captured."""
+        return [dict(trace_row(message)) for message in self._messages(name)]
+
+    async def capture(self, name: str) -> bytes:
+        """The same as pcapng."""
+        messages = self._messages(name)
+        return await asyncio.to_thread(pcapng, messages) if messages else b""
+
+    def _messages(self, name: str) -> list[TracedMessage]:
+        if self._capture is None:
+            return []
+        call = self._find(name)
+        return self._capture.just_over(name) if call is None else self._capture.so_far(call.legs.call_ids())
 
     def wish(self, name: str, wish: str, who: str, text: str) -> None:
         """Carry out a user's command. Raises LookupError and NotPossible."""

@@ -56,7 +56,7 @@ class StoredArchive:
 
     async def trace(self, call: str) -> Sequence[Row]:
         """Its SIP messages, as the API shows them."""
-        return [_shown(message) for message in await self._messages(call)]
+        return [trace_row(message) for message in await self._messages(call)]
 
     async def capture(self, call: str) -> bytes:
         """Its SIP messages as pcapng; empty if none are stored."""
@@ -230,7 +230,8 @@ def call_row(row: Row) -> Row:
     }
 
 
-def _shown(seen: TracedMessage) -> Row:
+def trace_row(seen: TracedMessage) -> Row:
+    """The API representation of a SIP message."""
     return {
         "at": datetime.fromtimestamp(seen.at, UTC),
         "leg": seen.leg,

@@ -173,7 +173,7 @@ def test_trace_without_stored_sip_says_why(open_memory: Path) -> None:
     )
     settings = open_memory / "sd.toml"
     settings.write_text(settings.read_text().replace('screendoor.db"', 'screendoor.db", sip = "on"'))
-    assert "it is still in progress, has just ended" in run(open_memory, "trace", "call1").stderr
+    assert "it is in progress (the API shows it), has just ended" in run(open_memory, "trace", "call1").stderr
 
 
 def test_an_ambiguous_or_unknown_call_id_is_an_error(open_memory: Path) -> None:

@@ -63,6 +63,14 @@ class Live(Protocol):
         """Return one with its story so far."""
         ...
 
+    def trace(self, name: str) -> Sequence[Row]:
+        """Return the SIP messages so far of one in progress, or just over; else empty."""
+        ...
+
+    async def capture(self, name: str) -> bytes:
+        """Return the same as a capture file (pcapng)."""
+        ...
+
     def wish(self, name: str, wish: str, who: str, text: str) -> None:
         """Do ``connect``, ``reject``, ``voicemail``, ``ask`` or ``hang up``; raises NotPossible.
 

@@ -55,8 +55,12 @@ async def call(request: Request, id: CallName, token: Reader) -> CallStory:
     "/calls/{id}/trace", summary="The SIP messages of a call", responses=responses(401, 404, 422, 429, 503)
 )
 async def trace(request: Request, id: CallName, token: Reader) -> Trace:
-    """Stored with `sip = "on"` in `[memory]`, complete half a minute after the call; 404 if there is none."""
-    return Trace.model_validate({"items": row_or_404(await archive_of(request).trace(id) or None, "trace")})
+    """Captured with `sip = "on"` in `[memory]`; 404 if there is none. For a call in progress: those so far.
+
+    Complete half a minute after the call.
+    """
+    found = backend_of(request).live.trace(id) or await archive_of(request).trace(id)
+    return Trace.model_validate({"items": row_or_404(found or None, "trace")})
 
 
 @router.get(
@@ -70,6 +74,7 @@ async def trace(request: Request, id: CallName, token: Reader) -> Trace:
 )
 async def capture(request: Request, id: CallName, token: Reader) -> Response:
     """For Wireshark, sngrep and tcpdump; each message is a UDP packet that names its leg in a comment."""
-    octets = row_or_404(await archive_of(request).capture(id) or None, "trace")
+    found = await backend_of(request).live.capture(id) or await archive_of(request).capture(id)
+    octets = row_or_404(found or None, "trace")
     name = {"Content-Disposition": f'attachment; filename="{id}.pcapng"'}
     return Response(octets, media_type=PCAPNG, headers=name)

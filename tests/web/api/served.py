@@ -13,6 +13,7 @@ import httpx2
 from prometheus_client import CollectorRegistry
 
 from proxy.config import Settings, parse
+from proxy.observe.capture import Capture
 from proxy.services import api_backend
 from proxy.web import HttpServer, build_app
 from screening.memory.store import Memory
@@ -55,10 +56,14 @@ def settings(folder: Path, text: str = TEXT) -> Settings:
 
 
 @asynccontextmanager
-async def serving(tmp: Path, memory: Memory | None = None) -> AsyncIterator[Served]:
+async def serving(
+    tmp: Path, memory: Memory | None = None, capture: Capture | None = None
+) -> AsyncIterator[Served]:
     """Serve the API of a new edge, on a real event loop and in real time."""
     async with an_edge(tmp) as edge:
-        app, refused = api_backend.api(settings(tmp), edge.registry, edge.feed, edge.ids, memory)
+        if capture is not None:
+            edge.core.traces.append(capture)
+        app, refused = api_backend.api(settings(tmp), edge.registry, edge.feed, edge.ids, memory, capture)
         web = build_app(None, lambda: {"status": "ok"}, CollectorRegistry(), api=app)
         async with HttpServer(web, "127.0.0.1", 0) as server, a_client(server.port) as client:
             try:

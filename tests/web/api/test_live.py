@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.call.outcome import Result
+from proxy.observe.capture import Capture
 from screening.contract import AgentCost, Tokens, Verification
 from tests.web.api.served import READS, a_client, serving
 
@@ -28,6 +29,31 @@ async def test_calls_in_progress_are_listed_with_state_transcript_and_legs(tmp_p
         await served.edge.carrier.hangs_up()
         await served.edge.over()
         assert (await served.get("/calls/live")).json() == {"items": []}
+
+
+async def test_the_sip_so_far_of_a_call_in_progress_is_served_and_the_rest_once_it_is_over(
+    tmp_path: Path,
+) -> None:
+    capture = Capture(lambda call, messages: None)
+    async with serving(tmp_path, capture=capture) as served:
+        await served.edge.bridges()
+        [item] = (await served.get("/calls/live")).json()["items"]
+        path = f"/calls/{item['id']}/trace"
+        so_far = (await served.get(path)).json()["items"]
+        assert so_far[0]["message"].startswith("INVITE")
+        assert [each["at"] for each in so_far] == sorted(each["at"] for each in so_far)
+        assert {each["leg"] for each in so_far} == {"caller", "agent", "phone"}, "one of them is over"
+        file = await served.get(f"{path}.pcapng")
+        assert file.content.count(b"INVITE sip:") == sum(
+            each["message"].count("INVITE sip:") for each in so_far
+        )
+        await served.edge.carrier.hangs_up()
+        record = await served.edge.over()
+        capture.over(record.call, ((leg.name, leg.call_ids) for leg in record.legs))
+        whole = (await served.get(path)).json()["items"]
+        assert whole[: len(so_far)] == so_far
+        assert "BYE" in "".join(each["message"][:4] for each in whole[len(so_far) :])
+        assert (await served.get("/calls/another/trace")).status_code == 503, "nothing is stored here"
 
 
 async def test_a_call_in_progress_shows_its_cost_so_far_and_its_verification(tmp_path: Path) -> None:
