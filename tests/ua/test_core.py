@@ -43,7 +43,9 @@ async def stranger_at(ua: UserAgent, transport: str = "udp") -> Peer:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "CANCEL", "BYE", "REFER", "ACK", "FOO"])
-async def test_a_stranger_meets_silence_and_the_gate_hears_of_it(ua: UserAgent, method: str) -> None:
+async def test_a_request_from_an_unknown_address_gets_no_response_and_is_reported_to_the_gate(
+    ua: UserAgent, method: str
+) -> None:
     stranger = await stranger_at(ua)
     await stranger.says(messages.request(method, sent_by=f"{STRANGER}:5060"))
     await stranger.says(messages.request(method, sent_by=f"{STRANGER}:5060", to_tag="x", branch="z9hG4bK2"))
@@ -52,7 +54,7 @@ async def test_a_stranger_meets_silence_and_the_gate_hears_of_it(ua: UserAgent, 
     await ua.assert_clean()
 
 
-async def test_what_a_banned_stranger_sends_is_not_even_read(ua: UserAgent) -> None:
+async def test_messages_from_a_barred_address_are_not_parsed(ua: UserAgent) -> None:
     ua.barred.add(STRANGER)
     stranger = await stranger_at(ua)
     await stranger.says(b"hello")
@@ -61,14 +63,16 @@ async def test_what_a_banned_stranger_sends_is_not_even_read(ua: UserAgent) -> N
     assert (ua.turned_away, ua.unreadable) == ([], [])
 
 
-async def test_a_response_to_nothing_counts_against_a_stranger(ua: UserAgent) -> None:
+async def test_a_response_without_a_transaction_from_an_unknown_address_is_reported_to_the_gate(
+    ua: UserAgent,
+) -> None:
     stranger = await stranger_at(ua)
     await stranger.says(messages.ok(INVITE).encode())
     await stranger.hears_nothing(for_s=40)
     assert ua.turned_away == [STRANGER]
 
 
-async def test_a_scanners_request_is_dropped_though_its_address_is_one_of_ours(ua: UserAgent) -> None:
+async def test_a_request_of_a_known_scanner_is_dropped_even_from_an_admitted_address(ua: UserAgent) -> None:
     options = messages.request("OPTIONS")
     options.headers.add("User-Agent", "friendly-scanner")
     await ua.peer.says(options)
@@ -76,7 +80,7 @@ async def test_a_scanners_request_is_dropped_though_its_address_is_one_of_ours(u
     await ua.assert_clean()
 
 
-async def test_whom_we_call_is_a_peer(ua: UserAgent) -> None:
+async def test_a_host_that_we_send_an_invite_to_becomes_a_peer(ua: UserAgent) -> None:
     invite = asyncio.ensure_future(ua.leg().invite(Outgoing("sip:bob@192.0.2.1", "<sip:us@h>")))
     await ua.peer.hears("INVITE")
     assert ua.peers == {"192.0.2.1"}
@@ -87,7 +91,7 @@ async def test_whom_we_call_is_a_peer(ua: UserAgent) -> None:
 @pytest.mark.parametrize(
     "data", [b"hello", b"INVITE sip:x SIP/3.0\r\n\r\n", b"\x00" * 40, b"SIP/2.0 200 OK\r\n\r\n"]
 )
-async def test_a_stranger_who_writes_nonsense_meets_silence(ua: UserAgent, data: bytes) -> None:
+async def test_malformed_messages_from_an_unknown_address_get_no_response(ua: UserAgent, data: bytes) -> None:
     stranger = await stranger_at(ua)
     await stranger.says(data)
     await stranger.says(INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: one INVITE"))
@@ -95,7 +99,7 @@ async def test_a_stranger_who_writes_nonsense_meets_silence(ua: UserAgent, data:
     assert len(ua.unreadable) == 2
 
 
-async def test_in_dialog_requests_are_matched_by_their_tags_from_anywhere(ua: UserAgent) -> None:
+async def test_in_dialog_requests_are_accepted_from_any_address_by_their_tags(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     stranger = await stranger_at(ua, "tls")
     await stranger.says(from_caller(INVITE, "OPTIONS", ours, 2))
@@ -141,7 +145,7 @@ async def test_in_dialog_requests_are_matched_by_their_tags_from_anywhere(ua: Us
         (b"INVITE sip:bob@sbc.example.com SIP", b"INVITE sip:bob@sbc.example.com?Route=%3Csip:x%3E SIP", 400),
     ],
 )
-async def test_what_is_wrong_with_an_invite_of_ours_is_said(
+async def test_a_faulty_invite_of_a_peer_gets_the_status_for_its_fault(
     ua: UserAgent, old: bytes, new: bytes, status: int | None
 ) -> None:
     assert old in INVITE.encode()
@@ -163,7 +167,7 @@ async def test_what_is_wrong_with_an_invite_of_ours_is_said(
     assert ua.invitations.empty()
 
 
-async def test_a_malformed_request_is_answered_with_where_it_came_from_rfc3581(ua: UserAgent) -> None:
+async def test_the_400_to_a_malformed_request_has_received_and_rport_rfc3581(ua: UserAgent) -> None:
     data = INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: 1 BYE")
     await ua.peer.says(data)
     response = await ua.peer.hears(400)
@@ -179,13 +183,15 @@ async def test_a_malformed_request_is_answered_with_where_it_came_from_rfc3581(u
         b"SIP/2.0 200 OK\r\nVia: x\r\n\r\n",
     ],
 )
-async def test_what_cannot_be_answered_is_dropped(ua: UserAgent, data: bytes) -> None:
+async def test_malformed_acks_responses_and_requests_without_a_usable_via_are_dropped(
+    ua: UserAgent, data: bytes
+) -> None:
     await ua.peer.says(data)
     await ua.peer.hears_nothing(for_s=5)
     assert len(ua.unreadable) == 1
 
 
-async def test_injected_line_ends_and_nuls_in_a_refused_request_are_not_sent_back(ua: UserAgent) -> None:
+async def test_control_characters_of_a_malformed_request_are_not_echoed(ua: UserAgent) -> None:
     await ua.peer.says(INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: 1 INVITE\x00\rX: y"))
     await asyncio.sleep(1)
     for data in ua.peer.unparsable:
@@ -193,7 +199,7 @@ async def test_injected_line_ends_and_nuls_in_a_refused_request_are_not_sent_bac
         assert b"\rX" not in data
 
 
-async def test_a_stream_that_cannot_be_cut_is_told_why_if_it_is_one_of_ours(ua: UserAgent) -> None:
+async def test_a_framing_error_on_a_stream_is_answered_only_if_the_peer_is_admitted(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
     await peer.start()
     await peer.flow()
@@ -207,7 +213,7 @@ async def test_a_stream_that_cannot_be_cut_is_told_why_if_it_is_one_of_ours(ua: 
     assert len(ua.unreadable) == 3
 
 
-async def test_the_answer_to_a_malformed_request_on_a_dead_connection_is_dropped(ua: UserAgent) -> None:
+async def test_a_framing_error_on_a_closed_connection_is_ignored(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
     await peer.start()
     await peer.flow()
@@ -225,8 +231,10 @@ async def test_the_answer_to_a_malformed_request_on_a_dead_connection_is_dropped
     at=st.integers(0, 400),
     junk=st.binary(min_size=1, max_size=12),
 )
-def test_whatever_ours_send_nothing_breaks(method: str, in_dialog: bool, at: int, junk: bytes) -> None:
-    async def hostile() -> None:
+def test_corrupted_messages_of_a_peer_cause_no_exception(
+    method: str, in_dialog: bool, at: int, junk: bytes
+) -> None:
+    async def send_corrupted() -> None:
         async with running_user_agent() as ua:
             _, ours = await ua.answered_leg()
             data = from_caller(
@@ -239,10 +247,10 @@ def test_whatever_ours_send_nothing_breaks(method: str, in_dialog: bool, at: int
             await ua.peer.says(data[:at] + junk + data[at + len(junk) // 2 :])
             await asyncio.sleep(1)
 
-    run_virtual(hostile())
+    run_virtual(send_corrupted())
 
 
-async def test_a_bug_behind_the_door_costs_one_request_and_is_answered_with_500() -> None:
+async def test_an_exception_in_the_invite_callback_gives_500_and_the_core_goes_on() -> None:
     def broken(invite: object) -> None:
         raise RuntimeError("a bug")
 
@@ -258,7 +266,7 @@ async def test_a_bug_behind_the_door_costs_one_request_and_is_answered_with_500(
         await scene()
 
 
-async def test_a_bug_in_a_trace_does_not_stop_the_network() -> None:
+async def test_an_exception_in_a_trace_callback_is_logged_and_contained() -> None:
     async def scene() -> None:
         async with running_user_agent() as ua:
             ua.core.traces.append(lambda direction, flow, message: 1 / 0)
@@ -269,7 +277,7 @@ async def test_a_bug_in_a_trace_does_not_stop_the_network() -> None:
         await scene()
 
 
-async def test_a_header_only_its_reader_understands_is_400(ua: UserAgent) -> None:
+async def test_a_parse_error_raised_by_the_invite_callback_gives_400(ua: UserAgent) -> None:
     def reads(invite: object) -> None:
         raise ParseError("P-Asserted-Identity")
 
@@ -281,7 +289,7 @@ async def test_a_header_only_its_reader_understands_is_400(ua: UserAgent) -> Non
 # Requests outside any dialog.
 
 
-async def test_options_says_what_we_can_rfc3261_11_2(ua: UserAgent) -> None:
+async def test_the_200_to_options_has_allow_accept_and_a_to_tag_rfc3261_11_2(ua: UserAgent) -> None:
     await ua.peer.says(messages.request("OPTIONS"))
     response = await ua.peer.hears(200)
     assert "REFER" in response.headers.get("Allow")
@@ -290,7 +298,7 @@ async def test_options_says_what_we_can_rfc3261_11_2(ua: UserAgent) -> None:
     await ua.assert_clean()
 
 
-async def test_options_is_answered_as_an_invite_would_be_while_we_drain_rfc3261_11_2(ua: UserAgent) -> None:
+async def test_options_gets_503_while_draining_rfc3261_11_2(ua: UserAgent) -> None:
     ua.core.draining = True
     await ua.peer.says(messages.request("OPTIONS"))
     await ua.peer.hears(503)
@@ -304,7 +312,7 @@ async def test_options_is_answered_as_an_invite_would_be_while_we_drain_rfc3261_
         ("NOTIFY", None, 481), ("CANCEL", None, 481), ("REFER", None, 603), ("OPTIONS", "gone", 481),
     ],
 )  # fmt: skip
-async def test_a_request_of_no_dialog_is_refused(
+async def test_a_request_that_matches_no_dialog_is_refused(
     ua: UserAgent, method: str, to_tag: str | None, status: int
 ) -> None:
     await ua.peer.says(messages.request(method, to_tag=to_tag))
@@ -312,13 +320,15 @@ async def test_a_request_of_no_dialog_is_refused(
 
 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "PUBLISH"])
-async def test_a_method_we_do_not_serve_is_405_with_allow_rfc3261_8_2_1(ua: UserAgent, method: str) -> None:
+async def test_a_known_but_unsupported_method_gets_405_with_allow_rfc3261_8_2_1(
+    ua: UserAgent, method: str
+) -> None:
     await ua.peer.says(messages.request(method))
     assert "INVITE" in (await ua.peer.hears(405)).headers.get("Allow")
 
 
 @pytest.mark.parametrize("to_tag", [None, "gone"])
-async def test_a_method_nobody_knows_is_501_with_allow_rfc3261_21_5_2(
+async def test_an_unknown_method_gets_501_with_allow_rfc3261_21_5_2(
     ua: UserAgent, to_tag: str | None
 ) -> None:
     await ua.peer.says(messages.request("IN%56ITE", to_tag=to_tag))
@@ -327,12 +337,12 @@ async def test_a_method_nobody_knows_is_501_with_allow_rfc3261_21_5_2(
     assert "INVITE" in (await ua.peer.hears(501)).headers.get("Allow")
 
 
-async def test_an_options_goes_no_further_so_it_may_have_no_hop_left_rfc4475_3_3_11(ua: UserAgent) -> None:
+async def test_options_with_max_forwards_0_gets_200_rfc4475_3_3_11(ua: UserAgent) -> None:
     await ua.peer.says(messages.request("OPTIONS").encode().replace(b"Forwards: 70", b"Forwards: 0"))
     await ua.peer.hears(200)
 
 
-async def test_a_response_with_the_via_of_another_is_dropped_rfc3261_8_1_3_3(ua: UserAgent) -> None:
+async def test_a_response_with_more_than_one_via_is_dropped_rfc3261_8_1_3_3(ua: UserAgent) -> None:
     _, task, invite = await ua.start_call()
     stray = messages.response(invite, 486)
     stray.headers.add("Via", "SIP/2.0/UDP 255.255.255.255;branch=z9hG4bKx")
@@ -345,7 +355,7 @@ async def test_a_response_with_the_via_of_another_is_dropped_rfc3261_8_1_3_3(ua:
         await task
 
 
-async def test_the_description_in_a_multipart_answer_is_understood_rfc5621_5(ua: UserAgent) -> None:
+async def test_sdp_in_a_multipart_2xx_is_found_rfc5621_5(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     body = b"--b\r\nContent-Type: application/sdp\r\n\r\n" + messages.SDP + b"\r\n--b--"
     ok = messages.response(invite, 200, body=body, contact="<sip:bob@192.0.2.1:5060>")
@@ -356,7 +366,7 @@ async def test_the_description_in_a_multipart_answer_is_understood_rfc5621_5(ua:
     leg.end(EndReason.HUNG_UP)
 
 
-async def test_responses_and_acks_to_nothing_are_ignored(ua: UserAgent) -> None:
+async def test_responses_and_acks_that_match_nothing_are_ignored(ua: UserAgent) -> None:
     await ua.peer.says(messages.ok(INVITE))
     await ua.peer.says(messages.request("ACK", to_tag="x"))
     await ua.peer.says(messages.request("ACK"))
@@ -364,7 +374,7 @@ async def test_responses_and_acks_to_nothing_are_ignored(ua: UserAgent) -> None:
     await ua.assert_clean()
 
 
-async def test_a_retransmitted_invite_makes_no_second_call(ua: UserAgent) -> None:
+async def test_a_retransmitted_invite_starts_no_second_call(ua: UserAgent) -> None:
     await ua.peer.says(INVITE)
     transaction = await ua.invited()
     await ua.peer.says(INVITE)
@@ -377,7 +387,7 @@ async def test_a_retransmitted_invite_makes_no_second_call(ua: UserAgent) -> Non
     await ua.assert_clean()
 
 
-async def test_a_merged_request_is_482_rfc3261_8_2_2_2(ua: UserAgent) -> None:
+async def test_a_merged_request_gets_482_rfc3261_8_2_2_2(ua: UserAgent) -> None:
     await ua.peer.says(INVITE)
     transaction = await ua.invited()
     await ua.peer.says(messages.invite(branch="z9hG4bKother"))
@@ -393,7 +403,9 @@ async def test_a_merged_request_is_482_rfc3261_8_2_2_2(ua: UserAgent) -> None:
     (await ua.invited()).reply(486)
 
 
-async def test_a_peer_over_ipv6_finds_brackets_and_our_ipv6_port_rfc3261_25_1(ua: UserAgent) -> None:
+async def test_a_peer_over_ipv6_gets_ipv6_uris_in_brackets_and_our_ipv6_port_rfc3261_25_1(
+    ua: UserAgent,
+) -> None:
     six = "2001:db8::7"
     ua.core.advertised.ports6["udp"] = 5066
     peer = Peer(ua.wire, six)
@@ -415,7 +427,7 @@ async def test_a_peer_over_ipv6_finds_brackets_and_our_ipv6_port_rfc3261_25_1(ua
     await ua.assert_clean()
 
 
-async def test_an_address_of_ours_is_told_in_the_ip_version_of_the_peer(ua: UserAgent) -> None:
+async def test_our_advertised_address_has_the_ip_version_of_the_peer(ua: UserAgent) -> None:
     there = Advertised("203.0.113.10", {"tcp": 5060}, "[2001:db8::1]")
     four, six = (
         SimpleNamespace(transport="tcp", remote=(host, 1), local=("::", 7)) for host in (PEER, "::2")
@@ -428,7 +440,7 @@ async def test_an_address_of_ours_is_told_in_the_ip_version_of_the_peer(ua: User
     assert (there.towards(four), there.towards(six)) == ("203.0.113.10:5070", "[2001:db8::1]:5070")
 
 
-async def test_received_and_rport_are_noted_rfc3581_4(ua: UserAgent) -> None:
+async def test_received_and_rport_are_added_to_the_via_of_a_response_rfc3581_4(ua: UserAgent) -> None:
     await ua.peer.says(messages.request("OPTIONS", sent_by="host.example.com:5070"))
     via = (await ua.peer.hears(200)).via
     assert (via.host, via.received, via.params.get("rport")) == ("host.example.com", "192.0.2.1", "5060")
@@ -443,7 +455,7 @@ async def test_received_and_rport_are_noted_rfc3581_4(ua: UserAgent) -> None:
     assert (via.received, via.params.get("rport")) == ("192.0.2.1", None)
 
 
-async def test_an_answer_goes_to_the_port_it_was_asked_from_even_without_rport(ua: UserAgent) -> None:
+async def test_a_udp_response_goes_to_the_source_port_even_without_rport(ua: UserAgent) -> None:
     """RFC 3261 §18.2.2 sends it to the port in the Via, which a NAT makes unreachable."""
     plain = messages.request("OPTIONS", sent_by="192.0.2.1:5090").encode().replace(b";rport", b"")
     await ua.peer.says(plain)
@@ -453,7 +465,7 @@ async def test_an_answer_goes_to_the_port_it_was_asked_from_even_without_rport(u
 # Closing.
 
 
-async def test_a_closed_core_leaves_no_task_no_timer_and_says_nothing(ua: UserAgent) -> None:
+async def test_a_closed_core_leaves_no_tasks_or_timers_and_sends_nothing(ua: UserAgent) -> None:
     invite = messages.invite(headers=[("Supported", "timer"), ("Session-Expires", "600;refresher=uac")])
     leg, ours = await ua.answered_leg(invite)
     await ua.peer.says(from_caller(invite, "INVITE", ours, 2, body=messages.SDP))  # its 200 awaits the ACK
@@ -474,7 +486,7 @@ async def test_a_closed_core_leaves_no_task_no_timer_and_says_nothing(ua: UserAg
     assert pending_timers() == []
 
 
-async def test_nothing_is_begun_after_the_close(ua: UserAgent) -> None:
+async def test_an_invite_after_close_raises_transport_failed(ua: UserAgent) -> None:
     await ua.core.close()
     with pytest.raises(TransportFailed):
         await ua.leg().invite(Outgoing("sip:a@192.0.2.1", "<sip:b@x>"))
@@ -482,7 +494,7 @@ async def test_nothing_is_begun_after_the_close(ua: UserAgent) -> None:
     assert not any(ua.core.left_over().values())
 
 
-async def test_what_is_sent_and_received_can_be_traced(ua: UserAgent) -> None:
+async def test_sent_and_received_messages_are_traced(ua: UserAgent) -> None:
     seen: list[str] = []
     ua.core.traces.append(lambda way, flow, message: seen.append(f"{way} {message.start_line[:11]}"))
     await ua.peer.says(messages.request("OPTIONS"))
@@ -490,7 +502,7 @@ async def test_what_is_sent_and_received_can_be_traced(ua: UserAgent) -> None:
     assert seen == ["< OPTIONS sip", "> SIP/2.0 200"]
 
 
-async def test_a_lost_connection_fails_only_what_waits_on_it(ua: UserAgent) -> None:
+async def test_a_lost_connection_fails_only_the_calls_on_it(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
     await peer.start()
     _, here, invite = await ua.start_call()
@@ -504,7 +516,7 @@ async def test_a_lost_connection_fails_only_what_waits_on_it(ua: UserAgent) -> N
     await ua.assert_clean()
 
 
-async def test_a_bye_of_the_peer_without_ack_before_is_matched(ua: UserAgent) -> None:
+async def test_a_retransmitted_bye_of_the_called_peer_gets_200_each_time(ua: UserAgent) -> None:
     leg, invite = await ua.connected_leg()
     await ua.peer.says(from_callee(invite, "BYE"))
     await ua.peer.says(from_callee(invite, "BYE"))
@@ -514,7 +526,7 @@ async def test_a_bye_of_the_peer_without_ack_before_is_matched(ua: UserAgent) ->
     await ua.assert_clean()
 
 
-def test_every_listener_has_its_own_contact() -> None:
+def test_the_contact_has_the_port_and_transport_of_the_listener() -> None:
     async def contacts() -> list[str]:
         async with running_user_agent() as ua:
             peer = Peer(ua.wire, "192.0.2.7", "tls")
@@ -529,7 +541,7 @@ def test_every_listener_has_its_own_contact() -> None:
     ]
 
 
-async def test_a_connection_is_welcome_by_its_address_or_once_it_knows_a_dialog(ua: UserAgent) -> None:
+async def test_a_connection_is_welcome_if_its_address_is_admitted_or_it_has_a_dialog(ua: UserAgent) -> None:
     _, ours = await ua.answered_leg()
     stranger = await stranger_at(ua, "tls")
     await stranger.says(messages.request("OPTIONS", sent_by=f"{STRANGER}:5061"))
@@ -543,7 +555,7 @@ async def test_a_connection_is_welcome_by_its_address_or_once_it_knows_a_dialog(
     assert not ua.core.welcomes(ends[0])
 
 
-async def test_a_connection_is_needed_while_a_dialog_a_transaction_or_a_registration_counts_on_it(
+async def test_a_connection_is_needed_while_a_transaction_dialog_or_other_user_needs_it(
     ua: UserAgent,
 ) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
@@ -564,7 +576,7 @@ async def test_a_connection_is_needed_while_a_dialog_a_transaction_or_a_registra
     assert ua.core.needs(flow)
 
 
-async def test_where_both_ends_showed_certificates_a_connection_may_be_used_both_ways_rfc5923_5(
+async def test_with_mutual_tls_the_via_alias_parameter_makes_a_connection_reusable_rfc5923_5(
     ua: UserAgent,
 ) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
@@ -587,7 +599,9 @@ async def test_where_both_ends_showed_certificates_a_connection_may_be_used_both
     assert (await peer.hears("OPTIONS")).via.params.has("alias")
 
 
-async def test_a_dialog_lately_over_answers_481_to_whoever_knows_it_rfc5407_3_2_2(ua: UserAgent) -> None:
+async def test_a_request_in_a_recently_ended_dialog_gets_481_even_from_an_unknown_address_rfc5407_3_2_2(
+    ua: UserAgent,
+) -> None:
     """The peer's address is unknown to the gate, and its request may have crossed the BYE."""
     leg, response = await ua.answered_leg()
     ua.strangers.add(PEER)
@@ -603,7 +617,7 @@ async def test_a_dialog_lately_over_answers_481_to_whoever_knows_it_rfc5407_3_2_
     assert not ua.core._proven_flows
 
 
-async def test_a_stranger_that_is_barred_loses_the_connection_that_it_has(ua: UserAgent) -> None:
+async def test_the_connection_of_a_barred_address_is_closed(ua: UserAgent) -> None:
     stranger = Peer(ua.wire, STRANGER, "tcp")
     await stranger.start()
     await stranger.says(messages.request("OPTIONS", transport="TCP"))

@@ -43,7 +43,7 @@ def authorized(request: Request, challenge: Response, number: int = 2, password:
     return again
 
 
-async def test_an_invite_with_the_password_comes_in_rfc3261_22_2(ua: UserAgent, pbx: Peer) -> None:
+async def test_an_invite_with_valid_credentials_is_admitted_rfc3261_22_2(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     challenge = await pbx.hears(401)
@@ -62,15 +62,15 @@ async def test_an_invite_with_the_password_comes_in_rfc3261_22_2(ua: UserAgent, 
     await pbx.hears(486)
 
 
-async def test_an_ack_for_no_challenge_of_ours_is_a_strangers(ua: UserAgent, pbx: Peer) -> None:
+async def test_an_ack_that_matches_no_challenge_of_ours_is_reported_to_the_gate(
+    ua: UserAgent, pbx: Peer
+) -> None:
     await pbx.says(messages.within(invite(), "ACK", to_tag="guess", branch="z9hG4bKpbx1", cseq=1))
     await asyncio.sleep(1)
     assert ua.turned_away == [STRANGER]
 
 
-async def test_the_challenge_is_sent_once_and_nothing_is_remembered_rfc3261_26_3_2_4(
-    ua: UserAgent, pbx: Peer
-) -> None:
+async def test_the_401_is_sent_once_and_no_state_is_kept_rfc3261_26_3_2_4(ua: UserAgent, pbx: Peer) -> None:
     await pbx.says(invite())
     await asyncio.sleep(40)
     assert pbx.count(401) == 1
@@ -81,21 +81,21 @@ async def test_the_challenge_is_sent_once_and_nothing_is_remembered_rfc3261_26_3
     "changes",
     [{"contact": "<sip:alice@192.0.2.66>"}, {"contact": "<sip:192.0.2.66>"}, {"contact": "<nonsense"}],
 )
-async def test_an_invite_that_names_no_trunk_meets_silence(
+async def test_an_invite_whose_contact_and_from_match_no_trunk_gets_no_response(
     ua: UserAgent, pbx: Peer, changes: dict[str, Any]
 ) -> None:
     await pbx.says(invite(**changes))
     await pbx.hears_nothing(for_s=40)
 
 
-async def test_a_trunk_may_be_named_by_from_alone(ua: UserAgent, pbx: Peer) -> None:
+async def test_an_invite_whose_from_alone_matches_a_trunk_is_challenged(ua: UserAgent, pbx: Peer) -> None:
     request = invite(contact="<sip:192.0.2.66>")
     request.headers.set("From", "<sip:pbx@example.com>;tag=a1")
     await pbx.says(request)
     await pbx.hears(401)
 
 
-async def test_credentials_for_a_trunk_that_is_none_meet_silence(ua: UserAgent, pbx: Peer) -> None:
+async def test_credentials_of_an_unknown_trunk_get_no_response(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     challenge = await pbx.hears(401)
@@ -107,12 +107,14 @@ async def test_credentials_for_a_trunk_that_is_none_meet_silence(ua: UserAgent, 
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "BYE", "CANCEL", "REGISTER", "REFER"])
-async def test_nothing_but_an_invite_is_challenged(ua: UserAgent, pbx: Peer, method: str) -> None:
+async def test_requests_other_than_invite_are_not_challenged(ua: UserAgent, pbx: Peer, method: str) -> None:
     await pbx.says(messages.request(method, contact=CONTACT))
     await pbx.hears_nothing(for_s=40)
 
 
-async def test_a_wrong_password_is_counted_once_and_not_answered(ua: UserAgent, pbx: Peer) -> None:
+async def test_retransmitted_wrong_credentials_are_counted_once_and_not_answered(
+    ua: UserAgent, pbx: Peer
+) -> None:
     request = invite()
     await pbx.says(request)
     challenge = await pbx.hears(401)
@@ -126,7 +128,9 @@ async def test_a_wrong_password_is_counted_once_and_not_answered(ua: UserAgent, 
     assert ua.invitations.empty()
 
 
-async def test_an_old_nonce_is_asked_for_again_with_stale_rfc7616_3_3(ua: UserAgent, pbx: Peer) -> None:
+async def test_an_expired_nonce_is_challenged_again_with_stale_true_rfc7616_3_3(
+    ua: UserAgent, pbx: Peer
+) -> None:
     request = invite()
     await pbx.says(request)
     challenge = await pbx.hears(401)
@@ -135,7 +139,7 @@ async def test_an_old_nonce_is_asked_for_again_with_stale_rfc7616_3_3(ua: UserAg
     assert "stale=true" in ((await pbx.hears(401)).headers.get("WWW-Authenticate") or "")
 
 
-async def test_a_cancel_follows_its_invite_rfc3261_9_2(ua: UserAgent, pbx: Peer) -> None:
+async def test_a_cancel_of_an_authenticated_invite_is_accepted_rfc3261_9_2(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     again = authorized(request, await pbx.hears(401))
@@ -150,7 +154,7 @@ async def test_a_cancel_follows_its_invite_rfc3261_9_2(ua: UserAgent, pbx: Peer)
     await pbx.hears(487)
 
 
-async def test_every_call_of_a_known_flow_proves_itself_again(ua: UserAgent, pbx: Peer) -> None:
+async def test_each_call_on_an_authenticated_flow_is_challenged_again(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     await pbx.says(authorized(request, await pbx.hears(401)))
@@ -169,7 +173,7 @@ async def test_every_call_of_a_known_flow_proves_itself_again(ua: UserAgent, pbx
     assert (await ua.invited()).request.call_id == "call5"
 
 
-async def test_a_flow_is_forgotten_after_a_while_and_with_its_connection(ua: UserAgent, pbx: Peer) -> None:
+async def test_an_authenticated_flow_is_forgotten_after_five_minutes(ua: UserAgent, pbx: Peer) -> None:
     request = invite()
     await pbx.says(request)
     await pbx.says(authorized(request, await pbx.hears(401)))
@@ -180,7 +184,9 @@ async def test_a_flow_is_forgotten_after_a_while_and_with_its_connection(ua: Use
     assert pbx.count(200) == 0
 
 
-async def test_a_connection_that_is_lost_is_known_no_more(ua: UserAgent, pbx: Peer) -> None:
+async def test_an_authenticated_flow_is_forgotten_when_its_connection_is_lost(
+    ua: UserAgent, pbx: Peer
+) -> None:
     peer = Peer(ua.wire, "192.0.2.67", "tcp")
     ua.strangers.add("192.0.2.67")
     await peer.start()
@@ -195,7 +201,7 @@ async def test_a_connection_that_is_lost_is_known_no_more(ua: UserAgent, pbx: Pe
     assert not ua.core.authenticated_peers.knows(flow.other)
 
 
-async def test_what_is_remembered_is_bounded(
+async def test_remembered_flows_and_failures_are_bounded_in_number(
     ua: UserAgent, pbx: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.ua.digest_trunks.MAX_KNOWN", 3)
@@ -220,7 +226,7 @@ async def test_what_is_remembered_is_bounded(
     assert len(trunks._counted_failures) <= 3
 
 
-async def test_who_came_by_password_is_the_trunk_whose_password_it_is_for_a_while(
+async def test_a_flow_maps_to_the_trunk_it_authenticated_as_for_five_minutes(
     ua: UserAgent, pbx: Peer
 ) -> None:
     request = invite()
@@ -233,7 +239,7 @@ async def test_who_came_by_password_is_the_trunk_whose_password_it_is_for_a_whil
     assert ua.core.authenticated_peers.trunk(invitation.flow) is None
 
 
-async def test_an_invite_that_is_yet_to_be_proved_takes_no_turn_of_its_trunk(
+async def test_an_unauthenticated_invite_does_not_count_towards_the_trunks_rate_limit(
     ua: UserAgent, pbx: Peer
 ) -> None:
     counted: list[Flow] = []

@@ -18,7 +18,7 @@ from tests.ua.user_agent import pending_timers
 INVITE = messages.invite()
 
 
-class Machine:
+class FakeMachine:
     """A state machine whose effects are set by the test."""
 
     def __init__(self) -> None:
@@ -37,11 +37,11 @@ class Machine:
         return [Failed(error)]
 
 
-class Around(Driver):
-    """A driver around the machine; records what it is asked to send, deliver and report."""
+class RecordingDriver(Driver):
+    """A driver of the fake machine; records what it is asked to send, deliver and report."""
 
     def __init__(self, broken: bool = False) -> None:
-        self.machine = Machine()
+        self.machine = FakeMachine()
         self.sent: list[Request | Response] = []
         self.got: list[Request | Response] = []
         self.errors: list[SipError] = []
@@ -64,49 +64,49 @@ class Around(Driver):
         self.ends += 1
 
 
-async def test_effects_are_carried_out_in_order() -> None:
-    around = Around()
-    around.perform([Send(INVITE), Deliver(messages.ok(INVITE)), TimedOut(), Failed(OSError("x"))])
-    assert (around.sent, around.got) == ([INVITE], [messages.ok(INVITE)])
-    assert [type(error) for error in around.errors] == [TransactionTimeout, SipError]
+async def test_effects_are_performed_in_order() -> None:
+    driver = RecordingDriver()
+    driver.perform([Send(INVITE), Deliver(messages.ok(INVITE)), TimedOut(), Failed(OSError("x"))])
+    assert (driver.sent, driver.got) == ([INVITE], [messages.ok(INVITE)])
+    assert [type(error) for error in driver.errors] == [TransactionTimeout, SipError]
 
 
-async def test_one_timer_is_kept_and_moved_with_the_deadline() -> None:
-    around = Around()
-    now = around._timer_queue.now()
-    around.machine.deadline = now + 5
-    around.perform([])
-    around.perform([])
+async def test_a_driver_has_one_timer_which_follows_the_deadline() -> None:
+    driver = RecordingDriver()
+    now = driver._timer_queue.now()
+    driver.machine.deadline = now + 5
+    driver.perform([])
+    driver.perform([])
     assert len(pending_timers()) == 1
-    around.machine.deadline = now + 2
-    around.perform([])
+    driver.machine.deadline = now + 2
+    driver.perform([])
     assert pending_timers() == [now + 2]
     await asyncio.sleep(3)
-    assert around.machine.expired == [now + 2]
+    assert driver.machine.expired == [now + 2]
     assert pending_timers() == []
 
 
 async def test_a_terminated_machine_is_finished_once() -> None:
-    around = Around()
-    around.machine.terminated = True
-    around.perform([])
-    around.perform([])
-    around.fail(TransportFailed("late"))
-    assert (around.ends, around.errors) == (1, [])
+    driver = RecordingDriver()
+    driver.machine.terminated = True
+    driver.perform([])
+    driver.perform([])
+    driver.fail(TransportFailed("late"))
+    assert (driver.ends, driver.errors) == (1, [])
 
 
-async def test_what_cannot_be_sent_fails_the_machine_and_what_was_to_be_delivered_is() -> None:
-    around = Around(broken=True)
-    around.perform([Send(INVITE), Deliver(messages.ok(INVITE))])
-    assert [str(error) for error in around.errors] == ["closed"]
-    assert (around.ends, len(around.got)) == (1, 1)
+async def test_a_failed_send_is_reported_and_the_next_effects_are_still_performed() -> None:
+    driver = RecordingDriver(broken=True)
+    driver.perform([Send(INVITE), Deliver(messages.ok(INVITE))])
+    assert [str(error) for error in driver.errors] == ["closed"]
+    assert (driver.ends, len(driver.got)) == (1, 1)
 
 
 async def test_a_stopped_driver_does_nothing_more() -> None:
-    around = Around()
-    around.machine.deadline = around._timer_queue.now() + 5
-    around.perform([])
-    around.stop()
-    around.perform([Send(INVITE)])
+    driver = RecordingDriver()
+    driver.machine.deadline = driver._timer_queue.now() + 5
+    driver.perform([])
+    driver.stop()
+    driver.perform([Send(INVITE)])
     await asyncio.sleep(10)
-    assert (around.sent, around.machine.expired, around.ends) == ([], [], 0)
+    assert (driver.sent, driver.machine.expired, driver.ends) == ([], [], 0)

@@ -10,12 +10,12 @@ def numbered(number: int) -> DialogId:
     return DialogId(f"call{number}", "us", "them")
 
 
-def test_only_the_last_of_them_are_remembered() -> None:
-    lately = EndedDialogs()
+def test_only_the_most_recent_ended_dialogs_are_remembered() -> None:
+    ended = EndedDialogs()
     for number in range(MAX_REMEMBERED + 5):
-        lately.add(numbered(number))
-        lately.add(numbered(number))
-    assert len(lately) == MAX_REMEMBERED
-    assert numbered(4) not in lately
-    assert numbered(5) in lately
-    assert numbered(MAX_REMEMBERED + 4) in lately
+        ended.add(numbered(number))
+        ended.add(numbered(number))
+    assert len(ended) == MAX_REMEMBERED
+    assert numbered(4) not in ended
+    assert numbered(5) in ended
+    assert numbered(MAX_REMEMBERED + 4) in ended

@@ -10,7 +10,7 @@ from proxy.ua.reason import EndReason
 from tests.kit import messages
 
 
-def test_errors_say_what_happened_and_which_status_it_amounts_to() -> None:
+def test_errors_have_a_message_and_an_equivalent_sip_status() -> None:
     rejected = Rejected(messages.response(messages.invite(), 486, "Busy Here"))
     assert (str(rejected), rejected.status) == ("486 Busy Here", 486)
     assert TransactionTimeout("late").status == 408
@@ -19,12 +19,12 @@ def test_errors_say_what_happened_and_which_status_it_amounts_to() -> None:
     assert all(issubclass(kind, SipError) for kind in (Rejected, OfferRefused, LimitReached))
 
 
-def test_a_refusal_is_told_in_our_words_for_the_peers_may_hold_a_number() -> None:
+def test_the_message_of_a_rejection_has_our_reason_phrase_and_not_the_peers() -> None:
     rejected = Rejected(messages.response(messages.invite(), 404, "+14155550148 is not known"))
     assert str(rejected) == "404 Not Found"
 
 
-def test_an_error_that_is_kept_knows_no_frame() -> None:
+def test_without_traceback_removes_traceback_and_context() -> None:
     with pytest.raises(LimitReached) as caught:
         try:
             raise TransactionTimeout("late")

@@ -24,7 +24,7 @@ from tests.ua.user_agent import Media, UserAgent
 pytestmark = pytest.mark.network
 
 
-async def test_a_call_by_naptr_and_srv_passes_the_dead_target_and_reaches_the_next_rfc3263_4_3() -> None:
+async def test_a_call_resolved_by_naptr_and_srv_fails_over_from_a_refused_connection_rfc3263_4_3() -> None:
     heard: asyncio.Queue[Request] = asyncio.Queue()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

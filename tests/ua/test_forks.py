@@ -16,7 +16,7 @@ from tests.ua.user_agent import PEER, Peer, UserAgent, from_callee, wait_for_rin
 REFER_TO = [("Refer-To", "<tel:+14155550100>")]
 
 
-async def test_a_provisional_with_a_tag_makes_an_early_dialog_rfc3261_12_1_2(ua: UserAgent) -> None:
+async def test_a_provisional_with_a_to_tag_creates_one_early_dialog_rfc3261_12_1_2(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 100, to_tag=None)
     ua.peer.answers(invite, 180, to_tag=None)
@@ -46,7 +46,7 @@ async def test_a_provisional_with_a_tag_makes_an_early_dialog_rfc3261_12_1_2(ua:
         ("MESSAGE", b"", 405),
     ],
 )
-async def test_what_a_peer_asks_before_it_answers_rfc3261_14_2_rfc3311_5_2(
+async def test_requests_of_the_called_peer_in_an_early_dialog_are_answered_by_method_rfc3261_14_2_rfc3311_5_2(
     ua: UserAgent, method: str, body: bytes, status: int
 ) -> None:
     leg = ua.leg("phone")
@@ -72,7 +72,7 @@ async def test_what_a_peer_asks_before_it_answers_rfc3261_14_2_rfc3311_5_2(
     await ua.assert_clean()
 
 
-async def test_an_update_in_an_early_dialog_moves_its_target_rfc3311_5_2(ua: UserAgent) -> None:
+async def test_an_update_in_an_early_dialog_changes_its_target_rfc3311_5_2(ua: UserAgent) -> None:
     moved = Peer(ua.wire, "192.0.2.7")
     await moved.start()
     leg, task, invite = await ua.start_call()
@@ -90,7 +90,9 @@ async def test_an_update_in_an_early_dialog_moves_its_target_rfc3311_5_2(ua: Use
     await ua.assert_clean()
 
 
-async def test_each_fork_is_a_dialog_of_its_own_rfc5407_appendix_e(ua: UserAgent) -> None:
+async def test_each_fork_has_its_own_dialog_until_64_t1_after_the_first_2xx_rfc5407_appendix_e(
+    ua: UserAgent,
+) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180, to_tag="one")
     ua.peer.answers(invite, 183, to_tag="two")
@@ -112,7 +114,7 @@ async def test_each_fork_is_a_dialog_of_its_own_rfc5407_appendix_e(ua: UserAgent
     await ua.assert_clean()
 
 
-async def test_a_losing_fork_is_answered_until_it_is_hung_up_rfc3261_13_2_2_4(ua: UserAgent) -> None:
+async def test_requests_of_a_fork_that_is_being_ended_are_answered_rfc3261_13_2_2_4(ua: UserAgent) -> None:
     leg, invite = await ua.connected_leg()
     ua.peer.answers(invite, 200, to_tag="two")
     bye = await ua.peer.hears("BYE")
@@ -131,7 +133,9 @@ async def test_a_losing_fork_is_answered_until_it_is_hung_up_rfc3261_13_2_2_4(ua
     await ua.assert_clean()
 
 
-async def test_a_peer_that_says_bye_before_its_answer_has_declined_rfc5407_appendix_a(ua: UserAgent) -> None:
+async def test_a_bye_in_the_only_early_dialog_ends_the_leg_and_cancels_the_invite_rfc5407_appendix_a(
+    ua: UserAgent,
+) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180)
     await wait_for_ringing(leg)
@@ -147,7 +151,7 @@ async def test_a_peer_that_says_bye_before_its_answer_has_declined_rfc5407_appen
     await ua.assert_clean()
 
 
-async def test_an_early_bye_of_one_fork_leaves_the_others_ringing(ua: UserAgent) -> None:
+async def test_an_early_bye_of_one_fork_leaves_the_other_forks_ringing(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180, to_tag="one")
     ua.peer.answers(invite, 180, to_tag="two")
@@ -167,7 +171,7 @@ async def test_an_early_bye_of_one_fork_leaves_the_others_ringing(ua: UserAgent)
     assert ua.peer.count("BYE") == 1
 
 
-async def test_a_refer_that_overtakes_the_answer_waits_for_it(ua: UserAgent) -> None:
+async def test_a_refer_in_an_early_dialog_waits_for_the_2xx(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call(takes_refer=True)
     ua.peer.answers(invite, 180)
     await wait_for_ringing(leg)
@@ -187,7 +191,7 @@ async def test_a_refer_that_overtakes_the_answer_waits_for_it(ua: UserAgent) -> 
 
 
 @pytest.mark.parametrize(("headers", "owed"), [([], 400), ([("Refer-To", "<tel:1>, <tel:2>")], 400)])
-async def test_a_refer_that_overtakes_the_answer_and_says_nothing_is_refused(
+async def test_a_refer_without_a_single_refer_to_in_an_early_dialog_gets_400(
     ua: UserAgent, headers: list[tuple[str, str]], owed: int
 ) -> None:
     leg, task, invite = await ua.start_call(takes_refer=True)
@@ -203,7 +207,9 @@ async def test_a_refer_that_overtakes_the_answer_and_says_nothing_is_refused(
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_a_refer_before_an_answer_that_never_comes_gets_481(ua: UserAgent, cancelled: bool) -> None:
+async def test_a_refer_in_an_early_dialog_gets_481_if_the_call_is_not_answered(
+    ua: UserAgent, cancelled: bool
+) -> None:
     leg, task, invite = await ua.start_call(takes_refer=True)
     ua.peer.answers(invite, 180)
     await wait_for_ringing(leg)
@@ -220,7 +226,7 @@ async def test_a_refer_before_an_answer_that_never_comes_gets_481(ua: UserAgent,
     await ua.assert_clean()
 
 
-async def test_early_dialogs_end_with_the_way_to_the_peer(ua: UserAgent) -> None:
+async def test_early_dialogs_are_removed_when_their_connection_is_lost(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
     await peer.start()
     leg, task, invite = await ua.start_call("sip:bob@192.0.2.7:5061;transport=tls", peer)
@@ -231,7 +237,7 @@ async def test_early_dialogs_end_with_the_way_to_the_peer(ua: UserAgent) -> None
     await ua.assert_clean(after_s=0.1)
 
 
-async def test_a_provisional_whose_contact_cannot_be_read_makes_no_dialog(ua: UserAgent) -> None:
+async def test_a_provisional_with_a_malformed_contact_creates_no_dialog(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180, contact="<sip:@@@>")
     await wait_for_ringing(leg)
@@ -257,7 +263,7 @@ async def test_the_number_of_early_dialogs_is_limited(ua: UserAgent) -> None:
     assert leg.ended.done()
 
 
-async def test_a_house_that_closes_leaves_no_early_dialog(ua: UserAgent) -> None:
+async def test_closing_the_core_removes_all_early_dialogs(ua: UserAgent) -> None:
     _, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180, to_tag="one")
     ua.peer.answers(invite, 180, to_tag="two")
@@ -268,7 +274,7 @@ async def test_a_house_that_closes_leaves_no_early_dialog(ua: UserAgent) -> None
     assert not any(ua.core.left_over().values())
 
 
-async def test_the_bye_of_a_fork_that_lost_ends_no_other(ua: UserAgent) -> None:
+async def test_the_bye_of_a_losing_fork_does_not_end_the_leg(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180, to_tag="one")
     ua.peer.answers(invite, 200, to_tag="two")
@@ -282,7 +288,7 @@ async def test_the_bye_of_a_fork_that_lost_ends_no_other(ua: UserAgent) -> None:
 
 
 @pytest.mark.parametrize("others", [0, 1])
-async def test_a_bye_between_the_200_and_its_ack_has_declined(ua: UserAgent, others: int) -> None:
+async def test_a_bye_between_the_200_and_our_ack_ends_the_leg(ua: UserAgent, others: int) -> None:
     """The ACK's target is still being resolved; other ringing forks are awaited for at most 64*T1."""
     other = Peer(ua.wire, "192.0.2.7", names=("pbx.example.com",))
     await other.start()
@@ -300,7 +306,7 @@ async def test_a_bye_between_the_200_and_its_ack_has_declined(ua: UserAgent, oth
     assert ua.peer.count("CANCEL") + other.count("BYE") == 0
 
 
-async def test_a_request_between_the_200_and_its_ack_waits_for_it(ua: UserAgent) -> None:
+async def test_a_refer_between_the_200_and_our_ack_is_handled_after_the_ack(ua: UserAgent) -> None:
     other = Peer(ua.wire, "192.0.2.7", names=("pbx.example.com",))
     await other.start()
     leg, task, invite = await ua.start_call(takes_refer=True)
@@ -314,7 +320,7 @@ async def test_a_request_between_the_200_and_its_ack_waits_for_it(ua: UserAgent)
     await ua.assert_clean()
 
 
-async def test_a_refer_that_waited_for_an_answer_of_no_use_gets_481(ua: UserAgent) -> None:
+async def test_a_waiting_refer_gets_481_if_the_answer_is_unusable(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call(takes_refer=True)
     leg.media.refuses = 488
     ua.peer.answers(invite, 180)
@@ -328,7 +334,7 @@ async def test_a_refer_that_waited_for_an_answer_of_no_use_gets_481(ua: UserAgen
     await ua.assert_clean()
 
 
-async def test_a_peer_that_answers_without_end_gets_a_bounded_number_of_byes_rfc3261_13_2_2_4(
+async def test_the_number_of_forks_that_get_ack_and_bye_is_limited_rfc3261_13_2_2_4(
     ua: UserAgent,
 ) -> None:
     """Each 2xx names the target of its ACK and BYE: thousands of them would aim our traffic at a victim."""

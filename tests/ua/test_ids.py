@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.ua.ids import BRANCH_COOKIE, RandomIds
 
 
-def test_ids_are_long_enough_and_never_the_same() -> None:
+def test_generated_ids_are_unique_and_have_the_expected_length() -> None:
     ids = RandomIds()
     for make, length in ((ids.branch, 27), (ids.tag, 16), (ids.call_id, 32), (ids.token, 12)):
         made = {make() for _ in range(100)}
@@ -14,7 +14,7 @@ def test_ids_are_long_enough_and_never_the_same() -> None:
     assert ids.branch().startswith(BRANCH_COOKIE)
 
 
-def test_numbers_stay_within_their_bounds() -> None:
+def test_random_numbers_are_within_their_bounds() -> None:
     ids = RandomIds()
     assert all(0 <= ids.bits(8) < 256 for _ in range(100))
     for count in (32, 64, 128, 129, 240, 368):  # an SSRC, ..., the master key and salt of AES-256

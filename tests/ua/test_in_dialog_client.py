@@ -33,7 +33,7 @@ def secret() -> DigestClient:
 @pytest.mark.parametrize(
     ("status", "asks", "answers"), [(407, PROXY, "Proxy-Authorization"), (401, SERVER, "Authorization")]
 )
-async def test_a_bye_that_is_challenged_is_sent_again_with_credentials_rfc3261_22_2(
+async def test_a_challenged_bye_is_repeated_with_credentials_rfc3261_22_2(
     ua: UserAgent, status: int, asks: tuple[str, str], answers: str
 ) -> None:
     leg, _ = await ua.connected_leg(credentials=secret())
@@ -49,7 +49,7 @@ async def test_a_bye_that_is_challenged_is_sent_again_with_credentials_rfc3261_2
     await ua.assert_clean()
 
 
-async def test_a_bye_whose_credentials_are_refused_ends_all_the_same(ua: UserAgent) -> None:
+async def test_a_bye_whose_credentials_are_refused_still_ends_the_leg(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg(credentials=secret())
     leg.end(EndReason.COMPLETED)
     ua.peer.answers(await ua.peer.hears("BYE"), 407, headers=[PROXY])
@@ -58,14 +58,14 @@ async def test_a_bye_whose_credentials_are_refused_ends_all_the_same(ua: UserAge
     assert ua.peer.count("BYE") == 2
 
 
-async def test_a_bye_challenged_without_credentials_ends_all_the_same(ua: UserAgent) -> None:
+async def test_a_challenged_bye_without_credentials_still_ends_the_leg(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg()
     leg.end(EndReason.COMPLETED)
     ua.peer.answers(await ua.peer.hears("BYE"), 407, headers=[PROXY])
     await ua.assert_clean()
 
 
-async def test_a_reinvite_that_is_challenged_is_sent_again(ua: UserAgent) -> None:
+async def test_a_challenged_reinvite_is_repeated_with_credentials(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg(credentials=secret())
     offering = asyncio.ensure_future(leg.offer())
     first = await ua.peer.hears("INVITE")
@@ -82,7 +82,7 @@ async def test_a_reinvite_that_is_challenged_is_sent_again(ua: UserAgent) -> Non
     await ua.assert_clean()
 
 
-async def test_a_challenge_to_a_reinvite_of_a_leg_that_is_over_is_left_alone(ua: UserAgent) -> None:
+async def test_a_challenge_to_a_reinvite_is_not_answered_after_the_leg_ended(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg(credentials=secret())
     offering = asyncio.ensure_future(leg.offer())
     reinvite = await ua.peer.hears("INVITE")
@@ -95,7 +95,7 @@ async def test_a_challenge_to_a_reinvite_of_a_leg_that_is_over_is_left_alone(ua:
     assert ua.peer.count("INVITE") == 2
 
 
-async def test_the_ack_for_a_reinvite_is_sent_again_and_follows_the_new_contact_rfc3261_12_2_1_2(
+async def test_a_retransmitted_2xx_to_a_reinvite_gets_the_same_ack_to_the_new_contact_rfc3261_12_2_1_2(
     ua: UserAgent,
 ) -> None:
     leg, _ = await ua.connected_leg()
@@ -111,7 +111,7 @@ async def test_the_ack_for_a_reinvite_is_sent_again_and_follows_the_new_contact_
     assert (await ua.peer.hears("BYE")).uri == f"sip:moved@{PEER}:5060"
 
 
-async def test_a_contact_in_a_2xx_that_cannot_be_read_leaves_the_target(ua: UserAgent) -> None:
+async def test_a_malformed_contact_in_a_2xx_to_a_reinvite_keeps_the_target(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
     ua.peer.answers(await ua.peer.hears("INVITE"), 200, contact="<sip:@@@>")
@@ -122,7 +122,7 @@ async def test_a_contact_in_a_2xx_that_cannot_be_read_leaves_the_target(ua: User
 @pytest.mark.parametrize(
     "named", [{"contact": INTERNAL}, {"headers": [("Record-Route", f"<{INTERNAL[1:-1]};lr>")]}]
 )
-async def test_a_request_goes_where_the_dialog_lives_when_only_the_peer_can_resolve_its_way(
+async def test_an_in_dialog_request_to_an_unresolvable_target_uses_the_flow_of_the_dialog(
     ua: UserAgent, named: dict[str, Any]
 ) -> None:
     leg, _ = await ua.connected_leg(ok=named)
@@ -136,21 +136,21 @@ async def test_a_request_goes_where_the_dialog_lives_when_only_the_peer_can_reso
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_of_a_name_for_several_the_one_that_took_the_call_hears_all_of_it(
+async def test_in_dialog_requests_go_to_the_cluster_member_that_answered_the_invite(
     ua: UserAgent, transport: str
 ) -> None:
     """The other members of a cluster do not know the dialog, in whatever order DNS now returns them."""
     names = ("pbx.example.com",)
-    another, taker = (Peer(ua.wire, host, transport, names) for host in ("192.0.2.8", "192.0.2.7"))
+    another, member = (Peer(ua.wire, host, transport, names) for host in ("192.0.2.8", "192.0.2.7"))
     await another.start()
-    await taker.start()
+    await member.start()
     port = 5061 if transport == "tls" else 5060
     uri = f"sip:p@192.0.2.7:{port};transport={transport}"
-    leg, _ = await ua.connected_leg(taker, uri=uri, ok={"contact": f"<sip:p@pbx.example.com:{port}>"})
+    leg, _ = await ua.connected_leg(member, uri=uri, ok={"contact": f"<sip:p@pbx.example.com:{port}>"})
     if transport == "tls":
         ua.wire.cut(leg.flow)
     leg.end(EndReason.COMPLETED)
-    taker.answers(await taker.hears("BYE"), 200)
+    member.answers(await member.hears("BYE"), 200)
     await ua.assert_clean()
     assert another.heard == []
 
@@ -158,20 +158,20 @@ async def test_of_a_name_for_several_the_one_that_took_the_call_hears_all_of_it(
 async def a_call_with_a_member(ua: UserAgent, transport: str) -> tuple[Leg, Peer, Peer]:
     """A leg to one member of a cluster, whose Contact names all of them; that member, and another."""
     names = ("pbx.example.com",)
-    another, taker = (Peer(ua.wire, host, transport, names) for host in ("192.0.2.8", "192.0.2.7"))
+    another, member = (Peer(ua.wire, host, transport, names) for host in ("192.0.2.8", "192.0.2.7"))
     await another.start()
-    await taker.start()
+    await member.start()
     port = 5061 if transport == "tls" else 5060
     uri = f"sip:p@192.0.2.7:{port};transport={transport}"
-    leg, _ = await ua.connected_leg(taker, uri=uri, ok={"contact": f"<sip:p@pbx.example.com:{port}>"})
-    return leg, taker, another
+    leg, _ = await ua.connected_leg(member, uri=uri, ok={"contact": f"<sip:p@pbx.example.com:{port}>"})
+    return leg, member, another
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-async def test_a_bye_that_a_member_of_a_cluster_does_not_answer_goes_to_the_next_rfc3263_4_3(
+async def test_a_bye_unanswered_by_its_cluster_member_goes_to_the_next_rfc3263_4_3(
     ua: UserAgent, transport: str
 ) -> None:
-    leg, taker, another = await a_call_with_a_member(ua, transport)
+    leg, member, another = await a_call_with_a_member(ua, transport)
     ua.wire.silence("192.0.2.7")
     leg.end(EndReason.COMPLETED)
     began = asyncio.get_running_loop().time()
@@ -185,29 +185,29 @@ async def test_a_bye_that_a_member_of_a_cluster_does_not_answer_goes_to_the_next
     another.answers(bye, 200)
     assert len(bye.vias) == 1
     await ua.assert_clean()
-    assert (taker.count("BYE"), another.count("BYE")) == (0, 1)
+    assert (member.count("BYE"), another.count("BYE")) == (0, 1)
 
 
-async def test_a_bye_answered_503_goes_to_the_next_member_rfc3263_4_3(ua: UserAgent) -> None:
-    leg, taker, another = await a_call_with_a_member(ua, "tls")
+async def test_a_bye_answered_503_goes_to_the_next_cluster_member_rfc3263_4_3(ua: UserAgent) -> None:
+    leg, member, another = await a_call_with_a_member(ua, "tls")
     leg.end(EndReason.COMPLETED)
-    taker.answers(await taker.hears("BYE"), 503)
+    member.answers(await member.hears("BYE"), 503)
     another.answers(await another.hears("BYE"), 503)
     await ua.assert_clean()
-    assert (taker.count("BYE"), another.count("BYE")) == (1, 1)
+    assert (member.count("BYE"), another.count("BYE")) == (1, 1)
 
 
-async def test_a_bye_that_no_member_answers_is_given_up_rfc3263_4_3(ua: UserAgent) -> None:
-    leg, taker, another = await a_call_with_a_member(ua, "tcp")
+async def test_a_bye_that_no_cluster_member_answers_is_given_up_rfc3263_4_3(ua: UserAgent) -> None:
+    leg, member, another = await a_call_with_a_member(ua, "tcp")
     for host in ("192.0.2.7", "192.0.2.8"):
         ua.wire.silence(host)
     leg.end(EndReason.COMPLETED)
     await asyncio.sleep(100)
     await ua.assert_clean()
-    assert (taker.count("BYE"), another.count("BYE")) == (0, 0)
+    assert (member.count("BYE"), another.count("BYE")) == (0, 0)
 
 
-async def test_a_bye_is_not_sent_again_to_the_only_address_that_did_not_answer(ua: UserAgent) -> None:
+async def test_a_bye_unanswered_by_the_only_address_is_not_repeated(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg()
     leg.end(EndReason.COMPLETED)
     await ua.peer.hears("BYE")
@@ -227,7 +227,9 @@ async def behind_a_nat(ua: UserAgent) -> tuple[Leg, Request, Peer, Peer]:
     return leg, invite, phone, elsewhere
 
 
-async def test_a_bye_that_a_peer_behind_a_nat_does_not_answer_goes_nowhere_else(ua: UserAgent) -> None:
+async def test_an_unanswered_bye_to_a_peer_behind_nat_is_not_sent_to_its_private_contact(
+    ua: UserAgent,
+) -> None:
     leg, _, phone, _ = await behind_a_nat(ua)
     private = Peer(ua.wire, "10.0.0.7")
     await private.start()
@@ -239,7 +241,7 @@ async def test_a_bye_that_a_peer_behind_a_nat_does_not_answer_goes_nowhere_else(
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-async def test_a_peer_behind_a_nat_is_hung_up_on_where_it_has_moved_to_rfc3261_12_2_2(
+async def test_a_bye_goes_to_the_source_of_the_last_target_refresh_of_a_peer_behind_nat_rfc3261_12_2_2(
     ua: UserAgent, method: str
 ) -> None:
     """The source address of a re-INVITE or UPDATE shows it; the Contact is not reachable for us."""
@@ -257,7 +259,7 @@ async def test_a_peer_behind_a_nat_is_hung_up_on_where_it_has_moved_to_rfc3261_1
     await ua.assert_clean()
 
 
-async def test_a_question_that_comes_from_elsewhere_moves_no_peer(ua: UserAgent) -> None:
+async def test_an_options_from_another_address_does_not_move_the_dialog(ua: UserAgent) -> None:
     leg, invite, phone, elsewhere = await behind_a_nat(ua)
     await elsewhere.says(from_callee(invite, "OPTIONS"))
     await elsewhere.hears(200)
@@ -279,7 +281,7 @@ async def over_tls(ua: UserAgent, peer: Peer) -> tuple[Leg, Request]:
     return await ua.connected_leg(peer, uri="sip:p@192.0.2.7:5061;transport=tls", ok=ok)
 
 
-async def test_a_request_under_way_on_a_lost_connection_is_sent_again_on_a_new_one(
+async def test_a_request_pending_on_a_lost_connection_is_repeated_on_a_new_one(
     ua: UserAgent, peer: Peer
 ) -> None:
     leg, _ = await over_tls(ua, peer)
@@ -293,7 +295,7 @@ async def test_a_request_under_way_on_a_lost_connection_is_sent_again_on_a_new_o
     await ua.assert_clean()
 
 
-async def test_a_request_that_loses_two_connections_has_failed(ua: UserAgent, peer: Peer) -> None:
+async def test_a_request_that_loses_two_connections_fails(ua: UserAgent, peer: Peer) -> None:
     leg, _ = await over_tls(ua, peer)
     offering = asyncio.ensure_future(leg.offer())
     for _ in range(2):
@@ -304,7 +306,7 @@ async def test_a_request_that_loses_two_connections_has_failed(ua: UserAgent, pe
     assert not leg.ended.done()
 
 
-async def test_a_request_waits_for_a_peer_that_is_away_for_as_long_as_a_datagram_would(
+async def test_connecting_for_a_request_is_retried_at_the_intervals_of_timer_e_for_64_t1(
     ua: UserAgent, peer: Peer
 ) -> None:
     leg, _ = await over_tls(ua, peer)
@@ -325,7 +327,9 @@ async def test_a_request_waits_for_a_peer_that_is_away_for_as_long_as_a_datagram
     await ua.assert_clean()
 
 
-async def test_a_peer_that_comes_back_hears_what_it_missed(ua: UserAgent, peer: Peer) -> None:
+async def test_a_pending_reinvite_is_sent_once_the_peer_accepts_connections_again(
+    ua: UserAgent, peer: Peer
+) -> None:
     leg, _ = await over_tls(ua, peer)
     listening = set(peer.network.listening)
     peer.network.listening.clear()
@@ -338,7 +342,7 @@ async def test_a_peer_that_comes_back_hears_what_it_missed(ua: UserAgent, peer: 
     assert not leg.ended.done()
 
 
-async def test_a_reinvite_that_waits_for_its_peer_stops_when_the_leg_ends(ua: UserAgent, peer: Peer) -> None:
+async def test_a_reinvite_waiting_for_a_connection_stops_when_the_leg_ends(ua: UserAgent, peer: Peer) -> None:
     leg, _ = await over_tls(ua, peer)
     listening = set(peer.network.listening)
     peer.network.listening.clear()
@@ -354,7 +358,7 @@ async def test_a_reinvite_that_waits_for_its_peer_stops_when_the_leg_ends(ua: Us
     assert peer.count("INVITE") == 1  # only the initial one
 
 
-async def test_a_request_goes_to_the_same_peer_on_the_same_terms_when_its_connection_is_made_anew(
+async def test_a_request_on_a_new_connection_uses_the_tls_profile_of_the_first(
     ua: UserAgent, peer: Peer
 ) -> None:
     leg = ua.leg()
@@ -368,7 +372,9 @@ async def test_a_request_goes_to_the_same_peer_on_the_same_terms_when_its_connec
     assert {target.profile for target in ua.network._made} == {"trunk one"}
 
 
-async def test_a_reinvite_of_a_leg_that_ended_meanwhile_is_not_sent_again(ua: UserAgent, peer: Peer) -> None:
+async def test_a_reinvite_on_a_lost_connection_is_not_repeated_after_the_leg_ended(
+    ua: UserAgent, peer: Peer
+) -> None:
     leg, _ = await over_tls(ua, peer)
     offering = asyncio.ensure_future(leg.offer())
     await peer.hears("INVITE")
@@ -382,7 +388,9 @@ async def test_a_reinvite_of_a_leg_that_ended_meanwhile_is_not_sent_again(ua: Us
     assert peer.count("INVITE") == 2
 
 
-async def test_an_ack_is_sent_again_on_a_new_connection(ua: UserAgent, peer: Peer) -> None:
+async def test_a_retransmitted_2xx_after_a_lost_connection_is_acknowledged_on_a_new_one(
+    ua: UserAgent, peer: Peer
+) -> None:
     leg, invite = await over_tls(ua, peer)
     flow = ua.wire.flows()[0]
     ua.wire.cut(flow)
@@ -391,7 +399,7 @@ async def test_an_ack_is_sent_again_on_a_new_connection(ua: UserAgent, peer: Pee
     assert not leg.ended.done()
 
 
-async def test_a_reinvite_answered_after_our_bye_is_still_acknowledged_rfc5407_3_2_3(ua: UserAgent) -> None:
+async def test_a_2xx_to_a_reinvite_after_our_bye_is_still_acknowledged_rfc5407_3_2_3(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
     reinvite = await ua.peer.hears("INVITE")
@@ -404,7 +412,7 @@ async def test_a_reinvite_answered_after_our_bye_is_still_acknowledged_rfc5407_3
     await ua.assert_clean()
 
 
-async def test_a_reinvite_the_peer_never_finishes_is_cancelled_when_the_leg_is_over(ua: UserAgent) -> None:
+async def test_a_reinvite_without_final_response_is_cancelled_when_the_leg_ends(ua: UserAgent) -> None:
     leg, invite = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
     reinvite = await ua.peer.hears("INVITE")
@@ -417,7 +425,7 @@ async def test_a_reinvite_the_peer_never_finishes_is_cancelled_when_the_leg_is_o
     await ua.assert_clean()
 
 
-async def test_a_rejected_final_is_raised(ua: UserAgent) -> None:
+async def test_a_rejected_reinvite_raises_and_leaves_the_leg_up(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
     ua.peer.answers(await ua.peer.hears("INVITE"), 403)
@@ -426,7 +434,7 @@ async def test_a_rejected_final_is_raised(ua: UserAgent) -> None:
     assert not leg.ended.done()
 
 
-async def test_requests_of_one_dialog_leave_in_the_order_of_their_numbers_rfc3261_12_2_1_1(
+async def test_requests_of_a_dialog_are_sent_in_cseq_order_rfc3261_12_2_1_1(
     ua: UserAgent,
 ) -> None:
     """A request overtaken by another while its target was resolved takes a new CSeq number."""
@@ -447,7 +455,7 @@ async def test_requests_of_one_dialog_leave_in_the_order_of_their_numbers_rfc326
     assert pbx.heard == []  # no NOTIFY after the BYE (§15)
 
 
-async def test_a_notify_whose_connection_is_lost_is_not_tried_again_after_bye_rfc3261_15(
+async def test_a_notify_pending_on_a_lost_connection_is_not_repeated_after_bye_rfc3261_15(
     ua: UserAgent,
 ) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
@@ -463,7 +471,7 @@ async def test_a_notify_whose_connection_is_lost_is_not_tried_again_after_bye_rf
     assert peer.count("NOTIFY") == 0
 
 
-async def test_a_request_that_is_overtaken_takes_a_new_number_rfc3261_12_2_1_1(ua: UserAgent) -> None:
+async def test_a_request_overtaken_by_another_takes_a_new_cseq_number_rfc3261_12_2_1_1(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
     await peer.start()
     leg, invite = await ua.connected_leg(peer, uri="sip:bob@192.0.2.7:5061;transport=tls", takes_refer=True)

@@ -24,9 +24,7 @@ RELAY, BARE = "application/dtmf-relay", "application/dtmf"
         (BARE, b" #\r\n", [("#", 0.1)]),
     ],
 )
-async def test_a_key_told_by_info_is_answered_200_and_told_to_the_media(
-    ua: UserAgent, kind, body, keys
-) -> None:
+async def test_a_dtmf_info_gets_200_and_is_passed_to_the_media(ua: UserAgent, kind, body, keys) -> None:
     leg, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "INFO", ours, 2, content_type=kind, body=body))
     await ua.peer.hears(200)
@@ -42,7 +40,9 @@ async def test_a_key_told_by_info_is_answered_200_and_told_to_the_media(
         ("text/plain", b"5", 415),
     ],
 )  # fmt: skip
-async def test_an_info_that_brings_no_key_says_so(ua: UserAgent, kind: str, body: bytes, status: int) -> None:
+async def test_an_info_without_a_valid_dtmf_signal_gets_400_or_415(
+    ua: UserAgent, kind: str, body: bytes, status: int
+) -> None:
     leg, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "INFO", ours, 2, content_type=kind, body=body))
     answer = await ua.peer.hears(status)
@@ -51,23 +51,23 @@ async def test_an_info_that_brings_no_key_says_so(ua: UserAgent, kind: str, body
     assert (answer.headers.get("Accept") == f"{RELAY}, {BARE}") is (status == 415)
 
 
-async def test_an_empty_info_is_200_rfc2976_2_2(ua: UserAgent) -> None:
+async def test_an_empty_info_gets_200_rfc2976_2_2(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "INFO", ours, 2))
     await ua.peer.hears(200)
     assert leg.media.keys == []
 
 
-async def test_an_info_of_a_package_is_469_rfc6086_4_2_2(ua: UserAgent) -> None:
+async def test_an_info_with_an_info_package_gets_469_rfc6086_4_2_2(ua: UserAgent) -> None:
     _, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "INFO", ours, 2, headers=[("Info-Package", "foo")]))
     assert "Recv-Info" in (await ua.peer.hears(469)).headers
 
 
-async def test_an_info_of_no_dialog_is_481_rfc6086_4_2_1(ua: UserAgent) -> None:
+async def test_an_info_outside_a_dialog_gets_481_rfc6086_4_2_1(ua: UserAgent) -> None:
     await ua.peer.says(messages.request("INFO"))
     await ua.peer.hears(481)
 
 
-def test_a_body_of_another_alphabet_is_no_key() -> None:
+def test_a_dtmf_signal_that_is_not_an_ascii_digit_is_ignored() -> None:
     assert key_in("Signal=٣".encode(), relay=True) is None
