@@ -47,6 +47,7 @@ GUIDES = [
         "api.md",
         "conversation.md",
         "privacy.md",
+        "operation.md",
     )
 ]
 PAGES = sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md"), ROOT / "certs" / "README.md"})
