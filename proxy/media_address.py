@@ -29,7 +29,7 @@ async def follow(
         await asyncio.sleep(CHECK_INTERVAL_S)
         found = find(route_probe(settings))
         if found is not None and found != known:
-            log.warning("this machine has another address, of which new calls are told", was=known, now=found)
+            log.warning("public address changed: new calls use the new one", was=known, now=found)
             known = found
             moved(known)
 

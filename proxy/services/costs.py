@@ -92,7 +92,7 @@ async def restore(
     if not any_cap(settings):
         return True
     if memory is None:
-        log.warning("costs: there is no memory, what was spent today before this start is not known")
+        log.warning("costs: without a database, what was spent today before this start is not known")
         return True
     from screening.costs.totals import past_calls
     from screening.memory.errors import Unavailable

@@ -138,7 +138,7 @@ async def restore(recent: RecentCalls, memory: Memory, now: datetime, again: boo
     except (Unavailable, TimeoutError) as error:
         why = str(error) or f"it took longer than {RESTORE_TIMEOUT_S:g} s"
         if not again:
-            log.warning("who has called before this start is not known yet", why=why)
+            log.warning("callers before this start are not known yet", why=why)
         return False
     recent.restore(calls)
     return True

@@ -47,7 +47,7 @@ class PersistentConnection:
                 log.info("connected", to=self._uri.host, transport=self._flow.transport)
                 failure_logged, since = False, loop.time()
                 await self._until_closed(self._flow)
-                log.warning("connection lost, to be made again", to=self._uri.host)
+                log.warning("connection lost: connecting again", to=self._uri.host)
                 if loop.time() - since >= STEADY_S:
                     pause_s = PAUSE_S[0]
             await asyncio.sleep(pause_s * self._draw(500, 1000) / 1000)

@@ -262,7 +262,11 @@ class Registration:
         until, ahead = loop.time() + for_s, self._wall_clock() - loop.time()
         while (left_s := until - loop.time()) > 0:
             if (slept_s := self._wall_clock() - loop.time() - ahead) > SUSPEND_THRESHOLD_S:
-                log.info("trunk asked anew: the clock leapt", trunk=self.account.trunk, by_s=round(slept_s))
+                log.info(
+                    "registering again: the machine was suspended",
+                    trunk=self.account.trunk,
+                    by_s=round(slept_s),
+                )
                 return
             yield left_s
 

@@ -75,7 +75,11 @@ class TargetHealth:
         if len(self._held_until) >= MAX_REMEMBERED:
             self._held_until.clear()
         self._held_until[target] = now + min(seconds, MAX_HELD_S)
-        log.info("target left alone", target=target_label(target), for_s=min(seconds, MAX_HELD_S))
+        log.info(
+            "target avoided: it answered Retry-After",
+            target=target_label(target),
+            for_s=min(seconds, MAX_HELD_S),
+        )
 
     def _back_at(self, target: Target, now: float) -> float:
         record = self._records.get(target)

@@ -312,5 +312,5 @@ class ServerTransaction(Driver):
 
 def _as_lost(message: Message, error: NotSent) -> bytes:
     """Treat a datagram that could not be sent like one lost on the wire: a retransmission makes up for it."""
-    log.warning("not sent yet", what=message.headers.get("CSeq"), why=str(error))
+    log.warning("message not sent yet", what=message.headers.get("CSeq"), why=str(error))
     return message.encode()

@@ -289,7 +289,7 @@ class Memory:
     def _recovered(self) -> None:
         if self._outage:
             log.info(
-                "memory is written again", after_s=round(self._clock() - self._away_since, 1), lost=self.lost
+                "database written again", after_s=round(self._clock() - self._away_since, 1), lost=self.lost
             )
             self._outage, self._failures, self._overflowing = "", 0, False
 
@@ -301,7 +301,7 @@ class Memory:
             self.lost += too_many
             if not self._overflowing:
                 self._overflowing = True
-                log.error("memory full: the oldest of what waits is lost", waiting=self._max_waiting)
+                log.error("database queue full: the oldest entry is lost", waiting=self._max_waiting)
 
     def _answer(self, questions: Sequence[_Question]) -> None:
         """Answer each in a transaction of its own, so that a failing one affects no other."""
@@ -331,7 +331,9 @@ class Memory:
         if not self._outage:
             self._away_since = now
         if why != self._outage:
-            log.warning("memory away: calls go on, and are written later", problem=why, waiting=self.waiting)
+            log.warning(
+                "database unavailable: calls go on, and are written later", problem=why, waiting=self.waiting
+            )
         self._retry_at = now + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
         self._outage, self._failures = why, self._failures + 1
         self._refuse_questions(why)
@@ -340,7 +342,7 @@ class Memory:
         try:
             self._write()
         except Unavailable as away:
-            log.error("memory lost what was not written", problem=str(away), lost=self.waiting)
+            log.error("database closed: the queued entries are lost", problem=str(away), lost=self.waiting)
         with suppress(Exception):
             for work in self._on_close:
                 self._writer.do(work)

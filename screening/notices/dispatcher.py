@@ -198,14 +198,14 @@ class Dispatcher:
             case Delivered(how):
                 self._outbox.done(delivery)
                 self.counts[delivery.event, DONE] += 1
-                call_log.info("told", how=how)
+                call_log.info("notice delivered", how=how)
             case Later(why, retry_after_s):
                 after_s = retry_delay_s(delivery.tries, retry_after_s, self._uniform)
                 if after_s is None:
                     return self._give_up(delivery, f"tried for days; the last time: {why}", call_log)
                 self._outbox.retry(delivery, self._now() + after_s, why)
                 self.counts[delivery.event, LATER] += 1
-                call_log.warning("not told yet", why=why, again_in_s=round(after_s))
+                call_log.warning("notice not delivered yet", why=why, again_in_s=round(after_s))
             case GivenUp(why):
                 self._give_up(delivery, why, call_log)
             case _:
@@ -219,4 +219,4 @@ class Dispatcher:
     def _log_unavailable(self, away: OutboxUnavailable) -> None:
         if not self._outage_logged:
             self._outage_logged = True
-            log.warning("notices wait: what is kept cannot be read", why=str(away))
+            log.warning("notices wait: the database cannot be read", why=str(away))

@@ -144,7 +144,7 @@ class Conversation:
                     try:
                         await self._perform(job, speaking, tasks)
                     except ProviderError as error:
-                        self._log.warning("agent not told", why=str(error))
+                        self._log.warning("agent not informed", why=str(error))
         except asyncio.CancelledError as cut:  # our task keeps the exception: drop what it refers to
             del tasks
             cut.with_traceback(None)
@@ -241,7 +241,7 @@ class Conversation:
             self._log.warning("agent reports an error", code=plain(error.code, MAX_REASON_CHARS))
             self._log.debug("agent's error", message=error.message[:MAX_LINE_CHARS])
         elif self._errors_reported == MAX_ERRORS_LOGGED + 1:
-            self._log.warning("agent reports more errors, which are not told")
+            self._log.warning("agent reports more errors, which are not logged")
 
     def _count(self, used: UsageReported) -> None:
         """Add up usage; a conversation that has used up the call's budget ends without a decision."""

@@ -288,7 +288,7 @@ async def test_thousands_of_reported_errors_give_a_limited_number_of_log_lines(
         assert await stage.verdict(20) == Connect("Anna about the boiler")
     out = capsys.readouterr().out
     assert out.count("agent reports an error") == MAX_ERRORS_LOGGED
-    assert out.count("which are not told") == 1
+    assert out.count("which are not logged") == 1
     assert "c" * (MAX_REASON_CHARS + 1) not in out
 
 

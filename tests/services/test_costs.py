@@ -151,7 +151,7 @@ async def test_without_a_database_costs_start_at_zero_with_one_log_line_if_cappe
     for settings in (free, capped):
         accounts = policy_setup.screener(settings, lambda: AT).accounts
         await costs.restore(settings, accounts, None, AT)
-    assert capsys.readouterr().out.count("there is no memory") == 1
+    assert capsys.readouterr().out.count("without a database") == 1
     closed = Memory(Database(f"sqlite:///{tmp_path}/calls.db"), process="p")
     assert not await costs.restore(capped, accounts, closed, AT)
     assert "is not known yet" in capsys.readouterr().out

@@ -59,7 +59,7 @@ async def test_state_restored_late_excludes_calls_counted_since_the_start(tmp_pa
     assert list(recent.record(caller)) == [AT - timedelta(hours=1)]
     assert [line["event"] for line in logs] == [
         "costs: what was spent today before this start is not known yet",
-        "who has called before this start is not known yet",
+        "callers before this start are not known yet",
         "costs of today known",
     ]
 

@@ -103,7 +103,7 @@ async def test_callers_of_the_last_24_hours_are_restored_at_the_start(tmp_path: 
     await asyncio.to_thread(kept.close)
     with capture_logs() as logs:
         await restore(RecentCalls(), kept, AT)
-    assert [line["event"] for line in logs] == ["who has called before this start is not known yet"]
+    assert [line["event"] for line in logs] == ["callers before this start are not known yet"]
 
 
 @pytest.mark.parametrize(("days", "later", "left"), [(7, 6, ["c1"]), (7, 8, []), (0, 4000, ["c1"])])

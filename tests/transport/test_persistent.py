@@ -77,7 +77,7 @@ async def test_broken_connection_is_reopened(listening):
             await asyncio.sleep(5)
         assert len(setup.us.streams) == 1
         assert len(setup.attempts) == 2
-        assert [line["event"] for line in logs] == ["connection lost, to be made again", "connected"]
+        assert [line["event"] for line in logs] == ["connection lost: connecting again", "connected"]
 
 
 async def test_unreachable_target_is_retried_with_back_off_and_logged_once():

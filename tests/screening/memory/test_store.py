@@ -297,8 +297,8 @@ def test_calls_during_a_server_outage_are_written_after_it(postgres: Postgres, m
         until(lambda: not memory.outage, "it is back", within_s=WAIT_S)
         assert kept(memory) == {"c1": "over", "c2": "over"}
     events = [line["event"] for line in logs]
-    assert events[0] == "memory away: calls go on, and are written later"
-    assert events[-1] == "memory is written again"
+    assert events[0] == "database unavailable: calls go on, and are written later"
+    assert events[-1] == "database written again"
     assert len(events) <= 4, logs
     assert len({line.get("problem") for line in logs}) == len(logs)
 
@@ -330,7 +330,7 @@ def test_over_the_queue_limit_the_oldest_entries_are_lost_with_one_log_line(
         held.set()
         answer.result(WAIT_S)
         assert set(kept(memory)) == {f"c{n}" for n in range(5, 15)}
-    assert [line["event"] for line in logs] == ["memory full: the oldest of what waits is lost"]
+    assert [line["event"] for line in logs] == ["database queue full: the oldest entry is lost"]
     assert memory.lost == 5
 
 
@@ -347,8 +347,8 @@ def test_calls_are_written_after_another_process_unlocks_the_file(
         other.close()
         until(lambda: not memory.outage, "it is written", within_s=WAIT_S)
     assert [line["event"] for line in logs] == [
-        "memory away: calls go on, and are written later",
-        "memory is written again",
+        "database unavailable: calls go on, and are written later",
+        "database written again",
     ]
     assert logs[0]["problem"] == "database is locked"
     assert kept(memory) == {"c1": "over"}
@@ -427,8 +427,8 @@ def test_a_missing_table_is_one_log_line_and_calls_are_still_written(
             mending.execute("ALTER TABLE lost RENAME TO entries")
         until(lambda: not memory.outage, "it is whole", within_s=WAIT_S)
     assert [(line["event"], line.get("problem")) for line in logs] == [
-        ("memory away: calls go on, and are written later", "no such table: entries"),
-        ("memory is written again", None),
+        ("database unavailable: calls go on, and are written later", "no such table: entries"),
+        ("database written again", None),
     ]
     assert kept(memory) == {"c1": "over"}
 
@@ -443,8 +443,8 @@ def test_calls_during_a_full_disk_are_written_afterwards(tmp_path: Path, memory_
         until(lambda: memory.outage, "it is noticed", within_s=WAIT_S)
         until(lambda: not memory.outage, "there is room again", within_s=WAIT_S)
     assert [(line["event"], line.get("problem")) for line in logs] == [
-        ("memory away: calls go on, and are written later", "database or disk is full"),
-        ("memory is written again", None),
+        ("database unavailable: calls go on, and are written later", "database or disk is full"),
+        ("database written again", None),
     ]
     assert set(kept(memory).values()) == {"over"}
     assert len(kept(memory)) == 200

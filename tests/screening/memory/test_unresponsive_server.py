@@ -82,8 +82,8 @@ def test_starting_does_not_wait_for_a_silent_server(
         assert kept(memory) == ["c1"]
         memory.close()
     assert [line["event"] for line in logs] == [
-        "memory away: calls go on, and are written later",
-        "memory is written again",
+        "database unavailable: calls go on, and are written later",
+        "database written again",
     ]
 
 
@@ -123,8 +123,8 @@ async def test_queries_to_a_silent_server_time_out(
         assert await asyncio.to_thread(kept, memory) == ["c1"]
         memory.close()
     assert [line["event"] for line in logs] == [
-        "memory away: calls go on, and are written later",
-        "memory is written again",
+        "database unavailable: calls go on, and are written later",
+        "database written again",
     ]
 
 

@@ -275,7 +275,7 @@ async def test_an_unavailable_outbox_is_one_log_line_and_retried() -> None:
             await asyncio.sleep(120)
     assert receiver.at == [60.0]
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
-        "notices wait: what is kept cannot be read"
+        "notices wait: the database cannot be read"
     ]
 
 
@@ -311,7 +311,7 @@ async def test_a_notice_queued_just_before_the_end_is_delivered(quiet_s: float) 
             await asyncio.sleep(quiet_s)
             dispatcher.finished(missed())
     assert receiver.calls == ["1f"]
-    assert [line["event"] for line in logs] == ["told"]
+    assert [line["event"] for line in logs] == ["notice delivered"]
 
 
 async def test_closing_waits_five_seconds_and_logs_lost_notices() -> None:
