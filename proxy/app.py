@@ -44,8 +44,8 @@ from proxy.media.interface import MediaSession
 from proxy.media.kernel.bpf import KernelRefused
 from proxy.media.kernel.forwarder import Forwarder
 from proxy.media.kernel.stream import KernelStream
+from proxy.media.periodic_timer import PeriodicTimer
 from proxy.media.ports import PortPool
-from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.session import RelaySession
 from proxy.media.stream import Stream
 from proxy.media.udp import SocketMedia
@@ -79,7 +79,7 @@ class App:
         self._settings, self._on_finished = settings, finished
         self.ids = RandomIds()
         self.metrics = Metrics(CollectorRegistry())
-        self._rounds = RtcpTimer()
+        self._media_timer = PeriodicTimer()
         self.ports = PortPool(settings.media.ports.low, settings.media.ports.high)
         self._sockets = SocketMedia(keep=min(self.ports.free, _sockets_allowed() // 8))
         self._forwarder: Forwarder | None = None
@@ -279,7 +279,7 @@ class App:
             new_contacts=self.registrar.new_contacts,
             down=self.probes.down,
             media_watch=MediaWatchSettings(
-                settings.media.inactivity_s, settings.limits.call_limit_s, self._rounds
+                settings.media.inactivity_s, settings.limits.call_limit_s, self._media_timer
             ),
             trust_of=assembly.trust_of(
                 settings, self.admission, self.registrations, self.core.authenticated_peers.trunk
@@ -321,7 +321,7 @@ class App:
         """What the relay sessions of all calls share."""
         clock = asyncio.get_running_loop().time
         home, other = self._media_addresses
-        told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._rounds)
+        told = (self._sockets, self.ports, *home, self.ids.bits, clock, other, self._media_timer)
         make = Stream if self._forwarder is None else partial(KernelStream, self._forwarder)
         return MediaEngine(*told, disk=self._disk, make_stream=make)
 

@@ -1,6 +1,6 @@
 """Watches answered calls: warns of legs that send no audio, and ends them and calls that last too long.
 
-All calls share one timer (`RtcpTimer`); only answered calls are watched.
+All calls share one timer (`PeriodicTimer`); only answered calls are watched.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from proxy.media.rtcp_timer import RtcpTimer
+from proxy.media.periodic_timer import PeriodicTimer
 from proxy.ua.reason import EndReason
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class MediaWatchSettings:
     """A leg from which no audio has come for so long is ended; 0 for never."""
     call_limit_s: float = 0.0
     """A call that has lasted for so long since its answer is ended; 0 for never."""
-    rounds: RtcpTimer = field(default_factory=RtcpTimer)
+    timer: PeriodicTimer = field(default_factory=PeriodicTimer)
+    """Shared by all calls, and with RTCP."""
 
 
 class MediaWatch:
@@ -40,14 +41,14 @@ class MediaWatch:
 
     def __init__(self, legs: Legs, settings: MediaWatchSettings) -> None:
         self._legs, self._settings = legs, settings
-        settings.rounds.join(self)
+        settings.timer.join(self)
 
     def stop(self) -> None:
         """Stop watching: the call is over."""
-        self._settings.rounds.leave(self)
+        self._settings.timer.leave(self)
 
     def report(self) -> None:
-        """Check every answered leg; called by `RtcpTimer`."""
+        """Check every answered leg; called by `PeriodicTimer`."""
         journal, media, limit_s = self._legs.journal, self._legs.media, self._settings.inactivity_s
         now = journal.now()
         if self._too_long(now):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.media.disk_writer import Disk, at_once
+from proxy.media.periodic_timer import PeriodicTimer
 from proxy.media.ports import PortPool
-from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.stream import Stream
 from proxy.media.udp import MediaNetwork
 
@@ -38,7 +38,7 @@ class MediaEngine:
         ids: Callable[[int], int],
         clock: Callable[[], float],
         other_address: MediaAddress | None = None,
-        rtcp_timer: RtcpTimer | None = None,
+        rtcp_timer: PeriodicTimer | None = None,
         *,
         disk: Disk = at_once,
         make_stream: Callable[..., Stream] = Stream,
@@ -50,7 +50,7 @@ class MediaEngine:
         """
         self.network, self.ports = network, ports
         self.ids, self.clock = ids, clock
-        self.rtcp_timer = RtcpTimer() if rtcp_timer is None else rtcp_timer
+        self.rtcp_timer = PeriodicTimer() if rtcp_timer is None else rtcp_timer
         self.disk, self.make_stream = disk, make_stream
         pairs = (bind_host, public_address), *([other_address] if other_address else [])
         self.addresses: dict[int, MediaAddress] = {}

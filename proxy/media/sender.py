@@ -8,9 +8,9 @@ from proxy.media.dtmf import DtmfState, KeyQueue
 from proxy.media.formats import EVENT_KEY
 from proxy.media.g711 import audible
 from proxy.media.negotiation import Agreement
+from proxy.media.periodic_timer import PeriodicTimer
 from proxy.media.recorder import Recordings
 from proxy.media.route import Route, route_for
-from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN
 from proxy.media.rtp_timeline import RtpTimeline
 from proxy.media.stream_srtp import StreamSrtp
@@ -49,7 +49,7 @@ class Sender:
     _pair: PortPair
     _ids: Callable[[int], int]
     _clock: Callable[[], float]
-    _rtcp_timer: RtcpTimer
+    _rtcp_timer: PeriodicTimer
     agreement: Agreement | None
     recordings: Recordings | None
     """Recordings of what our peer sends and hears; None before the first."""
@@ -66,7 +66,7 @@ class Sender:
     _srtp: StreamSrtp | None  # SRTP; None: plain RTP
 
     def report(self) -> None:
-        """Send an RTCP report (RFC 3550 §6.4); called by `RtcpTimer`."""
+        """Send an RTCP report (RFC 3550 §6.4); called by `PeriodicTimer`."""
         raise NotImplementedError
 
     @property

@@ -17,12 +17,12 @@ from proxy.media.formats import EVENT_KEY, G711, clock_rate
 from proxy.media.interface import Counts
 from proxy.media.latch import MOVING_S, may_take
 from proxy.media.negotiation import Agreement
+from proxy.media.periodic_timer import PeriodicTimer
 from proxy.media.port_pair import bind_next
 from proxy.media.ports import PortPool
 from proxy.media.quality import NO_AUDIO, Quality, quality_of
 from proxy.media.recorder import Recordings, WavRecording
 from proxy.media.rtcp_session import RtcpSession
-from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.rtp import HEADER, HEADER_BYTES, PLAIN, Reception, is_rtcp, payload_span
 from proxy.media.sender import QUIET_S as QUIET_S
 from proxy.media.sender import Sender
@@ -63,7 +63,7 @@ class Stream(Sender):
         host: str,
         ids: Callable[[int], int],
         clock: Callable[[], float],
-        rtcp_timer: RtcpTimer,
+        rtcp_timer: PeriodicTimer,
     ) -> None:
         """Bind a free port pair. `ids(n)` gives n random bits; `rtcp_timer` times RTCP. Raises NoPortFree."""
         self.port, pair = bind_next(network, ports, host, self._received, self._rtcp_received)
@@ -294,7 +294,7 @@ class Stream(Sender):
             self.joined._ensure_timeline().skip(self._source, sequence)
 
     def report(self) -> None:
-        """Send an RTCP report (RFC 3550 §6.4); called by `RtcpTimer`."""
+        """Send an RTCP report (RFC 3550 §6.4); called by `PeriodicTimer`."""
         self._send_rtcp(leaves=False)
 
     def _rtcp_received(self, borrowed: memoryview, source: Address) -> None:

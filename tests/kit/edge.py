@@ -37,8 +37,8 @@ from proxy.lab.phone import Phone
 from proxy.media.direct import DirectSession
 from proxy.media.engine import MediaEngine
 from proxy.media.interface import MediaSession
+from proxy.media.periodic_timer import PeriodicTimer
 from proxy.media.ports import PortPool
-from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.sdp import SdpError, parse_sdp
 from proxy.media.session import RelaySession
@@ -190,7 +190,7 @@ class Edge:
         self.sdp_addresses: set[Address] = set()
         """The addresses at which the peers' SDP asked for audio."""
         self.feed = Feed(self._wall_clock)
-        self.rounds = RtcpTimer()
+        self.media_timer = PeriodicTimer()
         """The RTCP timer that all calls share."""
         self.trusted = {"signalwire"}
         """The trunks that are trusted about a caller's identity."""
@@ -234,7 +234,7 @@ class Edge:
                 trust_of=self._trust_of,
                 srtp=lambda trunk: self.caller_srtp,
                 media_watch=MediaWatchSettings(
-                    self.inactivity_s if audio else 0.0, self.call_limit_s, self.rounds
+                    self.inactivity_s if audio else 0.0, self.call_limit_s, self.media_timer
                 ),
                 feed=self.feed,
             ),
@@ -349,7 +349,7 @@ class Edge:
         assert len(self.registry) == 0
         assert not any(self.core.left_over().values()), self.core.left_over()
         assert self.ports.lent == 0
-        assert len(self.rounds) == 0
+        assert len(self.media_timer) == 0
         asked = self.media.heard_from | self.sdp_addresses  # RTCP goes to the port next to that of RTP
         assert self.media.sent_to(EDGE) <= asked | {(host, port + 1) for host, port in self.sdp_addresses}
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -420,7 +420,7 @@ class Edge:
     def _media(self, number: Number) -> MediaSession:
         clock = asyncio.get_running_loop().time
         session = AddressNotingSession(
-            MediaEngine(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock, None, self.rounds)
+            MediaEngine(self.media, self.ports, EDGE, EDGE, self.ids.bits, clock, None, self.media_timer)
         )
         session.sdp_addresses = self.sdp_addresses
         if self.mode == "relay" or number.record:

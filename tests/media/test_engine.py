@@ -1,8 +1,8 @@
 """The media engine: what the relay sessions of all calls share."""
 
 from proxy.media.engine import MediaEngine
+from proxy.media.periodic_timer import PeriodicTimer
 from proxy.media.ports import PortPool
-from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.session import RelaySession
 from tests.kit.ids import CountingIds
 from tests.kit.media import MemoryMedia
@@ -21,7 +21,7 @@ def test_each_ip_version_has_its_address_and_ipv4_is_the_default() -> None:
 
 
 def test_engine_uses_the_given_rtcp_timer_or_its_own() -> None:
-    shared = RtcpTimer()
+    shared = PeriodicTimer()
     assert an_engine(None, shared).rtcp_timer is shared
     assert an_engine().rtcp_timer is not an_engine().rtcp_timer
 

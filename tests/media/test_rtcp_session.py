@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from proxy.media.engine import MediaEngine
+from proxy.media.periodic_timer import PeriodicTimer
 from proxy.media.rtcp import Block, Report, Sent, compound, read
-from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.rtp import is_rtcp
 from proxy.media.session import RelaySession
 from tests.media.peer import PUBLIC, counting
@@ -195,7 +195,7 @@ async def test_peer_allowing_no_rtcp_bandwidth_gets_no_reports_rfc3556_2(rig):
 
 
 async def test_sessions_join_the_shared_timer_at_their_first_packet_and_leave_when_closed(rig):
-    timer, clock = RtcpTimer(), asyncio.get_running_loop().time
+    timer, clock = PeriodicTimer(), asyncio.get_running_loop().time
     engine = MediaEngine(rig.network, rig.ports, "0.0.0.0", PUBLIC, counting(), clock, rtcp_timer=timer)
     sessions = [RelaySession(engine) for _ in "12"]
     for n, session in enumerate(sessions):

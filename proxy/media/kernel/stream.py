@@ -14,9 +14,9 @@ from proxy.media.interface import Counts
 from proxy.media.kernel.flow import Flow
 from proxy.media.kernel.forwarder import Forwarder, PortEntry, ReceptionState
 from proxy.media.negotiation import Agreement
+from proxy.media.periodic_timer import PeriodicTimer
 from proxy.media.ports import PortPool
 from proxy.media.recorder import WavRecording
-from proxy.media.rtcp_timer import RtcpTimer
 from proxy.media.stream import Stream
 from proxy.media.udp import MAX_PACKET_BYTES, Address, MediaNetwork, SocketPair
 
@@ -78,7 +78,7 @@ class KernelStream(Stream):
         host: str,
         ids: Callable[[int], int],
         clock: Callable[[], float],
-        rtcp_timer: RtcpTimer,
+        rtcp_timer: PeriodicTimer,
     ) -> None:
         """Bind a free port pair; `clock` must be the system's monotonic clock. Raises NoPortFree."""
         Stream.__init__(self, network, ports, host, ids, clock, rtcp_timer)  # faster than `super()`

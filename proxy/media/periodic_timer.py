@@ -1,4 +1,4 @@
-"""One timer for the RTCP reports of all streams: a timer wheel of 250 slots and 5 seconds.
+"""One timer for what is done every 5 s: RTCP reports and the media watch; a timer wheel of 250 slots.
 
 It fires at slots that have members, and otherwise only now and then: a call of one second costs no wake-up.
 """
@@ -10,7 +10,7 @@ from collections import deque
 from typing import Protocol
 
 INTERVAL_S = 5.0
-"""Time between two reports of one stream (RFC 3550 §6.2: the recommended minimum)."""
+"""Time between two reports of one member (RFC 3550 §6.2: the recommended minimum for RTCP)."""
 LATE_S, CATCH_UP_S = 1.0, 0.25
 """If the event loop runs this late (LATE_S), the process was stopped: it reads what has queued up for
 CATCH_UP_S first, so that nobody is reported as not heard.
@@ -25,13 +25,13 @@ _FIRST = _SLOTS // 2 - _SPREAD_SLOTS // 2
 """Slots from the wheel's position to the first where a member may join; it never advances further at once."""
 
 
-class RtcpReporter(Protocol):
-    """A member: something that sends reports."""
+class PeriodicReporter(Protocol):
+    """A member: an RTP stream sends its RTCP report, a media watch reports silent legs."""
 
     def report(self) -> None: ...
 
 
-class RtcpTimer:
+class PeriodicTimer:
     """Calls each member every 5 s; the first time after half of that, give or take half a second (§6.2).
 
     Without members no timer runs.
@@ -50,9 +50,9 @@ class RtcpTimer:
     )
 
     def __init__(self) -> None:
-        self._members: list[dict[RtcpReporter, None]] = [{} for _ in range(_SLOTS)]
-        self._slot_of: dict[RtcpReporter, int] = {}
-        self._waiting: deque[RtcpReporter] = deque()
+        self._members: list[dict[PeriodicReporter, None]] = [{} for _ in range(_SLOTS)]
+        self._slot_of: dict[PeriodicReporter, int] = {}
+        self._waiting: deque[PeriodicReporter] = deque()
         """Members whose slot has come and that have not reported yet."""
         self._position, self._due_at = 0, 0.0
         """The wheel's position, and when it was due there."""
@@ -66,7 +66,7 @@ class RtcpTimer:
     def __len__(self) -> int:
         return len(self._slot_of)
 
-    def join(self, member: RtcpReporter) -> None:
+    def join(self, member: PeriodicReporter) -> None:
         """Start calling this member; if it has joined already, do nothing."""
         if member in self._slot_of:
             return
@@ -82,7 +82,7 @@ class RtcpTimer:
         self._next_offset = (self._next_offset + _SPREAD_STEP) % _SPREAD_SLOTS
         self._members[slot][member] = None
 
-    def leave(self, member: RtcpReporter) -> None:
+    def leave(self, member: PeriodicReporter) -> None:
         """Stop calling this member; an unknown one is ignored."""
         slot = self._slot_of.pop(member, None)
         if slot is not None:

@@ -1,10 +1,10 @@
-"""The RTCP report scheduler: a timer wheel for all streams, idle when there are none."""
+"""The timer shared by RTCP streams and media watches: a wheel that is idle without members."""
 
 import asyncio
 import itertools
 from collections import Counter
 
-from proxy.media.rtcp_timer import RtcpTimer
+from proxy.media.periodic_timer import PeriodicTimer
 from tests.kit.virtual_loop import stoppable
 
 
@@ -17,7 +17,7 @@ class Member:
 
 
 async def test_member_is_called_after_half_an_interval_and_then_every_interval_rfc3550_6_2():
-    timer, first, second = RtcpTimer(), Member(), Member()
+    timer, first, second = PeriodicTimer(), Member(), Member()
     timer.join(first)
     timer.join(first)
     await asyncio.sleep(1.01)
@@ -29,7 +29,7 @@ async def test_member_is_called_after_half_an_interval_and_then_every_interval_r
 
 
 async def test_wheel_wakes_only_for_due_members_and_at_most_every_two_seconds():
-    loop, timer, member, stops = asyncio.get_running_loop(), RtcpTimer(), Member(), list[float]()
+    loop, timer, member, stops = asyncio.get_running_loop(), PeriodicTimer(), Member(), list[float]()
     call_at = loop.call_at
 
     def counted(when: float, *context: object, **more: object) -> asyncio.TimerHandle:
@@ -48,7 +48,7 @@ async def test_wheel_wakes_only_for_due_members_and_at_most_every_two_seconds():
 
 
 async def test_reports_resume_after_half_an_interval_when_the_process_was_stopped():
-    timer, first, second = RtcpTimer(), Member(), Member()
+    timer, first, second = PeriodicTimer(), Member(), Member()
     timer.join(first)
     await asyncio.sleep(1.01)
     timer.join(second)
@@ -61,7 +61,7 @@ async def test_reports_resume_after_half_an_interval_when_the_process_was_stoppe
 
 
 async def test_member_joining_between_wakeups_is_called_on_time():
-    timer, members = RtcpTimer(), [Member() for _ in range(60)]
+    timer, members = PeriodicTimer(), [Member() for _ in range(60)]
     joined = []
     for member in members:
         joined.append(asyncio.get_running_loop().time() - 5000)
@@ -77,7 +77,7 @@ async def test_member_joining_between_wakeups_is_called_on_time():
 
 
 async def test_members_joining_together_are_spread_over_the_wheel():
-    timer, members = RtcpTimer(), [Member() for _ in range(510)]
+    timer, members = PeriodicTimer(), [Member() for _ in range(510)]
     for member in members:
         timer.join(member)
     await asyncio.sleep(4)
@@ -91,7 +91,7 @@ async def test_members_joining_together_are_spread_over_the_wheel():
 
 
 async def test_member_that_left_is_not_called_until_it_joins_again():
-    timer, member = RtcpTimer(), Member()
+    timer, member = PeriodicTimer(), Member()
     timer.join(member)
     await asyncio.sleep(3)
     timer.leave(member)
@@ -106,7 +106,7 @@ async def test_member_that_left_is_not_called_until_it_joins_again():
 
 
 async def test_member_may_leave_during_its_own_report():
-    timer, staying = RtcpTimer(), Member()
+    timer, staying = PeriodicTimer(), Member()
 
     class Leaving(Member):
         def report(self) -> None:
@@ -122,7 +122,7 @@ async def test_member_may_leave_during_its_own_report():
 
 
 async def test_members_of_one_slot_report_in_separate_loop_iterations():
-    timer, loop, busy, reports = RtcpTimer(), asyncio.get_running_loop(), set[Member](), list[int]()
+    timer, loop, busy, reports = PeriodicTimer(), asyncio.get_running_loop(), set[Member](), list[int]()
 
     class Busy(Member):
         def report(self) -> None:
@@ -141,7 +141,7 @@ async def test_members_of_one_slot_report_in_separate_loop_iterations():
 
 
 async def test_member_leaving_while_its_slot_reports_is_not_called():
-    timer, last = RtcpTimer(), Member()
+    timer, last = PeriodicTimer(), Member()
 
     class First(Member):
         def report(self) -> None:
@@ -158,7 +158,7 @@ async def test_member_leaving_while_its_slot_reports_is_not_called():
 
 
 async def test_failing_report_does_not_stop_the_others():
-    timer, failures, second = RtcpTimer(), list[object](), Member()
+    timer, failures, second = PeriodicTimer(), list[object](), Member()
 
     class Failing(Member):
         def report(self) -> None:
