@@ -47,6 +47,9 @@ class ClientTransaction(Driver):
     current_flow: Callable[[Flow], Flow | None] | None = None
     """Returns a registered phone's current flow, given the flow used last; see `Outgoing`."""
 
+    start_over: Callable[[Flow, Flow], bool] = staticmethod(lambda before, flow: False)
+    """Calls the phone anew if what it was sent over the flow before is of no use over this one."""
+
     def __init__(
         self, core: UserAgentCore, key: TransactionKey, request: Request, flow: Flow, user: TransactionUser
     ) -> None:
@@ -92,21 +95,26 @@ class ClientTransaction(Driver):
     def follow_phone(self) -> Flow:
         """Switch to the phone's current flow. If the phone has not responded yet, resend there at once.
 
-        The bytes are identical, so a phone that also receives them over the old flow sees a retransmission.
+        The bytes are identical, so a phone that also receives them over the old flow sees a retransmission;
+        see `start_over` for the exception.
         """
         before = self.flow
         self._update_flow()
         if self.flow is not before and self._machine.state is state.CALLING:
-            self._core.emit_again(self.flow, self._sent)
+            self._send_again(before)
         return self.flow
+
+    def _send_again(self, before: Flow) -> None:
+        if not self.start_over(before, self.flow):
+            self._core.emit_again(self.flow, self._sent)
 
     def try_flow(self, flow: Flow | None) -> None:
         """Resend over another flow of the phone, which has not responded over the last one."""
         if flow is not None and self._machine.state is state.CALLING:
             log.info("phone tried over another flow", transport=flow.transport)
             self._core.retried.add(self)
-            self.flow = flow
-            self._core.emit_again(flow, self._sent)
+            before, self.flow = self.flow, flow
+            self._send_again(before)
 
     def answered_over(self, flow: Flow) -> None:
         """The first response shows which of the flows tried leads to the phone."""

@@ -111,20 +111,39 @@ class ClientInvite:
         self._transaction = None
 
     def _target_timed_out(self) -> None:
-        """No response from this target in time: stop resending, and deal with a late 2xx separately."""
+        """No response from this target in time: try the next one."""
         self._failover.failed(f"no answer within {TARGET_TIMEOUT_S:g} s")
+        self._abandon()
+        self._try_next_target(TransactionTimeout(f"no answer within {TARGET_TIMEOUT_S:g} s"))
+
+    def _abandon(self) -> None:
+        """Stop resending, and deal with a late 2xx separately."""
         if self._transaction is not None:
             late_user = Late2xxUser(self._leg, self._draft.essence(), self._flow, EndReason.NO_ANSWER)
             self._transaction.abandon(late_user, EndReason.NO_ANSWER.header)
             self._transaction = None  # no longer to be cancelled from here
-        self._try_next_target(TransactionTimeout(f"no answer within {TARGET_TIMEOUT_S:g} s"))
+
+    def _start_over(self, before: Flow, flow: Flow) -> bool:
+        """Call the phone anew if our address in Contact and SDP has to be another one over this flow."""
+        if self._address_for(before) == self._address_for(flow):
+            return False
+        self._failover.stop_timer()
+        self._abandon()
+        self._draft.outgoing = self._draft.outgoing._replace(flow=flow)
+        self._core.spawn(self._start_next())
+        return True
+
+    def _address_for(self, flow: Flow) -> tuple[int, str | None]:
+        """What decides about our address towards this flow's peer: IP version and private network."""
+        private_peer = self._core.advertised.private_peer(flow)
+        return ip_version(flow), private_peer.ours if private_peer is not None else None
 
     def _flow_timed_out(self) -> None:
         """No response over this flow in time: resend over the phone's next one (RFC 5626 §7)."""
         other_flow = self._draft.outgoing.other_flow
         if self._transaction is not None and other_flow is not None:
-            self._transaction.try_flow(other_flow(self._transaction.flow))
             self._failover.start_timer(self._flow_timed_out)
+            self._transaction.try_flow(other_flow(self._transaction.flow))
 
     def _try_next_target(self, error: SipError) -> None:
         """Try the next target, unless the phone has rung: it must not ring twice, over two paths."""
@@ -276,3 +295,4 @@ class ClientInvite:
         self._transaction = self._core.launch(invite, self._flow, self)
         if self._draft.outgoing.current_flow is not None:
             self._transaction.current_flow = self._draft.outgoing.current_flow
+            self._transaction.start_over = self._start_over

@@ -11,8 +11,9 @@ from proxy.call.outcome import OnFailure, Result
 from proxy.call.routing import Confirmation
 from proxy.lab.audio import PHONE_HZ
 from proxy.ua.bindings import MAX_CONTACTS
+from proxy.ua.private_peers import PrivatePeers
 from tests.call.test_ringing import ELSEWHERE, TRUNKED
-from tests.kit.edge import NewEdge, ends, story
+from tests.kit.edge import EDGE, HOST, NewEdge, ends, story
 from tests.kit.office import ALICE, BOB, an_office, heard
 
 INSTANCE = ';+sip.instance="<urn:uuid:1>";reg-id=1'
@@ -248,6 +249,57 @@ async def test_an_unresponsive_phone_is_rung_where_it_registers_next_rfc5626_5_3
         await awake.receives("BYE")
         record = await edge.over()
         assert [leg.name for leg in record.legs] == ["caller", "phone"]
+        await office.assert_clean()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_phone_that_left_our_network_is_called_anew_with_our_public_address(
+    new_edge: NewEdge, transport: str
+) -> None:
+    """Its first INVITE has our private address, in Contact and SDP, which it cannot reach any more."""
+    async with an_office(new_edge) as office:
+        edge, at_home = office.edge, "192.168.1.5"
+        peers = PrivatePeers(lambda host: EDGE if host.startswith("192.168.1.") else None)
+        object.__setattr__(edge.core.advertised, "private_peers", peers)
+        desk = await office.desk(at_home, transport=transport, instance=INSTANCE, behind=at_home)
+        edge.wire.silence(at_home)
+        await edge.carrier.invites()
+        await edge.passes(2)
+        away = await office.desk("192.0.2.109", transport=transport, of=desk, instance=INSTANCE)
+        call = await away.answers()
+        assert call.invite is not None
+        assert call.invite.contact is not None
+        assert call.invite.contact.uri.host == HOST
+        await edge.carrier.receives(200)
+        await edge.passes(1)
+        await edge.carrier.hangs_up()
+        await away.receives("BYE")
+        assert [leg.name for leg in (await edge.over()).legs] == ["caller", "phone"]
+        await office.assert_clean()
+
+
+async def test_a_phone_that_is_silent_at_home_is_called_anew_over_its_flow_from_outside(
+    new_edge: NewEdge,
+) -> None:
+    async with an_office(new_edge) as office:
+        edge, at_home = office.edge, "192.168.1.5"
+        peers = PrivatePeers(lambda host: EDGE if host.startswith("192.168.1.") else None)
+        object.__setattr__(edge.core.advertised, "private_peers", peers)
+        away = await office.desk("192.0.2.109", instance=INSTANCE.replace("reg-id=1", "reg-id=2"))
+        await edge.passes(1)
+        desk = await office.desk(at_home, instance=INSTANCE, behind=at_home)
+        edge.wire.silence(at_home)
+        await edge.carrier.invites()
+        call = await away.rings()
+        assert call.invite is not None
+        assert call.invite.contact is not None
+        assert call.invite.contact.uri.host == HOST
+        edge.wire.silence(at_home, False)
+        await edge.passes(10)
+        assert not heard(desk, "INVITE")
+        await edge.carrier.cancels()
+        await edge.carrier.receives(487)
+        await away.receives("CANCEL")
         await office.assert_clean()
 
 
