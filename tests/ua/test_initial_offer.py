@@ -7,7 +7,7 @@ from tests.kit.messages import SDP, invite
 from tests.ua.user_agent import Media
 
 
-def test_an_offer_is_answered_in_the_2xx_and_in_no_provisional() -> None:
+def test_a_remote_offer_is_answered_in_the_2xx_and_not_in_a_provisional() -> None:
     media = Media()
     initial_offer = InitialOffer(media, invite())
     assert (initial_offer.in_reliable_provisional(), initial_offer.refusal_status) == (b"", 500)
@@ -19,7 +19,7 @@ def test_an_offer_is_answered_in_the_2xx_and_in_no_provisional() -> None:
     assert media.calls == [("accept", SDP)]
 
 
-def test_without_an_offer_ours_is_in_the_2xx_and_the_answer_is_taken_once() -> None:
+def test_without_a_remote_offer_ours_is_in_the_2xx_and_the_answer_is_applied_once() -> None:
     media = Media()
     initial_offer = InitialOffer(media, invite(body=b""))
     assert initial_offer.refusal_status == 500
@@ -34,14 +34,14 @@ def test_without_an_offer_ours_is_in_the_2xx_and_the_answer_is_taken_once() -> N
     assert (initial_offer.refusal_status, initial_offer.awaits_answer) == (None, False)
 
 
-def test_an_offer_in_a_reliable_provisional_stands_in_the_first_alone() -> None:
+def test_our_offer_is_only_in_the_first_reliable_provisional() -> None:
     initial_offer = InitialOffer(Media(), invite(body=b""))
     assert [initial_offer.in_reliable_provisional(), initial_offer.in_reliable_provisional()] == [SDP, b""]
     initial_offer.answered(b"theirs")
     assert [initial_offer.in_reliable_provisional(), initial_offer.in_2xx()] == [b"", b""]
 
 
-def test_an_answer_that_is_to_be_heard_early_is_said_again_in_the_2xx_rfc3261_13_2_1() -> None:
+def test_an_early_answer_is_in_each_unreliable_provisional_and_in_the_2xx_rfc3261_13_2_1() -> None:
     media = Media()
     initial_offer = InitialOffer(media, invite())
     assert [
@@ -52,7 +52,7 @@ def test_an_answer_that_is_to_be_heard_early_is_said_again_in_the_2xx_rfc3261_13
     assert media.calls == [("accept", SDP)]
 
 
-def test_an_answer_in_a_reliable_provisional_is_said_once_rfc3262_5() -> None:
+def test_an_early_answer_in_a_reliable_provisional_is_sent_once_rfc3262_5() -> None:
     initial_offer = InitialOffer(Media(), invite())
     assert [
         initial_offer.in_reliable_provisional(early=True),
@@ -61,7 +61,7 @@ def test_an_answer_in_a_reliable_provisional_is_said_once_rfc3262_5() -> None:
     assert (initial_offer.in_2xx(), initial_offer.refusal_status) == (b"", None)
 
 
-def test_an_offer_of_ours_is_in_no_ordinary_provisional_rfc3261_13_2_1() -> None:
+def test_our_offer_is_never_in_an_unreliable_provisional_rfc3261_13_2_1() -> None:
     media = Media()
     assert InitialOffer(media, invite(body=b"")).in_unreliable_provisional() == b""
     assert media.calls == []

@@ -15,7 +15,7 @@ from tests.ua.user_agent import Peer, UserAgent, from_callee, from_caller
 INVITE = messages.invite()
 
 
-async def test_the_peers_bye_ends_the_leg_and_is_answered_again_when_resent(ua: UserAgent) -> None:
+async def test_the_peers_bye_ends_the_leg_and_gets_200_again_when_retransmitted(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     bye = messages.bye(INVITE, to_tag=ours.to_tag)
     await ua.peer.says(bye)
@@ -26,7 +26,7 @@ async def test_the_peers_bye_ends_the_leg_and_is_answered_again_when_resent(ua: 
     await ua.assert_clean()
 
 
-async def test_our_bye_is_resent_until_it_is_answered_rfc3261_17_1_2_2(ua: UserAgent) -> None:
+async def test_our_bye_is_retransmitted_until_timer_f_and_sent_once_rfc3261_17_1_2_2(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     leg.end(EndReason.COMPLETED)
     leg.end(EndReason.FAILED)
@@ -36,7 +36,7 @@ async def test_our_bye_is_resent_until_it_is_answered_rfc3261_17_1_2_2(ua: UserA
     await ua.assert_clean()
 
 
-async def test_bye_crossing_bye_ends_both_rfc5407_3_2_1(ua: UserAgent) -> None:
+async def test_crossing_byes_end_the_dialog_on_both_sides_rfc5407_3_2_1(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     leg.end(EndReason.COMPLETED)
     await ua.peer.says(messages.bye(INVITE, to_tag=ours.to_tag))
@@ -47,7 +47,7 @@ async def test_bye_crossing_bye_ends_both_rfc5407_3_2_1(ua: UserAgent) -> None:
     await ua.assert_clean()
 
 
-async def test_a_bye_says_why_rfc3326(ua: UserAgent) -> None:
+async def test_our_bye_has_a_reason_header_rfc3326(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     leg.end(EndReason.COMPLETED)
     bye = await ua.peer.hears("BYE")
@@ -55,7 +55,7 @@ async def test_a_bye_says_why_rfc3326(ua: UserAgent) -> None:
     assert bye.uri == "sip:alice@192.0.2.1:5060"
 
 
-async def test_what_comes_after_our_bye_is_481_rfc5407_3_2_2(ua: UserAgent) -> None:
+async def test_a_reinvite_crossing_our_bye_gets_481_rfc5407_3_2_2(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     leg.end(EndReason.COMPLETED)
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=messages.SDP))
@@ -64,7 +64,7 @@ async def test_what_comes_after_our_bye_is_481_rfc5407_3_2_2(ua: UserAgent) -> N
     assert leg.media.calls == [("accept", messages.SDP)]
 
 
-async def test_a_request_out_of_order_is_500_rfc3261_12_2_2(ua: UserAgent) -> None:
+async def test_a_request_with_a_lower_cseq_number_gets_500_rfc3261_12_2_2(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "OPTIONS", ours, 5))
     await ua.peer.hears(200)
@@ -80,7 +80,9 @@ async def test_a_request_out_of_order_is_500_rfc3261_12_2_2(ua: UserAgent) -> No
         ("NOTIFY", 481, False), ("REFER", 603, False),
     ],
 )  # fmt: skip
-async def test_what_a_leg_answers_by_itself(ua: UserAgent, method: str, status: int, allow: bool) -> None:
+async def test_a_leg_answers_in_dialog_requests_without_its_owner_by_method(
+    ua: UserAgent, method: str, status: int, allow: bool
+) -> None:
     _, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, method, ours, 2, headers=[("Refer-To", "<sip:x@y>")]))
     response = await ua.peer.hears(status)
@@ -89,19 +91,19 @@ async def test_what_a_leg_answers_by_itself(ua: UserAgent, method: str, status: 
         assert "REFER" not in response.headers.get("Allow")
 
 
-async def test_only_a_leg_that_takes_refer_says_so(ua: UserAgent) -> None:
+async def test_allow_lists_refer_on_a_leg_that_accepts_refer(ua: UserAgent) -> None:
     _, invite = await ua.connected_leg(takes_refer=True)
     assert "REFER" in (invite.headers.get("Allow") or "")
 
 
-async def test_a_require_nobody_knows_is_420_in_a_dialog_too(ua: UserAgent) -> None:
+async def test_an_unknown_require_in_a_dialog_gets_420(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "OPTIONS", ours, 2, headers=[("Require", "magic")]))
     assert (await ua.peer.hears(420)).headers.get("Unsupported") == "magic"
     assert not leg.ended.done()
 
 
-async def test_the_peers_contact_is_followed_rfc3261_12_2(ua: UserAgent) -> None:
+async def test_the_contact_of_an_update_becomes_the_target_rfc3261_12_2(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     moved = from_caller(INVITE, "UPDATE", ours, 2).encode().replace(b"sip:alice@", b"sip:moved@")
     await ua.peer.says(moved)
@@ -111,7 +113,7 @@ async def test_the_peers_contact_is_followed_rfc3261_12_2(ua: UserAgent) -> None
 
 
 @pytest.mark.parametrize("refused_for", ["Session-Expires", "offer"])
-async def test_the_contact_of_a_reinvite_that_we_refuse_is_not_followed_rfc6141_4(
+async def test_the_contact_of_a_refused_reinvite_does_not_change_the_target_rfc6141_4(
     ua: UserAgent, refused_for: str
 ) -> None:
     leg, ours = await ua.answered_leg()
@@ -125,7 +127,7 @@ async def test_the_contact_of_a_reinvite_that_we_refuse_is_not_followed_rfc6141_
     assert (await ua.peer.hears("BYE")).uri == "sip:alice@192.0.2.1:5060"
 
 
-async def test_a_request_on_a_new_connection_gives_the_leg_a_way_back(ua: UserAgent) -> None:
+async def test_after_a_lost_connection_a_request_of_the_peer_sets_the_new_flow(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
     await peer.start()
     invite = messages.invite(transport="TCP", contact="<sip:a@192.0.2.7:9;transport=tcp>")
@@ -138,7 +140,9 @@ async def test_a_request_on_a_new_connection_gives_the_leg_a_way_back(ua: UserAg
     await ua.assert_clean()
 
 
-async def test_a_connection_lost_is_opened_anew_for_the_next_request(ua: UserAgent) -> None:
+async def test_after_a_lost_connection_the_next_request_opens_a_new_one_of_the_same_transport(
+    ua: UserAgent,
+) -> None:
     """OpenAI's Contact names no transport, so RFC 3263 alone would choose UDP."""
     peer = Peer(ua.wire, "192.0.2.7", "tls", names=("sip.api.openai.com",))
     await peer.start()
@@ -155,7 +159,7 @@ async def test_a_connection_lost_is_opened_anew_for_the_next_request(ua: UserAge
     await ua.assert_clean()
 
 
-async def test_a_peer_that_cannot_be_reached_again_is_let_go(ua: UserAgent) -> None:
+async def test_a_leg_ends_cleanly_if_its_peer_cannot_be_reached_again(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
     await peer.start()
     leg, _ = await ua.connected_leg(peer, uri="sip:p@192.0.2.7:5061;transport=tls",
@@ -166,7 +170,7 @@ async def test_a_peer_that_cannot_be_reached_again_is_let_go(ua: UserAgent) -> N
     await ua.assert_clean()
 
 
-async def test_a_leg_that_never_began_ends_quietly(ua: UserAgent) -> None:
+async def test_ending_a_leg_that_never_began_sends_nothing(ua: UserAgent) -> None:
     leg = ua.leg()
     leg.end(EndReason.COMPLETED)
     assert leg.ended.result() is EndReason.COMPLETED
@@ -175,7 +179,7 @@ async def test_a_leg_that_never_began_ends_quietly(ua: UserAgent) -> None:
     await ua.assert_clean()
 
 
-async def test_a_leg_refused_says_so_with_its_reason(ua: UserAgent) -> None:
+async def test_a_declined_leg_gets_603_with_a_reason_header(ua: UserAgent) -> None:
     leg = await ua.ringing_leg()
     leg.progress(180)
     leg.end(EndReason.DECLINED)
@@ -184,7 +188,7 @@ async def test_a_leg_refused_says_so_with_its_reason(ua: UserAgent) -> None:
     await ua.assert_clean()
 
 
-async def test_a_refusal_is_resent_until_its_ack_rfc3261_17_2_1(ua: UserAgent) -> None:
+async def test_a_non_2xx_is_retransmitted_until_its_ack_rfc3261_17_2_1(ua: UserAgent) -> None:
     leg = await ua.ringing_leg()
     leg.end(EndReason.NOT_IN_SERVICE)
     await asyncio.sleep(2)

@@ -24,7 +24,7 @@ PORTS = {"udp": 5060, "tls": 5061}
         ("UDP", "192.0.2.1", False),
     ],
 )
-def test_our_own_address_in_a_via_is_a_loop_rfc3261_16_3(transport: str, sent_by: str, looped: bool) -> None:
+def test_our_address_in_a_via_is_a_loop_rfc3261_16_3(transport: str, sent_by: str, looped: bool) -> None:
     ours = ("Via", f"SIP/2.0/{transport} {sent_by};branch=z9hG4bKours")
     assert is_loop(messages.invite(headers=[ours]), HOST, PORTS) is looped
     assert is_loop(messages.invite(sent_by=sent_by, transport=transport), HOST, PORTS) is looped
@@ -41,11 +41,11 @@ def test_our_own_address_in_a_via_is_a_loop_rfc3261_16_3(transport: str, sent_by
         (None, False),
     ],
 )
-def test_our_own_contact_is_a_loop(contact: str | None, looped: bool) -> None:
+def test_our_address_in_the_contact_is_a_loop(contact: str | None, looped: bool) -> None:
     assert is_loop(messages.request("INVITE", contact=contact), HOST, PORTS) is looped
 
 
-async def test_what_came_back_is_482_and_what_has_no_hops_left_483_rfc3261_16_3(ua: UserAgent) -> None:
+async def test_a_looped_invite_gets_482_and_max_forwards_0_gets_483_rfc3261_16_3(ua: UserAgent) -> None:
     await ua.peer.says(messages.invite(headers=[("Via", f"SIP/2.0/UDP {HOST}:5060;branch=z9hG4bKx")]))
     await ua.peer.hears(482)
     tired = messages.invite(branch="z9hG4bKtired", call_id="tired", from_tag="t")
@@ -64,10 +64,10 @@ async def test_what_came_back_is_482_and_what_has_no_hops_left_483_rfc3261_16_3(
         ("tel:911", False),
     ],
 )
-def test_a_service_urn_for_emergencies_is_a_call_for_help_rfc5031_4_2(uri: str, help_: bool) -> None:
+def test_a_urn_service_sos_is_an_emergency_call_rfc5031_4_2(uri: str, help_: bool) -> None:
     assert is_emergency(messages.invite(uri)) is help_
 
 
-async def test_another_urn_is_416_rfc3261_8_2_2_1(ua: UserAgent) -> None:
+async def test_a_urn_other_than_sos_gets_416_rfc3261_8_2_2_1(ua: UserAgent) -> None:
     await ua.peer.says(messages.invite("urn:service:counseling"))
     await ua.peer.hears(416)

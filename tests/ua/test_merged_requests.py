@@ -7,7 +7,7 @@ from proxy.ua.merged_requests import MergedRequests
 from tests.kit import messages
 
 
-def test_the_copy_of_a_request_is_known_until_its_transaction_is_over_rfc3261_8_2_2_2() -> None:
+def test_a_merged_request_is_recognised_until_the_first_transaction_ends_rfc3261_8_2_2_2() -> None:
     origins = MergedRequests()
     one, copy = messages.invite(branch="z9hG4bKone"), messages.invite(branch="z9hG4bKtwo")
     key, other = server_key(one), server_key(copy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.ua.new_contacts import NewContacts
 
 
-def test_each_who_waits_for_a_phone_is_told_for_as_long_as_he_does() -> None:
+def test_watchers_are_notified_of_their_phones_while_they_watch() -> None:
     new_contacts = NewContacts()
     heard: list[str] = []
     new_contacts.notify("alice")

@@ -16,7 +16,7 @@ from tests.ua.user_agent import PEER, Peer, UserAgent, wait_for_ringing
 CHALLENGE = 'Digest realm="trunk", nonce="n1", algorithm=MD5, qop="auth"'
 
 
-async def test_the_invite_carries_one_via_and_one_contact_of_ours(ua: UserAgent) -> None:
+async def test_our_invite_has_one_via_and_one_contact(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
     await peer.start()
     _, task, invite = await ua.start_call("sip:bob@192.0.2.7:5061;transport=tls", peer)
@@ -28,7 +28,9 @@ async def test_the_invite_carries_one_via_and_one_contact_of_ours(ua: UserAgent)
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_challenge_is_answered_with_the_next_cseq_rfc3261_22_2(ua: UserAgent) -> None:
+async def test_a_challenged_invite_is_repeated_with_credentials_and_the_next_cseq_rfc3261_22_2(
+    ua: UserAgent,
+) -> None:
     leg, task, invite = await ua.start_call(credentials=DigestClient("u", "secret"))
     ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
     again = await ua.peer.hears("INVITE")
@@ -48,7 +50,7 @@ async def test_a_challenge_is_answered_with_the_next_cseq_rfc3261_22_2(ua: UserA
     await ua.assert_clean()
 
 
-async def test_401_is_answered_in_authorization(ua: UserAgent) -> None:
+async def test_a_401_is_answered_with_authorization(ua: UserAgent) -> None:
     _, task, invite = await ua.start_call(credentials=DigestClient("u", "secret"))
     ua.peer.answers(invite, 401, headers=[("WWW-Authenticate", CHALLENGE)])
     again = await ua.peer.hears("INVITE")
@@ -59,7 +61,7 @@ async def test_401_is_answered_in_authorization(ua: UserAgent) -> None:
     await ua.assert_clean()
 
 
-async def test_a_wrong_password_is_a_refusal_and_no_loop(ua: UserAgent) -> None:
+async def test_a_second_challenge_to_our_credentials_raises_rejected(ua: UserAgent) -> None:
     _, task, invite = await ua.start_call(credentials=DigestClient("u", "wrong"))
     ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
     again = await ua.peer.hears("INVITE")
@@ -74,21 +76,23 @@ async def test_a_wrong_password_is_a_refusal_and_no_loop(ua: UserAgent) -> None:
 @pytest.mark.parametrize(
     "challenge", [None, "Digest", "Basic realm=x", 'Digest realm="a", nonce="b", algorithm=X']
 )
-async def test_a_challenge_that_cannot_be_answered_is_a_refusal(ua: UserAgent, challenge: str | None) -> None:
+async def test_a_challenge_that_cannot_be_answered_raises_rejected(
+    ua: UserAgent, challenge: str | None
+) -> None:
     _, task, invite = await ua.start_call(credentials=DigestClient("u", "secret"))
     ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", challenge)] if challenge else [])
     with pytest.raises(Rejected):
         await task
 
 
-async def test_a_challenge_to_a_leg_without_credentials_is_a_refusal(ua: UserAgent) -> None:
+async def test_a_challenge_to_a_leg_without_credentials_raises_rejected(ua: UserAgent) -> None:
     _, task, invite = await ua.start_call()
     ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
     with pytest.raises(Rejected):
         await task
 
 
-async def test_a_challenge_to_an_invite_that_is_over_is_not_answered(ua: UserAgent) -> None:
+async def test_a_challenge_to_an_ended_leg_is_not_answered(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call(credentials=DigestClient("u", "secret"))
     leg.end(EndReason.NO_ANSWER)
     ua.peer.answers(invite, 407, headers=[("Proxy-Authenticate", CHALLENGE)])
@@ -105,7 +109,9 @@ def as_another(response: Response) -> Outgoing | None:
     return Outgoing(f"sip:bob@{PEER}:5060", "<sip:other@us.example>", credentials=DigestClient("o", "x"))
 
 
-async def test_a_refused_invite_may_be_made_again_as_somebody_else_rfc3261_21_4_4(ua: UserAgent) -> None:
+async def test_a_refused_invite_is_repeated_with_an_alternative_identity_as_a_new_request_rfc3261_21_4_4(
+    ua: UserAgent,
+) -> None:
     """It is a new request, not a retry; later challenges are answered as the new identity."""
     leg, task, invite = await ua.start_call(alternative=as_another)
     ua.peer.answers(invite, 403)
@@ -130,7 +136,7 @@ async def test_a_refused_invite_may_be_made_again_as_somebody_else_rfc3261_21_4_
     await ua.assert_clean()
 
 
-async def test_it_is_made_again_once_and_as_it_says_for_that_status_alone(ua: UserAgent) -> None:
+async def test_an_alternative_identity_is_tried_once_and_only_for_its_status(ua: UserAgent) -> None:
     _, task, invite = await ua.start_call(alternative=as_another)
     ua.peer.answers(invite, 403)
     ua.peer.answers(await ua.peer.hears("INVITE"), 403)
@@ -143,7 +149,7 @@ async def test_it_is_made_again_once_and_as_it_says_for_that_status_alone(ua: Us
     await ua.assert_clean()
 
 
-async def test_a_phone_that_has_rung_is_not_called_again_as_somebody_else(ua: UserAgent) -> None:
+async def test_after_a_180_no_alternative_identity_is_tried(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call(alternative=as_another)
     ua.peer.answers(invite, 180)
     await wait_for_ringing(leg)
@@ -154,7 +160,7 @@ async def test_a_phone_that_has_rung_is_not_called_again_as_somebody_else(ua: Us
     await ua.assert_clean()
 
 
-async def test_an_invite_that_is_over_is_not_made_again_as_somebody_else(ua: UserAgent) -> None:
+async def test_after_the_leg_ended_no_alternative_identity_is_tried(ua: UserAgent) -> None:
     """Our CANCEL crosses the 403."""
     leg, task, invite = await ua.start_call(alternative=as_another)
     ua.peer.answers(invite, 100, to_tag=None)
@@ -169,7 +175,7 @@ async def test_an_invite_that_is_over_is_not_made_again_as_somebody_else(ua: Use
 
 
 @pytest.mark.parametrize("status", [415, 488, 606])
-async def test_a_refused_offer_is_followed_by_another_where_there_is_one_rfc3261_8_1_3_5(
+async def test_a_refused_offer_is_repeated_with_the_fallback_offer_rfc3261_8_1_3_5(
     ua: UserAgent, status: int
 ) -> None:
     leg, task, invite = await ua.start_call()
@@ -185,7 +191,7 @@ async def test_a_refused_offer_is_followed_by_another_where_there_is_one_rfc3261
     await ua.assert_clean()
 
 
-async def test_no_other_offer_is_made_once_the_phone_has_rung(ua: UserAgent) -> None:
+async def test_after_a_180_the_fallback_offer_is_not_tried(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     leg.media.concedes = True
     ua.peer.answers(invite, 180, to_tag="far")

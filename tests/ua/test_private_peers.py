@@ -30,63 +30,63 @@ def a_request(*vias: str, method: str = "REGISTER") -> Request:
     return Request(method, f"sip:{PUBLIC}", headers)
 
 
-def running_user_agent() -> Advertised:
+def advertised_with_private_peers() -> Advertised:
     """Our advertised address, with a private address towards the phone and Docker's bridge."""
     private_peers = PrivatePeers({PHONE: HERE, "172.17.0.1": "172.17.0.2"}.get)
     return Advertised("sbc.example.com", {"udp": 5060, "tcp": 5062, "tls": 5061}, private_peers=private_peers)
 
 
 @pytest.mark.parametrize("method", ["REGISTER", "INVITE"])
-def test_a_phone_in_our_own_network_is_told_our_address_there(method: str) -> None:
-    there = running_user_agent()
-    there.learn(a_request(f"{PHONE}:5060", method=method), a_flow())
-    assert there.private_peer(a_flow()) == PrivatePeer(PHONE, HERE)
-    assert there.towards(a_flow()) == f"{HERE}:5060"
-    assert there.towards(a_flow(transport="tcp")) == f"{HERE}:5062"
-    assert there.towards(a_flow("198.51.100.7")) == "sbc.example.com:5060"
+def test_a_phone_in_the_private_network_gets_our_private_address(method: str) -> None:
+    advertised = advertised_with_private_peers()
+    advertised.learn(a_request(f"{PHONE}:5060", method=method), a_flow())
+    assert advertised.private_peer(a_flow()) == PrivatePeer(PHONE, HERE)
+    assert advertised.towards(a_flow()) == f"{HERE}:5060"
+    assert advertised.towards(a_flow(transport="tcp")) == f"{HERE}:5062"
+    assert advertised.towards(a_flow("198.51.100.7")) == "sbc.example.com:5060"
 
 
-def test_over_tls_the_name_stands_that_the_certificate_has() -> None:
-    there = running_user_agent()
-    there.learn(a_request(PHONE), a_flow())
-    assert there.towards(a_flow(transport="tls")) == "sbc.example.com:5061"
+def test_over_tls_the_advertised_host_name_is_kept() -> None:
+    advertised = advertised_with_private_peers()
+    advertised.learn(a_request(PHONE), a_flow())
+    assert advertised.towards(a_flow(transport="tls")) == "sbc.example.com:5061"
 
 
-def test_all_the_world_behind_dockers_bridge_is_not_near() -> None:
-    there = running_user_agent()
-    there.learn(a_request("198.51.100.7:5060"), a_flow("172.17.0.1"))
-    assert there.private_peer(a_flow("172.17.0.1")) is None
+def test_a_request_relayed_by_dockers_bridge_is_not_a_private_peer() -> None:
+    advertised = advertised_with_private_peers()
+    advertised.learn(a_request("198.51.100.7:5060"), a_flow("172.17.0.1"))
+    assert advertised.private_peer(a_flow("172.17.0.1")) is None
 
 
 @pytest.mark.parametrize("vias", [(PHONE, "198.51.100.7"), ("198.51.100.7",), (), ("192.168.1.20:x",)])
-def test_the_last_message_has_the_last_word_and_a_proxy_is_nobody_itself(vias: tuple[str, ...]) -> None:
-    there = running_user_agent()
-    there.learn(a_request(PHONE), a_flow())
-    there.learn(a_request(*vias), a_flow())
-    assert there.private_peer(a_flow()) is None
+def test_a_later_request_relayed_by_a_proxy_ends_the_private_peer(vias: tuple[str, ...]) -> None:
+    advertised = advertised_with_private_peers()
+    advertised.learn(a_request(PHONE), a_flow())
+    advertised.learn(a_request(*vias), a_flow())
+    assert advertised.private_peer(a_flow()) is None
 
 
-def test_what_says_little_about_who_sends_it_is_not_heeded() -> None:
-    there = running_user_agent()
-    there.learn(a_request(PHONE, method="OPTIONS"), a_flow())
-    assert there.private_peer(a_flow()) is None
+def test_an_options_does_not_make_a_private_peer() -> None:
+    advertised = advertised_with_private_peers()
+    advertised.learn(a_request(PHONE, method="OPTIONS"), a_flow())
+    assert advertised.private_peer(a_flow()) is None
 
 
-def test_a_listener_elsewhere_is_not_found_there() -> None:
-    there = running_user_agent()
-    there.learn(a_request(PHONE), a_flow(local="192.168.2.10"))
-    assert there.private_peer(a_flow()) is None
-    there.learn(a_request(PHONE), a_flow(local=HERE))
-    assert there.private_peer(a_flow()) is not None
+def test_a_listener_bound_to_another_address_has_no_private_peer() -> None:
+    advertised = advertised_with_private_peers()
+    advertised.learn(a_request(PHONE), a_flow(local="192.168.2.10"))
+    assert advertised.private_peer(a_flow()) is None
+    advertised.learn(a_request(PHONE), a_flow(local=HERE))
+    assert advertised.private_peer(a_flow()) is not None
 
 
-def test_who_has_the_public_address_tells_it_to_everybody() -> None:
-    there = Advertised(PUBLIC, {"udp": 5060})
-    there.learn(a_request(PHONE), a_flow())
-    assert there.towards(a_flow()) == f"{PUBLIC}:5060"
+def test_without_private_peers_the_public_address_is_always_advertised() -> None:
+    advertised = Advertised(PUBLIC, {"udp": 5060})
+    advertised.learn(a_request(PHONE), a_flow())
+    assert advertised.towards(a_flow()) == f"{PUBLIC}:5060"
 
 
-def test_not_more_of_them_are_kept_than_a_network_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_private_peers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(private_peers, "MAX_PEERS", 2)
     peers = PrivatePeers(lambda peer: HERE)
     for n in range(5):
@@ -96,7 +96,7 @@ def test_not_more_of_them_are_kept_than_a_network_has(monkeypatch: pytest.Monkey
     assert peers.of(a_flow(PHONE)) is None
 
 
-async def test_a_call_of_a_neighbour_and_one_to_it_are_within_the_network(ua: UserAgent) -> None:
+async def test_calls_from_and_to_a_private_peer_use_our_private_address(ua: UserAgent) -> None:
     ua.core.advertised = Advertised(
         "sbc.example.com", {"udp": 5060}, private_peers=PrivatePeers(lambda peer: EDGE)
     )
@@ -119,9 +119,9 @@ async def test_a_call_of_a_neighbour_and_one_to_it_are_within_the_network(ua: Us
     await ua.assert_clean()
 
 
-def test_a_registrar_in_our_network_calls_us_there_whoever_else_it_speaks_for() -> None:
-    there = running_user_agent()
-    assert there.towards(a_flow(), registrar=True) == f"{HERE}:5060"
-    assert there.towards(a_flow()) == "sbc.example.com:5060"
-    assert there.towards(a_flow("198.51.100.7"), registrar=True) == "sbc.example.com:5060"
+def test_a_registrar_in_the_private_network_gets_our_private_address() -> None:
+    advertised = advertised_with_private_peers()
+    assert advertised.towards(a_flow(), registrar=True) == f"{HERE}:5060"
+    assert advertised.towards(a_flow()) == "sbc.example.com:5060"
+    assert advertised.towards(a_flow("198.51.100.7"), registrar=True) == "sbc.example.com:5060"
     assert Advertised(PUBLIC, {"udp": 5060}).towards(a_flow(), registrar=True) == f"{PUBLIC}:5060"

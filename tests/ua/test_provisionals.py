@@ -34,7 +34,9 @@ async def ringing_leg(ua: UserAgent, invite: Request = INVITE) -> tuple[Leg, Res
     return leg, await ua.peer.hears(180)
 
 
-async def test_a_required_180_is_resent_until_its_prack_and_the_call_goes_on_rfc3262_3(ua: UserAgent) -> None:
+async def test_a_reliable_180_is_retransmitted_until_its_prack_and_the_call_proceeds_rfc3262_3(
+    ua: UserAgent,
+) -> None:
     leg, ringing = await ringing_leg(ua)
     assert (ringing.headers.get("Require"), ringing.headers.get("RSeq")) == ("100rel", "1")
     assert "UPDATE" in ringing.headers.get("Allow")
@@ -54,7 +56,7 @@ async def test_a_required_180_is_resent_until_its_prack_and_the_call_goes_on_rfc
     await ua.assert_clean()
 
 
-async def test_a_180_never_acknowledged_is_followed_by_504_after_64_t1_rfc3262_3(ua: UserAgent) -> None:
+async def test_an_unacknowledged_reliable_180_is_followed_by_504_after_64_t1_rfc3262_3(ua: UserAgent) -> None:
     leg, _ = await ringing_leg(ua)
     began = ua.now
     refusal = await ua.peer.hears(504)
@@ -65,7 +67,7 @@ async def test_a_180_never_acknowledged_is_followed_by_504_after_64_t1_rfc3262_3
     await ua.assert_clean()
 
 
-async def test_a_repeated_prack_is_answered_again_and_another_is_481_rfc3262_3(ua: UserAgent) -> None:
+async def test_a_retransmitted_prack_gets_200_again_and_an_unmatched_one_481_rfc3262_3(ua: UserAgent) -> None:
     _, ringing = await ringing_leg(ua)
     first = prack(INVITE, ringing)
     for _ in range(2):
@@ -79,7 +81,7 @@ async def test_a_repeated_prack_is_answered_again_and_another_is_481_rfc3262_3(u
     await ua.peer.hears(400)
 
 
-async def test_a_prack_of_no_dialog_and_of_a_leg_without_reliable_ones_is_481(ua: UserAgent) -> None:
+async def test_a_prack_without_a_dialog_or_reliable_provisional_gets_481(ua: UserAgent) -> None:
     await ua.peer.says(messages.request("PRACK", to_tag="nobody", headers=[("RAck", "1 1 INVITE")]))
     await ua.peer.hears(481)
     _, ours = await ua.answered_leg()
@@ -87,7 +89,9 @@ async def test_a_prack_of_no_dialog_and_of_a_leg_without_reliable_ones_is_481(ua
     await ua.peer.hears(481)
 
 
-async def test_a_second_one_waits_for_the_prack_of_the_first_rfc3262_3(ua: UserAgent) -> None:
+async def test_a_second_reliable_provisional_waits_for_the_prack_of_the_first_rfc3262_3(
+    ua: UserAgent,
+) -> None:
     leg, ringing = await ringing_leg(ua)
     leg.progress(183)
     await asyncio.sleep(0.2)
@@ -99,7 +103,7 @@ async def test_a_second_one_waits_for_the_prack_of_the_first_rfc3262_3(ua: UserA
     await ua.peer.hears(200)
 
 
-async def test_an_early_answer_is_acknowledged_before_the_200_which_says_it_no_more_rfc3262_5(
+async def test_a_reliable_183_with_our_answer_delays_the_200_until_its_prack_rfc3262_5(
     ua: UserAgent,
 ) -> None:
     leg = await ua.ringing_leg(INVITE)
@@ -117,7 +121,7 @@ async def test_an_early_answer_is_acknowledged_before_the_200_which_says_it_no_m
     await answering
 
 
-async def test_a_long_ringing_is_told_anew_every_two_and_a_half_minutes_rfc3262_3(ua: UserAgent) -> None:
+async def test_a_reliable_180_is_repeated_every_150_seconds_rfc3262_3(ua: UserAgent) -> None:
     leg, ringing = await ringing_leg(ua)
     began = ua.now
     for number in (2, 3):
@@ -132,7 +136,7 @@ async def test_a_long_ringing_is_told_anew_every_two_and_a_half_minutes_rfc3262_
     await ua.assert_clean(200)
 
 
-async def test_supported_alone_gets_ordinary_ones_rfc3262_3(ua: UserAgent) -> None:
+async def test_supported_100rel_without_require_gets_unreliable_provisionals_rfc3262_3(ua: UserAgent) -> None:
     invite = messages.invite(headers=[("Supported", "100rel")])
     _, ringing = await ringing_leg(ua, invite)
     assert "RSeq" not in ringing.headers
@@ -141,7 +145,7 @@ async def test_supported_alone_gets_ordinary_ones_rfc3262_3(ua: UserAgent) -> No
     assert ua.peer.count(180) == 1
 
 
-async def test_without_a_description_in_it_the_200_does_not_wait_and_the_prack_is_still_taken_rfc3262_3(
+async def test_the_200_does_not_wait_for_the_prack_of_a_180_without_sdp_rfc3262_3(
     ua: UserAgent,
 ) -> None:
     leg, ringing = await ringing_leg(ua)
@@ -154,7 +158,7 @@ async def test_without_a_description_in_it_the_200_does_not_wait_and_the_prack_i
     assert ua.peer.count(180) == 1
 
 
-async def test_after_a_refusal_a_prack_on_its_way_is_taken_rfc3262_3(ua: UserAgent) -> None:
+async def test_a_prack_after_our_non_2xx_gets_200_and_its_offer_is_ignored_rfc3262_3(ua: UserAgent) -> None:
     leg, ringing = await ringing_leg(ua)
     leg.end(EndReason.DECLINED)
     await ua.peer.hears(603)
@@ -164,7 +168,7 @@ async def test_after_a_refusal_a_prack_on_its_way_is_taken_rfc3262_3(ua: UserAge
     await ua.assert_clean()
 
 
-async def test_after_a_cancel_a_prack_that_never_comes_is_not_waited_for(ua: UserAgent) -> None:
+async def test_after_a_cancel_the_missing_prack_is_not_awaited(ua: UserAgent) -> None:
     leg, _ = await ringing_leg(ua)
     await ua.peer.says(messages.cancel(INVITE))
     await ua.peer.hears(487)
@@ -173,7 +177,7 @@ async def test_after_a_cancel_a_prack_that_never_comes_is_not_waited_for(ua: Use
     assert (ua.peer.count(180), ua.peer.count(504)) == (1, 0)
 
 
-async def test_a_connection_lost_while_a_prack_is_awaited_ends_the_leg_of_a_caller_who_is_gone(
+async def test_a_lost_connection_to_an_unreachable_caller_awaiting_prack_ends_the_leg(
     ua: UserAgent,
 ) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
@@ -188,7 +192,7 @@ async def test_a_connection_lost_while_a_prack_is_awaited_ends_the_leg_of_a_call
     await ua.assert_clean(0.1)
 
 
-async def test_a_house_that_closes_waits_for_no_prack(ua: UserAgent) -> None:
+async def test_closing_the_core_does_not_wait_for_a_prack(ua: UserAgent) -> None:
     await ringing_leg(ua)
     await ua.core.close()
     await ua.assert_clean(0)
@@ -197,7 +201,7 @@ async def test_a_house_that_closes_waits_for_no_prack(ua: UserAgent) -> None:
 # Offers and answers
 
 
-async def test_without_an_offer_ours_is_in_the_180_and_the_answer_in_its_prack_rfc3262_5(
+async def test_our_offer_is_in_the_reliable_180_and_the_answer_in_its_prack_rfc3262_5(
     ua: UserAgent,
 ) -> None:
     leg, ringing = await ringing_leg(ua, LATE)
@@ -230,7 +234,7 @@ async def test_the_200_waits_for_the_prack_of_a_180_with_our_offer_rfc3262_3(ua:
     await answering
 
 
-async def test_a_200_that_waits_for_a_prack_is_never_sent_after_a_cancel(ua: UserAgent) -> None:
+async def test_a_200_waiting_for_a_prack_is_not_sent_after_a_cancel(ua: UserAgent) -> None:
     leg, _ = await ringing_leg(ua, LATE)
     answering = asyncio.ensure_future(leg.answer())
     await asyncio.sleep(1)
@@ -242,7 +246,7 @@ async def test_a_200_that_waits_for_a_prack_is_never_sent_after_a_cancel(ua: Use
     await ua.assert_clean()
 
 
-async def test_an_answer_in_the_prack_that_cannot_be_used_ends_the_leg_with_488(ua: UserAgent) -> None:
+async def test_an_unusable_answer_in_a_prack_ends_the_leg_with_488(ua: UserAgent) -> None:
     leg, ringing = await ringing_leg(ua, LATE)
     leg.media.refuses = 488
     await ua.peer.says(prack(LATE, ringing))
@@ -252,7 +256,7 @@ async def test_an_answer_in_the_prack_that_cannot_be_used_ends_the_leg_with_488(
     await ua.assert_clean()
 
 
-async def test_an_offer_that_media_cannot_make_for_the_180_is_told(ua: UserAgent) -> None:
+async def test_a_media_failure_to_make_the_offer_for_a_180_is_raised(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(LATE)
     leg.media.refuses = 503
     with pytest.raises(OfferRefused):
@@ -262,7 +266,7 @@ async def test_an_offer_that_media_cannot_make_for_the_180_is_told(ua: UserAgent
     await ua.assert_clean()
 
 
-async def test_an_offer_in_a_prack_once_the_first_is_answered_gets_its_answer_in_the_200_rfc3262_5(
+async def test_a_new_offer_in_a_prack_is_answered_in_its_200_rfc3262_5(
     ua: UserAgent,
 ) -> None:
     leg, ringing = await ringing_leg(ua, LATE)
@@ -276,7 +280,7 @@ async def test_an_offer_in_a_prack_once_the_first_is_answered_gets_its_answer_in
     assert leg.media.calls[-1] == ("accept", OTHER)
 
 
-async def test_an_offer_in_a_prack_before_the_first_is_answered_is_500_and_acknowledges_rfc3262_5(
+async def test_an_offer_in_a_prack_before_the_first_is_answered_gets_500_but_acknowledges_rfc3262_5(
     ua: UserAgent,
 ) -> None:
     leg, ringing = await ringing_leg(ua)
@@ -289,7 +293,7 @@ async def test_an_offer_in_a_prack_before_the_first_is_answered_is_500_and_ackno
     assert ua.peer.count(180) == 1
 
 
-async def test_a_prack_with_a_body_that_is_no_sdp_is_415(ua: UserAgent) -> None:
+async def test_a_prack_with_a_body_other_than_sdp_gets_415(ua: UserAgent) -> None:
     _, ringing = await ringing_leg(ua, LATE)
     odd = prack(LATE, ringing, body=b"hello")
     odd.headers.set("Content-Type", "text/plain")
@@ -300,7 +304,9 @@ async def test_a_prack_with_a_body_that_is_no_sdp_is_415(ua: UserAgent) -> None:
 # UPDATE in the early dialog (RFC 3311)
 
 
-async def test_an_update_may_offer_once_the_first_offer_is_answered_rfc3311_5_1(ua: UserAgent) -> None:
+async def test_an_early_update_with_an_offer_gets_491_until_our_offer_is_answered_rfc3311_5_1(
+    ua: UserAgent,
+) -> None:
     leg, ringing = await ringing_leg(ua, LATE)
     await ua.peer.says(from_caller(LATE, "UPDATE", ringing, 2, body=OTHER))
     await ua.peer.hears(491)  # our offer is unanswered
@@ -313,7 +319,9 @@ async def test_an_update_may_offer_once_the_first_offer_is_answered_rfc3311_5_1(
     assert leg.media.calls[-1] == ("accept", OTHER)
 
 
-async def test_an_update_without_an_offer_is_taken_at_any_time_rfc3311_5_2(ua: UserAgent) -> None:
+async def test_an_early_update_without_an_offer_gets_200_and_one_with_an_offer_500_rfc3311_5_2(
+    ua: UserAgent,
+) -> None:
     _, ringing = await ringing_leg(ua)
     await ua.peer.says(prack(INVITE, ringing))
     await ua.peer.hears(200)
@@ -325,7 +333,7 @@ async def test_an_update_without_an_offer_is_taken_at_any_time_rfc3311_5_2(ua: U
     await ua.peer.hears(500)
 
 
-async def test_what_a_peer_may_require_is_told_rfc3262_3(ua: UserAgent) -> None:
+async def test_options_and_2xx_list_the_supported_extensions_rfc3262_3(ua: UserAgent) -> None:
     await ua.peer.says(messages.request("OPTIONS", branch="z9hG4bKoptions", call_id="asks"))
     assert (await ua.peer.hears(200)).headers.get("Supported") == "timer, norefersub, 100rel"
     leg, ours = await ua.answered_leg()

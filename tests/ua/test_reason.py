@@ -10,7 +10,7 @@ from tests.kit import messages
 
 
 @pytest.mark.parametrize("reason", EndReason)
-def test_every_reason_has_words_a_final_status_and_a_header(reason: EndReason) -> None:
+def test_every_end_reason_has_a_text_a_final_status_and_a_reason_header(reason: EndReason) -> None:
     assert reason.text
     assert 400 <= reason.status < 700
     bye = messages.request("BYE", headers=[("Reason", reason.header)])
@@ -19,9 +19,9 @@ def test_every_reason_has_words_a_final_status_and_a_header(reason: EndReason) -
     assert reason.header.startswith(f"{protocol};cause=")
 
 
-def test_who_lost_the_race_is_told_that_the_call_is_answered_rfc3326_2() -> None:
+def test_the_reason_for_a_call_answered_elsewhere_is_cause_200_rfc3326_2() -> None:
     assert EndReason.ELSEWHERE.header == 'SIP;cause=200;text="Call completed elsewhere"'
 
 
-def test_no_two_reasons_say_the_same() -> None:
+def test_every_end_reason_has_its_own_text() -> None:
     assert len({reason.text for reason in EndReason}) == len(EndReason)

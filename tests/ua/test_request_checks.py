@@ -21,14 +21,14 @@ from tests.kit import messages
     ],
 )
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-def test_an_offer_is_refused_with_what_would_be_taken_rfc3261_8_2(
+def test_an_unacceptable_offer_gets_its_status_and_what_we_accept_rfc3261_8_2(
     method: str, headers: list[tuple[str, str]], kind: str, refused: object
 ) -> None:
     request = messages.request(method, headers=headers, body=messages.SDP, content_type=kind)
     assert refusal(request, ("timer",)) == refused
 
 
-def test_only_offers_are_judged_by_their_body_and_what_they_accept_rfc3261_8_2_3() -> None:
+def test_body_type_and_accept_are_not_checked_for_other_methods_rfc3261_8_2_3() -> None:
     headers = [("Accept", "text/plain")]
     request = messages.request("NOTIFY", headers=headers, body=b"x", content_type="message/sipfrag")
     assert refusal(request, ()) is None

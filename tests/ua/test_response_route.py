@@ -38,7 +38,7 @@ TOPS = [
     "source", [("192.0.2.1", 5062), ("10.0.0.1", 5060), ("2001:db8::9", 7), ("fe80::1%eth0", 7)]
 )
 @pytest.mark.parametrize("name", ["Via", "v", "VIA"])
-def test_where_a_request_came_from_is_noted_and_nothing_else_changes(
+def test_add_source_sets_received_and_rport_in_the_top_via_only(
     top: str, source: tuple[str, int], name: str
 ) -> None:
     others = [("Max-Forwards", "70"), ("Via", "SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK0")]
@@ -49,7 +49,7 @@ def test_where_a_request_came_from_is_noted_and_nothing_else_changes(
     assert [key for key, _ in request.headers if key.lower() not in ("via", "v")] == ["To", "Max-Forwards"]
 
 
-def test_of_two_vias_on_a_line_the_first_is_marked() -> None:
+def test_of_two_vias_on_one_line_only_the_first_gets_received_and_rport() -> None:
     request = Request("OPTIONS", "sip:b", Headers([("Via", f"{TOPS[1]}, {TOPS[1]}")]))
     add_source(request, SimpleNamespace(remote=("192.0.2.1", 7)))  # type: ignore[arg-type]
     assert request.headers.get_all("Via") == [f"{TOPS[1]}=7;received=192.0.2.1", TOPS[1]]
