@@ -81,7 +81,7 @@ def test_check_config_summarizes_a_valid_file() -> None:
     ]
 
 
-def test_backup_agents_are_summed_up_beside_the_first(tmp_path: Path) -> None:
+def test_check_config_lists_backup_agents_beside_the_first(tmp_path: Path) -> None:
     file = tmp_path / "sd.toml"
     backup = '[[agent]]\nname = "spare"\nprovider = "sip"\nsip = "sip:agent@127.0.0.1:5081"\n[http]'
     text = Path(LAB).read_text().replace('name = "local"', 'name = "local"\nbackup = "spare"')

@@ -49,7 +49,7 @@ def test_the_fields_of_a_limit_are_those_of_the_table() -> None:
     assert set(data) == fields("Fields of a `budget.warning`")
 
 
-def test_the_fields_of_a_shutdown_are_those_of_the_table() -> None:
+def test_the_fields_of_a_shutdown_notice_match_the_table() -> None:
     data = shutdown_notice(ENDS, datetime(2026, 12, 30, tzinfo=UTC)).data
     assert set(data) == fields("Fields of a `model.warning`")
 

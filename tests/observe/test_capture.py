@@ -191,7 +191,7 @@ def challenges(edge: Edge) -> list[Response]:
     return [cast(Response, parse_message(each.data)) for each in edge.wire.lost if b" 401 " in each.data]
 
 
-async def test_of_strangers_who_are_challenged_little_is_gathered(
+async def test_challenged_strangers_take_a_bounded_share_of_the_capture(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever knows the name of a trunk gets a challenge, and may never send credentials."""
@@ -206,7 +206,7 @@ async def test_of_strangers_who_are_challenged_little_is_gathered(
     assert (watched.tracked, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 3)
 
 
-async def test_a_call_that_proved_itself_is_kept_with_its_challenge(watched: Watched) -> None:
+async def test_an_authenticated_call_is_captured_with_its_challenge(watched: Watched) -> None:
     edge = watched.edge
     let_in_by_password(edge)
     edge.screener.planned = Refuse(Refusal.BLOCKED)

@@ -25,7 +25,7 @@ def test_the_messages_of_a_call_id_are_handed_over_once_in_their_order() -> None
     assert (list(held.take("one")), len(held)) == ([], 1)
 
 
-def test_of_one_call_id_only_the_first_messages_are_held() -> None:
+def test_only_the_first_messages_of_a_call_id_are_held() -> None:
     held = UnansweredInvites()
     for number in range(20):
         held.add("one", traced(b"%d" % number))

@@ -139,7 +139,7 @@ async def test_the_plan_to_ask_an_agent_has_a_fresh_token_header() -> None:
         assert h.vendor.verbs == []
 
 
-async def test_a_backup_agent_is_asked_in_a_screening_of_its_own_and_a_late_webhook_is_turned_away() -> None:
+async def test_a_backup_agent_has_its_own_screening_and_a_late_webhook_of_the_first_is_rejected() -> None:
     async with screener_stage() as h:
         ask = await h.asks()
         ask.screening.over("another agent is called")
@@ -153,7 +153,7 @@ async def test_a_backup_agent_is_asked_in_a_screening_of_its_own_and_a_late_webh
         backup.screening.over("the test is over")
 
 
-async def test_a_call_to_a_backup_agent_is_no_second_call_of_the_caller() -> None:
+async def test_asking_a_backup_agent_does_not_count_as_a_second_call() -> None:
     async with screener_stage() as h:
         await h.asks()
         h.screener.ask(h.caller(agent="bot"))

@@ -228,7 +228,7 @@ def test_a_signed_body_that_is_no_event_is_a_bad_request(body: bytes) -> None:
     assert ReceiverStage().receives(body).status == 400
 
 
-def test_a_clock_that_is_set_back_lets_no_memory_grow_and_no_duplicate_through() -> None:
+def test_after_a_clock_set_back_duplicates_are_refused_and_seen_ids_bounded() -> None:
     receiver = ReceiverStage()
     receiver.receives(event())
     receiver.now -= 30.0

@@ -122,7 +122,7 @@ async def test_costs_of_today_are_restored_after_a_restart(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("behind", [timedelta(hours=3), timedelta(days=1), timedelta(days=20000)])
-async def test_costs_of_today_are_restored_by_a_machine_that_starts_with_its_clock_behind(
+async def test_costs_of_today_are_restored_although_the_clock_is_behind_at_startup(
     tmp_path: Path, behind: timedelta
 ) -> None:
     """So starts a machine without a battery after a power cut, until it hears of the time."""

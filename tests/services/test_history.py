@@ -65,7 +65,7 @@ async def test_state_restored_late_excludes_calls_counted_since_the_start(tmp_pa
 
 
 @pytest.mark.network
-async def test_callers_of_before_a_restart_are_restored_though_our_clock_is_behind_at_first(
+async def test_callers_before_a_restart_are_restored_although_the_clock_is_behind(
     tmp_path: Path,
 ) -> None:
     recent = RecentCalls()

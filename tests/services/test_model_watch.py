@@ -57,7 +57,7 @@ async def test_a_process_that_runs_for_months_warns_every_day_and_notifies_of_ea
 
 
 @pytest.mark.virtual
-async def test_what_the_command_has_logged_at_the_start_is_only_notified() -> None:
+async def test_a_shutdown_logged_at_startup_is_notified_but_not_logged_again() -> None:
     notices: list[Shutdown] = []
     with capture_logs() as logs:
         watching = asyncio.ensure_future(

@@ -245,7 +245,7 @@ def test_export_and_deletion_of_a_caller_span_several_batches(
     assert (deleted.calls, deleted.files, counts(memory)) == (5, 15, [0, 0, 0, 0])
 
 
-def test_calls_are_stored_in_the_midst_of_a_long_deletion(
+def test_calls_are_stored_between_the_batches_of_a_deletion(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("screening.memory.privacy.BATCH_SIZE", 2)

@@ -96,7 +96,7 @@ async def test_a_budget_warning_is_delivered() -> None:
     assert [delivery.event for _, delivery in receiver.got] == ["budget.warning"]
 
 
-async def test_the_shutdown_of_a_model_is_told() -> None:
+async def test_a_model_shutdown_is_delivered() -> None:
     receiver = Scripted(DONE)
     async with dispatcher_of(receiver, events=frozenset((Event.MODEL,))) as dispatcher:
         dispatcher.shutdown(ENDS)

@@ -98,7 +98,7 @@ def test_a_budget_warning_is_a_sentence() -> None:
     assert body == "100 % of day_money is spent: 5 of 5 USD. Callers are no longer asked by the assistant."
 
 
-def test_the_shutdown_of_a_model_is_told_in_a_sentence() -> None:
+def test_a_model_shutdown_notice_is_a_sentence() -> None:
     told = {"over": False, "summary": 'agent a: model "m" is switched off on 2027-01-20: use "n"'}
     title, body = message("model.warning", told, THEN.isoformat(), THEN, UTC)
     assert (title, body) == ("Model ends soon", told["summary"])
