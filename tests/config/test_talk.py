@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -45,15 +44,13 @@ def test_talk_settings_of_a_number_override_the_common_ones(parse_settings: Pars
     assert settings.screening.name == "Acme"
 
 
-def test_a_text_is_inline_or_in_a_file_for_one_language_or_all(
-    parse_settings: ParseSettings, tmp_path: Path
-) -> None:
-    settings = parse_settings(
-        number('greeting = { de = "Hallo", en = "Hello" }\ninstructions = "Ask who it is."')
-    )
-    [given] = settings.numbers
-    assert given.greeting == {"de": "Hallo", "en": "Hello"}
+def test_a_text_is_inline_or_in_a_file_for_one_language_or_all(parse_settings: ParseSettings) -> None:
+    greeting = 'greeting = { de = "Hallo", en = "file:instructions.md" }'
+    [given] = parse_settings(number(f'{greeting}\ninstructions = "Ask who it is."')).numbers
+    assert given.greeting == {"de": "Hallo", "en": "Be brief.\n"}
     assert given.instructions == {"": "Ask who it is."}
+    [given] = parse_settings(number('instructions = "file:instructions.md"')).numbers
+    assert given.instructions == {"": "Be brief.\n"}
 
 
 def test_a_destination_may_have_a_name_and_a_description(parse_settings: ParseSettings) -> None:
@@ -131,4 +128,5 @@ def test_common_keys_cannot_name_a_destination(faults: Faults) -> None:
 
 
 def test_a_named_destination_with_an_emergency_number_is_refused(faults: Faults) -> None:
-    assert faults(number("", 'destinations = [{ name = "x", to = "tel:+1911" }]'))
+    [problem] = faults(number("", 'destinations = [{ name = "x", to = "tel:+1911" }]'))
+    assert problem.startswith("number[0].destinations[0]: expected no emergency number")
