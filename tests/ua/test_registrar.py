@@ -34,7 +34,7 @@ def uris(registrar: Registrar, name: str = "alice") -> list[str]:
     return [each.uri for each in registrar.reachable(name)]
 
 
-async def test_a_phone_at_an_unknown_address_registers_by_its_password_rfc3261_10_3(
+async def test_a_phone_at_an_unknown_address_registers_with_its_password_rfc3261_10_3(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -49,7 +49,9 @@ async def test_a_phone_at_an_unknown_address_registers_by_its_password_rfc3261_1
 
 
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
-async def test_either_algorithm_will_do(ua: UserAgent, registrar: Registrar, algorithm: str) -> None:
+async def test_a_response_with_either_sha_256_or_md5_is_accepted(
+    ua: UserAgent, registrar: Registrar, algorithm: str
+) -> None:
     phone = await start_phone(ua)
     request = phone.register(ALICE)
     await phone.says(request)
@@ -61,9 +63,7 @@ async def test_either_algorithm_will_do(ua: UserAgent, registrar: Registrar, alg
     registrar.close()
 
 
-async def test_a_name_that_is_not_configured_hears_as_little_as_any_stranger(
-    ua: UserAgent, registrar: Registrar
-) -> None:
+async def test_a_register_for_an_unknown_name_gets_no_response(ua: UserAgent, registrar: Registrar) -> None:
     phone = await start_phone(ua, user="bob")
     await phone.says(phone.register(ALICE))
     await phone.hears_nothing(for_s=40)
@@ -71,7 +71,7 @@ async def test_a_name_that_is_not_configured_hears_as_little_as_any_stranger(
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE"])
-async def test_a_stranger_hears_nothing_to_anything_but_register(
+async def test_requests_other_than_register_from_an_unknown_address_get_no_response(
     ua: UserAgent, registrar: Registrar, method: str
 ) -> None:
     phone = await start_phone(ua)
@@ -79,13 +79,13 @@ async def test_a_stranger_hears_nothing_to_anything_but_register(
     await phone.hears_nothing(for_s=40)
 
 
-async def test_without_phones_a_register_is_met_with_silence(ua: UserAgent) -> None:
+async def test_without_configured_phones_a_register_gets_no_response(ua: UserAgent) -> None:
     phone = await start_phone(ua)
     await phone.says(phone.register(ALICE))
     await phone.hears_nothing(for_s=40)
 
 
-async def test_a_phone_may_be_bound_to_networks(ua: UserAgent) -> None:
+async def test_a_phone_may_be_restricted_to_networks(ua: UserAgent) -> None:
     registrar = a_registrar(ua, Phone("alice", "pw", (ip_network("10.0.0.0/8"),)))
     phone, near = await start_phone(ua), await start_phone(ua, address="10.1.2.3")
     await phone.says(phone.register(ALICE))
@@ -95,14 +95,14 @@ async def test_a_phone_may_be_bound_to_networks(ua: UserAgent) -> None:
     registrar.close()
 
 
-async def test_a_trunk_that_registers_a_phone_that_is_none_is_told_so_rfc3261_10_3_step_5(
+async def test_a_register_of_an_admitted_peer_for_an_unknown_phone_gets_404_rfc3261_10_3_step_5(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     await ua.peer.says(messages.request("REGISTER"))
     assert (await ua.peer.hears(404)).status == 404
 
 
-async def test_credentials_that_were_heard_on_the_wire_open_nothing_rfc7616_5_5(
+async def test_replayed_credentials_from_another_address_get_a_stale_challenge_rfc7616_5_5(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone, thief = await start_phone(ua), await start_phone(ua, address="192.0.2.67")
@@ -125,25 +125,27 @@ async def test_credentials_that_were_heard_on_the_wire_open_nothing_rfc7616_5_5(
     registrar.close()
 
 
-async def test_a_challenge_over_udp_is_answered_by_whoever_was_asked_and_by_nobody_in_his_name_rfc7616_5_4(
+async def test_credentials_for_a_udp_challenge_are_valid_only_from_the_challenged_address_rfc7616_5_4(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     """Else a phone's owner could register from a trunk's forged address, and have us call that trunk."""
     phone = await start_phone(ua)
-    premium = "<sip:+19005550123@carrier.example.com>"
-    request = phone.register(premium)
+    premium_contact = "<sip:+19005550123@carrier.example.com>"
+    request = phone.register(premium_contact)
     await phone.says(request)
     forged = phone.authorized(request, await phone.hears(401))
     await ua.peer.says(forged)
     assert "stale=true" in ((await ua.peer.hears(401)).headers.get("WWW-Authenticate") or "")
     assert uris(registrar) == []
     proofs = tuple(("Authorization", line) for line in forged.headers.get_all("Authorization"))
-    await phone.says(phone.register(premium, headers=proofs))
+    await phone.says(phone.register(premium_contact, headers=proofs))
     await phone.hears(200)
     registrar.close()
 
 
-async def test_a_phone_whose_address_changes_is_asked_once_more(ua: UserAgent, registrar: Registrar) -> None:
+async def test_credentials_from_a_new_address_are_challenged_once_more(
+    ua: UserAgent, registrar: Registrar
+) -> None:
     phone, elsewhere = await start_phone(ua), await start_phone(ua, address="192.0.2.67", transport="tcp")
     ua.strangers.add("192.0.2.67")
     request = phone.register(ALICE)
@@ -156,7 +158,7 @@ async def test_a_phone_whose_address_changes_is_asked_once_more(ua: UserAgent, r
     registrar.close()
 
 
-async def test_a_known_phone_with_an_old_nonce_is_asked_again_with_stale_rfc7616_3_3(
+async def test_an_expired_nonce_of_a_registered_phone_is_challenged_with_stale_true_rfc7616_3_3(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -177,7 +179,7 @@ async def test_a_known_phone_with_an_old_nonce_is_asked_again_with_stale_rfc7616
 # What a REGISTER changes.
 
 
-async def test_several_contacts_are_kept_and_told_the_preferred_is_called_first_rfc3261_10_3(
+async def test_several_contacts_are_kept_and_reached_in_order_of_q_rfc3261_10_3(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -192,7 +194,7 @@ async def test_several_contacts_are_kept_and_told_the_preferred_is_called_first_
     registrar.close()
 
 
-async def test_a_register_without_contacts_asks_for_them_rfc3261_10_2_3(
+async def test_a_register_without_contact_returns_the_current_bindings_rfc3261_10_2_3(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -205,7 +207,9 @@ async def test_a_register_without_contacts_asks_for_them_rfc3261_10_2_3(
     registrar.close()
 
 
-async def test_expires_0_takes_one_contact_away_rfc3261_10_2_2(ua: UserAgent, registrar: Registrar) -> None:
+async def test_expires_0_removes_that_contact_only_rfc3261_10_2_2(
+    ua: UserAgent, registrar: Registrar
+) -> None:
     phone = await start_phone(ua)
     await phone.registers(ALICE, "<sip:alice@192.168.1.8>")
     answer = await phone.registers("<sip:ALICE@192.168.1.8>", f"{ALICE};expires=0")
@@ -213,7 +217,9 @@ async def test_expires_0_takes_one_contact_away_rfc3261_10_2_2(ua: UserAgent, re
     registrar.close()
 
 
-async def test_a_star_takes_all_away_rfc3261_10_2_2(ua: UserAgent, registrar: Registrar) -> None:
+async def test_contact_star_with_expires_0_removes_all_contacts_rfc3261_10_2_2(
+    ua: UserAgent, registrar: Registrar
+) -> None:
     phone = await start_phone(ua)
     await phone.registers(ALICE, "<sip:alice@192.168.1.8>")
     answer = await phone.registers("*", expires=0)
@@ -223,7 +229,7 @@ async def test_a_star_takes_all_away_rfc3261_10_2_2(ua: UserAgent, registrar: Re
 
 
 @pytest.mark.parametrize(("given", "expires"), [(("*",), 3600), (("*",), None), (("*", ALICE), 0)])
-async def test_a_star_with_anything_else_is_refused_rfc3261_10_3_step_6(
+async def test_contact_star_with_other_contacts_or_expires_gets_400_rfc3261_10_3_step_6(
     ua: UserAgent, registrar: Registrar, given: tuple[str, ...], expires: int | None
 ) -> None:
     phone = await start_phone(ua)
@@ -247,7 +253,7 @@ async def test_a_star_with_anything_else_is_refused_rfc3261_10_3_step_6(
         ("udp", f"{ALICE};expires=3600", 90, "300"),
     ],
 )
-async def test_how_long_a_contact_is_kept_rfc3261_10_2_1_1(
+async def test_the_expiry_of_a_binding_follows_expires_within_the_limit_of_its_transport_rfc3261_10_2_1_1(
     ua: UserAgent, registrar: Registrar, transport: str, given: str, expires: int | None, kept: str
 ) -> None:
     """Shorter over UDP than requested: only a refresh tells such a phone that we lost its binding."""
@@ -260,7 +266,7 @@ async def test_how_long_a_contact_is_kept_rfc3261_10_2_1_1(
     await ua.assert_clean()
 
 
-async def test_a_time_too_short_is_refused_with_the_shortest_rfc3261_10_2_8(
+async def test_an_expiry_below_the_minimum_gets_423_with_min_expires_rfc3261_10_2_8(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -270,7 +276,7 @@ async def test_a_time_too_short_is_refused_with_the_shortest_rfc3261_10_2_8(
 
 
 @pytest.mark.parametrize("contact", ["<tel:+14155550100>", "<mailto:a@b>"])
-async def test_a_contact_that_cannot_be_called_is_refused(
+async def test_a_contact_that_is_not_a_sip_uri_gets_400(
     ua: UserAgent, registrar: Registrar, contact: str
 ) -> None:
     phone = await start_phone(ua)
@@ -285,7 +291,7 @@ async def test_a_contact_that_cannot_be_called_is_refused(
         ("<sip:alice@desk?Route=%3Csip:b%3E>", "sip:alice@desk?Route=%3Csip:b%3E", "sip:alice@desk"),
     ],
 )
-async def test_a_contact_is_kept_as_it_was_meant_rfc4475_3_3_12_to_3_3_14(
+async def test_contact_headers_are_kept_but_left_out_of_the_target_rfc4475_3_3_12_to_3_3_14(
     ua: UserAgent, registrar: Registrar, contact: str, shown: str, called: str
 ) -> None:
     phone = await start_phone(ua)
@@ -295,7 +301,7 @@ async def test_a_contact_is_kept_as_it_was_meant_rfc4475_3_3_12_to_3_3_14(
     registrar.close()
 
 
-async def test_credentials_of_an_unknown_scheme_are_none_rfc4475_3_3_7(
+async def test_credentials_of_an_unknown_scheme_are_challenged_as_missing_rfc4475_3_3_7(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -303,14 +309,16 @@ async def test_credentials_of_an_unknown_scheme_are_none_rfc4475_3_3_7(
     await phone.hears(401)
 
 
-async def test_all_or_nothing_rfc3261_10_3_step_7(ua: UserAgent, registrar: Registrar) -> None:
+async def test_one_invalid_contact_rejects_the_whole_register_rfc3261_10_3_step_7(
+    ua: UserAgent, registrar: Registrar
+) -> None:
     phone = await start_phone(ua)
     assert (await phone.registers(ALICE, "<sip:alice@192.168.1.8>;expires=1")).status == 423
     assert (await phone.registers(ALICE, "<sip:alice")).status == 400
     assert uris(registrar) == []
 
 
-async def test_of_one_call_id_an_older_register_changes_nothing_rfc3261_10_3_step_7(
+async def test_a_register_with_a_lower_cseq_of_the_same_call_id_gets_500_rfc3261_10_3_step_7(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -322,7 +330,7 @@ async def test_of_one_call_id_an_older_register_changes_nothing_rfc3261_10_3_ste
     assert uris(registrar) == []
 
 
-async def test_contacts_are_bounded_the_first_to_expire_makes_room(
+async def test_above_the_contact_limit_the_first_to_expire_is_removed(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -333,7 +341,7 @@ async def test_contacts_are_bounded_the_first_to_expire_makes_room(
     registrar.close()
 
 
-async def test_a_phone_that_has_just_registered_is_reached_whatever_it_left_behind_rfc3261_10_3_step_8(
+async def test_above_the_contact_limit_the_newest_contact_is_always_kept_rfc3261_10_3_step_8(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     """A phone that restarts repeatedly leaves contacts that expire later than its newest one."""
@@ -350,7 +358,9 @@ async def test_a_phone_that_has_just_registered_is_reached_whatever_it_left_behi
 # Flows.
 
 
-async def test_a_binding_goes_with_its_connection_rfc5626_5_3(ua: UserAgent, registrar: Registrar) -> None:
+async def test_a_binding_is_removed_when_its_connection_is_lost_rfc5626_5_3(
+    ua: UserAgent, registrar: Registrar
+) -> None:
     phone = await start_phone(ua, transport="tcp")
     await phone.registers()
     (flow,) = ua.wire.flows()
@@ -360,7 +370,9 @@ async def test_a_binding_goes_with_its_connection_rfc5626_5_3(ua: UserAgent, reg
     await ua.assert_clean()
 
 
-async def test_outbound_is_taken_up_rfc5626_6(ua: UserAgent, registrar: Registrar) -> None:
+async def test_outbound_is_granted_with_require_and_flow_timer_rfc5626_6(
+    ua: UserAgent, registrar: Registrar
+) -> None:
     phone = await start_phone(ua, transport="tcp")
     answer = await phone.registers(OUTBOUND.format(1), headers=(("Supported", "path, outbound"),))
     assert answer.headers.get("Require") == "outbound"
@@ -370,7 +382,7 @@ async def test_outbound_is_taken_up_rfc5626_6(ua: UserAgent, registrar: Registra
     registrar.close()
 
 
-async def test_an_instance_that_comes_back_on_another_flow_takes_its_own_place_rfc5626_6(
+async def test_a_register_with_the_same_instance_and_reg_id_replaces_the_binding_rfc5626_6(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua, transport="tcp")
@@ -386,7 +398,7 @@ async def test_an_instance_that_comes_back_on_another_flow_takes_its_own_place_r
     registrar.close()
 
 
-async def test_require_outbound_is_understood_and_path_is_not_rfc3261_8_2_2_3(
+async def test_require_outbound_is_accepted_and_require_path_gets_420_rfc3261_8_2_2_3(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -396,7 +408,7 @@ async def test_require_outbound_is_understood_and_path_is_not_rfc3261_8_2_2_3(
     registrar.close()
 
 
-async def test_outbound_behind_a_proxy_is_refused_rfc5626_6(ua: UserAgent, registrar: Registrar) -> None:
+async def test_outbound_through_a_proxy_gets_439_rfc5626_6(ua: UserAgent, registrar: Registrar) -> None:
     phone = await start_phone(ua)
     request = phone.register(OUTBOUND.format(1))
     await phone.says(request)
@@ -406,12 +418,12 @@ async def test_outbound_behind_a_proxy_is_refused_rfc5626_6(ua: UserAgent, regis
     await phone.hears(439)
 
 
-async def test_one_reg_id_at_a_time_rfc5626_4_2(ua: UserAgent, registrar: Registrar) -> None:
+async def test_two_reg_ids_in_one_register_get_400_rfc5626_4_2(ua: UserAgent, registrar: Registrar) -> None:
     phone = await start_phone(ua)
     assert (await phone.registers(OUTBOUND.format(1), OUTBOUND.format(2))).status == 400
 
 
-async def test_a_phone_behind_udp_hears_keep_alives_while_it_is_registered(
+async def test_a_phone_registered_over_udp_gets_keep_alives_until_it_expires(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -426,7 +438,7 @@ async def test_a_phone_behind_udp_hears_keep_alives_while_it_is_registered(
 # What a registered phone may do.
 
 
-async def test_a_registered_phone_is_answered_options_and_may_call_nobody(
+async def test_options_of_a_registered_phone_gets_200_and_its_invite_403(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua)
@@ -448,7 +460,7 @@ async def test_a_registered_phone_is_answered_options_and_may_call_nobody(
     registrar.close()
 
 
-async def test_only_the_flow_that_registered_is_known_not_its_address(
+async def test_a_registered_phone_is_known_by_its_flow_and_not_by_its_address(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua, transport="tcp")
@@ -462,7 +474,7 @@ async def test_only_the_flow_that_registered_is_known_not_its_address(
     registrar.close()
 
 
-async def test_each_change_is_one_line_in_the_log(ua: UserAgent, registrar: Registrar) -> None:
+async def test_each_registration_change_is_logged_once(ua: UserAgent, registrar: Registrar) -> None:
     phone = await start_phone(ua)
     with capture_logs() as logs:
         await phone.registers()
@@ -480,7 +492,7 @@ async def test_each_change_is_one_line_in_the_log(ua: UserAgent, registrar: Regi
     assert registrar.contact_counts() == {"alice": 0}
 
 
-async def test_a_connection_that_a_phone_has_left_for_another_is_closed_rfc5626_5_3(
+async def test_the_old_connection_of_a_phone_is_closed_after_it_registered_over_a_new_one_rfc5626_5_3(
     ua: UserAgent, registrar: Registrar
 ) -> None:
     phone = await start_phone(ua, transport="tcp")
@@ -499,7 +511,7 @@ async def test_a_connection_that_a_phone_has_left_for_another_is_closed_rfc5626_
     registrar.close()
 
 
-async def test_an_office_behind_one_nat_registers_in_one_go(ua: UserAgent, registrar: Registrar) -> None:
+async def test_many_phones_behind_one_nat_can_register_at_once(ua: UserAgent, registrar: Registrar) -> None:
     phone = await start_phone(ua)
     for _ in range(60):
         assert (await phone.registers()).status == 200

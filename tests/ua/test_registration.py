@@ -46,8 +46,8 @@ class Carrier(Peer):
         return again
 
     def takes(self, request: Request, expires: int | None = None) -> None:
-        asked = expires if expires is not None else int(request.headers.get("Expires") or 0)
-        contact = (request.headers.get("Contact") or "") + f";expires={asked}"
+        granted_s = expires if expires is not None else int(request.headers.get("Expires") or 0)
+        contact = (request.headers.get("Contact") or "") + f";expires={granted_s}"
         others = "<sip:other@192.0.2.9>;expires=7"
         self.answers(request, 200, headers=[("Contact", f"{others}, {contact}")])
 
@@ -94,7 +94,7 @@ async def test_we_register_with_our_password_rfc3261_10_2(ua: UserAgent, carrier
         assert request.routes == []
 
 
-async def test_it_is_refreshed_before_it_expires_with_the_same_call_id_rfc3261_10_2_4(
+async def test_a_registration_is_refreshed_before_it_expires_with_the_same_call_id_rfc3261_10_2_4(
     ua: UserAgent, carrier: Carrier
 ) -> None:
     async with registering(ua):
@@ -109,7 +109,7 @@ async def test_it_is_refreshed_before_it_expires_with_the_same_call_id_rfc3261_1
         assert numbers == list(range(1, 11))
 
 
-async def test_what_the_registrar_grants_counts_not_what_we_asked_for_rfc3261_10_2_4(
+async def test_the_refresh_follows_the_expiry_granted_for_our_contact_rfc3261_10_2_4(
     ua: UserAgent, carrier: Carrier
 ) -> None:
     async with registering(ua):
@@ -119,7 +119,9 @@ async def test_what_the_registrar_grants_counts_not_what_we_asked_for_rfc3261_10
         assert 295 < ua.now - granted < 545
 
 
-async def test_a_grant_may_stand_in_expires_rfc3261_10_2_4(ua: UserAgent, carrier: Carrier) -> None:
+async def test_the_granted_expiry_may_be_in_the_expires_header_rfc3261_10_2_4(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     async with registering(ua):
         request = await carrier.hears("REGISTER")
         carrier.answers(request, 200, headers=[("Contact", "nonsense <"), ("Expires", "60")])
@@ -128,7 +130,7 @@ async def test_a_grant_may_stand_in_expires_rfc3261_10_2_4(ua: UserAgent, carrie
         assert 25 < ua.now - began < 56
 
 
-async def test_a_200_that_tells_no_time_grants_what_we_asked_for_rfc3261_10_2_4(
+async def test_a_200_without_an_expiry_grants_the_requested_one_rfc3261_10_2_4(
     ua: UserAgent, carrier: Carrier
 ) -> None:
     async with registering(ua):
@@ -138,7 +140,7 @@ async def test_a_200_that_tells_no_time_grants_what_we_asked_for_rfc3261_10_2_4(
         assert 295 < ua.now - granted < 545
 
 
-async def test_a_refresh_is_no_news_the_trunk_stays_registered(ua: UserAgent, carrier: Carrier) -> None:
+async def test_a_refresh_is_not_reported_as_a_state_change(ua: UserAgent, carrier: Carrier) -> None:
     async with registering(ua) as registration:
         for _ in range(4):
             await carrier.registers(expires=100)
@@ -146,7 +148,7 @@ async def test_a_refresh_is_no_news_the_trunk_stays_registered(ua: UserAgent, ca
         assert registration.changes == [("carrier", True)]  # type: ignore[attr-defined]
 
 
-async def test_a_longer_time_is_asked_for_when_it_must_be_rfc3261_10_2_8(
+async def test_a_423_is_followed_by_a_register_with_its_min_expires_rfc3261_10_2_8(
     ua: UserAgent, carrier: Carrier
 ) -> None:
     async with registering(ua) as registration:
@@ -158,7 +160,7 @@ async def test_a_longer_time_is_asked_for_when_it_must_be_rfc3261_10_2_8(
 
 
 @pytest.mark.parametrize("headers", [[], [("Min-Expires", "600")], [("Min-Expires", "soon")]])
-async def test_a_time_that_is_too_brief_for_no_reason_is_a_failure(
+async def test_a_423_without_a_higher_min_expires_is_a_failure(
     ua: UserAgent, carrier: Carrier, headers: list[tuple[str, str]]
 ) -> None:
     async with registering(ua) as registration:
@@ -167,24 +169,28 @@ async def test_a_time_that_is_too_brief_for_no_reason_is_a_failure(
         assert registration.why == "423 Interval Too Brief"
 
 
-async def test_a_stale_nonce_is_worth_one_more_try_rfc7616_3_3(ua: UserAgent, carrier: Carrier) -> None:
+async def test_a_challenge_with_stale_true_is_answered_once_more_rfc7616_3_3(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     async with registering(ua) as registration:
         for stale in (False, True):
             request = await carrier.hears("REGISTER")
-            asked = carrier.digest.challenge(ua.now, "MD5", stale=stale)
-            carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
+            challenge = carrier.digest.challenge(ua.now, "MD5", stale=stale)
+            carrier.answers(request, 401, headers=[("WWW-Authenticate", challenge)])
         carrier.takes(await carrier.hears("REGISTER"))
         await asyncio.sleep(1)
         assert registration.registered
 
 
-async def test_a_refused_password_is_not_insisted_upon(ua: UserAgent, carrier: Carrier) -> None:
+async def test_refused_credentials_are_not_sent_again_for_fifteen_minutes(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     with capture_logs() as logs:
         async with registering(ua) as registration:
             for _ in range(2):
                 request = await carrier.hears("REGISTER")
-                asked = carrier.digest.challenge(ua.now, "MD5")
-                carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
+                challenge = carrier.digest.challenge(ua.now, "MD5")
+                carrier.answers(request, 401, headers=[("WWW-Authenticate", challenge)])
             await carrier.hears_nothing(for_s=890)
             assert registration.why == "credentials refused for realm reg.example.com"
     (line,) = [each for each in logs if each["log_level"] == "warning"]
@@ -192,14 +198,16 @@ async def test_a_refused_password_is_not_insisted_upon(ua: UserAgent, carrier: C
     assert "pw" not in str(logs)
 
 
-async def test_a_password_that_was_right_before_is_tried_again_soon(ua: UserAgent, carrier: Carrier) -> None:
+async def test_credentials_refused_after_a_success_are_retried_within_31_seconds(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     """For instance, one registrar of a cluster does not recognise the nonce of another."""
     async with registering(ua) as registration:
         await carrier.registers()
         for _ in range(2):
             request = await carrier.hears("REGISTER", within_s=700)
-            asked = carrier.digest.challenge(ua.now, "MD5")
-            carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
+            challenge = carrier.digest.challenge(ua.now, "MD5")
+            carrier.answers(request, 401, headers=[("WWW-Authenticate", challenge)])
         refused = ua.now
         await carrier.registers()
         assert 15 <= ua.now - refused < 31
@@ -207,7 +215,9 @@ async def test_a_password_that_was_right_before_is_tried_again_soon(ua: UserAgen
         assert registration.registered
 
 
-async def test_failures_are_retried_ever_later_rfc5626_4_5(ua: UserAgent, carrier: Carrier) -> None:
+async def test_failed_registrations_are_retried_with_exponential_back_off_rfc5626_4_5(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     async with registering(ua):
         times = []
         for _ in range(9):
@@ -220,7 +230,7 @@ async def test_failures_are_retried_ever_later_rfc5626_4_5(ua: UserAgent, carrie
 
 
 @pytest.mark.parametrize("out", ["silent", "no way"])
-async def test_a_line_that_was_down_for_hours_is_registered_over_soon_after(
+async def test_after_an_outage_of_hours_we_register_within_95_seconds(
     ua: UserAgent, carrier: Carrier, out: str
 ) -> None:
     async with registering(ua) as registration:
@@ -238,7 +248,9 @@ async def test_a_line_that_was_down_for_hours_is_registered_over_soon_after(
         assert registration.registered
 
 
-async def test_retry_after_is_obeyed_rfc3261_20_33(ua: UserAgent, carrier: Carrier) -> None:
+async def test_a_failed_registration_is_retried_after_its_retry_after_rfc3261_20_33(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     async with registering(ua):
         request = await carrier.hears("REGISTER")
         carrier.answers(request, 503, headers=[("Retry-After", "300 (maintenance);duration=60")])
@@ -247,7 +259,7 @@ async def test_retry_after_is_obeyed_rfc3261_20_33(ua: UserAgent, carrier: Carri
         assert ua.now - began == pytest.approx(300, abs=1)
 
 
-async def test_a_silent_registrar_is_a_failure_after_64_t1_rfc3261_17_1_2_2(
+async def test_a_register_without_final_response_fails_after_64_t1_rfc3261_17_1_2_2(
     ua: UserAgent, carrier: Carrier
 ) -> None:
     async with registering(ua) as registration:
@@ -261,7 +273,9 @@ async def test_a_silent_registrar_is_a_failure_after_64_t1_rfc3261_17_1_2_2(
 
 
 @pytest.mark.parametrize("trouble", ["503", "nobody there"])
-async def test_the_next_place_is_tried_at_once_rfc3263_4_3(ua: UserAgent, trouble: str) -> None:
+async def test_a_failed_target_of_the_registrar_is_followed_by_the_next_at_once_rfc3263_4_3(
+    ua: UserAgent, trouble: str
+) -> None:
     transport = "udp" if trouble == "503" else "tcp"
     first, second = Carrier(ua, "192.0.2.71", transport), Carrier(ua, "192.0.2.72", transport)
     if trouble == "503":
@@ -276,7 +290,7 @@ async def test_the_next_place_is_tried_at_once_rfc3263_4_3(ua: UserAgent, troubl
         assert registration.registered
 
 
-async def test_a_place_that_is_silent_is_not_waited_for_each_time(ua: UserAgent) -> None:
+async def test_a_silent_target_of_the_registrar_does_not_delay_refreshes(ua: UserAgent) -> None:
     """For instance an IPv6 address without connectivity; the registrar grants 60 s."""
     Carrier(ua, "192.0.2.8")
     ua.wire.silence("192.0.2.8")
@@ -292,7 +306,9 @@ async def test_a_place_that_is_silent_is_not_waited_for_each_time(ua: UserAgent)
         assert lapsed_s == 0
 
 
-async def test_a_lost_connection_is_made_anew_soon_rfc5626_4_5(ua: UserAgent) -> None:
+async def test_after_a_lost_connection_we_register_again_within_six_seconds_rfc5626_4_5(
+    ua: UserAgent,
+) -> None:
     carrier = Carrier(ua, transport="tcp")
     await carrier.start()
     account = Account("carrier", "sip:reg.example.com;transport=tcp", "screendoor", "pw", 600)
@@ -315,7 +331,9 @@ async def test_a_lost_connection_is_made_anew_soon_rfc5626_4_5(ua: UserAgent) ->
     ]
 
 
-async def test_the_way_through_a_nat_is_kept_open(ua: UserAgent, carrier: Carrier) -> None:
+async def test_keep_alives_are_sent_to_the_registrar_while_registered(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     async with registering(ua):
         await carrier.registers()
         await asyncio.sleep(101)
@@ -324,7 +342,7 @@ async def test_the_way_through_a_nat_is_kept_open(ua: UserAgent, carrier: Carrie
 
 
 @pytest.mark.parametrize("leap_s", [-3600, 0, 5, 60, 7200, 50 * 365 * 86400])
-async def test_a_machine_that_slept_registers_when_it_wakes_rfc3261_10_2_4(
+async def test_after_a_suspend_the_registration_is_refreshed_at_once_rfc3261_10_2_4(
     ua: UserAgent, carrier: Carrier, leap_s: int
 ) -> None:
     slept_s = 0.0
@@ -339,7 +357,9 @@ async def test_a_machine_that_slept_registers_when_it_wakes_rfc3261_10_2_4(
         assert ua.now - again > 1795, "once for one sleep"
 
 
-async def test_a_machine_that_slept_waits_for_no_refusal_of_before(ua: UserAgent, carrier: Carrier) -> None:
+async def test_after_a_suspend_the_back_off_of_earlier_failures_is_skipped(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     slept_s = 0.0
     async with registering(ua, wall_clock=lambda: ua.now + slept_s):
         for _ in range(6):
@@ -350,7 +370,9 @@ async def test_a_machine_that_slept_waits_for_no_refusal_of_before(ua: UserAgent
         assert ua.now - woke < 30
 
 
-async def test_what_the_registrar_sends_is_the_trunks(ua: UserAgent, carrier: Carrier) -> None:
+async def test_an_invite_from_the_registrars_flow_is_admitted_once_we_are_registered(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     await carrier.says(messages.invite())
     await carrier.hears_nothing(for_s=1)
     async with registering(ua):
@@ -364,7 +386,9 @@ async def test_what_the_registrar_sends_is_the_trunks(ua: UserAgent, carrier: Ca
         await carrier.hears(480)
 
 
-async def test_we_unregister_when_we_leave_rfc3261_10_2_2(ua: UserAgent, carrier: Carrier) -> None:
+async def test_closing_a_registration_unregisters_once_rfc3261_10_2_2(
+    ua: UserAgent, carrier: Carrier
+) -> None:
     with capture_logs() as logs:
         async with registering(ua) as registration:
             await carrier.registers()
@@ -378,7 +402,7 @@ async def test_we_unregister_when_we_leave_rfc3261_10_2_2(ua: UserAgent, carrier
     assert [each["event"] for each in logs] == ["trunk registered", "trunk unregistered"]
 
 
-async def test_a_registrar_that_is_gone_does_not_hold_us_up(ua: UserAgent, carrier: Carrier) -> None:
+async def test_closing_a_registration_waits_two_seconds_at_most(ua: UserAgent, carrier: Carrier) -> None:
     async with registering(ua) as registration:
         await carrier.registers()
         await asyncio.sleep(1)
@@ -388,24 +412,22 @@ async def test_a_registrar_that_is_gone_does_not_hold_us_up(ua: UserAgent, carri
     assert ua.now - began == pytest.approx(2, abs=0.1)
 
 
-async def test_it_ends_its_tries_when_a_registrar_only_ever_challenges(
-    ua: UserAgent, carrier: Carrier
-) -> None:
+async def test_endless_challenges_are_given_up_after_three_registers(ua: UserAgent, carrier: Carrier) -> None:
     async with registering(ua) as registration:
         for _ in range(3):
             request = await carrier.hears("REGISTER")
-            asked = carrier.digest.challenge(ua.now, "MD5", stale=True)
-            carrier.answers(request, 401, headers=[("WWW-Authenticate", asked)])
+            challenge = carrier.digest.challenge(ua.now, "MD5", stale=True)
+            carrier.answers(request, 401, headers=[("WWW-Authenticate", challenge)])
         await carrier.hears_nothing(for_s=10)
         assert "refused" in registration.why
         assert not registration.registered
 
 
-def test_an_account_never_shows_its_password() -> None:
+def test_the_repr_of_an_account_hides_its_password() -> None:
     assert "pw" not in repr(ACCOUNT)
 
 
-TRUSTING = """
+TRUST_SETTINGS = """
 public = { host = "sbc.example.com", address = "203.0.113.10" }
 listen = [ { transport = "udp", bind = "0.0.0.0:5060" } ]
 trunk = [ { name = "carrier", outbound = "sip:192.0.2.1", trust_identity = TRUST } ]
@@ -414,15 +436,15 @@ number = [ { dialed = "*", screen = "off", destinations = ["sip:desk@192.0.2.4"]
 
 
 @pytest.mark.parametrize("trust", ["true", "false"])
-async def test_what_it_says_of_callers_is_believed_as_configured_rfc3325_2_3(
+async def test_trust_identity_applies_to_calls_from_the_registrars_flow_rfc3325_2_3(
     ua: UserAgent, carrier: Carrier, trust: str
 ) -> None:
     """Calls come from the registrar's address, which is not among the trunk's configured addresses."""
-    told = parse(TRUSTING.replace("TRUST", trust), {}, file="t.toml", folder=Path())
+    settings = parse(TRUST_SETTINGS.replace("TRUST", trust), {}, file="t.toml", folder=Path())
     admission = Admission({"carrier": ["192.0.2.1"]}, nobody)
     async with registering(ua) as registration:
         await carrier.registers()
         await asyncio.sleep(1)
-        trust_of = assembly.trust_of(told, admission, [registration], lambda flow: None)
+        trust_of = assembly.trust_of(settings, admission, [registration], lambda flow: None)
         assert trust_of(a_flow(STRANGER)).trusted is (trust == "true")
         assert not trust_of(a_flow("192.0.2.99")).trusted

@@ -20,7 +20,7 @@ OTHER = SDP.replace(b"4000", b"4002")
 # Offers of the peer.
 
 
-async def test_a_reinvite_is_answered_by_media_and_its_200_resent_until_the_ack(ua: UserAgent) -> None:
+async def test_a_reinvite_gets_a_200_retransmitted_until_its_ack(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     reinvite = from_caller(INVITE, "INVITE", ours, 2, body=OTHER)
     await ua.peer.says(reinvite)
@@ -35,7 +35,7 @@ async def test_a_reinvite_is_answered_by_media_and_its_200_resent_until_the_ack(
     assert answer.settled().done()
 
 
-async def test_a_reinvite_never_acknowledged_ends_the_leg(ua: UserAgent) -> None:
+async def test_a_200_to_a_reinvite_without_ack_ends_the_leg(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
     ua.peer.answers(await ua.peer.hears("BYE"), 200)
@@ -43,7 +43,9 @@ async def test_a_reinvite_never_acknowledged_ends_the_leg(ua: UserAgent) -> None
     await ua.assert_clean()
 
 
-async def test_a_reinvite_that_media_refuses_is_488_and_the_session_stays_rfc3261_14_2(ua: UserAgent) -> None:
+async def test_an_unacceptable_reinvite_gets_488_and_the_session_continues_rfc3261_14_2(
+    ua: UserAgent,
+) -> None:
     leg, ours = await ua.answered_leg()
     leg.media.refuses = 488
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
@@ -55,7 +57,7 @@ async def test_a_reinvite_that_media_refuses_is_488_and_the_session_stays_rfc326
     assert not leg.ended.done()
 
 
-async def test_a_reinvite_without_sdp_gets_our_offer_and_answers_in_the_ack_rfc3261_14_2(
+async def test_a_reinvite_without_sdp_gets_our_offer_and_the_ack_has_the_answer_rfc3261_14_2(
     ua: UserAgent,
 ) -> None:
     leg, ours = await ua.answered_leg()
@@ -69,7 +71,7 @@ async def test_a_reinvite_without_sdp_gets_our_offer_and_answers_in_the_ack_rfc3
     await offering
 
 
-async def test_an_answer_in_the_ack_that_cannot_be_used_leaves_the_session(ua: UserAgent) -> None:
+async def test_an_unusable_answer_in_the_ack_of_a_reinvite_keeps_the_session(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2))
     await ua.peer.hears(200)
@@ -79,7 +81,9 @@ async def test_an_answer_in_the_ack_that_cannot_be_used_leaves_the_session(ua: U
     assert not leg.ended.done()
 
 
-async def test_an_offer_in_our_200_stands_open_until_the_ack_rfc5407_3_1_5(ua: UserAgent) -> None:
+async def test_while_our_offer_in_a_200_awaits_the_ack_other_offers_get_491_or_wait_rfc5407_3_1_5(
+    ua: UserAgent,
+) -> None:
     leg, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2))
     await ua.peer.hears(200)
@@ -97,7 +101,7 @@ async def test_an_offer_in_our_200_stands_open_until_the_ack_rfc5407_3_1_5(ua: U
     await ua.assert_clean()
 
 
-async def test_a_second_reinvite_before_the_ack_of_the_first_is_491(ua: UserAgent) -> None:
+async def test_a_second_reinvite_before_the_ack_of_the_first_gets_491(ua: UserAgent) -> None:
     _, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
     await ua.peer.hears(200)
@@ -105,7 +109,9 @@ async def test_a_second_reinvite_before_the_ack_of_the_first_is_491(ua: UserAgen
     await ua.peer.hears(491)
 
 
-async def test_a_reinvite_whose_first_ack_was_lost_is_taken_rfc5407_3_1_4(ua: UserAgent) -> None:
+async def test_a_reinvite_is_accepted_although_the_ack_of_the_invite_was_lost_rfc5407_3_1_4(
+    ua: UserAgent,
+) -> None:
     leg = await ua.ringing_leg()
     answering = asyncio.ensure_future(leg.answer())
     ours = await ua.peer.hears(200)
@@ -117,7 +123,9 @@ async def test_a_reinvite_whose_first_ack_was_lost_is_taken_rfc5407_3_1_4(ua: Us
     await answering
 
 
-async def test_a_reinvite_while_our_first_offer_awaits_its_ack_is_491_rfc5407_3_1_5(ua: UserAgent) -> None:
+async def test_a_reinvite_gets_491_while_our_initial_offer_awaits_its_ack_rfc5407_3_1_5(
+    ua: UserAgent,
+) -> None:
     invite = messages.invite(body=b"")
     leg = await ua.ringing_leg(invite)
     answering = asyncio.ensure_future(leg.answer())
@@ -129,7 +137,7 @@ async def test_a_reinvite_while_our_first_offer_awaits_its_ack_is_491_rfc5407_3_
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-async def test_an_offer_before_our_first_answer_is_500_with_retry_after_rfc3261_14_2(
+async def test_an_offer_before_our_first_answer_gets_500_with_retry_after_rfc3261_14_2(
     ua: UserAgent, method: str
 ) -> None:
     leg = await ua.ringing_leg()
@@ -140,7 +148,7 @@ async def test_an_offer_before_our_first_answer_is_500_with_retry_after_rfc3261_
     assert leg.media.calls == []
 
 
-async def test_an_update_is_answered_rfc3311(ua: UserAgent) -> None:
+async def test_an_update_with_or_without_an_offer_is_answered_rfc3311(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     await ua.peer.says(from_caller(INVITE, "UPDATE", ours, 2, body=OTHER))
     assert (await ua.peer.hears(200)).body == SDP
@@ -157,7 +165,7 @@ async def test_an_update_is_answered_rfc3311(ua: UserAgent) -> None:
 # Our offers.
 
 
-async def test_our_offer_is_answered_and_acknowledged(ua: UserAgent) -> None:
+async def test_our_reinvite_is_answered_and_acknowledged(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     offering = asyncio.ensure_future(leg.offer())
     reinvite = await ua.peer.hears("INVITE")
@@ -172,19 +180,19 @@ async def test_our_offer_is_answered_and_acknowledged(ua: UserAgent) -> None:
 
 
 @pytest.mark.parametrize(("called", "wait_s"), [(True, 1.0), (False, 3.05)])
-async def test_glare_is_491_both_ways_and_tried_again_by_who_owns_the_call_id_rfc3261_14_1(
+async def test_after_glare_both_sides_get_491_and_we_retry_by_call_id_ownership_rfc3261_14_1(
     ua: UserAgent, called: bool, wait_s: float
 ) -> None:
     """Mid-range delays: from 0 to 2 s if the peer owns the Call-ID, from 2.1 to 4 s if we do."""
     if called:
         leg, ours = await ua.answered_leg()
-        theirs = from_caller(INVITE, "INVITE", ours, 2, body=OTHER)
+        reinvite_of_peer = from_caller(INVITE, "INVITE", ours, 2, body=OTHER)
     else:
         leg, invite = await ua.connected_leg()
-        theirs = from_callee(invite, "INVITE", body=OTHER)
+        reinvite_of_peer = from_callee(invite, "INVITE", body=OTHER)
     offering = asyncio.ensure_future(leg.offer())
     first = await ua.peer.hears("INVITE")
-    await ua.peer.says(theirs)
+    await ua.peer.says(reinvite_of_peer)
     await ua.peer.hears(491)
     refused_at = ua.now
     ua.peer.answers(first, 491)
@@ -196,7 +204,7 @@ async def test_glare_is_491_both_ways_and_tried_again_by_who_owns_the_call_id_rf
     assert leg.media.calls[-1] == ("answered", SDP)
 
 
-async def test_a_reinvite_without_sdp_while_our_offer_stands_is_491_too(ua: UserAgent) -> None:
+async def test_a_reinvite_without_sdp_gets_491_while_our_offer_is_open(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     offering = asyncio.ensure_future(leg.offer())
     reinvite = await ua.peer.hears("INVITE")
@@ -206,7 +214,7 @@ async def test_a_reinvite_without_sdp_while_our_offer_stands_is_491_too(ua: User
     await offering
 
 
-async def test_a_second_offer_of_ours_has_to_wait(ua: UserAgent) -> None:
+async def test_our_second_offer_waits_for_the_answer_to_our_first(ua: UserAgent) -> None:
     """For instance, a session refresh is in progress when two legs are bridged: one follows the other."""
     leg, _ = await ua.answered_leg()
     refreshing = asyncio.ensure_future(leg.refresh())
@@ -221,7 +229,7 @@ async def test_a_second_offer_of_ours_has_to_wait(ua: UserAgent) -> None:
     await asyncio.gather(refreshing, offering)
 
 
-async def test_a_second_offer_waits_for_a_first_that_nobody_waits_for_any_more(ua: UserAgent) -> None:
+async def test_our_second_offer_waits_even_if_the_first_offers_task_was_cancelled(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     refreshing = asyncio.ensure_future(leg.refresh())
     first = await ua.peer.hears("INVITE")
@@ -235,7 +243,7 @@ async def test_a_second_offer_waits_for_a_first_that_nobody_waits_for_any_more(u
     await offering
 
 
-async def test_a_second_offer_ends_with_the_leg_while_it_waits(ua: UserAgent) -> None:
+async def test_waiting_offers_end_with_the_leg(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     offering = [asyncio.ensure_future(leg.refresh()), asyncio.ensure_future(leg.offer())]
     first = await ua.peer.hears("INVITE")
@@ -247,7 +255,7 @@ async def test_a_second_offer_ends_with_the_leg_while_it_waits(ua: UserAgent) ->
     await ua.assert_clean()
 
 
-async def test_an_offer_of_ours_does_not_wait_for_one_of_the_peer(ua: UserAgent) -> None:
+async def test_our_offer_raises_offer_pending_while_the_peers_is_unanswered(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     leg.media.leaves_open = True
     await ua.peer.says(from_caller(INVITE, "INVITE", ours, 2, body=OTHER))
@@ -258,18 +266,18 @@ async def test_an_offer_of_ours_does_not_wait_for_one_of_the_peer(ua: UserAgent)
 
 async def test_our_offer_waits_for_the_ack_of_our_last_2xx_rfc3261_14_1(ua: UserAgent) -> None:
     leg, invite = await ua.connected_leg()
-    theirs = from_callee(invite, "INVITE", body=OTHER)
-    await ua.peer.says(theirs)
+    reinvite_of_peer = from_callee(invite, "INVITE", body=OTHER)
+    await ua.peer.says(reinvite_of_peer)
     await ua.peer.hears(200)
     offering = asyncio.ensure_future(leg.offer())
     await asyncio.sleep(0.2)
     assert ua.peer.count("INVITE") == 1
-    await ua.peer.says(ack_from_callee(invite, theirs))
+    await ua.peer.says(ack_from_callee(invite, reinvite_of_peer))
     ua.peer.answers(await ua.peer.hears("INVITE"), 200)
     await offering
 
 
-async def test_an_offer_that_media_cannot_make_is_not_sent(ua: UserAgent) -> None:
+async def test_a_media_failure_to_make_an_offer_is_raised_and_a_later_offer_succeeds(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     leg.media.refuses = 503
     with pytest.raises(OfferRefused):
@@ -280,7 +288,7 @@ async def test_an_offer_that_media_cannot_make_is_not_sent(ua: UserAgent) -> Non
     await offering
 
 
-async def test_an_answer_that_media_cannot_use_is_told_and_the_leg_stays(ua: UserAgent) -> None:
+async def test_an_unusable_answer_to_our_reinvite_is_raised_and_the_leg_continues(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     offering = asyncio.ensure_future(leg.offer())
     reinvite = await ua.peer.hears("INVITE")
@@ -291,7 +299,7 @@ async def test_an_answer_that_media_cannot_use_is_told_and_the_leg_stays(ua: Use
     assert not leg.ended.done()
 
 
-async def test_a_refused_offer_leaves_the_session_rfc3261_14_1(ua: UserAgent) -> None:
+async def test_a_rejected_reinvite_is_raised_and_the_leg_continues_rfc3261_14_1(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     offering = asyncio.ensure_future(leg.offer())
     ua.peer.answers(await ua.peer.hears("INVITE"), 488)
@@ -300,7 +308,7 @@ async def test_a_refused_offer_leaves_the_session_rfc3261_14_1(ua: UserAgent) ->
     assert not leg.ended.done()
 
 
-async def test_a_481_to_our_offer_ends_the_leg_rfc3261_12_2_1_2(ua: UserAgent) -> None:
+async def test_a_481_to_our_reinvite_ends_the_leg_rfc3261_12_2_1_2(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     offering = asyncio.ensure_future(leg.offer())
     ua.peer.answers(await ua.peer.hears("INVITE"), 481)
@@ -311,7 +319,7 @@ async def test_a_481_to_our_offer_ends_the_leg_rfc3261_12_2_1_2(ua: UserAgent) -
     await ua.assert_clean()
 
 
-async def test_an_offer_nobody_answers_ends_the_leg_rfc3261_12_2_1_2(ua: UserAgent) -> None:
+async def test_a_reinvite_timeout_ends_the_leg_rfc3261_12_2_1_2(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     with pytest.raises(TransactionTimeout):
         await leg.offer()
@@ -320,7 +328,7 @@ async def test_an_offer_nobody_answers_ends_the_leg_rfc3261_12_2_1_2(ua: UserAge
     await ua.assert_clean()
 
 
-async def test_a_reinvite_crossing_a_bye_ends_with_the_leg_rfc5407_3_2_3(ua: UserAgent) -> None:
+async def test_our_reinvite_crossing_a_bye_ends_with_the_leg_rfc5407_3_2_3(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     offering = asyncio.ensure_future(leg.offer())
     await ua.peer.says(messages.bye(INVITE, to_tag=ours.to_tag))
@@ -332,7 +340,7 @@ async def test_a_reinvite_crossing_a_bye_ends_with_the_leg_rfc5407_3_2_3(ua: Use
     await ua.assert_clean()
 
 
-async def test_an_offer_nobody_waits_for_any_more_is_still_seen_through(ua: UserAgent) -> None:
+async def test_a_reinvite_whose_task_was_cancelled_is_still_completed(ua: UserAgent) -> None:
     leg, invite = await ua.connected_leg()
     offering = asyncio.ensure_future(leg.offer())
     reinvite = await ua.peer.hears("INVITE")
@@ -347,7 +355,7 @@ async def test_an_offer_nobody_waits_for_any_more_is_still_seen_through(ua: User
     await ua.peer.hears(200)
 
 
-async def test_a_leg_that_ends_while_a_glare_is_waited_out_offers_no_more(ua: UserAgent) -> None:
+async def test_a_leg_that_ends_while_waiting_after_491_sends_no_further_reinvite(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg()
     offering = asyncio.ensure_future(leg.offer())
     ua.peer.answers(await ua.peer.hears("INVITE"), 491)

@@ -48,7 +48,7 @@ class AFlow:
         ("udp", ("8.8.8.8", 5060), False, "tel:+14155550100", False),
     ],
 )  # fmt: skip
-def test_a_flow_leads_to_the_next_hop_or_it_does_not(
+def test_leads_to_next_hop_compares_transport_address_and_nat(
     transport: str, remote: Address, closed: bool, next_hop: str, expected: bool
 ) -> None:
     assert leads_to_next_hop(AFlow(transport, remote, closed), next_hop) is expected
@@ -65,21 +65,21 @@ def test_a_flow_leads_to_the_next_hop_or_it_does_not(
         ("tls", True, "NOTIFY", False, True),
     ],
 )
-def test_a_dialog_lives_where_its_peer_says_that_it_is(
+def test_dialog_flow_moves_with_a_target_refresh_or_after_a_lost_connection(
     transport: str, closed: bool, method: str, kept: bool, moves: bool
 ) -> None:
     flow, came = AFlow(transport, ("8.8.8.8", 5060), closed), AFlow(transport, ("8.8.4.4", 5060))
     assert dialog_flow(flow, came, method, kept=kept) is (came if moves else flow)
 
 
-async def test_the_transport_of_the_dialog_wins_over_what_the_uri_says(ua: UserAgent) -> None:
+async def test_the_transport_of_the_dialog_takes_precedence_over_that_of_the_uri(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
     await peer.start()
     for uri in ("sip:x@192.0.2.7:5061", "sips:x@192.0.2.7", "sip:x@192.0.2.7:5061;transport=udp"):
         assert (await reach(ua.network, uri, "tls")).transport == "tls"
 
 
-async def test_the_first_address_that_answers_is_taken(ua: UserAgent) -> None:
+async def test_the_first_address_that_accepts_a_connection_is_used(ua: UserAgent) -> None:
     dead = Peer(ua.wire, "192.0.2.7", "tcp", names=("pbx.example.com",))
     alive = Peer(ua.wire, "192.0.2.8", "tcp", names=("pbx.example.com",))
     await alive.start()
@@ -89,7 +89,7 @@ async def test_the_first_address_that_answers_is_taken(ua: UserAgent) -> None:
         await reach(ua.network, "sip:x@192.0.2.7;transport=tcp")
 
 
-async def test_where_the_dialog_has_been_is_tried_first_and_what_is_gone_from_there_is_not(
+async def test_the_preferred_address_is_tried_first_if_it_still_resolves(
     ua: UserAgent,
 ) -> None:
     first, second = (
@@ -102,14 +102,16 @@ async def test_where_the_dialog_has_been_is_tried_first_and_what_is_gone_from_th
         assert flow.remote[0] == host
 
 
-async def test_a_uri_without_a_host_leads_nowhere(ua: UserAgent) -> None:
+async def test_a_uri_without_a_host_raises_transport_failed(ua: UserAgent) -> None:
     with pytest.raises(TransportFailed):
         await reach(ua.network, "tel:+14155550100", "tls")
     with pytest.raises(TransportFailed):
         await reach(ua.network, "tel:+14155550100")
 
 
-async def test_a_bare_address_must_be_the_peer_that_gave_it_to_us_rfc5922_7_3(ua: UserAgent) -> None:
+async def test_an_ip_address_in_a_route_over_tls_is_verified_against_the_peers_name_rfc5922_7_3(
+    ua: UserAgent,
+) -> None:
     """SignalWire's Record-Route over TLS is an address, and no certificate names it."""
     peer = Peer(ua.wire, "192.0.2.7", "tls")
     await peer.start()
@@ -124,7 +126,7 @@ async def test_a_bare_address_must_be_the_peer_that_gave_it_to_us_rfc5922_7_3(ua
     assert flow.peer_name == "edge.carrier.example"
 
 
-async def test_a_connection_is_shared_by_those_on_the_same_terms_alone(ua: UserAgent) -> None:
+async def test_a_connection_is_shared_only_within_one_tls_profile(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
     await peer.start()
     one = await reach(ua.network, "sip:192.0.2.7", "tls", profile="trunk one")
@@ -133,7 +135,7 @@ async def test_a_connection_is_shared_by_those_on_the_same_terms_alone(ua: UserA
     assert await reach(ua.network, "sip:192.0.2.7", "tls") is not one
 
 
-def test_a_peer_is_proven_by_the_name_we_asked_for_or_by_one_that_it_showed() -> None:
+def test_verified_name_is_the_requested_name_or_one_of_the_certificate() -> None:
     flow = AFlow("tls", ("192.0.2.7", 40000))
     assert verified_name(flow) is None
     flow.peer_names = frozenset(["b.example", "a.example"])
@@ -142,7 +144,7 @@ def test_a_peer_is_proven_by_the_name_we_asked_for_or_by_one_that_it_showed() ->
     assert verified_name(flow) == "c.example"
 
 
-def test_the_way_back_leads_to_where_the_request_came_from_rfc3261_18_2_2() -> None:
+def test_the_response_target_is_the_source_address_with_the_port_of_the_via_rfc3261_18_2_2() -> None:
     flow = AFlow("tls", ("192.0.2.7", 40000))
     request = messages.request("OPTIONS", sent_by="pbx.example.com:5071", transport="TLS")
     back = response_target(request, flow, "trunk x")

@@ -17,22 +17,22 @@ from tests.ua.user_agent import PEER, UserAgent, from_callee, from_caller
 TIMER = ("Supported", "timer")
 
 
-def asking(interval: str) -> Request:
+def invite_with_interval(interval: str) -> Request:
     """An INVITE that asks for this Session-Expires."""
     return messages.invite(headers=[TIMER, ("Session-Expires", interval)])
 
 
-async def called(ua: UserAgent, interval: str) -> tuple[Leg, Response, Request, float]:
+async def answered_with_timer(ua: UserAgent, interval: str) -> tuple[Leg, Response, Request, float]:
     """An answered leg with a session timer; our 200, the INVITE, and when it was answered."""
-    invite = asking(interval)
+    invite = invite_with_interval(interval)
     leg, ours = await ua.answered_leg(invite)
     return leg, ours, invite, ua.now
 
 
-async def test_a_session_the_peer_never_refreshes_ends_32_s_before_its_interval_rfc4028_10(
+async def test_without_a_refresh_the_session_ends_32_s_before_its_interval_rfc4028_10(
     ua: UserAgent,
 ) -> None:
-    leg, ours, _, began = await called(ua, "600;refresher=uac")
+    leg, ours, _, began = await answered_with_timer(ua, "600;refresher=uac")
     assert ours.headers.get("Session-Expires") == "600;refresher=uac"
     assert ours.headers.get("Require") == "timer"
     bye = await ua.peer.hears("BYE", within_s=700)
@@ -43,8 +43,8 @@ async def test_a_session_the_peer_never_refreshes_ends_32_s_before_its_interval_
 
 
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-async def test_a_refresh_by_the_peer_keeps_the_session(ua: UserAgent, method: str) -> None:
-    leg, ours, invite, _ = await called(ua, "600;refresher=uac")
+async def test_a_refresh_by_the_peer_restarts_the_session_interval(ua: UserAgent, method: str) -> None:
+    leg, ours, invite, _ = await answered_with_timer(ua, "600;refresher=uac")
     await asyncio.sleep(300)
     refresh = from_caller(
         invite, method, ours, 2, headers=[TIMER, ("Session-Expires", "600;refresher=uac")],
@@ -62,8 +62,8 @@ async def test_a_refresh_by_the_peer_keeps_the_session(ua: UserAgent, method: st
     await ua.assert_clean()
 
 
-async def test_a_reinvite_that_is_refused_refreshes_nothing(ua: UserAgent) -> None:
-    leg, ours, invite, began = await called(ua, "600;refresher=uac")
+async def test_a_refused_reinvite_does_not_refresh_the_session(ua: UserAgent) -> None:
+    leg, ours, invite, began = await answered_with_timer(ua, "600;refresher=uac")
     await asyncio.sleep(300)
     leg.media.refuses = 488
     await ua.peer.says(from_caller(invite, "INVITE", ours, 2, body=SDP))
@@ -72,8 +72,10 @@ async def test_a_reinvite_that_is_refused_refreshes_nothing(ua: UserAgent) -> No
     assert ua.now - began == pytest.approx(568.0, abs=0.01)
 
 
-async def test_a_refresh_too_small_is_422_and_refreshes_nothing_rfc4028_9(ua: UserAgent) -> None:
-    _, ours, invite, began = await called(ua, "600;refresher=uac")
+async def test_a_refresh_with_too_small_an_interval_gets_422_and_does_not_refresh_rfc4028_9(
+    ua: UserAgent,
+) -> None:
+    _, ours, invite, began = await answered_with_timer(ua, "600;refresher=uac")
     await asyncio.sleep(300)
     await ua.peer.says(from_caller(invite, "UPDATE", ours, 2, headers=[TIMER, ("Session-Expires", "30")]))
     assert (await ua.peer.hears(422)).headers.get("Min-SE") == "90"
@@ -83,8 +85,8 @@ async def test_a_refresh_too_small_is_422_and_refreshes_nothing_rfc4028_9(ua: Us
     assert ua.now - began == pytest.approx(568.0, abs=0.01)
 
 
-async def test_we_refresh_at_half_the_interval_when_it_is_ours_to_do_rfc4028_7_4(ua: UserAgent) -> None:
-    leg, ours, _, began = await called(ua, "600;refresher=uas")
+async def test_as_refresher_we_refresh_at_half_the_interval_rfc4028_7_4(ua: UserAgent) -> None:
+    leg, ours, _, began = await answered_with_timer(ua, "600;refresher=uas")
     assert ours.headers.get("Session-Expires") == "600;refresher=uas"
     for round_ in (1, 2):
         refresh = await ua.peer.hears("INVITE", within_s=400)
@@ -99,8 +101,8 @@ async def test_we_refresh_at_half_the_interval_when_it_is_ours_to_do_rfc4028_7_4
     await ua.assert_clean()
 
 
-async def test_a_refresh_of_ours_that_is_refused_ends_the_session_in_time_rfc4028_10(ua: UserAgent) -> None:
-    leg, _, _, began = await called(ua, "600;refresher=uas")
+async def test_our_refused_refresh_is_retried_until_the_session_expires_rfc4028_10(ua: UserAgent) -> None:
+    leg, _, _, began = await answered_with_timer(ua, "600;refresher=uas")
     for at in (300.0, 389.3, 448.9, 488.6, 515.1, 532.7, 544.5, 552.3, 557.6, 562.6, 567.6):
         ua.peer.answers(await ua.peer.hears("INVITE", within_s=400), 500)
         assert ua.now - began == pytest.approx(at, abs=0.1)
@@ -112,8 +114,10 @@ async def test_a_refresh_of_ours_that_is_refused_ends_the_session_in_time_rfc402
     await ua.assert_clean()
 
 
-async def test_a_refresh_the_peer_never_finishes_does_not_outlive_the_session(ua: UserAgent) -> None:
-    _, _, _, began = await called(ua, "600;refresher=uas")
+async def test_our_refresh_without_final_response_is_cancelled_when_the_session_expires(
+    ua: UserAgent,
+) -> None:
+    _, _, _, began = await answered_with_timer(ua, "600;refresher=uas")
     refresh = await ua.peer.hears("INVITE", within_s=400)
     ua.peer.answers(refresh, 100, to_tag=None)
     bye = await ua.peer.hears("BYE", within_s=400)
@@ -123,14 +127,16 @@ async def test_a_refresh_the_peer_never_finishes_does_not_outlive_the_session(ua
     await ua.assert_clean()
 
 
-async def test_an_invite_without_a_timer_has_none(ua: UserAgent) -> None:
+async def test_an_invite_without_session_timer_gets_none(ua: UserAgent) -> None:
     leg, ours = await ua.answered_leg()
     assert "Session-Expires" not in ours.headers
     await asyncio.sleep(4000)
     assert not leg.ended.done()
 
 
-async def test_a_timer_that_the_called_peer_asks_for_is_kept_rfc4028_7_2(ua: UserAgent) -> None:
+async def test_a_timer_requested_in_the_2xx_of_the_called_peer_is_refreshed_by_us_rfc4028_7_2(
+    ua: UserAgent,
+) -> None:
     """We request none but announce support: a trunk may then ask for one, and hang up if not refreshed."""
     ok = {"headers": [("Session-Expires", "1800;refresher=uac"), ("Require", "timer")]}
     leg, _ = await ua.connected_leg(ok=ok)
@@ -145,7 +151,7 @@ async def test_a_timer_that_the_called_peer_asks_for_is_kept_rfc4028_7_2(ua: Use
     await ua.assert_clean()
 
 
-async def test_a_called_peer_that_refreshes_is_answered_and_missed(ua: UserAgent) -> None:
+async def test_a_called_peer_that_stops_refreshing_ends_the_session(ua: UserAgent) -> None:
     ok = {"headers": [("Session-Expires", "600;refresher=uas")]}
     leg, invite = await ua.connected_leg(ok=ok)
     await asyncio.sleep(300)
@@ -158,13 +164,13 @@ async def test_a_called_peer_that_refreshes_is_answered_and_missed(ua: UserAgent
     assert leg.ended.result() is EndReason.SESSION_EXPIRED
 
 
-async def test_a_session_expires_in_a_2xx_that_cannot_be_read_costs_no_call(ua: UserAgent) -> None:
+async def test_a_malformed_session_expires_in_a_2xx_is_ignored(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg(ok={"headers": [("Session-Expires", "soon")]})
     await asyncio.sleep(4000)
     assert not leg.ended.done()
 
 
-async def test_a_leg_that_has_not_begun_has_no_timer(ua: UserAgent) -> None:
+async def test_a_leg_that_has_not_begun_has_no_session_timer(ua: UserAgent) -> None:
     keeper = ua.leg().keeper
     keeper.answered(messages.ok(messages.invite()))
     assert (keeper.headers(), keeper.refreshed(messages.invite())) == ([], [])
@@ -174,7 +180,7 @@ async def test_a_leg_that_has_not_begun_has_no_timer(ua: UserAgent) -> None:
 # Our own INVITE
 
 
-async def test_our_invite_asks_for_a_timer_rfc4028_7_1(ua: UserAgent) -> None:
+async def test_our_invite_requests_a_session_timer_rfc4028_7_1(ua: UserAgent) -> None:
     _, invite = await ua.connected_leg()
     assert invite.headers.get_all("Session-Expires") == ["1800"]
     assert invite.headers.get_all("Min-SE") == ["90"]
@@ -182,7 +188,7 @@ async def test_our_invite_asks_for_a_timer_rfc4028_7_1(ua: UserAgent) -> None:
     assert "Require" not in invite.headers
 
 
-async def test_a_422_is_followed_by_the_same_invite_that_asks_for_more_rfc4028_7_3(ua: UserAgent) -> None:
+async def test_a_422_is_followed_by_an_invite_with_its_min_se_rfc4028_7_3(ua: UserAgent) -> None:
     leg, task, first = await ua.start_call()
     ua.peer.answers(first, 422, headers=[("Min-SE", "3600")])
     await ua.peer.hears("ACK")
@@ -204,7 +210,7 @@ async def test_a_422_is_followed_by_the_same_invite_that_asks_for_more_rfc4028_7
 
 
 @pytest.mark.parametrize("least", ["1800", "90", "soon"])
-async def test_a_422_that_asks_for_no_more_ends_the_try(ua: UserAgent, least: str) -> None:
+async def test_a_422_without_a_higher_min_se_raises_rejected(ua: UserAgent, least: str) -> None:
     _, task, invite = await ua.start_call()
     ua.peer.answers(invite, 422, headers=[("Min-SE", least)])
     with pytest.raises(Rejected, match="422"):
@@ -226,7 +232,7 @@ ALLOWS = ("Allow", "INVITE, ACK, BYE, CANCEL, UPDATE")
 AGREED = [("Session-Expires", "600;refresher=uac")]
 
 
-async def test_a_peer_that_takes_update_is_refreshed_by_it_without_an_offer_rfc4028_7_4(
+async def test_a_peer_that_allows_update_is_refreshed_by_update_without_an_offer_rfc4028_7_4(
     ua: UserAgent,
 ) -> None:
     leg, _ = await refreshed_by_us(ua, ALLOWS)
@@ -250,7 +256,7 @@ async def test_a_peer_that_takes_update_is_refreshed_by_it_without_an_offer_rfc4
 
 
 @pytest.mark.parametrize("status", [405, 501])
-async def test_an_update_refused_for_good_is_followed_by_a_reinvite_at_once(
+async def test_a_405_or_501_to_our_update_is_followed_by_a_reinvite_at_once(
     ua: UserAgent, status: int
 ) -> None:
     leg, _ = await refreshed_by_us(ua, ALLOWS)
@@ -269,7 +275,7 @@ async def test_an_update_refused_for_good_is_followed_by_a_reinvite_at_once(
     ("status", "headers", "wait_s"),
     [(491, [], 3.05), (500, [("Retry-After", "7 (soon)")], 7.0), (503, [("Retry-After", "x")], 89.3)],
 )
-async def test_an_update_refused_for_now_is_tried_again_rfc3311_5_3(
+async def test_a_temporarily_refused_update_is_retried_rfc3311_5_3(
     ua: UserAgent, status: int, headers: list[tuple[str, str]], wait_s: float
 ) -> None:
     leg, _ = await refreshed_by_us(ua, ALLOWS)
@@ -282,7 +288,7 @@ async def test_an_update_refused_for_now_is_tried_again_rfc3311_5_3(
     assert not leg.ended.done()
 
 
-async def test_a_422_to_a_refresh_is_followed_by_a_longer_one_rfc4028_7_4(ua: UserAgent) -> None:
+async def test_a_422_to_our_refresh_is_followed_by_one_with_its_min_se_rfc4028_7_4(ua: UserAgent) -> None:
     await refreshed_by_us(ua, ALLOWS)
     ua.peer.answers(await ua.peer.hears("UPDATE", within_s=400), 422, headers=[("Min-SE", "1000")])
     again = await ua.peer.hears("UPDATE", within_s=1)
@@ -293,7 +299,7 @@ async def test_a_422_to_a_refresh_is_followed_by_a_longer_one_rfc4028_7_4(ua: Us
     assert ua.now - agreed_at == pytest.approx(500.0, abs=0.1)
 
 
-async def test_a_422_to_any_reinvite_is_followed_by_one_with_a_longer_interval_rfc4028_7_3(
+async def test_a_422_to_our_reinvite_is_followed_once_by_one_with_its_min_se_rfc4028_7_3(
     ua: UserAgent,
 ) -> None:
     leg, _ = await refreshed_by_us(ua)
@@ -320,7 +326,7 @@ async def test_a_408_or_481_to_a_refresh_ends_the_leg_rfc4028_10(
     await ua.assert_clean()
 
 
-async def test_an_update_that_is_never_answered_ends_the_leg_rfc4028_10(ua: UserAgent) -> None:
+async def test_an_unanswered_update_ends_the_leg_rfc4028_10(ua: UserAgent) -> None:
     leg, _ = await refreshed_by_us(ua, ALLOWS)
     began = ua.now
     ua.peer.answers(await ua.peer.hears("BYE", within_s=400), 200)
@@ -329,7 +335,7 @@ async def test_an_update_that_is_never_answered_ends_the_leg_rfc4028_10(ua: User
     await ua.assert_clean()
 
 
-async def test_an_update_that_crosses_our_bye_changes_nothing(ua: UserAgent) -> None:
+async def test_a_481_to_an_update_that_crosses_our_bye_keeps_the_end_reason(ua: UserAgent) -> None:
     leg, _ = await refreshed_by_us(ua, ALLOWS)
     update = await ua.peer.hears("UPDATE", within_s=400)
     leg.end(EndReason.COMPLETED)
@@ -339,7 +345,9 @@ async def test_an_update_that_crosses_our_bye_changes_nothing(ua: UserAgent) -> 
     assert leg.ended.result() is EndReason.COMPLETED
 
 
-async def test_a_peer_without_timer_that_takes_update_is_asked_whether_it_is_there(ua: UserAgent) -> None:
+async def test_a_called_peer_without_timer_support_is_probed_by_update_every_15_minutes(
+    ua: UserAgent,
+) -> None:
     """RFC 4028 §4: a session timer is useful even if only one end supports it."""
     leg, _ = await ua.connected_leg(ok={"headers": [ALLOWS]})
     began = ua.now
@@ -351,7 +359,7 @@ async def test_a_peer_without_timer_that_takes_update_is_asked_whether_it_is_the
     assert leg.ended.result() is EndReason.UNREACHABLE
 
 
-async def test_a_caller_without_timer_that_takes_update_is_asked_too(ua: UserAgent) -> None:
+async def test_a_caller_without_timer_support_is_probed_by_update_until_it_refuses(ua: UserAgent) -> None:
     invite = messages.invite(headers=[ALLOWS])
     leg, ours = await ua.answered_leg(invite)
     assert ours.headers.get("Session-Expires") == "1800;refresher=uas"
@@ -362,8 +370,8 @@ async def test_a_caller_without_timer_that_takes_update_is_asked_too(ua: UserAge
     assert not leg.ended.done()
 
 
-async def test_an_update_before_our_answer_leaves_the_timer_to_it(ua: UserAgent) -> None:
-    invite = asking("600;refresher=uac")
+async def test_an_update_before_our_2xx_starts_no_session_timer(ua: UserAgent) -> None:
+    invite = invite_with_interval("600;refresher=uac")
     leg = await ua.ringing_leg(invite)
     leg.progress(180)
     ringing = await ua.peer.hears(180)
@@ -373,10 +381,10 @@ async def test_an_update_before_our_answer_leaves_the_timer_to_it(ua: UserAgent)
     assert not leg.ended.done()
 
 
-async def test_a_refresh_refused_with_retry_after_zero_is_not_sent_again_at_once_rfc3261_20_33(
+async def test_a_refresh_refused_with_retry_after_0_is_retried_after_five_seconds_rfc3261_20_33(
     ua: UserAgent,
 ) -> None:
-    leg, _, _, began = await called(ua, "600;refresher=uas")
+    leg, _, _, began = await answered_with_timer(ua, "600;refresher=uas")
     for _ in range(3):
         ua.peer.answers(await ua.peer.hears("INVITE", within_s=400), 500, headers=[("Retry-After", "0")])
         await ua.peer.hears("ACK")

@@ -16,7 +16,7 @@ from tests.ua.user_agent import UserAgent
 INVITE = messages.invite()
 
 
-class Ear:
+class RecordingUser:
     """A transaction user that records the messages it receives."""
 
     def __init__(self) -> None:
@@ -29,12 +29,12 @@ class Ear:
         raise AssertionError(error)
 
 
-def test_timers_i_and_k_absorb_everything_rfc3261_17() -> None:
+def test_the_absorber_ignores_every_message_rfc3261_17() -> None:
     ABSORBER.receive(INVITE)
     ABSORBER.receive(messages.ok(INVITE))
 
 
-class Sends:
+class RecordingCore:
     """A core that records what is retransmitted."""
 
     def __init__(self) -> None:
@@ -44,8 +44,8 @@ class Sends:
         self.sent.append((flow, data))
 
 
-def test_a_repeated_request_or_refusal_is_answered_as_before_rfc3261_17() -> None:
-    core, flow = Sends(), AFlow("udp", ("192.0.2.7", 5060))
+def test_a_resender_answers_a_retransmitted_request_or_non_2xx_with_the_same_bytes_rfc3261_17() -> None:
+    core, flow = RecordingCore(), AFlow("udp", ("192.0.2.7", 5060))
     late = Resender(b"the same", flow, core)
     late.receive(messages.bye(INVITE, to_tag="t"))
     late.receive(messages.response(INVITE, 486))
@@ -53,16 +53,16 @@ def test_a_repeated_request_or_refusal_is_answered_as_before_rfc3261_17() -> Non
     assert core.sent == [(flow, b"the same")] * 2
 
 
-def test_every_2xx_goes_up_and_nothing_else_rfc6026_7_2() -> None:
-    ear = Ear()
-    late = AcceptedByPeer(ear)
+def test_after_acceptance_by_the_peer_only_2xx_responses_are_passed_up_rfc6026_7_2() -> None:
+    user = RecordingUser()
+    late = AcceptedByPeer(user)
     ok = messages.ok(INVITE)
     for response in (ok, messages.ringing(INVITE), messages.response(INVITE, 486), ok):
         late.receive(response)
-    assert ear.heard == [ok, ok]
+    assert user.heard == [ok, ok]
 
 
-class Acks:
+class AckRecorder:
     """A core that records the ACKs it receives."""
 
     def __init__(self) -> None:
@@ -72,8 +72,8 @@ class Acks:
         self.heard.append(ack)
 
 
-def test_an_invite_that_was_accepted_is_absorbed_and_its_ack_goes_up_rfc6026_7_1() -> None:
-    core = Acks()
+def test_after_our_2xx_a_retransmitted_invite_is_absorbed_and_its_ack_passed_up_rfc6026_7_1() -> None:
+    core = AckRecorder()
     late = AcceptedByUs("tag", core)
     ack = messages.ack(INVITE, to_tag="bob1")
     late.receive(INVITE)
@@ -83,7 +83,7 @@ def test_an_invite_that_was_accepted_is_absorbed_and_its_ack_goes_up_rfc6026_7_1
     assert (late.tag, late.answered) == ("tag", True)
 
 
-async def test_a_repeated_bye_is_answered_with_the_same_bytes_for_32_seconds_rfc3261_17_2_2(
+async def test_a_retransmitted_options_gets_the_same_response_for_32_seconds_rfc3261_17_2_2(
     ua: UserAgent,
 ) -> None:
     options = messages.request("OPTIONS")
@@ -99,7 +99,7 @@ async def test_a_repeated_bye_is_answered_with_the_same_bytes_for_32_seconds_rfc
     assert len(ua.core.servers) == 0
 
 
-async def test_a_repeat_that_cannot_be_answered_any_more_hurts_nobody(ua: UserAgent) -> None:
+async def test_resending_on_a_closed_flow_does_nothing(ua: UserAgent) -> None:
     await ua.peer.says(messages.invite())
     flow = (await ua.invited()).flow
     await ua.network.close()
@@ -107,7 +107,7 @@ async def test_a_repeat_that_cannot_be_answered_any_more_hurts_nobody(ua: UserAg
     ua.core.emit_again(flow, messages.ok(INVITE).encode())
 
 
-async def test_a_transaction_is_known_by_what_is_left_of_it(ua: UserAgent) -> None:
+async def test_a_cancel_after_our_200_gets_a_200_with_the_same_to_tag(ua: UserAgent) -> None:
     await ua.peer.says(INVITE)
     transaction = await ua.invited()
     assert isinstance(ua.core.servers.get(transaction.key), ServerTransaction)

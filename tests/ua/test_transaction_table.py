@@ -15,21 +15,21 @@ def key(number: int) -> TransactionKey:
     return TransactionKey(f"z9hG4bK{number}", "BYE")
 
 
-async def test_what_lingers_is_forgotten_when_its_time_has_come() -> None:
-    gone: list[TransactionKey] = []
-    table: TransactionTable[str] = TransactionTable(TimerQueue(), gone.append)
+async def test_a_tombstone_is_removed_when_it_expires() -> None:
+    forgotten: list[TransactionKey] = []
+    table: TransactionTable[str] = TransactionTable(TimerQueue(), forgotten.append)
     table.enter(key(1), "one")
     assert (table.live(), table.get(key(1))) == (["one"], "one")
     table.linger(key(1), ABSORBER, asyncio.get_running_loop().time() + 32, 32)
     assert (table.live(), table.get(key(1)), len(table)) == ([], ABSORBER, 1)
     await asyncio.sleep(31.9)
-    assert gone == []
+    assert forgotten == []
     await asyncio.sleep(0.2)
-    assert (gone, len(table), table.get(key(1))) == ([key(1)], 0, None)
+    assert (forgotten, len(table), table.get(key(1))) == ([key(1)], 0, None)
     assert pending_timers() == []
 
 
-async def test_those_that_wait_equally_long_share_one_timer() -> None:
+async def test_tombstones_with_the_same_lifetime_share_one_timer() -> None:
     table: TransactionTable[str] = TransactionTable(TimerQueue())
     for number in range(100):
         table.linger(key(number), Absorber(), asyncio.get_running_loop().time() + 5, 5)
@@ -39,10 +39,10 @@ async def test_those_that_wait_equally_long_share_one_timer() -> None:
     assert (len(table), pending_timers()) == (0, [])
 
 
-async def test_a_transaction_whose_place_is_taken_is_not_forgotten_with_it() -> None:
+async def test_a_new_entry_outlives_the_tombstone_with_the_same_key() -> None:
     table: TransactionTable[str] = TransactionTable(TimerQueue())
-    late = Absorber()
-    table.linger(key(1), late, asyncio.get_running_loop().time() + 5, 5)
+    tombstone = Absorber()
+    table.linger(key(1), tombstone, asyncio.get_running_loop().time() + 5, 5)
     table.enter(key(1), "another")
     await asyncio.sleep(6)
     table.forget(key(1), "somebody else")
@@ -51,7 +51,7 @@ async def test_a_transaction_whose_place_is_taken_is_not_forgotten_with_it() -> 
     assert (table.live(), len(table)) == ([], 0)
 
 
-async def test_a_table_that_is_cleared_wants_nothing_more() -> None:
+async def test_clearing_the_table_removes_entries_and_timers() -> None:
     table: TransactionTable[str] = TransactionTable(TimerQueue())
     table.enter(key(1), "one")
     table.linger(key(2), ABSORBER, asyncio.get_running_loop().time() + 5, 5)

@@ -23,7 +23,7 @@ async def launched(ua: UserAgent, method: str) -> ClientTransaction:
     return ua.core.launch(Request(method, f"sip:bob@{PEER}", Headers(lines)), flow, NullUser())
 
 
-async def test_cancel_waits_for_a_provisional_and_is_without_effect_on_anything_but_an_invite(
+async def test_a_cancel_waits_for_a_provisional_and_only_an_invite_is_cancelled(
     ua: UserAgent,
 ) -> None:
     options = await launched(ua, "OPTIONS")
@@ -38,7 +38,7 @@ async def test_cancel_waits_for_a_provisional_and_is_without_effect_on_anything_
     assert ua.peer.count("CANCEL") == 1
 
 
-async def test_cancel_after_the_final_response_is_without_effect(ua: UserAgent) -> None:
+async def test_a_cancel_after_the_final_response_is_not_sent(ua: UserAgent) -> None:
     invite = await launched(ua, "INVITE")
     ua.peer.answers(await ua.peer.hears("INVITE"), 486)
     await ua.peer.hears("ACK")
@@ -47,13 +47,13 @@ async def test_cancel_after_the_final_response_is_without_effect(ua: UserAgent) 
     assert ua.peer.count("CANCEL") == 0
 
 
-async def test_a_request_nobody_hears_of_fails_quietly(ua: UserAgent) -> None:
+async def test_an_unanswered_options_is_retransmitted_and_ends_without_an_error(ua: UserAgent) -> None:
     await launched(ua, "OPTIONS")
     await ua.assert_clean()
     assert len(ua.peer.all("OPTIONS")) == 11
 
 
-async def test_every_answer_but_100_carries_our_tag_rfc3261_8_2_6_2(ua: UserAgent) -> None:
+async def test_every_response_but_100_has_our_to_tag_rfc3261_8_2_6_2(ua: UserAgent) -> None:
     await ua.peer.says(messages.invite())
     transaction = await ua.invited()
     assert transaction.make(100).to_tag is None
@@ -66,17 +66,17 @@ async def test_every_answer_but_100_carries_our_tag_rfc3261_8_2_6_2(ua: UserAgen
     assert ua.peer.count(200) == 0
 
 
-async def test_a_cancel_and_a_lost_flow_before_anybody_watches_are_told(ua: UserAgent) -> None:
+async def test_a_cancel_before_the_transaction_is_watched_is_reported_once_it_is(ua: UserAgent) -> None:
     await ua.peer.says(messages.invite())
     await ua.peer.says(messages.cancel(messages.invite()))
     await ua.peer.hears(200)
     transaction = await ua.invited()
-    told: list[str] = []
-    transaction.watch(lambda: told.append("cancelled"), lambda error: told.append("failed"))
-    assert told == ["cancelled"]
+    events: list[str] = []
+    transaction.watch(lambda: events.append("cancelled"), lambda error: events.append("failed"))
+    assert events == ["cancelled"]
 
 
-async def test_a_bye_that_cannot_be_sent_now_is_sent_when_there_is_a_way_again(ua: UserAgent) -> None:
+async def test_a_bye_that_cannot_be_sent_is_retransmitted_once_the_peer_is_reachable(ua: UserAgent) -> None:
     leg, _ = await ua.connected_leg()
     ua.wire.unreachable.add(PEER)
     leg.end(EndReason.COMPLETED)
@@ -88,7 +88,9 @@ async def test_a_bye_that_cannot_be_sent_now_is_sent_when_there_is_a_way_again(u
     assert ua.peer.count("BYE") == 1
 
 
-async def test_a_refresh_that_cannot_be_sent_now_ends_no_call(ua: UserAgent) -> None:
+async def test_a_reinvite_that_cannot_be_sent_is_retransmitted_and_does_not_end_the_call(
+    ua: UserAgent,
+) -> None:
     leg, _ = await ua.connected_leg()
     ua.wire.unreachable.add(PEER)
     offering = asyncio.ensure_future(leg.offer())
@@ -101,7 +103,9 @@ async def test_a_refresh_that_cannot_be_sent_now_ends_no_call(ua: UserAgent) -> 
     await ua.assert_clean()
 
 
-async def test_a_cancel_that_cannot_be_sent_now_is_sent_when_there_is_a_way_again(ua: UserAgent) -> None:
+async def test_a_cancel_that_cannot_be_sent_is_retransmitted_once_the_peer_is_reachable(
+    ua: UserAgent,
+) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180)
     await wait_for_ringing(leg)
@@ -116,7 +120,7 @@ async def test_a_cancel_that_cannot_be_sent_now_is_sent_when_there_is_a_way_agai
     await ua.assert_clean()
 
 
-async def test_an_answer_that_cannot_be_sent_now_is_sent_when_there_is_a_way_again(ua: UserAgent) -> None:
+async def test_a_200_that_cannot_be_sent_is_retransmitted_once_the_peer_is_reachable(ua: UserAgent) -> None:
     invite = messages.invite()
     leg = await ua.ringing_leg(invite)
     ua.wire.unreachable.add(PEER)
@@ -131,7 +135,7 @@ async def test_an_answer_that_cannot_be_sent_now_is_sent_when_there_is_a_way_aga
     await ua.assert_clean()
 
 
-async def test_a_refusal_that_cannot_be_sent_now_is_sent_when_it_is_asked_for_again(ua: UserAgent) -> None:
+async def test_a_481_that_cannot_be_sent_is_sent_when_the_request_is_retransmitted(ua: UserAgent) -> None:
     ua.wire.unreachable.add(PEER)
     bye = messages.bye(messages.invite(), to_tag="nobody")
     await ua.peer.says(bye)

@@ -20,7 +20,7 @@ from tests.ua.user_agent import PEER, Peer, UserAgent, from_callee, wait_for_rin
 CHALLENGE = 'Digest realm="trunk", nonce="n1", algorithm=MD5, qop="auth"'
 
 
-async def test_an_invite_answered_is_acknowledged_and_its_answer_in_force(ua: UserAgent) -> None:
+async def test_a_2xx_to_our_invite_is_acknowledged_and_its_answer_applied(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 100, to_tag=None)
     ua.peer.answers(invite, 180)
@@ -33,12 +33,12 @@ async def test_an_invite_answered_is_acknowledged_and_its_answer_in_force(ua: Us
     assert leg.media.calls == [("offer", b""), ("answered", SDP)]
 
 
-async def test_what_we_say_is_what_the_peer_reads(ua: UserAgent) -> None:
-    said: list[dict[str, str]] = []
+async def test_every_message_that_we_send_parses_to_the_same_headers(ua: UserAgent) -> None:
+    sent: list[dict[str, str]] = []
 
     def note(way: str, flow: Flow, message: Request | Response) -> None:
         if way == ">":
-            said.append(message.headers.first | {"content-length": str(len(message.body))})
+            sent.append(message.headers.first | {"content-length": str(len(message.body))})
 
     ua.core.traces.append(note)
     await ua.answered_leg()
@@ -47,11 +47,11 @@ async def test_what_we_say_is_what_the_peer_reads(ua: UserAgent) -> None:
     await task
     leg.end(EndReason.COMPLETED)
     await ua.peer.hears("BYE")
-    assert said == [heard.message.headers.first for heard in ua.peer.heard]
-    assert len(said) >= 4
+    assert sent == [heard.message.headers.first for heard in ua.peer.heard]
+    assert len(sent) >= 4
 
 
-async def test_an_invite_nobody_answers_is_resent_and_given_up_rfc3261_17_1_1_2(ua: UserAgent) -> None:
+async def test_an_unanswered_invite_is_retransmitted_until_timer_b_rfc3261_17_1_1_2(ua: UserAgent) -> None:
     began = ua.now
     _, task, _ = await ua.start_call()
     with pytest.raises(TransactionTimeout):
@@ -61,7 +61,7 @@ async def test_an_invite_nobody_answers_is_resent_and_given_up_rfc3261_17_1_1_2(
     await ua.assert_clean()
 
 
-async def test_an_answer_that_came_while_we_were_stopped_came_in_time(ua: UserAgent) -> None:
+async def test_a_200_received_while_the_process_was_stopped_is_in_time(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     stoppable().stop_for(40)
     ua.peer.answers(invite, 200)  # is read only after the overdue timers have run
@@ -72,7 +72,7 @@ async def test_an_answer_that_came_while_we_were_stopped_came_in_time(ua: UserAg
     await ua.assert_clean()
 
 
-async def test_a_refusal_is_acknowledged_and_raised(ua: UserAgent) -> None:
+async def test_a_non_2xx_is_acknowledged_and_raised(ua: UserAgent) -> None:
     _, task, invite = await ua.start_call()
     ua.peer.answers(invite, 486, reason="Busy Here")
     with pytest.raises(Rejected, match="486 Busy Here"):
@@ -99,7 +99,7 @@ async def test_cancel_waits_for_the_first_provisional_rfc3261_9_1(ua: UserAgent)
     assert ua.peer.count("CANCEL") == 1
 
 
-async def test_cancel_is_sent_once_however_many_provisionals_come(ua: UserAgent) -> None:
+async def test_the_cancel_is_sent_once_despite_several_provisionals(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180)
     await wait_for_ringing(leg)
@@ -117,7 +117,7 @@ async def test_cancel_is_sent_once_however_many_provisionals_come(ua: UserAgent)
     assert ua.peer.count("CANCEL") == 1
 
 
-async def test_cancel_crossing_200_is_answered_by_ack_and_bye_rfc3261_9_1(ua: UserAgent) -> None:
+async def test_a_200_crossing_our_cancel_gets_ack_and_bye_rfc3261_9_1(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180)
     await wait_for_ringing(leg)
@@ -135,7 +135,9 @@ async def test_cancel_crossing_200_is_answered_by_ack_and_bye_rfc3261_9_1(ua: Us
     await ua.assert_clean()
 
 
-async def test_200_to_an_invite_ended_before_any_provisional_gets_bye_and_no_cancel(ua: UserAgent) -> None:
+async def test_a_200_after_the_leg_ended_without_a_provisional_gets_ack_and_bye_but_no_cancel(
+    ua: UserAgent,
+) -> None:
     leg, task, invite = await ua.start_call()
     leg.end(EndReason.CALLER_LEFT)
     ua.peer.answers(invite, 200)
@@ -147,7 +149,9 @@ async def test_200_to_an_invite_ended_before_any_provisional_gets_bye_and_no_can
     await ua.assert_clean()
 
 
-async def test_cancel_without_effect_gives_up_after_64_t1_rfc3261_9_1(ua: UserAgent) -> None:
+async def test_a_cancelled_invite_without_final_response_is_given_up_after_64_t1_rfc3261_9_1(
+    ua: UserAgent,
+) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 180)
     await wait_for_ringing(leg)
@@ -161,7 +165,7 @@ async def test_cancel_without_effect_gives_up_after_64_t1_rfc3261_9_1(ua: UserAg
     await ua.assert_clean()
 
 
-async def test_a_leg_ended_while_the_way_is_looked_for_sends_nothing(ua: UserAgent) -> None:
+async def test_a_leg_ended_while_its_target_is_connected_sends_nothing(ua: UserAgent) -> None:
     leg = ua.leg("agent")
     peer = Peer(ua.wire, "192.0.2.7", "tls")
     await peer.start()
@@ -176,7 +180,7 @@ async def test_a_leg_ended_while_the_way_is_looked_for_sends_nothing(ua: UserAge
         await leg.invite(Outgoing("sip:a@192.0.2.7;transport=tls", "<sip:us@x>"))
 
 
-async def test_an_address_that_cannot_be_reached_is_a_transport_failure(ua: UserAgent) -> None:
+async def test_an_unreachable_or_unresolvable_target_raises_transport_failed(ua: UserAgent) -> None:
     with pytest.raises(TransportFailed):
         await ua.leg().invite(Outgoing("sip:a@192.0.2.99;transport=tcp", "<sip:us@x>"))
     with pytest.raises(TransportFailed):
@@ -197,7 +201,7 @@ async def test_a_retransmitted_2xx_is_acknowledged_again_with_the_same_ack_rfc32
     assert leg.media.calls.count(("answered", SDP)) == 1
 
 
-async def test_a_forked_2xx_gets_its_ack_and_a_bye_rfc3261_13_2_2_4(ua: UserAgent) -> None:
+async def test_a_2xx_of_another_fork_gets_ack_and_bye_rfc3261_13_2_2_4(ua: UserAgent) -> None:
     leg, invite = await ua.connected_leg()
     ua.peer.answers(invite, 200, to_tag="fork2", contact=f"<sip:other@{PEER}:5060>")
     ack, bye = await ua.peer.hears("ACK"), await ua.peer.hears("BYE")
@@ -206,13 +210,13 @@ async def test_a_forked_2xx_gets_its_ack_and_a_bye_rfc3261_13_2_2_4(ua: UserAgen
     ua.peer.answers(bye, 200)
     assert not leg.ended.done()
     leg.end(EndReason.COMPLETED)
-    mine = await ua.peer.hears("BYE")
-    assert mine.to_tag == "bob1"
-    ua.peer.answers(mine, 200)
+    bye_of_leg = await ua.peer.hears("BYE")
+    assert bye_of_leg.to_tag == "bob1"
+    ua.peer.answers(bye_of_leg, 200)
     await ua.assert_clean()
 
 
-async def test_a_fork_elsewhere_does_not_move_the_leg(ua: UserAgent) -> None:
+async def test_a_2xx_of_another_fork_at_another_address_does_not_move_the_leg(ua: UserAgent) -> None:
     other = Peer(ua.wire, "192.0.2.7")
     await other.start()
     leg, invite = await ua.connected_leg()
@@ -225,7 +229,7 @@ async def test_a_fork_elsewhere_does_not_move_the_leg(ua: UserAgent) -> None:
     await ua.assert_clean()
 
 
-async def test_the_ack_goes_where_the_contact_says_rfc3261_12_2_1_1(ua: UserAgent) -> None:
+async def test_the_ack_and_bye_go_to_the_contact_of_the_2xx_rfc3261_12_2_1_1(ua: UserAgent) -> None:
     other = Peer(ua.wire, "192.0.2.7", names=("pbx.example.com",))
     await other.start()
     leg, task, invite = await ua.start_call()
@@ -239,7 +243,9 @@ async def test_the_ack_goes_where_the_contact_says_rfc3261_12_2_1_1(ua: UserAgen
     await ua.assert_clean()
 
 
-async def test_an_ack_whose_way_cannot_be_found_goes_where_the_invite_went(ua: UserAgent) -> None:
+async def test_the_ack_goes_on_the_flow_of_the_invite_if_the_contact_cannot_be_resolved(
+    ua: UserAgent,
+) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 200, contact="<sip:bob@nowhere.example.com>")
     await task
@@ -248,7 +254,7 @@ async def test_an_ack_whose_way_cannot_be_found_goes_where_the_invite_went(ua: U
     await ua.assert_clean()
 
 
-async def test_a_late_or_doubled_provisional_changes_nothing(ua: UserAgent) -> None:
+async def test_repeated_and_late_provisionals_change_nothing(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     for status in (180, 180, 183):
         ua.peer.answers(invite, status)
@@ -263,7 +269,7 @@ async def test_a_late_or_doubled_provisional_changes_nothing(ua: UserAgent) -> N
     await ua.assert_clean()
 
 
-async def test_an_answer_that_media_cannot_use_ends_the_leg(ua: UserAgent) -> None:
+async def test_an_unusable_answer_in_the_2xx_ends_the_leg_with_ack_and_bye(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     leg.media.refuses = 488
     ua.peer.answers(invite, 200)
@@ -275,7 +281,7 @@ async def test_an_answer_that_media_cannot_use_ends_the_leg(ua: UserAgent) -> No
     await ua.assert_clean()
 
 
-async def test_a_2xx_with_a_contact_that_cannot_be_read_gets_ack_and_bye(ua: UserAgent) -> None:
+async def test_a_2xx_with_a_malformed_contact_gets_ack_and_bye(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 200, contact="<sip:@@@>")
     with pytest.raises(OfferRefused, match="cannot be read"):
@@ -286,7 +292,7 @@ async def test_a_2xx_with_a_contact_that_cannot_be_read_gets_ack_and_bye(ua: Use
     await ua.assert_clean()
 
 
-async def test_a_2xx_with_a_to_that_cannot_be_read_is_dropped(ua: UserAgent) -> None:
+async def test_a_2xx_with_a_malformed_to_is_dropped(ua: UserAgent) -> None:
     _, task, invite = await ua.start_call()
     response = messages.ok(invite).encode().replace(b"To: <", b"To: <<<")
     await ua.peer.says(response)
@@ -298,7 +304,7 @@ async def test_a_2xx_with_a_to_that_cannot_be_read_is_dropped(ua: UserAgent) -> 
     await ua.assert_clean()
 
 
-async def test_the_bye_of_a_late_2xx_is_authenticated_too(ua: UserAgent) -> None:
+async def test_a_challenged_bye_for_a_late_2xx_is_repeated_with_credentials(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call(credentials=DigestClient("u", "secret"))
     ua.peer.answers(invite, 180)
     await wait_for_ringing(leg)
@@ -315,7 +321,7 @@ async def test_the_bye_of_a_late_2xx_is_authenticated_too(ua: UserAgent) -> None
     await ua.assert_clean()
 
 
-async def test_a_connection_lost_while_ringing_fails_the_call(ua: UserAgent) -> None:
+async def test_a_connection_lost_after_a_180_fails_the_call(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
     await peer.start()
     leg, task, invite = await ua.start_call("sip:bob@192.0.2.7:5061;transport=tls", peer)
@@ -327,7 +333,7 @@ async def test_a_connection_lost_while_ringing_fails_the_call(ua: UserAgent) -> 
     await ua.assert_clean()
 
 
-async def test_an_answer_and_a_limit_in_one_tick_leave_no_call_behind(ua: UserAgent) -> None:
+async def test_a_200_handled_as_its_task_is_cancelled_still_gets_ack_and_bye(ua: UserAgent) -> None:
     leg, task, invite = await ua.start_call()
     ua.peer.answers(invite, 200)
     await asyncio.sleep(0.0005)
@@ -340,7 +346,7 @@ async def test_an_answer_and_a_limit_in_one_tick_leave_no_call_behind(ua: UserAg
     assert ua.peer.count("CANCEL") == 0
 
 
-async def test_a_bye_that_crosses_our_ack_ends_the_leg(ua: UserAgent) -> None:
+async def test_a_bye_right_after_our_ack_ends_the_leg(ua: UserAgent) -> None:
     leg, invite = await ua.connected_leg()
     await ua.peer.says(from_callee(invite, "BYE"))
     await ua.peer.hears(200)

@@ -17,7 +17,7 @@ from tests.ua.user_agent import Peer, UserAgent, from_caller
 INVITE = messages.invite()
 
 
-async def test_an_invite_is_tried_rung_and_answered(ua: UserAgent) -> None:
+async def test_an_invite_gets_100_180_183_and_200_with_the_same_to_tag(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     leg.progress(180)
     leg.progress(183)
@@ -34,7 +34,7 @@ async def test_an_invite_is_tried_rung_and_answered(ua: UserAgent) -> None:
     assert leg.media.calls == [("accept", SDP)]
 
 
-async def test_a_long_ringing_is_told_anew_every_minute_rfc3261_13_3_1_1(ua: UserAgent) -> None:
+async def test_the_last_provisional_is_repeated_every_minute_rfc3261_13_3_1_1(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     leg.progress(180)
     await asyncio.sleep(50)
@@ -49,7 +49,7 @@ async def test_a_long_ringing_is_told_anew_every_minute_rfc3261_13_3_1_1(ua: Use
     assert ua.peer.count(183) == 3
 
 
-async def test_an_early_183_has_our_answer_and_so_have_its_repetition_and_the_200_rfc3261_13_2_1(
+async def test_an_early_183_its_repetitions_and_the_200_have_our_answer_rfc3261_13_2_1(
     ua: UserAgent,
 ) -> None:
     leg = await ua.ringing_leg(INVITE)
@@ -64,7 +64,7 @@ async def test_an_early_183_has_our_answer_and_so_have_its_repetition_and_the_20
     assert leg.media.calls == [("accept", SDP)]
 
 
-async def test_the_200_is_resent_until_the_ack_rfc3261_13_3_1_4(ua: UserAgent) -> None:
+async def test_the_200_is_retransmitted_until_the_ack_rfc3261_13_3_1_4(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     answering = asyncio.ensure_future(leg.answer())
     await asyncio.sleep(4)
@@ -74,7 +74,7 @@ async def test_the_200_is_resent_until_the_ack_rfc3261_13_3_1_4(ua: UserAgent) -
     assert ua.peer.times(200) == [0, 0.5, 1.5, 3.5]
 
 
-async def test_a_200_over_tls_is_resent_too_and_an_ack_of_another_number_is_not_its_ack(
+async def test_a_200_over_tls_is_retransmitted_until_an_ack_with_its_cseq_number(
     ua: UserAgent,
 ) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tls")
@@ -90,7 +90,7 @@ async def test_a_200_over_tls_is_resent_too_and_an_ack_of_another_number_is_not_
     await answering
 
 
-async def test_a_200_never_acknowledged_ends_in_bye_after_64_t1_rfc3261_13_3_1_4(ua: UserAgent) -> None:
+async def test_an_unacknowledged_200_ends_with_bye_after_64_t1_rfc3261_13_3_1_4(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     began = ua.now
     with pytest.raises(LegEnded) as end:
@@ -103,7 +103,7 @@ async def test_a_200_never_acknowledged_ends_in_bye_after_64_t1_rfc3261_13_3_1_4
     await ua.assert_clean()
 
 
-async def test_our_bye_waits_for_the_ack_rfc3261_15(ua: UserAgent) -> None:
+async def test_our_bye_waits_for_the_ack_to_our_200_rfc3261_15(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     answering = asyncio.ensure_future(leg.answer())
     await ua.peer.hears(200)
@@ -118,7 +118,7 @@ async def test_our_bye_waits_for_the_ack_rfc3261_15(ua: UserAgent) -> None:
     await ua.assert_clean()
 
 
-async def test_our_bye_waits_no_longer_than_for_the_ack(ua: UserAgent) -> None:
+async def test_our_bye_is_sent_after_64_t1_without_an_ack(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     answering = asyncio.ensure_future(leg.answer())
     await ua.peer.hears(200)
@@ -133,7 +133,7 @@ async def test_our_bye_waits_no_longer_than_for_the_ack(ua: UserAgent) -> None:
     await ua.assert_clean()
 
 
-async def test_a_bye_instead_of_the_ack_ends_the_leg(ua: UserAgent) -> None:
+async def test_a_bye_instead_of_the_ack_ends_the_leg_without_a_bye_of_ours(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     answering = asyncio.ensure_future(leg.answer())
     response = await ua.peer.hears(200)
@@ -145,7 +145,7 @@ async def test_a_bye_instead_of_the_ack_ends_the_leg(ua: UserAgent) -> None:
     assert (ua.peer.count("BYE"), ua.peer.count(200)) == (0, 2)
 
 
-async def test_a_cancelled_wait_for_the_ack_does_not_lose_the_ack(ua: UserAgent) -> None:
+async def test_cancelling_the_wait_for_the_ack_does_not_lose_the_ack(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     answering = asyncio.ensure_future(leg.answer())
     response = await ua.peer.hears(200)
@@ -157,7 +157,7 @@ async def test_a_cancelled_wait_for_the_ack_does_not_lose_the_ack(ua: UserAgent)
     assert not leg.ended.done()
 
 
-async def test_an_ack_on_the_branch_of_its_invite_is_taken_rfc6026_7_1(ua: UserAgent) -> None:
+async def test_an_ack_with_the_branch_of_its_invite_is_accepted_rfc6026_7_1(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     answering = asyncio.ensure_future(leg.answer())
     response = await ua.peer.hears(200)
@@ -167,7 +167,7 @@ async def test_an_ack_on_the_branch_of_its_invite_is_taken_rfc6026_7_1(ua: UserA
     assert ua.peer.count(200) == 1
 
 
-async def test_an_invite_without_an_offer_is_answered_with_ours_rfc3261_13_2_1(ua: UserAgent) -> None:
+async def test_an_invite_without_an_offer_gets_ours_in_the_200_rfc3261_13_2_1(ua: UserAgent) -> None:
     invite = messages.invite(body=b"")
     leg = await ua.ringing_leg(invite)
     answering = asyncio.ensure_future(leg.answer())
@@ -178,7 +178,7 @@ async def test_an_invite_without_an_offer_is_answered_with_ours_rfc3261_13_2_1(u
     assert leg.media.calls == [("offer", b""), ("answered", SDP)]
 
 
-async def test_an_answer_in_the_ack_that_cannot_be_used_ends_the_leg(ua: UserAgent) -> None:
+async def test_an_unusable_answer_in_the_ack_ends_the_leg(ua: UserAgent) -> None:
     invite = messages.invite(body=b"")
     leg = await ua.ringing_leg(invite)
     answering = asyncio.ensure_future(leg.answer())
@@ -192,7 +192,7 @@ async def test_an_answer_in_the_ack_that_cannot_be_used_ends_the_leg(ua: UserAge
     await ua.assert_clean()
 
 
-async def test_an_offer_that_cannot_be_used_is_told_before_anything_is_said(ua: UserAgent) -> None:
+async def test_an_unusable_offer_is_raised_before_any_response(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     leg.media.refuses = 503
     with pytest.raises(OfferRefused):
@@ -206,7 +206,7 @@ async def test_an_offer_that_cannot_be_used_is_told_before_anything_is_said(ua: 
     assert ua.peer.count(180) == 0
 
 
-async def test_cancel_is_answered_and_the_invite_by_487_with_the_same_tag_rfc3261_9_2(ua: UserAgent) -> None:
+async def test_a_cancel_gets_200_and_the_invite_487_with_the_same_to_tag_rfc3261_9_2(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     leg.progress(180)
     cancel = messages.cancel(INVITE)
@@ -222,7 +222,7 @@ async def test_cancel_is_answered_and_the_invite_by_487_with_the_same_tag_rfc326
     await ua.assert_clean()
 
 
-async def test_a_cancel_that_comes_before_anybody_took_the_invite_is_not_lost(ua: UserAgent) -> None:
+async def test_a_cancel_before_a_leg_takes_the_invite_ends_that_leg(ua: UserAgent) -> None:
     await ua.peer.says(INVITE)
     await ua.peer.says(messages.cancel(INVITE))
     await ua.peer.hears(200)
@@ -233,7 +233,7 @@ async def test_a_cancel_that_comes_before_anybody_took_the_invite_is_not_lost(ua
     await ua.assert_clean()
 
 
-async def test_a_connection_lost_before_anybody_took_the_invite_ends_the_leg(ua: UserAgent) -> None:
+async def test_a_connection_lost_before_a_leg_takes_the_invite_ends_that_leg(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
     await peer.start()
     await peer.says(messages.invite(transport="TCP"))
@@ -247,7 +247,9 @@ async def test_a_connection_lost_before_anybody_took_the_invite_ends_the_leg(ua:
     await ua.assert_clean()
 
 
-async def test_a_connection_lost_while_ringing_ends_the_leg_of_a_caller_who_is_gone(ua: UserAgent) -> None:
+async def test_a_connection_lost_while_ringing_ends_the_leg_if_the_caller_is_unreachable(
+    ua: UserAgent,
+) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
     await peer.start()
     leg = await ua.ringing_leg(messages.invite(transport="TCP"), peer)
@@ -263,7 +265,7 @@ async def test_a_connection_lost_while_ringing_ends_the_leg_of_a_caller_who_is_g
     await ua.assert_clean()
 
 
-async def test_a_connection_lost_while_ringing_costs_nothing_where_the_caller_listens_rfc3261_18_2_2(
+async def test_a_connection_lost_while_ringing_is_replaced_if_the_caller_is_reachable_rfc3261_18_2_2(
     ua: UserAgent,
 ) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
@@ -286,7 +288,7 @@ async def test_a_connection_lost_while_ringing_costs_nothing_where_the_caller_li
     await ua.assert_clean()
 
 
-async def test_a_way_back_is_made_once_lest_a_place_that_drops_connections_cause_a_storm(
+async def test_a_lost_connection_for_responses_is_replaced_only_once(
     ua: UserAgent,
 ) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
@@ -303,18 +305,18 @@ async def test_a_way_back_is_made_once_lest_a_place_that_drops_connections_cause
     await ua.assert_clean()
 
 
-async def test_a_way_back_that_breaks_at_once_ends_the_leg(ua: UserAgent) -> None:
+async def test_a_replacement_connection_that_closes_at_once_ends_the_leg(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
     await peer.start()
     leg = await ua.ringing_leg(messages.invite(transport="TCP"), peer)
     connect = ua.network.connect
 
-    async def dead(target: Target) -> MemoryStream | MemoryUdp:
+    async def connect_and_close(target: Target) -> MemoryStream | MemoryUdp:
         flow = await connect(target)
         flow.close()
         return flow
 
-    ua.network.connect = dead  # type: ignore[method-assign]
+    ua.network.connect = connect_and_close  # type: ignore[method-assign]
     ua.wire.cut(ua.wire.flows()[0])
     leg.progress(180)
     await asyncio.sleep(1)
@@ -322,7 +324,7 @@ async def test_a_way_back_that_breaks_at_once_ends_the_leg(ua: UserAgent) -> Non
     await ua.assert_clean()
 
 
-async def test_a_connection_lost_after_the_answer_leaves_the_leg_up(ua: UserAgent) -> None:
+async def test_a_connection_lost_after_the_200_leaves_the_leg_up(ua: UserAgent) -> None:
     peer = Peer(ua.wire, "192.0.2.7", "tcp")
     await peer.start()
     invite = messages.invite(transport="TCP", contact="<sip:alice@192.0.2.7;transport=tcp>")
@@ -335,7 +337,7 @@ async def test_a_connection_lost_after_the_answer_leaves_the_leg_up(ua: UserAgen
     await ua.assert_clean()
 
 
-async def test_cancel_after_the_200_changes_nothing_rfc3261_9_2(ua: UserAgent) -> None:
+async def test_a_cancel_after_the_200_changes_nothing_rfc3261_9_2(ua: UserAgent) -> None:
     leg, _ = await ua.answered_leg(INVITE)
     await ua.peer.says(messages.cancel(INVITE))
     await ua.peer.hears(200)
@@ -344,7 +346,7 @@ async def test_cancel_after_the_200_changes_nothing_rfc3261_9_2(ua: UserAgent) -
     assert ua.peer.count(487) == 0
 
 
-async def test_a_bye_before_our_final_response_gets_200_and_the_invite_487_rfc3261_15_1_2(
+async def test_a_bye_in_the_early_dialog_gets_200_and_the_invite_487_rfc3261_15_1_2(
     ua: UserAgent,
 ) -> None:
     leg = await ua.ringing_leg(INVITE)
@@ -357,7 +359,7 @@ async def test_a_bye_before_our_final_response_gets_200_and_the_invite_487_rfc32
     await ua.assert_clean()
 
 
-async def test_a_refused_session_interval_is_422_with_min_se_rfc4028_9(ua: UserAgent) -> None:
+async def test_too_small_a_session_expires_gets_422_with_min_se_rfc4028_9(ua: UserAgent) -> None:
     invite = messages.invite(headers=[("Supported", "timer"), ("Session-Expires", "60")])
     leg = await ua.ringing_leg(invite)
     assert (await ua.peer.hears(422)).headers.get("Min-SE") == "90"
@@ -365,14 +367,14 @@ async def test_a_refused_session_interval_is_422_with_min_se_rfc4028_9(ua: UserA
     await ua.assert_clean()
 
 
-async def test_a_session_interval_that_cannot_be_read_is_400(ua: UserAgent) -> None:
+async def test_a_malformed_session_expires_gets_400(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(messages.invite(headers=[("Session-Expires", "soon")]))
     await ua.peer.hears(400)
     assert leg.ended.result() is EndReason.REJECTED
     await ua.assert_clean()
 
 
-async def test_numbers_used_in_the_early_dialog_count_after_the_answer_rfc3261_12_2_2(ua: UserAgent) -> None:
+async def test_cseq_numbers_of_the_early_dialog_count_after_the_200_rfc3261_12_2_2(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     leg.progress(180)
     ringing = await ua.peer.hears(180)
@@ -386,7 +388,7 @@ async def test_numbers_used_in_the_early_dialog_count_after_the_answer_rfc3261_1
     await ua.peer.hears(500)
 
 
-async def test_the_answer_of_a_considered_offer_is_given_once(ua: UserAgent) -> None:
+async def test_an_answer_prepared_before_the_200_is_made_once(ua: UserAgent) -> None:
     leg = await ua.ringing_leg(INVITE)
     leg.prepare_sdp()
     answering = asyncio.ensure_future(leg.answer())
@@ -397,9 +399,7 @@ async def test_the_answer_of_a_considered_offer_is_given_once(ua: UserAgent) -> 
 
 
 @pytest.mark.parametrize("route", ["garbage", "<sip:a@b>, <", "<sip:proxy;lr>, <sip:\udcff;lr>"])
-async def test_an_invite_whose_way_back_cannot_be_read_is_400_rfc3261_12_1_1(
-    ua: UserAgent, route: str
-) -> None:
+async def test_a_malformed_record_route_gets_400_rfc3261_12_1_1(ua: UserAgent, route: str) -> None:
     invite = messages.invite()
     invite.headers.add("Record-Route", route)
     leg = await ua.ringing_leg(invite)
