@@ -194,9 +194,10 @@ async def test_malformed_acks_responses_and_requests_without_a_usable_via_are_dr
 async def test_control_characters_of_a_malformed_request_are_not_echoed(ua: UserAgent) -> None:
     await ua.peer.says(INVITE.encode().replace(b"CSeq: 1 INVITE", b"CSeq: 1 INVITE\x00\rX: y"))
     await asyncio.sleep(1)
-    for data in ua.peer.unparsable:
-        assert b"\x00" not in data
-        assert b"\rX" not in data
+    [data] = ua.peer.unparsable  # the 400 has no CSeq, as the malformed one is left out
+    assert data.startswith(b"SIP/2.0 400 ")
+    assert b"\x00" not in data
+    assert b"\rX" not in data
 
 
 async def test_a_framing_error_on_a_stream_is_answered_only_if_the_peer_is_admitted(ua: UserAgent) -> None:
