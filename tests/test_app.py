@@ -360,7 +360,7 @@ async def test_on_shutdown_a_lost_bye_is_retransmitted_until_answered(tmp_path: 
         peer.bind(("127.0.0.1", 0))
         peer.setblocking(False)
 
-        async def hears() -> None:
+        async def answer_second_bye() -> None:
             await loop.sock_recvfrom(peer, 65535)  # lost
             again, source = await loop.sock_recvfrom(peer, 65535)
             bye = parse_message(again)
@@ -368,7 +368,7 @@ async def test_on_shutdown_a_lost_bye_is_retransmitted_until_answered(tmp_path: 
             await loop.sock_sendto(peer, bye.reply(200).encode(), source)
 
         async with App(settings(tmp_path)) as app:
-            hearing = asyncio.ensure_future(hears())
+            hearing = asyncio.ensure_future(answer_second_bye())
             flow = await app.network.connect(Target("udp", peer.getsockname(), "127.0.0.1"))
             app.core.launch(messages.bye(messages.invite(), to_tag="x"), flow, NullUser())
         assert hearing.done()

@@ -79,7 +79,7 @@ class ScriptedVendor:
     def done(self) -> list[str]:
         return [verb.split()[0] for _, verb in self.verbs]
 
-    def happens(self, *events: Event) -> None:
+    def emits(self, *events: Event) -> None:
         for event in events:
             self.events.put_nowait(event)
 
@@ -92,7 +92,7 @@ class ScriptedVendor:
         says otherwise.
         """
         arguments = json.dumps({"decision": decision, "reason": "Anna about the boiler", **more})
-        self.happens(
+        self.emits(
             ResponseBegan(response),
             ToolCalled(call, DECIDE, arguments, response),
             ResponseEnded(response, "completed"),
@@ -100,9 +100,9 @@ class ScriptedVendor:
 
     def speaks(self, response: str, seconds: float) -> None:
         later = asyncio.get_running_loop().call_later
-        self.happens(ResponseBegan(response), SoundBegan(response))
-        later(seconds / 2, self.happens, ResponseEnded(response, "completed"))
-        later(seconds, self.happens, SoundEnded(response))
+        self.emits(ResponseBegan(response), SoundBegan(response))
+        later(seconds / 2, self.emits, ResponseEnded(response, "completed"))
+        later(seconds, self.emits, SoundEnded(response))
 
 
 class ScriptedSession:

@@ -15,7 +15,7 @@ WHY = "decided by the user"
 
 async def test_a_connect_by_the_user_applies_at_once_even_during_speech() -> None:
     async with staged() as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"))
         assert stage.screening.overrule(Connect(WHY))
         assert await stage.verdict() == (0.001, Connect(WHY))
         assert stage.vendor.said == ["speak", f"inform {OVERRULED[Choice.ALLOW]}"]
@@ -39,10 +39,10 @@ async def test_after_a_decline_by_the_user_the_agent_says_goodbye() -> None:
 
 async def test_the_goodbye_after_a_decline_by_the_user_waits_for_the_current_sentence() -> None:
     async with staged() as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
         await settled()
         assert stage.screening.overrule(Decline(WHY))
-        asyncio.get_running_loop().call_later(10, stage.vendor.happens, SoundEnded("r1"))
+        asyncio.get_running_loop().call_later(10, stage.vendor.emits, SoundEnded("r1"))
         at, verdict = await stage.verdict()
         assert (round(at), verdict) == (12, Decline(WHY))
         assert stage.vendor.said[-1] == "speak without tools"
@@ -126,7 +126,7 @@ async def test_transcript_lines_are_passed_to_followers_as_they_arrive() -> None
     async with staged() as stage:
         lines: list[TranscriptLine] = []
         stage.screening.follow(lines.append)
-        stage.vendor.happens(CallerSaid("It is Anna."))
+        stage.vendor.emits(CallerSaid("It is Anna."))
         await asyncio.sleep(1)
         assert lines == [TranscriptLine("caller", "It is Anna.", lines[0].at_s)]
         assert list(stage.screening.transcript) == lines

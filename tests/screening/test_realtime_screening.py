@@ -94,17 +94,17 @@ async def test_allow_connects_at_once_when_nothing_is_being_said() -> None:
 
 async def test_allow_waits_for_the_end_of_the_current_sentence() -> None:
     async with staged() as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"))
         stage.vendor.decides("ALLOW")
         await asyncio.sleep(2.5)
-        stage.vendor.happens(SoundEnded("r1"))
+        stage.vendor.emits(SoundEnded("r1"))
         at, verdict = await stage.verdict()
         assert (at, type(verdict)) == (2.501, Connect)
 
 
 async def test_allow_waits_at_most_eight_seconds_for_a_sentence() -> None:
     async with staged() as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"))
         stage.vendor.decides("ALLOW")
         at, verdict = await stage.verdict()
         assert (at, type(verdict)) == (8.001, Connect)
@@ -113,9 +113,9 @@ async def test_allow_waits_at_most_eight_seconds_for_a_sentence() -> None:
 @pytest.mark.parametrize("status", ["cancelled", "failed", "incomplete"])
 async def test_an_interrupted_sentence_is_not_waited_for(status: str) -> None:
     async with staged() as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"))
         stage.vendor.decides("ALLOW", response="r2")
-        stage.vendor.happens(ToolCalled("tool2", DECIDE, "{}", "r1"), ResponseEnded("r1", status))
+        stage.vendor.emits(ToolCalled("tool2", DECIDE, "{}", "r1"), ResponseEnded("r1", status))
         assert (await stage.verdict())[0] == 0.001
 
 
@@ -130,11 +130,11 @@ async def test_the_verdict_follows_the_end_of_the_goodbye(decision: str, kind: t
 
 async def test_the_goodbye_is_requested_after_the_current_response() -> None:
     async with staged() as stage:
-        stage.vendor.happens(ResponseBegan("r1"))
-        stage.vendor.happens(ToolCalled("tool1", DECIDE, '{"decision": "REJECT", "reason": "spam"}', "r1"))
+        stage.vendor.emits(ResponseBegan("r1"))
+        stage.vendor.emits(ToolCalled("tool1", DECIDE, '{"decision": "REJECT", "reason": "spam"}', "r1"))
         await asyncio.sleep(1)
         assert stage.vendor.said == ["speak"]
-        stage.vendor.happens(ResponseEnded("r1", "completed"))
+        stage.vendor.emits(ResponseEnded("r1", "completed"))
         assert await stage.verdict() == (3.001, Decline("spam"))
         assert stage.vendor.said == ["speak", "answer tool1 ok=True", "speak without tools"]
 
@@ -220,11 +220,11 @@ async def test_without_a_target_no_refer_is_requested() -> None:
 
 async def test_the_refer_waits_for_the_end_of_the_current_sentence() -> None:
     async with staged(REFERRING) as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"))
         stage.vendor.decides("ALLOW")
         await asyncio.sleep(2)
         assert "refer" not in stage.vendor.done
-        stage.vendor.happens(SoundEnded("r1"))
+        stage.vendor.emits(SoundEnded("r1"))
         await settled()
         assert stage.vendor.done[-1] == "refer"
 
@@ -343,7 +343,7 @@ async def test_cancelling_the_wait_loses_no_verdict() -> None:
 
 async def test_a_malformed_decision_is_refused_and_requested_again() -> None:
     async with staged() as stage:
-        stage.vendor.happens(ToolCalled("tool1", DECIDE, '{"decision": "MAYBE"}', "r1"))
+        stage.vendor.emits(ToolCalled("tool1", DECIDE, '{"decision": "MAYBE"}', "r1"))
         await settled()
         assert stage.vendor.said == ["speak", "answer tool1 ok=False", "speak"]
         stage.vendor.decides("ALLOW", call="tool2", response="r2")
@@ -353,7 +353,7 @@ async def test_a_malformed_decision_is_refused_and_requested_again() -> None:
 async def test_a_tool_result_that_cannot_be_sent_does_not_end_the_screening() -> None:
     async with staged() as stage:
         stage.vendor.fails["answer"] = ProviderError("the session is over")
-        stage.vendor.happens(ToolCalled("tool1", "dial", "{}", "r1"))
+        stage.vendor.emits(ToolCalled("tool1", "dial", "{}", "r1"))
         await settled()
         stage.vendor.decides("ALLOW", call="tool2")
         assert isinstance((await stage.verdict())[1], Connect)
@@ -364,28 +364,28 @@ async def test_a_tool_result_that_cannot_be_sent_does_not_end_the_screening() ->
 
 async def test_without_a_decision_the_talk_limit_makes_the_verdict_undecided() -> None:
     async with staged() as stage:
-        stage.vendor.happens(CallerBegan())
+        stage.vendor.emits(CallerBegan())
         assert await stage.verdict() == (90.0, Undecided("no decision within 90 s"))
 
 
 async def test_the_silence_limit_makes_the_verdict_undecided() -> None:
     async with staged() as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
         await asyncio.sleep(4)
-        stage.vendor.happens(SoundEnded("r1"))
+        stage.vendor.emits(SoundEnded("r1"))
         await asyncio.sleep(10)
-        stage.vendor.happens(CallerBegan())
+        stage.vendor.emits(CallerBegan())
         await asyncio.sleep(1)
-        stage.vendor.happens(CallerPaused())
+        stage.vendor.emits(CallerPaused())
         assert await stage.verdict() == (35.001, Undecided("nobody spoke for 20 s"))
 
 
 async def test_the_silence_limit_does_not_run_during_a_sentence() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"))
         await asyncio.sleep(60)
-        stage.vendor.happens(ResponseEnded("r1", "cancelled"))
+        stage.vendor.emits(ResponseEnded("r1", "cancelled"))
         assert (await stage.verdict())[0] == 80.001
 
 
@@ -496,7 +496,7 @@ async def test_shutdown_retries_the_hangup_once_without_waiting() -> None:
 
 async def test_a_reattached_session_is_told_of_the_interruption_and_speaks_again() -> None:
     async with staged() as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), Resumed())
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"), Resumed())
         await settled()
         assert stage.vendor.said[1].startswith("inform The control connection was interrupted")
         assert stage.vendor.said[2] == "speak"
@@ -505,10 +505,10 @@ async def test_a_reattached_session_is_told_of_the_interruption_and_speaks_again
 async def test_a_failed_response_is_requested_again_once_and_then_undecided() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
-        stage.vendor.happens(ResponseBegan("r1"), ResponseEnded("r1", "failed", "server_error"))
+        stage.vendor.emits(ResponseBegan("r1"), ResponseEnded("r1", "failed", "server_error"))
         await settled()
         assert stage.vendor.said == ["speak", "speak"]
-        stage.vendor.happens(ResponseBegan("r2"), ResponseEnded("r2", "failed", "insufficient_quota"))
+        stage.vendor.emits(ResponseBegan("r2"), ResponseEnded("r2", "failed", "insufficient_quota"))
         assert (await stage.verdict())[1] == Undecided("the agent cannot speak: insufficient_quota")
 
 
@@ -559,7 +559,7 @@ async def test_a_session_is_hung_up_two_seconds_after_its_leg_has_ended() -> Non
         await stage.verdict()
         stage.screening.tell(News.CONNECTED)
         stage.screening.tell(News.AGENT_LEFT)  # our BYE never arrives
-        stage.vendor.happens(AgentSaid("One moment, please."))
+        stage.vendor.emits(AgentSaid("One moment, please."))
         await asyncio.sleep(60)
         assert stage.vendor.verbs[-1] == (2.001, "hang_up rtc_1")
         assert stage.screening.transcript == [TranscriptLine("agent", "One moment, please.", 0.001)]
@@ -640,16 +640,16 @@ async def test_a_404_to_accept_after_the_caller_left_is_no_warning(
 
 async def test_empty_transcriptions_are_not_lines_of_the_transcript() -> None:
     async with staged() as stage:
-        stage.vendor.happens(CallerSaid(""), AgentSaid(""), CallerSaid("Anna."))
+        stage.vendor.emits(CallerSaid(""), AgentSaid(""), CallerSaid("Anna."))
         await settled()
         assert [said.text for said in stage.screening.transcript] == ["Anna."]
 
 
 async def test_speech_and_pressed_keys_are_in_the_transcript() -> None:
     async with staged() as stage:
-        stage.vendor.happens(AgentSaid("Who is calling?"))
+        stage.vendor.emits(AgentSaid("Who is calling?"))
         await asyncio.sleep(2)
-        stage.vendor.happens(CallerSaid("Anna."), CallerPressed("5"), ErrorReported("invalid_event", "what?"))
+        stage.vendor.emits(CallerSaid("Anna."), CallerPressed("5"), ErrorReported("invalid_event", "what?"))
         await settled()
         assert [(said.speaker, said.text, round(said.at_s)) for said in stage.screening.transcript] == [
             ("agent", "Who is calling?", 0),

@@ -24,7 +24,7 @@ def allowed(vendor: ScriptedVendor) -> None:
 
 
 def allowed_in_a_sentence(vendor: ScriptedVendor) -> None:
-    vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+    vendor.emits(ResponseBegan("r1"), SoundBegan("r1"))
     vendor.decides("ALLOW")
 
 
@@ -43,7 +43,7 @@ def rejected(vendor: ScriptedVendor) -> None:
 
 
 def pressed(vendor: ScriptedVendor) -> None:
-    vendor.happens(CallerPressed("5"))
+    vendor.emits(CallerPressed("5"))
 
 
 def lost(vendor: ScriptedVendor) -> None:

@@ -54,20 +54,23 @@ def make_settings(settings_folder: Path) -> Make:
 
 
 def test_the_briefing_discloses_transcripts_and_recordings_unless_consent_is_off(make_settings: Make) -> None:
-    def told(settings: Settings) -> tuple[bool, bool]:
+    def disclosed(settings: Settings) -> tuple[bool, bool]:
         found = briefing_setup.talk(settings, settings.numbers[0])
         assert found is not None
         return found.transcribed, found.recorded
 
-    assert told(make_settings()) == (True, False)
-    assert told(make_settings(top='records = ""')) == (True, False)  # stored in the memory
-    assert told(make_settings(top='records = ""\nmemory = { transcripts = "off" }')) == (False, False)
-    assert told(make_settings(top='records = ""\nmemory = { url = "off" }')) == (False, False)
-    assert told(make_settings("consent = false")) == (False, False)
-    assert told(make_settings("consent = false", 'record = "on"\nannouncement = ""')) == (False, False)
-    assert told(make_settings(common='record = "on"')) == (True, False)  # announced before the agent speaks
-    assert told(make_settings(common='record = "on"\nannouncement = ""')) == (True, True)
-    assert told(make_settings(common='record = "on"\nannouncement = ""\nrecord_announced = false')) == (
+    assert disclosed(make_settings()) == (True, False)
+    assert disclosed(make_settings(top='records = ""')) == (True, False)  # stored in the memory
+    assert disclosed(make_settings(top='records = ""\nmemory = { transcripts = "off" }')) == (False, False)
+    assert disclosed(make_settings(top='records = ""\nmemory = { url = "off" }')) == (False, False)
+    assert disclosed(make_settings("consent = false")) == (False, False)
+    assert disclosed(make_settings("consent = false", 'record = "on"\nannouncement = ""')) == (False, False)
+    assert disclosed(make_settings(common='record = "on"')) == (
+        True,
+        False,
+    )  # announced before the agent speaks
+    assert disclosed(make_settings(common='record = "on"\nannouncement = ""')) == (True, True)
+    assert disclosed(make_settings(common='record = "on"\nannouncement = ""\nrecord_announced = false')) == (
         True,
         False,
     )

@@ -62,18 +62,18 @@ async def talking(accounts: Accounts) -> AsyncIterator[BudgetedScreening]:
 
 async def test_spending_the_money_cap_of_a_call_makes_the_verdict_undecided() -> None:
     async with talking(accounts_with(call=Cap(money=Decimal("0.10")))) as talk:
-        talk.vendor.happens(UsageReported(Tokens(audio_out=1000)))
+        talk.vendor.emits(UsageReported(Tokens(audio_out=1000)))
         verdict = asyncio.ensure_future(talk.screening.verdict())
         await asyncio.sleep(1)
         assert not verdict.done()
-        talk.vendor.happens(UsageReported(Tokens(audio_out=1000)))
+        talk.vendor.emits(UsageReported(Tokens(audio_out=1000)))
         assert await verdict == Undecided(SPENT)
 
 
 async def test_a_decision_holds_even_if_the_budget_is_spent_at_the_same_time() -> None:
     async with talking(accounts_with(call=Cap(tokens=100))) as talk:
         talk.vendor.decides("ALLOW")
-        talk.vendor.happens(UsageReported(Tokens(audio_out=1000)))
+        talk.vendor.emits(UsageReported(Tokens(audio_out=1000)))
         assert isinstance(await talk.screening.verdict(), Connect)
 
 
@@ -90,7 +90,7 @@ async def test_costs_are_booked_during_the_talk_and_exact_at_the_end() -> None:
     accounts = accounts_with(day=Cap(minutes=10))
     async with talking(accounts) as talk:
         await asyncio.sleep(10)
-        talk.vendor.happens(UsageReported(Tokens(text_in=100)))
+        talk.vendor.emits(UsageReported(Tokens(text_in=100)))
         await asyncio.sleep(0.1)
         _, spent, reserved = accounts.ledger.today()[0]
         assert (round(spent.minutes, 3), spent.tokens, reserved.minutes > 1) == (0.167, 100, True)

@@ -23,7 +23,7 @@ class Nowhere:
     async def close(self) -> None: ...
 
 
-def told(told: dict[str, Any], **rules: Any) -> list[str]:
+def delivered_events(told: dict[str, Any], **rules: Any) -> list[str]:
     target = Target("t", Nowhere(), **rules)
     return [delivery.event for delivery in deliveries_for_call([target], told, NOW)]
 
@@ -32,16 +32,18 @@ MESSAGE = record("voicemail", voicemail="v.wav")
 
 
 def test_a_webhook_gets_every_event_and_a_person_only_the_most_important() -> None:
-    assert told(MESSAGE) == ["call.screened", "voicemail.new"]
-    assert told(MESSAGE, one_per_call=True) == ["voicemail.new"]
-    assert told(record("unanswered"), one_per_call=True) == ["call.missed"]
+    assert delivered_events(MESSAGE) == ["call.screened", "voicemail.new"]
+    assert delivered_events(MESSAGE, one_per_call=True) == ["voicemail.new"]
+    assert delivered_events(record("unanswered"), one_per_call=True) == ["call.missed"]
 
 
 def test_targets_are_filtered_by_events_and_numbers() -> None:
-    assert told(MESSAGE, events=frozenset((Event.SCREENED,))) == ["call.screened"]
-    assert told(MESSAGE, events=frozenset((Event.SCREENED,)), one_per_call=True) == ["call.screened"]
-    assert told(MESSAGE, numbers=frozenset((DIALED,))) == ["call.screened", "voicemail.new"]
-    assert told(MESSAGE, numbers=frozenset(("+14155550199",))) == []
+    assert delivered_events(MESSAGE, events=frozenset((Event.SCREENED,))) == ["call.screened"]
+    assert delivered_events(MESSAGE, events=frozenset((Event.SCREENED,)), one_per_call=True) == [
+        "call.screened"
+    ]
+    assert delivered_events(MESSAGE, numbers=frozenset((DIALED,))) == ["call.screened", "voicemail.new"]
+    assert delivered_events(MESSAGE, numbers=frozenset(("+14155550199",))) == []
 
 
 def test_a_common_budget_warning_goes_to_all_targets_that_of_a_number_to_its_own() -> None:

@@ -56,13 +56,13 @@ def test_delegate_usage_is_counted_for_its_model_with_cached_tokens_apart() -> N
 
 async def test_session_time_is_reported_until_it_closes_and_repeated_events_once() -> None:
     async with attached() as talk:
-        assert await talk.hears(used(4.0, event_id="e1"), used(9.5)) == [
+        assert await talk.receives(used(4.0, event_id="e1"), used(9.5)) == [
             UsageReported(seconds=4.0),
             UsageReported(seconds=5.5),
         ]
-        assert await talk.hears(used(4.0, event_id="e1")) == []
+        assert await talk.receives(used(4.0, event_id="e1")) == []
         closed = {"type": "session.closed", "reason": "remote_hangup", "usage": {"seconds": 10.0}}
-        came = await talk.hears(piece("output", "Bye."), closed)
+        came = await talk.receives(piece("output", "Bye."), closed)
         assert [each for each in came if isinstance(each, AgentSaid | UsageReported | Closed)] == [
             AgentSaid("Bye."),
             UsageReported(seconds=0.5),
@@ -73,7 +73,7 @@ async def test_session_time_is_reported_until_it_closes_and_repeated_events_once
 @pytest.mark.parametrize("how", ["completed", "failed", "incomplete"])
 async def test_usage_of_the_vendor_delegate_is_reported_for_every_outcome(how: str) -> None:
     async with attached() as talk:
-        came = await talk.hears(function_call(), responded(how, usage=DELEGATED))
+        came = await talk.receives(function_call(), responded(how, usage=DELEGATED))
         assert [each for each in came if isinstance(each, UsageReported)] == [THOUGHT]
 
 
@@ -81,11 +81,11 @@ async def test_usage_names_the_delegate_model_of_the_extra_settings() -> None:
     extra: dict[str, Any] = {"delegation": {"responses": {"model": "gpt-5.6-terra"}}}
     async with attached(extra=extra) as talk:
         response = {"id": "r", "usage": DELEGATED}
-        came = await talk.hears(nested({"type": "response.completed", "response": response}))
+        came = await talk.receives(nested({"type": "response.completed", "response": response}))
         assert [each.model for each in came if isinstance(each, UsageReported)] == ["gpt-5.6-terra"]
 
 
 async def test_usage_of_the_client_delegate_is_reported() -> None:
     answer = {"status": "completed", "output": [ASKS_BACK], "usage": DELEGATED}
     async with attached(api=Api(httpx2.Response(200, json=answer)), delegation="client") as talk:
-        assert await talk.hears(delegated()) == [THOUGHT]
+        assert await talk.receives(delegated()) == [THOUGHT]

@@ -67,7 +67,7 @@ class Stage:
         return self.vendor.now, verdict
 
     def calls(self, tool: str, call: str = "tool1", **arguments: object) -> None:
-        self.vendor.happens(
+        self.vendor.emits(
             ResponseBegan(f"r-{call}"),
             ToolCalled(call, tool, json.dumps(arguments), f"r-{call}"),
             ResponseEnded(f"r-{call}", "completed"),
@@ -114,9 +114,9 @@ async def test_interruption_is_allowed_only_after_the_disclosure_was_heard() -> 
 
 async def test_a_greeting_that_is_cut_off_is_repeated() -> None:
     async with staged(TOLD) as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"), ResponseEnded("r1", "completed"))
         await asyncio.sleep(1)
-        stage.vendor.happens(SoundEnded("r1", cut=True))
+        stage.vendor.emits(SoundEnded("r1", cut=True))
         await asyncio.sleep(5)  # the second one plays to its end
         assert stage.vendor.said == [FIRST, FIRST, "let interrupt"]
         assert stage.screening.informed_s == 3.001
@@ -127,9 +127,9 @@ async def test_a_greeting_is_started_at_most_three_times() -> None:
         stage.vendor.goodbye_s = None
         for number in range(5):
             name = f"r{number}"
-            stage.vendor.happens(ResponseBegan(name), SoundBegan(name), ResponseEnded(name, "completed"))
+            stage.vendor.emits(ResponseBegan(name), SoundBegan(name), ResponseEnded(name, "completed"))
             await asyncio.sleep(1)
-            stage.vendor.happens(SoundEnded(name, cut=True))
+            stage.vendor.emits(SoundEnded(name, cut=True))
             await asyncio.sleep(1)
         assert stage.vendor.said == [FIRST, FIRST, FIRST, "let interrupt"]
         assert stage.screening.informed_s is None
@@ -137,7 +137,7 @@ async def test_a_greeting_is_started_at_most_three_times() -> None:
 
 async def test_a_greeting_that_never_ends_does_not_count_as_heard() -> None:
     async with staged(TOLD) as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"))
         await asyncio.sleep(SPEECH_LIMIT_S + 1)
         assert stage.vendor.said == [FIRST, "let interrupt"]
         assert stage.screening.informed_s is None
@@ -147,9 +147,9 @@ async def test_a_caller_who_spoke_during_the_greeting_is_answered_after_it() -> 
     async with staged(TOLD) as stage:
         stage.vendor.speaks("r1", 3.0)
         await asyncio.sleep(1)
-        stage.vendor.happens(CallerBegan())
+        stage.vendor.emits(CallerBegan())
         await asyncio.sleep(1)
-        stage.vendor.happens(CallerPaused())
+        stage.vendor.emits(CallerPaused())
         await asyncio.sleep(3)
         assert stage.vendor.said == [FIRST, "let interrupt", "speak"]
 
@@ -157,14 +157,14 @@ async def test_a_caller_who_spoke_during_the_greeting_is_answered_after_it() -> 
 async def test_a_failed_greeting_is_repeated() -> None:
     async with staged(replace(TOLD, uninterruptible=False)) as stage:
         stage.vendor.goodbye_s = None
-        stage.vendor.happens(ResponseBegan("r1"), ResponseEnded("r1", "failed", "server_error"))
+        stage.vendor.emits(ResponseBegan("r1"), ResponseEnded("r1", "failed", "server_error"))
         await asyncio.sleep(1)
         assert stage.vendor.said == [FIRST, FIRST]
 
 
 async def test_a_greeting_that_never_starts_does_not_block_a_decision() -> None:
     async with staged(TOLD) as stage:
-        stage.vendor.happens(CallerBegan())
+        stage.vendor.emits(CallerBegan())
         await asyncio.sleep(21)
         assert stage.vendor.said == [FIRST, "let interrupt"]
         stage.vendor.decides("ALLOW")
@@ -190,12 +190,12 @@ async def test_a_message_beside_voicemail_reject_or_end_call_is_taken_but_allow_
     tool: str, given: dict[str, str], verdict: Verdict
 ) -> None:
     async with staged() as stage:
-        stage.vendor.happens(
+        stage.vendor.emits(
             ResponseBegan("r"),
             ToolCalled("t1", tool, json.dumps(given), "r"),
         )
         await asyncio.sleep(0.2)
-        stage.vendor.happens(
+        stage.vendor.emits(
             ToolCalled("t2", TAKE_MESSAGE, json.dumps(WRITTEN), "r"), ResponseEnded("r", "completed")
         )
         assert (await stage.verdict())[1] == verdict == stage.screening.decided
@@ -206,7 +206,7 @@ async def test_a_message_beside_voicemail_reject_or_end_call_is_taken_but_allow_
 
 async def test_the_goodbye_is_requested_after_the_current_sentence_was_heard() -> None:
     async with staged() as stage:
-        stage.vendor.happens(
+        stage.vendor.emits(
             ResponseBegan("r"),
             SoundBegan("r"),
             ToolCalled("t1", TAKE_MESSAGE, json.dumps(WRITTEN), "r"),
@@ -214,7 +214,7 @@ async def test_the_goodbye_is_requested_after_the_current_sentence_was_heard() -
         )
         await asyncio.sleep(11.9)
         assert stage.vendor.said == ["speak", "answer t1 ok=True"]
-        asyncio.get_running_loop().call_later(0.1, stage.vendor.happens, SoundEnded("r"))
+        asyncio.get_running_loop().call_later(0.1, stage.vendor.emits, SoundEnded("r"))
         assert await stage.verdict() == (14.001, TAKEN)
         assert stage.vendor.said == ["speak", "answer t1 ok=True", "speak without tools"]
 
@@ -223,9 +223,9 @@ async def test_the_goodbye_waits_for_a_response_that_ends_when_it_was_heard() ->
     """As with GPT-Live, which reports the end of a response only once it was heard."""
     async with staged() as stage:
         call = ToolCalled("t1", TAKE_MESSAGE, json.dumps(WRITTEN), "r")
-        stage.vendor.happens(ResponseBegan("r"), SoundBegan("r"), call)
+        stage.vendor.emits(ResponseBegan("r"), SoundBegan("r"), call)
         heard = ResponseEnded("r", "completed"), SoundEnded("r")
-        asyncio.get_running_loop().call_later(12, stage.vendor.happens, *heard)
+        asyncio.get_running_loop().call_later(12, stage.vendor.emits, *heard)
         at, verdict = await stage.verdict()
         assert (round(at), verdict) == (14, TAKEN)
         assert stage.vendor.said == ["speak", "answer t1 ok=True", "speak without tools"]
@@ -234,7 +234,7 @@ async def test_the_goodbye_waits_for_a_response_that_ends_when_it_was_heard() ->
 async def test_a_sentence_that_never_ends_delays_the_goodbye_by_at_most_twenty_seconds() -> None:
     async with staged() as stage:
         call = ToolCalled("t1", END_CALL, '{"reason": "A wrong number."}', "r")
-        stage.vendor.happens(ResponseBegan("r"), SoundBegan("r"), call, ResponseEnded("r", "completed"))
+        stage.vendor.emits(ResponseBegan("r"), SoundBegan("r"), call, ResponseEnded("r", "completed"))
         assert await stage.verdict() == (22.001, Decline("A wrong number."))
 
 
@@ -327,7 +327,7 @@ HOSTILE = (
 
 async def test_speech_that_imitates_commands_is_only_transcribed() -> None:
     async with staged() as stage:
-        stage.vendor.happens(*map(CallerSaid, HOSTILE))
+        stage.vendor.emits(*map(CallerSaid, HOSTILE))
         await asyncio.sleep(1)
         assert [said.text for said in stage.screening.transcript] == list(HOSTILE)
         assert {said.speaker for said in stage.screening.transcript} == {"caller"}
@@ -379,7 +379,7 @@ async def test_numbers_in_a_reason_do_not_change_the_destination() -> None:
 )
 async def test_a_configured_key_decides_at_once(key: str, verdict: Verdict) -> None:
     async with staged() as stage:
-        stage.vendor.happens(CallerPressed(key), CallerPressed("9"))
+        stage.vendor.emits(CallerPressed(key), CallerPressed("9"))
         assert await stage.verdict() == (0.001, verdict)
         stage.vendor.decides("REJECT")
         await asyncio.sleep(1)
@@ -388,14 +388,14 @@ async def test_a_configured_key_decides_at_once(key: str, verdict: Verdict) -> N
 
 async def test_a_configured_key_requests_a_refer() -> None:
     async with staged(agent=replace(AGENT, transfer="refer")) as stage:
-        stage.vendor.happens(CallerPressed("5"))
+        stage.vendor.emits(CallerPressed("5"))
         await asyncio.sleep(0.1)
         assert stage.vendor.verbs[-1][1] == "refer tel:+14155550198"
 
 
 async def test_unconfigured_keys_are_reported_to_the_agent_together() -> None:
     async with staged(replace(DESK, keys={})) as stage:
-        stage.vendor.happens(CallerPressed("0"), CallerPressed("9"))
+        stage.vendor.emits(CallerPressed("0"), CallerPressed("9"))
         await asyncio.sleep(1.4)
         assert stage.vendor.said == ["speak"]
         await asyncio.sleep(0.2)
@@ -421,9 +421,9 @@ async def test_after_a_silence_the_agent_asks_once_whether_the_caller_is_there()
 async def test_speech_of_the_caller_restarts_the_silence_limit() -> None:
     async with staged(limits=replace(LIMITS, ask_if_there_s=8.0)) as stage:
         await asyncio.sleep(12)
-        stage.vendor.happens(CallerBegan())
+        stage.vendor.emits(CallerBegan())
         await asyncio.sleep(1)
-        stage.vendor.happens(CallerPaused())
+        stage.vendor.emits(CallerPaused())
         await asyncio.sleep(8.1)
         assert [said[:26] for said in stage.vendor.said].count("inform Nobody has spoken f") == 2
         assert (await stage.verdict())[0] == 35.001
@@ -444,7 +444,7 @@ async def test_speech_while_the_process_was_suspended_is_not_silence() -> None:
     async with staged() as stage:
         await asyncio.sleep(5)
         stoppable().stop_for(30)
-        asyncio.get_running_loop().call_later(0.01, stage.vendor.happens, CallerBegan())
+        asyncio.get_running_loop().call_later(0.01, stage.vendor.emits, CallerBegan())
         await asyncio.sleep(5)
         stage.vendor.decides("ALLOW")
         assert isinstance((await stage.verdict())[1], Connect)
@@ -463,7 +463,7 @@ async def test_silence_while_the_process_was_suspended_counts() -> None:
 async def test_ten_seconds_before_the_talk_limit_the_agent_must_call_the_decision_tool() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
-        stage.vendor.happens(CallerBegan())
+        stage.vendor.emits(CallerBegan())
         await asyncio.sleep(80.1)
         assert stage.vendor.said[1].startswith("inform The time for this call is nearly over.")
         assert stage.vendor.said[2] == f"must call {DECIDE}"
@@ -521,10 +521,10 @@ async def test_a_goodbye_dropped_for_another_response_is_requested_after_it(made
         stage.vendor.decides("REJECT")
         await asyncio.sleep(0.5)
         assert stage.vendor.said[-1] == "speak without tools"
-        stage.vendor.happens(ResponseBegan("own"), SpeechDropped(), SoundBegan("own"))
+        stage.vendor.emits(ResponseBegan("own"), SpeechDropped(), SoundBegan("own"))
         await asyncio.sleep(made_s)
         stage.vendor.goodbye_s = 2.0
-        stage.vendor.happens(ResponseEnded("own", "completed"), SoundEnded("own"))
+        stage.vendor.emits(ResponseEnded("own", "completed"), SoundEnded("own"))
         at, verdict = await stage.verdict()
         assert stage.vendor.said[-2:] == ["speak without tools"] * 2
         assert (at, type(verdict)) == (pytest.approx(0.501 + made_s + 2.0), Decline)
@@ -533,9 +533,9 @@ async def test_a_goodbye_dropped_for_another_response_is_requested_after_it(made
 async def test_a_greeting_dropped_for_another_response_is_requested_after_it() -> None:
     async with staged(TOLD) as stage:
         stage.vendor.goodbye_s = 4.0
-        stage.vendor.happens(ResponseBegan("own"), SpeechDropped(), SoundBegan("own"))
+        stage.vendor.emits(ResponseBegan("own"), SpeechDropped(), SoundBegan("own"))
         await asyncio.sleep(1)
-        stage.vendor.happens(ResponseEnded("own", "completed"), SoundEnded("own"))
+        stage.vendor.emits(ResponseEnded("own", "completed"), SoundEnded("own"))
         await asyncio.sleep(3)
         assert stage.vendor.said == [FIRST, FIRST]
         assert stage.screening.informed_s is None
@@ -545,11 +545,11 @@ async def test_a_greeting_dropped_for_another_response_is_requested_after_it() -
 
 async def test_a_speak_request_dropped_for_the_agents_own_answer_is_not_repeated() -> None:
     async with staged(TOLD) as stage:
-        stage.vendor.happens(ResponseBegan("r1"), SoundBegan("r1"), CallerBegan(), CallerPaused())
-        stage.vendor.happens(ResponseEnded("r1", "completed"), SoundEnded("r1"))
+        stage.vendor.emits(ResponseBegan("r1"), SoundBegan("r1"), CallerBegan(), CallerPaused())
+        stage.vendor.emits(ResponseEnded("r1", "completed"), SoundEnded("r1"))
         await asyncio.sleep(0.001)
         assert stage.vendor.said == [FIRST, "let interrupt", "speak"]
-        stage.vendor.happens(ResponseBegan("own"), SpeechDropped(), ResponseEnded("own", "completed"))
+        stage.vendor.emits(ResponseBegan("own"), SpeechDropped(), ResponseEnded("own", "completed"))
         await asyncio.sleep(5)
         assert stage.vendor.said == [FIRST, "let interrupt", "speak"]
 
@@ -561,10 +561,10 @@ async def test_a_question_dropped_for_the_deciding_response_is_not_repeated(late
         await asyncio.sleep(0.001)
         assert stage.vendor.said[-1] == "speak"
         decides = ToolCalled("tool1", DECIDE, '{"decision": "ALLOW", "reason": "Anna"}', "r1")
-        stage.vendor.happens(
+        stage.vendor.emits(
             ResponseBegan("r1"), *((decides, SpeechDropped()) if late else (SpeechDropped(), decides))
         )
-        stage.vendor.happens(ResponseEnded("r1", "completed"))
+        stage.vendor.emits(ResponseEnded("r1", "completed"))
         assert isinstance((await stage.verdict())[1], Connect)
         await asyncio.sleep(10)
         assert stage.vendor.said.count("speak") == 2
@@ -575,12 +575,12 @@ async def test_a_question_during_a_pending_repetition_is_asked_after_it() -> Non
         stage.vendor.goodbye_s = None
         assert stage.screening.ask("Which firm?")
         await asyncio.sleep(0.001)
-        stage.vendor.happens(ResponseBegan("own"), SpeechDropped())
+        stage.vendor.emits(ResponseBegan("own"), SpeechDropped())
         await asyncio.sleep(0.001)
         assert stage.screening.ask("And which town?")
         await asyncio.sleep(1)
         said = len(stage.vendor.said)
-        stage.vendor.happens(ResponseEnded("own", "completed"))
+        stage.vendor.emits(ResponseEnded("own", "completed"))
         await asyncio.sleep(1)
         assert stage.vendor.said[said:] == ["speak", "speak"]
 
@@ -589,7 +589,7 @@ async def test_repetitions_of_dropped_speak_requests_are_limited() -> None:
     async with staged() as stage:
         stage.vendor.goodbye_s = None
         for number in range(40):
-            stage.vendor.happens(ResponseBegan(f"r{number}"), SpeechDropped())
-            stage.vendor.happens(ResponseEnded(f"r{number}", "completed"))
+            stage.vendor.emits(ResponseBegan(f"r{number}"), SpeechDropped())
+            stage.vendor.emits(ResponseEnded(f"r{number}", "completed"))
             await asyncio.sleep(0.001)
         assert len(stage.vendor.said) == 1 + 20

@@ -15,7 +15,7 @@ from screening.provider import (
 from screening.talk.voice_activity import VoiceActivity
 
 
-def heard(*events: object) -> VoiceActivity:
+def activity_after(*events: object) -> VoiceActivity:
     voice = VoiceActivity()
     for event in events:
         voice.process(event)  # type: ignore[arg-type]
@@ -23,7 +23,7 @@ def heard(*events: object) -> VoiceActivity:
 
 
 def test_a_response_is_finished_when_its_sound_has_ended() -> None:
-    voice = heard(ResponseBegan("r"), SoundBegan("r"))
+    voice = activity_after(ResponseBegan("r"), SoundBegan("r"))
     assert (voice.agent_generating, voice.anyone_speaks, voice.finished("r")) == (True, True, False)
     voice.process(ResponseEnded("r", "completed"))
     assert (voice.agent_generating, voice.anyone_speaks, voice.finished("r")) == (False, True, False)
@@ -33,21 +33,21 @@ def test_a_response_is_finished_when_its_sound_has_ended() -> None:
 
 @pytest.mark.parametrize("status", ["cancelled", "failed", "incomplete"])
 def test_a_response_that_ends_without_completing_clears_the_speaking_state(status: str) -> None:
-    voice = heard(ResponseBegan("r"), SoundBegan("r"), ResponseEnded("r", status))
+    voice = activity_after(ResponseBegan("r"), SoundBegan("r"), ResponseEnded("r", status))
     assert not voice.anyone_speaks
     assert voice.finished("r")
 
 
 def test_a_response_without_sound_is_finished_when_it_is_completed() -> None:
-    assert heard(ResponseBegan("r"), ResponseEnded("r", "completed")).finished("r")
+    assert activity_after(ResponseBegan("r"), ResponseEnded("r", "completed")).finished("r")
 
 
 def test_an_unknown_response_counts_as_finished() -> None:
-    assert heard().finished("r")
+    assert activity_after().finished("r")
 
 
 def test_finished_since_considers_only_later_responses() -> None:
-    voice = heard(ResponseBegan("a"), ResponseEnded("a", "completed"))
+    voice = activity_after(ResponseBegan("a"), ResponseEnded("a", "completed"))
     mark = voice.mark()
     assert not voice.finished_since(mark)
     voice.process(SoundBegan("b"))
@@ -59,7 +59,7 @@ def test_finished_since_considers_only_later_responses() -> None:
 
 
 def test_the_caller_speaks_until_he_pauses() -> None:
-    voice = heard(CallerBegan())
+    voice = activity_after(CallerBegan())
     assert voice.anyone_speaks
     voice.process(CallerPaused())
     assert not voice.anyone_speaks
@@ -74,7 +74,7 @@ def test_process_returns_true_only_for_sound_events() -> None:
 
 
 def test_forget_clears_the_speaking_state() -> None:
-    voice = heard(ResponseBegan("r"), SoundBegan("r"), CallerBegan())
+    voice = activity_after(ResponseBegan("r"), SoundBegan("r"), CallerBegan())
     voice.forget()
     assert not voice.anyone_speaks
     assert not voice.agent_generating
@@ -125,6 +125,6 @@ def test_dropped_speech_is_requested_again_after_the_current_response() -> None:
 
 
 def test_dropped_speech_is_requested_again_after_forget() -> None:
-    voice = heard(ResponseBegan("own"), SpeechDropped())
+    voice = activity_after(ResponseBegan("own"), SpeechDropped())
     voice.forget()
     assert voice.should_ask_again

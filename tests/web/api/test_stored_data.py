@@ -29,7 +29,7 @@ pytestmark = pytest.mark.network
 
 
 @asynccontextmanager
-async def keeping(tmp: Path) -> AsyncIterator[Served]:
+async def serving_sample_memory(tmp: Path) -> AsyncIterator[Served]:
     with a_memory(tmp) as memory:
         async with serving(tmp, memory) as served:
             yield served
@@ -42,7 +42,7 @@ async def names(served: Served, query: str) -> list[str]:
 
 
 async def test_calls_lists_the_latest_call_first(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         assert await names(served, "") == ["call4", "call3", "call2", "call1", "call0"]
         [item] = (await served.get("/calls?limit=1")).json()["items"]
         assert item["why"] == "Anna, about the boiler"
@@ -66,7 +66,7 @@ async def test_calls_lists_the_latest_call_first(tmp_path: Path) -> None:
 async def test_calls_are_filtered_by_caller_dialed_time_result_and_decision(
     tmp_path: Path, query: str, expected: list[str]
 ) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         assert await names(served, query) == expected
 
 
@@ -81,7 +81,7 @@ async def test_calls_are_filtered_by_caller_dialed_time_result_and_decision(
 async def test_next_links_lead_through_all_pages(
     tmp_path: Path, begin: str, name: str, whole: list[str]
 ) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         found: list[str] = []
         path: str | None = f"/api/v1/{begin}"
         while path is not None:
@@ -98,14 +98,14 @@ async def test_next_links_lead_through_all_pages(
     ["x", "W10=", "WyJhIl0=", "WyJhIiwiYiJd", "MQ==", "Ö", "WyIwMDAxLTAxLTAxVDAwOjAwKzEwOjAwIiwieCJd"],
 )
 async def test_an_invalid_cursor_is_422(tmp_path: Path, cursor: str) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         for path in ("/calls", "/voicemails", "/lists/block"):
             answer = await served.get(path, params={"cursor": cursor})
             assert answer.status_code == 422, (path, answer.text)
 
 
 async def test_a_call_has_its_story_and_transcript(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         call = (await served.get("/calls/call1")).json()
         assert call["story"] == ["caller answered", "voicemail"]
         assert call["transcript"] == [{"speaker": "caller", "text": "It is Anna.", "at_s": 1.5}]
@@ -236,7 +236,7 @@ async def test_try_takes_the_same_options_as_the_command(tmp_path: Path) -> None
 
 
 async def test_a_voicemail_is_served_marked_heard_and_deleted(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         listed = (await served.get("/voicemails?heard=false")).json()["items"]
         assert [item["call"] for item in listed] == ["call3", "call2", "call1"]
         sound = await served.get("/voicemails/call1/audio")
@@ -259,14 +259,14 @@ async def test_a_voicemail_is_served_marked_heard_and_deleted(tmp_path: Path) ->
     "name", ["call2", "call3", "../secret", "..%2Fsecret.wav", "%2e%2e/secret.wav", "call0"]
 )
 async def test_only_files_in_the_voicemail_folder_are_served(tmp_path: Path, name: str) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         answer = await served.get(f"/voicemails/{name}/audio")
         assert answer.status_code == 404
         assert b"secret" not in answer.content
 
 
 async def test_a_symlink_out_of_the_voicemail_folder_is_not_followed(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         message = tmp_path / "voicemail" / "call1.wav"
         message.unlink()
         message.symlink_to(tmp_path / "secret.wav")
@@ -274,7 +274,7 @@ async def test_a_symlink_out_of_the_voicemail_folder_is_not_followed(tmp_path: P
 
 
 async def test_a_list_entry_is_created_changed_and_deleted(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         made = await served.post("/lists/block", json={"number": "(415) 555-0123", "note": "fraud"})
         assert (made.status_code, made.json()["number"]) == (201, "+14155550123")
         where = made.headers["location"]
@@ -308,14 +308,14 @@ async def test_a_list_entry_is_created_changed_and_deleted(tmp_path: Path) -> No
     ],
 )
 async def test_an_invalid_list_entry_is_422(tmp_path: Path, entry: Any) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         answer = await served.post("/lists/allow", content=json.dumps(entry), headers=JSON)
         good = entry == {"number": "+14155550100\n"}  # surrounding white space is ignored
         assert answer.status_code == (201 if good else 422)
 
 
 async def test_only_entries_of_the_expected_list_may_limit_calls(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         entry = {"number": "*", "until": "2036-01-01T00:00:00Z", "calls": 2}
         made = await served.post("/lists/expected", json=entry)
         assert made.status_code == 201
@@ -329,7 +329,7 @@ async def test_only_entries_of_the_expected_list_may_limit_calls(tmp_path: Path)
 
 
 async def test_an_entry_that_has_already_expired_is_422(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         made = await served.post("/lists/block", json={"number": ANNA, "note": "fraud"})
         past = {"number": ANNA, "until": "2026-01-01T00:00:00Z"}
         where = made.headers["location"]
@@ -343,7 +343,7 @@ async def test_an_entry_that_has_already_expired_is_422(tmp_path: Path) -> None:
 
 
 async def test_a_list_is_paged_and_an_unknown_list_is_422(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         for n in range(3):
             await served.post("/lists/vip", json={"number": f"+1415555010{n}"})
         first = (await served.get("/lists/vip?limit=2")).json()
@@ -355,7 +355,7 @@ async def test_a_list_is_paged_and_an_unknown_list_is_422(tmp_path: Path) -> Non
 
 
 async def test_importing_a_contact_file_adds_its_entries_and_lists_bad_rows(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         rows = ["Name,Phone"] + [f"Person {n},+1415555{n:04d}" for n in range(99)] + ["Nobody,12"]
         answer = await served.post("/lists/contacts/import", content="\n".join(rows).encode("utf-16"))
         came = answer.json()
@@ -369,7 +369,7 @@ async def test_importing_a_contact_file_adds_its_entries_and_lists_bad_rows(tmp_
 
 @pytest.mark.parametrize("body", [b"", b"\0\0\0", b"\xff\xfe\x00", b"RIFF" + bytes(range(256)) * 9])
 async def test_importing_a_file_without_contacts_is_422(tmp_path: Path, body: bytes) -> None:
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         answer = await served.post("/lists/contacts/import", content=body)
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
 
@@ -381,7 +381,7 @@ def broken(path: Path, caller: str, same_caller: object) -> int:
 async def test_a_caller_is_exported_and_erased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "calls.jsonl").write_text(f'{{"caller": "{ANNA}"}}\n')
-    async with keeping(tmp_path) as served:
+    async with serving_sample_memory(tmp_path) as served:
         told = (await served.get(f"/callers/{ANNA}/export")).json()
         assert [call["id"] for call in told["calls"]] == ["call0", "call1", "call2", "call3"]
         gone = await served.client.delete("/api/v1/callers/14155550100")
@@ -396,7 +396,7 @@ async def test_a_caller_is_exported_and_erased(tmp_path: Path, monkeypatch: pyte
 
 
 async def test_a_read_token_cannot_change_stored_data(tmp_path: Path) -> None:
-    async with keeping(tmp_path) as served, a_client(served.port, READS) as reader:
+    async with serving_sample_memory(tmp_path) as served, a_client(served.port, READS) as reader:
         for verb, path in (
             ("POST", "/lists/block"), ("POST", "/lists/contacts/import"), ("DELETE", "/lists/block/1"),
             ("DELETE", "/voicemails/call1"), ("PUT", "/voicemails/call1/heard"),
