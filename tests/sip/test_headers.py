@@ -88,14 +88,14 @@ def test_changing_a_copy_leaves_the_original_unchanged() -> None:
     assert twin.get_all("Via") == ["a", "b"]
 
 
-def test_equality_looks_at_names_and_values_in_order() -> None:
+def test_headers_are_equal_if_names_and_values_are_equal_in_order() -> None:
     assert Headers([("v", "a"), ("To", "b")]) == Headers([("Via", "a"), ("TO", "b")])
     assert Headers([("v", "a"), ("To", "b")]) != Headers([("To", "b"), ("v", "a")])
     assert Headers() != []
     assert repr(Headers([("To", "b")])) == "Headers([('To', 'b')])"
 
 
-def test_a_conflict_is_two_different_values_of_one_name() -> None:
+def test_only_different_values_of_a_single_value_header_are_a_conflict() -> None:
     twice = ["CSeq: 1 A", "i: x", "CSeq: 1 A", "Call-ID: y"]
     assert read_headers(twice, {"cseq"})[1] is None
     headers, fault = read_headers(twice, {"cseq", "call-id"})

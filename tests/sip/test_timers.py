@@ -30,7 +30,7 @@ def test_timer_d_is_never_below_32_seconds_rfc3261_17_1_1_2() -> None:
     assert Timers(t1=1.0).d == 64.0
 
 
-def test_timers_cannot_be_changed() -> None:
+def test_timers_are_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Timers().t1 = 1.0  # type: ignore[misc]
 

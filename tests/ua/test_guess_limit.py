@@ -22,7 +22,7 @@ def registrar(ua: UserAgent) -> Registrar:
     return a_registrar(ua, Phone("alice", "pw"), Phone("bob", "pw"))
 
 
-async def bob_guesses(ua: UserAgent, transport: str = "udp") -> RegisteringPhone:
+async def bob_after_ten_guesses(ua: UserAgent, transport: str = "udp") -> RegisteringPhone:
     """Bob is registered, and has tried ten wrong passwords of alice."""
     bob = await start_phone(ua, user="bob", transport=transport)
     assert (await bob.registers(BOB, call_id="bob")).status == 200
@@ -32,70 +32,72 @@ async def bob_guesses(ua: UserAgent, transport: str = "udp") -> RegisteringPhone
     return bob
 
 
-def with_the_right_one(phone: RegisteringPhone, user: str = "alice") -> RegisteringPhone:
+def with_right_password(phone: RegisteringPhone, user: str = "alice") -> RegisteringPhone:
     phone.user, phone.credentials = user, DigestClient(user, "pw")
     return phone
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_after_ten_wrong_passwords_the_right_one_is_not_found_either(
+async def test_after_ten_wrong_passwords_for_another_account_even_the_right_one_gets_403(
     ua: UserAgent, registrar: Registrar, transport: str
 ) -> None:
     with capture_logs() as logs:
-        bob = await bob_guesses(ua, transport)
-        with_the_right_one(bob)
+        bob = await bob_after_ten_guesses(ua, transport)
+        with_right_password(bob)
         for _ in range(3):
             await bob.says(bob.register(call_id="right"))
             await bob.hears(403)
     assert registrar.reachable("alice") == []
-    told = [each for each in logs if each["event"] == "phone guesses passwords"]
-    assert [(each["phone"], each["of"]) for each in told] == [("bob", "alice")]
+    logged = [each for each in logs if each["event"] == "phone guesses passwords"]
+    assert [(each["phone"], each["of"]) for each in logged] == [("bob", "alice")]
     registrar.close()
 
 
-async def test_all_at_once_are_no_more_than_ten(ua: UserAgent, registrar: Registrar) -> None:
+async def test_guesses_sent_at_once_on_one_nonce_are_limited_too(ua: UserAgent, registrar: Registrar) -> None:
     bob = await start_phone(ua, user="bob")
     await bob.registers(BOB, call_id="bob")
     bob.user, bob.credentials = "alice", DigestClient("alice", "guess")
-    asked = bob.register()
-    await bob.says(asked)
+    request = bob.register()
+    await bob.says(request)
     challenge = await bob.hears(401)
     for number in range(50):
         bob.credentials = DigestClient("alice", f"guess{number}")
-        await bob.says(bob.authorized(asked, challenge))
+        await bob.says(bob.authorized(request, challenge))
     await asyncio.sleep(1)
     assert bob.count(403) >= 40
     registrar.close()
 
 
-async def test_the_phone_that_is_guessed_registers_from_behind_the_same_nat(
+async def test_the_owner_of_a_guessed_account_can_register_from_behind_the_same_nat(
     ua: UserAgent, registrar: Registrar
 ) -> None:
-    bob = with_the_right_one(await bob_guesses(ua, "tls"))
-    her_own = await bob.network._dial(Target("tls", (EDGE, 5061), HOST))
+    bob = with_right_password(await bob_after_ten_guesses(ua, "tls"))
+    flow_of_alice = await bob.network._dial(Target("tls", (EDGE, 5061), HOST))
     for call_id in ("first", "refresh"):
         request = bob.register(ALICE, call_id=call_id)
-        await bob.says(request, flow=her_own)
-        await bob.says(bob.authorized(request, await bob.hears(401)), flow=her_own)
+        await bob.says(request, flow=flow_of_alice)
+        await bob.says(bob.authorized(request, await bob.hears(401)), flow=flow_of_alice)
         await bob.hears(200)
     assert len(registrar.reachable("alice")) == 1
     registrar.close()
 
 
-async def test_its_own_account_stays_and_a_new_registration_of_it_forgives_nothing(
+async def test_a_guessing_phone_can_register_its_own_account_but_stays_barred_from_others(
     ua: UserAgent, registrar: Registrar
 ) -> None:
-    bob = with_the_right_one(await bob_guesses(ua), "bob")
+    bob = with_right_password(await bob_after_ten_guesses(ua), "bob")
     assert (await bob.registers(BOB, call_id="bob", then=99)).status == 200
-    with_the_right_one(bob)
+    with_right_password(bob)
     await bob.says(bob.register())
     await bob.hears(403)
     registrar.close()
 
 
-async def test_ten_minutes_later_it_may_try_again(ua: UserAgent, registrar: Registrar) -> None:
+async def test_the_bar_for_a_guessing_phone_ends_after_ten_minutes(
+    ua: UserAgent, registrar: Registrar
+) -> None:
     """As a phone with two accounts does, one of which had a typing error."""
-    bob = with_the_right_one(await bob_guesses(ua, "tls"))
+    bob = with_right_password(await bob_after_ten_guesses(ua, "tls"))
     await asyncio.sleep(FORGIVEN_S)
     assert (await bob.registers()).status == 200
     assert len(registrar.reachable("alice")) == 1

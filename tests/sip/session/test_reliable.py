@@ -166,7 +166,7 @@ def test_a_malformed_rseq_raises_parse_error_rfc3262_7_1(rseq: str | None) -> No
         (received_provisional("1", status=200), False),
     ],
 )
-def test_a_prack_is_owed_to_a_101_to_199_that_requires_it_rfc3262_4(of: Response, wanted: bool) -> None:
+def test_only_a_101_to_199_that_requires_100rel_gets_a_prack_rfc3262_4(of: Response, wanted: bool) -> None:
     assert reliable(of) is wanted
 
 

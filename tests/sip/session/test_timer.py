@@ -208,7 +208,7 @@ def test_our_refresh_names_us_as_the_refresher_rfc4028_7_4() -> None:
 # Offering
 
 
-def test_our_invite_asks_for_a_timer_rfc4028_7_1() -> None:
+def test_our_invite_requests_a_session_timer_rfc4028_7_1() -> None:
     timer = SessionTimer.offering()
     assert list(timer.headers) == [("Supported", "timer"), ("Session-Expires", "1800"), ("Min-SE", "90")]
     assert (
