@@ -154,12 +154,12 @@ async def test_each_leg_s_origin_version_increases_only_on_change_rfc3264_8(
 
 async def test_hold_and_resume_are_answered_with_the_mirrored_direction_rfc3264_8_4(party: Party) -> None:
     party.talks()
-    for said, answer in (
+    for offered, answer in (
         (Direction.SENDONLY, b"a=recvonly"),
         (Direction.INACTIVE, b"a=inactive"),
         (Direction.SENDRECV, b"a=sendrecv"),
     ):
-        party.directions["caller"] = said
+        party.directions["caller"] = offered
         assert party.offers("caller") == 200
         assert answer in party.received["caller"][-1]
 

@@ -66,7 +66,7 @@ def test_ipv6_address_gives_an_ip6_connection_line():
 
 
 @pytest.mark.parametrize(
-    ("said", "owed", "hears", "speaks"),
+    ("offered", "answered", "hears", "speaks"),
     [
         ("sendrecv", Direction.SENDRECV, True, True),
         ("sendonly", Direction.RECVONLY, False, True),
@@ -74,18 +74,18 @@ def test_ipv6_address_gives_an_ip6_connection_line():
         ("inactive", Direction.INACTIVE, False, False),
     ],
 )
-def test_hold_is_answered_with_the_mirrored_direction_rfc3264_8_4(said, owed, hears, speaks):
-    answer = _accept(_sdp("0", f"a={said}"))
-    assert answer.local_sdp.direction is owed
+def test_hold_is_answered_with_the_mirrored_direction_rfc3264_8_4(offered, answered, hears, speaks):
+    answer = _accept(_sdp("0", f"a={offered}"))
+    assert answer.local_sdp.direction is answered
     assert (answer.agreement.hears, answer.agreement.speaks) == (hears, speaks)
 
 
 @pytest.mark.parametrize(
-    ("said", "owed"), [("sendrecv", Direction.RECVONLY), ("recvonly", Direction.INACTIVE)]
+    ("offered", "answered"), [("sendrecv", Direction.RECVONLY), ("recvonly", Direction.INACTIVE)]
 )
-def test_hold_by_zero_address_is_answered_as_hold_rfc3264_8_4(said, owed):
-    answer = _accept(_sdp("0", f"a={said}", head=HEAD.replace("192.0.2.13\r\nt=", "0.0.0.0\r\nt=")))
-    assert answer.local_sdp.direction is owed
+def test_hold_by_zero_address_is_answered_as_hold_rfc3264_8_4(offered, answered):
+    answer = _accept(_sdp("0", f"a={offered}", head=HEAD.replace("192.0.2.13\r\nt=", "0.0.0.0\r\nt=")))
+    assert answer.local_sdp.direction is answered
     assert answer.agreement.remote is None
     assert not answer.agreement.hears
 

@@ -162,12 +162,12 @@ async def test_restarted_server_gets_a_new_connection(edge, endpoint):
     assert "was closed by the peer" in str(error)
     with pytest.raises(TransportFailed):
         old.send(options())
-    again, again_hears = edge()
+    again, again_recorder = edge()
     await again.listen(ListenOn(endpoint.transport, target.address, endpoint.tls))
     new = await client.connect(target)
     assert new is not old
     new.send(options())
-    assert (await again_hears.messages.get())[1] == options()
+    assert (await again_recorder.messages.get())[1] == options()
 
 
 async def test_flow_that_we_closed_is_not_reused(edge, endpoint):
@@ -282,8 +282,8 @@ async def test_tcp_keepalive_is_set_on_both_ends(edge, endpoint):
     for end in (flow, accepted):
         connection = end._wire.get_extra_info("socket")
         option = connection.getsockopt
-        told = {name: option(socket.IPPROTO_TCP, getattr(socket, name)) for name in KEEP_ALIVE}
-        assert told == KEEP_ALIVE
+        found = {name: option(socket.IPPROTO_TCP, getattr(socket, name)) for name in KEEP_ALIVE}
+        assert found == KEEP_ALIVE
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])

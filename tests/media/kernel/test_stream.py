@@ -128,8 +128,8 @@ async def test_event_dropped_for_a_peer_without_events_leaves_no_gap(rig):
 async def _all_counted(rig: Rig, leg: str) -> bool:
     """Whether userspace has counted every packet that the leg sent."""
     await asyncio.sleep(0)
-    said = (rig.caller if leg == "caller" else rig.phone).sequence - 65000
-    return rig.session.counts(leg).packets_in == said
+    sent = (rig.caller if leg == "caller" else rig.phone).sequence - 65000
+    return rig.session.counts(leg).packets_in == sent
 
 
 async def test_stranger_s_packets_are_dropped_and_counted(rig):
