@@ -344,6 +344,11 @@ class Screening(Protocol):
         ...
 
 
+def answered_elsewhere(reason: str | None) -> bool:
+    """Whether the Reason of a CANCEL says that another phone answered the call (RFC 3326 §3.1)."""
+    return "sip;cause=200" in (reason or "").lower()
+
+
 class Wish(enum.Enum):
     """What the user, at the phone, wants done with a caller from now on."""
 

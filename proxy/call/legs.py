@@ -16,12 +16,10 @@ from proxy.ua.core import UserAgentCore
 from proxy.ua.errors import LegEnded
 from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
+from screening.contract import answered_elsewhere
 
 if TYPE_CHECKING:
     from proxy.ua.latch import Latch
-
-ANSWERED_ELSEWHERE = "sip;cause=200"
-"""In the Reason of a CANCEL (RFC 3326 §3.1)."""
 
 
 class Legs:
@@ -105,7 +103,7 @@ class Legs:
         ended, (caller, _) = next(iter(self._by_end.items()))
         if not ended.done():
             return EndReason.COMPLETED
-        if ended.result() is EndReason.CANCELLED and ANSWERED_ELSEWHERE in (caller.peer_reason or "").lower():
+        if ended.result() is EndReason.CANCELLED and answered_elsewhere(caller.peer_reason):
             return EndReason.ELSEWHERE  # so that no phone of ours shows a missed call either
         return EndReason.DRAINING if ended.result() is EndReason.DRAINING else EndReason.CALLER_LEFT
 

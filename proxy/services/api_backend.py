@@ -24,7 +24,7 @@ from proxy.services.dry_run import dry_run
 from proxy.ua.ids import Ids
 from proxy.web.api.access import Access, Token
 from proxy.web.api.app import build_api
-from proxy.web.api.backend import Backend, InvalidRequest, NotPossible, Unavailable
+from proxy.web.api.backend import Backend, BackendUnavailable, InvalidRequest, NotPossible
 from screening.memory.store import Memory
 
 MAX_LISTENERS = 200
@@ -125,7 +125,7 @@ class LiveCalls:
     def listening(self, call: str | None) -> Iterator[EventListener]:
         """Receive the events from now on, of one call or of all."""
         if self._feed.listener_count >= MAX_LISTENERS:
-            raise Unavailable(f"{MAX_LISTENERS} listen already")
+            raise BackendUnavailable(f"{MAX_LISTENERS} listen already")
         with self._feed.listening(call) as listener:
             yield EventListener(listener)
 
@@ -189,7 +189,7 @@ class Trials:
         except ValueError as error:
             raise InvalidRequest(str(error)) from error
         except OSError as error:  # a contact file or the database
-            raise Unavailable(str(error)) from error
+            raise BackendUnavailable(str(error)) from error
         return {
             "caller": found.caller,
             "dialed": found.dialed,

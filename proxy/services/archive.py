@@ -16,7 +16,7 @@ from proxy.observe.pcapng import pcapng
 from proxy.observe.trace import TracedMessage
 from proxy.services import costs, erasure, number_matching, policy_setup
 from proxy.transport.flow import format_address
-from proxy.web.api.backend import CallFilter, InvalidRequest, Row, Unavailable
+from proxy.web.api.backend import BackendUnavailable, CallFilter, InvalidRequest, Row
 from screening.callers.contacts import Contacts, read
 from screening.memory import errors, history, lists, privacy, sip_trace
 from screening.memory.store import Memory
@@ -178,7 +178,7 @@ class StoredArchive:
         try:
             outside = await asyncio.to_thread(erasure.erase_caller, self._settings, number)
         except OSError as error:
-            raise Unavailable(str(error)) from error
+            raise BackendUnavailable(str(error)) from error
         deleted = privacy.CallerDeletion(number, same_caller=same_caller)
         while await self._ask(deleted.step):
             pass  # what was queued meanwhile is written before the next step
@@ -199,7 +199,7 @@ class StoredArchive:
         try:
             return await self._memory.ask(work)
         except errors.Unavailable as away:
-            raise Unavailable(str(away)) from away
+            raise BackendUnavailable(str(away)) from away
 
     def _country(self, dialed: str | None) -> str:
         numbers = self._settings.numbers

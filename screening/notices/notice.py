@@ -10,6 +10,7 @@ from datetime import date, datetime
 from pathlib import PurePath
 from typing import Any, Protocol
 
+from screening.contract import answered_elsewhere
 from screening.notices import text
 
 Record = Mapping[str, Any]
@@ -22,8 +23,6 @@ _COPIED = (
     "trigger", "ended_by", "voicemail_s", "recording_s", "cost",
 )  # fmt: skip
 _FILES = ("voicemail", "recording")
-ANSWERED_ELSEWHERE = "sip;cause=200"
-"""Marks a CANCEL whose Reason says that the call was answered elsewhere (RFC 3326)."""
 
 
 class Event(enum.Enum):
@@ -204,7 +203,7 @@ def _missed(record: Record) -> bool:
 def _taken_elsewhere(record: Record) -> bool:
     """Whether the carrier rang several endpoints and cancelled ours because another answered."""
     legs = [leg for leg in record.get("legs") or () if leg.get("name") == "caller"]
-    elsewhere = any(ANSWERED_ELSEWHERE in (leg.get("peer_reason") or "").lower() for leg in legs)
+    elsewhere = any(answered_elsewhere(leg.get("peer_reason")) for leg in legs)
     return elsewhere and record.get("answered") is None
 
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from proxy.version import VERSION
 from proxy.web.api import callers, calls, costs, events, lists, live, problem, voicemails
-from proxy.web.api.backend import Backend, InvalidRequest, Unavailable
+from proxy.web.api.backend import Backend, BackendUnavailable, InvalidRequest
 from proxy.web.api.limits import Limits
 from proxy.web.api.problem import Problem, ProblemDetails
 
@@ -37,8 +37,8 @@ def build_api(backend: Backend) -> ASGIApp:
     app.state.backend = backend
     problem.install(app)
 
-    @app.exception_handler(Unavailable)
-    async def away(request: Request, error: Unavailable) -> Response:
+    @app.exception_handler(BackendUnavailable)
+    async def away(request: Request, error: BackendUnavailable) -> Response:
         return Problem(503, str(error), {"Retry-After": "5"}).response()
 
     @app.exception_handler(InvalidRequest)

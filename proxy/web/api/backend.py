@@ -25,7 +25,7 @@ class InvalidRequest(Exception):
     """The request is invalid (422); the message says why."""
 
 
-class Unavailable(Exception):
+class BackendUnavailable(Exception):
     """The database cannot be reached now (503); the message says why."""
 
 
@@ -89,7 +89,7 @@ class Live(Protocol):
         ...
 
     def listening(self, call: str | None) -> AbstractContextManager[Listener]:
-        """Subscribe to events from now on; Unavailable if there are too many subscribers."""
+        """Subscribe to events from now on; BackendUnavailable if there are too many subscribers."""
         ...
 
     def since(self, number: int, call: str | None) -> Sequence[Event] | None:
@@ -110,7 +110,7 @@ class CallFilter:
 
 
 class Archive(Protocol):
-    """What is stored; every method raises Unavailable."""
+    """What is stored; every method raises BackendUnavailable."""
 
     async def calls(self, wanted: CallFilter, after: Sequence[Any] | None, limit: int) -> Sequence[Row]: ...
 

@@ -230,7 +230,7 @@ class LiveCalls(BaseModel):
     items: list[Call]
 
 
-class Wish(BaseModel):
+class AcceptedCommand(BaseModel):
     """The accepted request; its result is reported by /events."""
 
     call: str
