@@ -563,7 +563,7 @@ async def test_nothing_of_a_call_is_left_to_the_garbage_collector(edge: Edge) ->
             for each in (
                 call,
                 call._caller.direct_signalling,
-                *(leg for leg, _ in call._legs._by_end.values()),
+                *(leg for leg, _ in call.legs._by_end.values()),
             )
         ]
         del call
@@ -595,7 +595,7 @@ async def test_a_prompt_in_a_talk_has_both_come_to_us_and_the_next_join_past_us_
     await edge.connects()
     [call] = edge.registry.going_on()
     began = edge.now
-    await call._legs.media.play("caller", beep())
+    await call.legs.media.play("caller", beep())
     assert edge.caller_audio.hears(BEEP_HZ, since=began)
     began = edge.now
     await edge.passes(1)
