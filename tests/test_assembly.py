@@ -18,7 +18,7 @@ from proxy.media.recorder import wav_header
 from proxy.media.sdes import SrtpPolicy
 from proxy.media.speech import LEAVE_MESSAGE, RECORDED
 from proxy.media.tones import tones_of
-from tests.call.flows import a_flow
+from tests.call.flows import stub_flow
 from tests.call.test_admission import resolved
 from tests.kit.messages import invite
 
@@ -160,7 +160,7 @@ async def test_a_trunk_is_trusted_by_source_address_unless_trust_identity_is_fal
 ) -> None:
     told = parse(f'{TRUNKS}number = [ {{ dialed = "*", {PLACES} }} ]', {}, file="t.toml", folder=Path())
     admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
-    assert assembly.trust_of(told, admission, [], lambda flow: "one")(a_flow(source)).trusted is trusted
+    assert assembly.trust_of(told, admission, [], lambda flow: "one")(stub_flow(source)).trusted is trusted
 
 
 def test_the_outbound_uri_of_a_trunk_may_have_an_ipv6_address() -> None:
@@ -189,11 +189,11 @@ async def test_the_verification_setting_limits_the_trust_in_a_trunk(
     told = told.model_copy(update={"trunks": (changed, *told.trunks[1:])})
     admission = Admission({trunk.name: assembly.sources(trunk) for trunk in told.trunks}, resolved)
     known = assembly.trust_of(told, admission, [], lambda flow: None)
-    assert known(a_flow("192.0.2.1")) == trust
-    assert known(a_flow("192.0.2.66")) == PeerTrust()
+    assert known(stub_flow("192.0.2.1")) == trust
+    assert known(stub_flow("192.0.2.66")) == PeerTrust()
     # Known by password only: not trusted.
     proved = assembly.trust_of(told, admission, [], lambda flow: "one")
-    assert proved(a_flow("192.0.2.66")) == PeerTrust("one", identity=trust.identity)
+    assert proved(stub_flow("192.0.2.66")) == PeerTrust("one", identity=trust.identity)
 
 
 @pytest.mark.parametrize(

@@ -6,5 +6,5 @@ from types import SimpleNamespace
 from typing import Any
 
 
-def a_flow(host: str, transport: str = "udp") -> Any:
+def stub_flow(host: str, transport: str = "udp") -> Any:
     return SimpleNamespace(remote=(host, 5060), transport=transport, reliable=transport != "udp")

@@ -15,7 +15,7 @@ from proxy.lab.carrier import Carrier
 from proxy.sip.errors import ParseError
 from proxy.transport.flow import Target
 from proxy.transport.log_limit import LINES_PER_MINUTE
-from tests.call.flows import a_flow
+from tests.call.flows import stub_flow
 from tests.kit import messages
 from tests.kit.edge import CARRIER, EDGE, HOST, OPENAI, PHONE_NUMBER, STRANGER, Edge
 
@@ -68,7 +68,7 @@ async def test_malformed_messages_of_a_trunk_are_counted_and_an_unparsable_cseq_
     with capture_logs() as logs:
         flow.send(sent)
         flow.send(b"\x00\x01\x02 nonsense \xff")
-        await edge.passes(1)
+        await edge.time_passes(1)
     assert [line for line in logs if line["log_level"] in ("error", "critical")] == []
     assert len(edge.unreadable) == 2
     statuses = [each.data for each in edge.wire.trace if each.destination[0] == CARRIER]
@@ -77,16 +77,16 @@ async def test_malformed_messages_of_a_trunk_are_counted_and_an_unparsable_cseq_
 
 async def test_a_trunk_is_identified_by_its_address_and_other_addresses_are_unknown() -> None:
     gate = Admission({"a": ["198.51.100.7"], "b": ["sip.example.com"]}, resolved)
-    assert gate.admits(a_flow("198.51.100.7"))
-    assert not gate.admits(a_flow("192.0.2.1"))
+    assert gate.admits(stub_flow("198.51.100.7"))
+    assert not gate.admits(stub_flow("192.0.2.1"))
     await gate.refresh()
-    assert gate.admits(a_flow("192.0.2.1"))
-    assert gate.source(a_flow("192.0.2.1")) == Source("b", wide=False)
-    assert gate.source(a_flow("192.0.2.9")) is None
+    assert gate.admits(stub_flow("192.0.2.1"))
+    assert gate.source(stub_flow("192.0.2.1")) == Source("b", wide=False)
+    assert gate.source(stub_flow("192.0.2.9")) is None
 
 
 def test_a_connection_without_a_remote_address_is_not_admitted() -> None:
-    assert not Admission({"t": ["192.0.2.0/24"]}, nobody).admits(a_flow(""))
+    assert not Admission({"t": ["192.0.2.0/24"]}, nobody).admits(stub_flow(""))
 
 
 async def test_a_source_is_logged_about_once_a_minute_and_counted_each_time() -> None:
@@ -94,10 +94,10 @@ async def test_a_source_is_logged_about_once_a_minute_and_counted_each_time() ->
     gate = Admission({}, nobody, turned_away=lambda: counted.append(None))
     with capture_logs() as logs:
         for _ in range(3):
-            gate.refused(a_flow("192.0.2.1"))
-        gate.refused(a_flow("192.0.2.2"))
+            gate.refused(stub_flow("192.0.2.1"))
+        gate.refused(stub_flow("192.0.2.2"))
         await asyncio.sleep(WINDOW_S)
-        gate.refused(a_flow("192.0.2.1"))
+        gate.refused(stub_flow("192.0.2.1"))
     assert [line["source"] for line in logs] == ["192.0.2.1", "192.0.2.2", "192.0.2.1"]
     assert len(counted) == 5
 
@@ -106,7 +106,7 @@ async def test_log_lines_about_unknown_sources_are_limited_per_minute() -> None:
     gate = Admission({}, nobody)
     with capture_logs() as logs:
         for number in range(1000):
-            gate.refused(a_flow(f"10.0.{number >> 8}.{number & 255}"))
+            gate.refused(stub_flow(f"10.0.{number >> 8}.{number & 255}"))
     assert len(logs) == LINES_PER_MINUTE + 1
     assert "too many" in logs[-1]["event"]
     assert gate.counts["unknown"] == 1000
@@ -114,7 +114,7 @@ async def test_log_lines_about_unknown_sources_are_limited_per_minute() -> None:
 
 async def test_an_unknown_source_is_banned_after_ban_after_messages_and_shown_in_health() -> None:
     gate = Admission({}, nobody, BanPolicy(ban_after=3, ban_s=60))
-    flow = a_flow("192.0.2.66")
+    flow = stub_flow("192.0.2.66")
     with capture_logs() as logs:
         gate.refused(flow)
         gate.malformed(flow, ParseError("nonsense"))
@@ -136,7 +136,7 @@ async def test_an_unknown_source_is_banned_after_ban_after_messages_and_shown_in
 
 async def test_trunks_and_proven_peers_are_never_banned() -> None:
     gate = Admission({"t": ["192.0.2.1"]}, nobody, BanPolicy(ban_after=2))
-    trunk, agent = a_flow("192.0.2.1"), a_flow("192.0.2.2")
+    trunk, agent = stub_flow("192.0.2.1"), stub_flow("192.0.2.2")
     gate.proved(agent)
     for _ in range(10):
         for flow in (trunk, agent):
@@ -149,18 +149,18 @@ async def test_trunks_and_proven_peers_are_never_banned() -> None:
 
 async def test_a_banned_address_is_admitted_once_a_trunks_name_resolves_to_it() -> None:
     gate = Admission({"t": ["sip.example.com"]}, resolved, BanPolicy(ban_after=1))
-    gate.refused(a_flow("192.0.2.1"))
-    assert gate.bars(a_flow("192.0.2.1"))
+    gate.refused(stub_flow("192.0.2.1"))
+    assert gate.bars(stub_flow("192.0.2.1"))
     await gate.refresh()
-    assert not gate.bars(a_flow("192.0.2.1"))
+    assert not gate.bars(stub_flow("192.0.2.1"))
 
 
 async def test_wrong_passwords_are_counted_and_ban_sooner_than_unknown_messages() -> None:
     gate = Admission({}, nobody, BanPolicy(ban_after=4))
-    gate.failed(a_flow("192.0.2.66"))
-    assert not gate.bars(a_flow("192.0.2.66"))
-    gate.failed(a_flow("192.0.2.66"))
-    assert gate.bars(a_flow("192.0.2.66"))
+    gate.failed(stub_flow("192.0.2.66"))
+    assert not gate.bars(stub_flow("192.0.2.66"))
+    gate.failed(stub_flow("192.0.2.66"))
+    assert gate.bars(stub_flow("192.0.2.66"))
     assert gate.counts["unauthenticated"] == 2
 
 
@@ -171,20 +171,20 @@ async def test_a_scanners_user_agent_bans_unknown_sources_and_is_ignored_from_wi
     gate = Admission({"wide": ["10.0.0.0/8"], "exact": ["192.0.2.1"]}, nobody)
     request = messages.request("OPTIONS")
     request.headers.add("User-Agent", agent)
-    assert gate.scans(a_flow("192.0.2.66"), request)
-    assert gate.bars(a_flow("192.0.2.66")), "at once"
-    assert gate.scans(a_flow("10.1.2.3"), request)
-    assert not gate.bars(a_flow("10.1.2.3")), "a trunk's is never banned"
-    assert not gate.scans(a_flow("192.0.2.1"), request), "a carrier passes on what it gets"
+    assert gate.scans(stub_flow("192.0.2.66"), request)
+    assert gate.bars(stub_flow("192.0.2.66")), "at once"
+    assert gate.scans(stub_flow("10.1.2.3"), request)
+    assert not gate.bars(stub_flow("10.1.2.3")), "a trunk's is never banned"
+    assert not gate.scans(stub_flow("192.0.2.1"), request), "a carrier passes on what it gets"
     assert gate.counts["scanner"] == 2
-    assert not gate.scans(a_flow("192.0.2.67"), messages.request("OPTIONS"))
+    assert not gate.scans(stub_flow("192.0.2.67"), messages.request("OPTIONS"))
 
 
 async def test_out_of_dialog_requests_of_unknown_sources_are_ignored_except_register_of_a_known_user() -> (
     None
 ):
     gate = Admission({}, nobody)
-    flow, options = a_flow("192.0.2.66"), messages.request("OPTIONS")
+    flow, options = stub_flow("192.0.2.66"), messages.request("OPTIONS")
     assert gate.ignores(flow, options.encode())
     assert gate.ignores(flow, b"nonsense")
     assert gate.counts["unknown"] == 2
@@ -203,15 +203,15 @@ async def test_the_list_of_scanner_user_agents_is_configurable() -> None:
     gate = Admission({}, nobody, BanPolicy(scanners=("nosy",)))
     request = messages.request("OPTIONS")
     request.headers.add("User-Agent", "Nosy/1.0")
-    assert gate.scans(a_flow("192.0.2.66"), request)
+    assert gate.scans(stub_flow("192.0.2.66"), request)
     request.headers.set("User-Agent", "friendly-scanner")
-    assert not gate.scans(a_flow("192.0.2.66"), request)
+    assert not gate.scans(stub_flow("192.0.2.66"), request)
 
 
 async def test_unparsable_messages_are_counted() -> None:
     counted: list[None] = []
     gate = Admission({}, nobody, unreadable=lambda: counted.append(None))
-    gate.malformed(a_flow("192.0.2.1"), ParseError("nonsense"))
+    gate.malformed(stub_flow("192.0.2.1"), ParseError("nonsense"))
     assert len(counted) == 1
 
 
@@ -221,7 +221,7 @@ async def test_messages_of_a_banned_source_are_not_parsed_and_its_connections_ar
     await stranger.start()
     for _ in range(20):
         await stranger.invites()
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.gate.banned() == 1
     read = len(edge.refused)
     assert edge.core.left_over() == {name: 0 for name in edge.core.left_over()}
@@ -230,7 +230,7 @@ async def test_messages_of_a_banned_source_are_not_parsed_and_its_connections_ar
     assert len(edge.refused) == read
     stranger.current.flow.close()
     late = await wire_host.connect(Target("tcp", (EDGE, 5060), HOST))
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert late.closed
     assert [each for each in stranger.trace if each.direction == "<"] == []
     await stranger.close()
@@ -242,7 +242,7 @@ async def test_forged_requests_with_the_agents_source_address_do_not_ban_the_age
     for number in range(50):
         forged = messages.request("OPTIONS", sent_by=OPENAI, branch=f"z9hG4bK{number}").encode()
         liar.wire.after(0.001, lambda forged=forged: edge.host.datagram((OPENAI, 5060), (EDGE, 5060), forged))
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.gate.banned() == 0
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.answers()
@@ -253,7 +253,7 @@ async def test_forged_requests_with_the_agents_source_address_do_not_ban_the_age
 
 async def test_an_ignored_invite_is_logged_even_from_the_address_of_a_registered_phone() -> None:
     """As behind Docker's bridge, or a router that hides the senders' addresses."""
-    gate, bridge = Admission({}, nobody), a_flow("172.17.0.1")
+    gate, bridge = Admission({}, nobody), stub_flow("172.17.0.1")
     gate.proved(bridge)
     with capture_logs() as logs:
         for request in (messages.request("OPTIONS"), messages.invite(), messages.invite()):

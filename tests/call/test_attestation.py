@@ -43,7 +43,7 @@ async def connects(edge: Edge, *headers: tuple[str, str]) -> None:
     await edge.carrier.invites(headers=headers)
     await edge.agent.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1.0)
+    await edge.time_passes(1.0)
 
 
 async def test_the_verification_header_of_a_trusted_trunk_reaches_screening_record_and_log(
@@ -93,7 +93,7 @@ async def test_a_caller_may_cancel_while_the_identity_certificate_is_fetched(edg
         edge.screener.plan = screener.plan  # type: ignore[method-assign]
         await edge.carrier.invites(headers=[("Identity", signed)])
         await edge.carrier.receives(100)
-        await edge.passes(1.0)
+        await edge.time_passes(1.0)
         assert len(server.requests) == 1
         await edge.carrier.cancels()
         await edge.carrier.receives(487)

@@ -12,7 +12,7 @@ from proxy.call.routing import Agent, Number
 from proxy.lab.audio import AGENT_HZ
 from proxy.media.speech import RECORDED
 from screening.contract import Ask, News, Undecided
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ScriptedScreening, a_number, ends, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ScriptedScreening, a_number, leg_ends, summary
 
 FIRST = Agent("first", "sip:proj_1@sip.api.openai.com:5061;transport=tls")
 SECOND = Agent("second", "sip:proj_2@sip.api.openai.com:5061;transport=tls")
@@ -36,11 +36,11 @@ async def bridges(edge: Edge) -> None:
     """The agent that was called last answers, and connects the caller with the phone."""
     await edge.agent.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1.0)
+    await edge.time_passes(1.0)
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.answers()
     await edge.agent.receives("BYE")
-    await edge.passes(1.0)
+    await edge.time_passes(1.0)
     await edge.carrier.hangs_up()
     await edge.over()
 
@@ -49,7 +49,7 @@ async def calls_again(edge: Edge) -> str:
     """Another caller calls; returns the user part of the agent that is called first."""
     calls, records = len(edge.agent.calls), len(edge.records)
     await edge.carrier.invites()
-    await edge.passes(1.0)
+    await edge.time_passes(1.0)
     call = list(edge.agent.calls.values())[calls]
     assert call.invite is not None
     await edge.carrier.cancels()
@@ -69,7 +69,7 @@ async def test_an_agent_that_refuses_in_any_way_is_followed_by_its_backup(
         await edge.agent.rejects(status)
         await bridges(edge)
         assert edge.now - began < 6.0
-        assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         users = [call.invite.uri.split("@")[0] for call in edge.agent.calls.values() if call.invite]
         assert users == ["sip:proj_1", "sip:proj_2"]
         tokens = [call.invite.headers.get("X-Screendoor-Token") for call in edge.agent.calls.values()]
@@ -78,7 +78,7 @@ async def test_an_agent_that_refuses_in_any_way_is_followed_by_its_backup(
         assert first.outcomes == ["another agent is called"]
         assert second.outcomes == [Result.BRIDGED.text]
         assert News.AGENT_ANSWERED not in first.news
-        assert [name for name, _ in ends(edge.record)] == ["caller", "agent", "agent", "phone"]
+        assert [name for name, _ in leg_ends(edge.record)] == ["caller", "agent", "agent", "phone"]
         assert any(step.startswith("backup agent called: the agent did") for step in edge.record.steps)
         await edge.assert_clean()
 
@@ -88,7 +88,7 @@ async def test_an_agent_that_cannot_be_reached_is_followed_by_its_backup(new_edg
         two_screenings(edge)
         await edge.carrier.invites()
         await bridges(edge)
-        assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         await edge.assert_clean()
 
 
@@ -103,7 +103,7 @@ async def test_an_agent_that_does_not_answer_is_cancelled_and_followed_by_its_ba
         await edge.agent.receives("CANCEL")
         assert edge.now - began == pytest.approx(8.0, abs=0.1)
         await bridges(edge)
-        assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         await edge.assert_clean()
 
 
@@ -116,12 +116,12 @@ async def test_an_agent_that_answers_too_late_is_hung_up_beside_its_backup_rfc32
         began = edge.now
         await edge.carrier.invites()
         await edge.agent.receives("INVITE")
-        await edge.passes(began + 8.1 - edge.now)  # our patience ends while the 200 is on its way
+        await edge.time_passes(began + 8.1 - edge.now)  # our patience ends while the 200 is on its way
         await edge.agent.answers()
         await edge.agent.receives("CANCEL")
         await edge.agent.receives("BYE")
         await bridges(edge)
-        assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         assert News.AGENT_ANSWERED not in first.news
         await edge.assert_clean()
 
@@ -134,7 +134,7 @@ async def test_an_agent_whose_screening_cannot_begin_is_followed_by_its_backup(n
         first.decides(Undecided("accept: OpenAI answered 429: the account's credit is used up"))
         await edge.agent.receives("CANCEL")
         await bridges(edge)
-        assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(edge.record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         await edge.assert_clean()
 
 
@@ -147,10 +147,10 @@ async def test_if_no_agent_takes_the_call_the_phone_rings_unscreened(new_edge: N
         await edge.agent.rejects(503)
         await edge.phone.rings()
         await edge.phone.answers()
-        await edge.passes(1.0)
+        await edge.time_passes(1.0)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+        assert summary(record) == (Result.BRIDGED, None, "failure", "caller")
         assert "unscreened: the agent did not take the call: 503 Service Unavailable" in record.steps
         assert edge.screener.asked_of == ["first", "second"]
         await edge.assert_clean()
@@ -178,12 +178,12 @@ async def test_a_caller_who_was_told_of_the_recording_hears_ringback_until_the_b
         await edge.carrier.invites()
         await edge.carrier.receives(200)
         await edge.agent.invited()
-        await edge.passes(3.0)
+        await edge.time_passes(3.0)
         await edge.agent.rejects(500)
         await edge.agent.invited()
-        await edge.passes(3.0)
+        await edge.time_passes(3.0)
         await edge.agent.answers()
-        await edge.passes(1.0)
+        await edge.time_passes(1.0)
         assert edge.caller_audio.hears(AGENT_HZ)
         await edge.carrier.hangs_up()
         await edge.over()
@@ -236,7 +236,7 @@ async def test_the_next_caller_does_not_wait_for_an_agent_that_failed_until_it_m
         await edge.agent.rejects(400)
         await bridges(edge)
         assert await calls_again(edge) == "sip:proj_2"
-        await edge.passes(30.0)
+        await edge.time_passes(30.0)
         assert await calls_again(edge) == "sip:proj_1"
         await edge.assert_clean(calls=3)
 

@@ -30,7 +30,7 @@ from proxy.sip.identity import has_only_from
 from proxy.sip.message import Request, Response
 from proxy.sip.uri import Uri
 from proxy.sip.values import NameAddr
-from tests.kit.edge import CARRIER, EDGE, HOST, OPENAI, PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.edge import CARRIER, EDGE, HOST, OPENAI, PHONE_NUMBER, Edge, NewEdge, a_number, summary
 from tests.kit.messages import invite
 
 BORDER = {
@@ -199,7 +199,7 @@ async def test_an_sdp_answer_without_content_type_is_accepted(edge: Edge) -> Non
     edge.agent.content_type = False
     await edge.bridges()
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     edge.assert_never_silent()
     await edge.assert_clean()
 
@@ -219,7 +219,7 @@ async def test_a_response_with_reordered_via_and_from_parameters_is_matched(edge
     await edge.phone.answers()
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     await edge.assert_clean()
 
 

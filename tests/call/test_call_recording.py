@@ -13,7 +13,7 @@ from proxy.lab.audio import AGENT_HZ, CALLER_HZ, KNOWN_HZ, PHONE_HZ, frequencies
 from proxy.media.clip import Clip
 from proxy.media.speech import RECORDED, SpeechFailed
 from screening.contract import Ring
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, summary
 
 OPUS = b"""\
 v=0
@@ -52,14 +52,14 @@ async def test_a_recording_has_the_caller_on_the_left_and_the_other_side_on_the_
         await edge.carrier.invites()
         await edge.carrier.receives(200)
         await edge.agent.answers()
-        await edge.passes(3)
+        await edge.time_passes(3)
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.phone.answers()
         await edge.agent.receives("BYE")
-        await edge.passes(5)
+        await edge.time_passes(5)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         assert record.recording == str(edge.recordings / f"{record.call}.wav")
         left, right = tape(record.recording)
         length_s = (record.ended - record.answered).total_seconds()
@@ -92,7 +92,7 @@ async def test_the_agent_gets_no_message_before_the_announcement_has_ended(new_e
     async with new_edge(number=recorded()) as edge:
         await edge.carrier.invites()
         await edge.carrier.receives(200)
-        await edge.passes(ANNOUNCED_S - 0.1)
+        await edge.time_passes(ANNOUNCED_S - 0.1)
         assert edge.agent.trace == []
         await edge.agent.answers()
         await edge.carrier.hangs_up()
@@ -126,7 +126,7 @@ async def test_an_unscreened_call_is_announced_and_recorded_too(new_edge: NewEdg
         await edge.carrier.invites()
         await edge.carrier.receives(200)
         await edge.phone.answers()
-        await edge.passes(5)
+        await edge.time_passes(5)
         await edge.carrier.hangs_up()
         record = await edge.over()
         _left, right = tape(record.recording)
@@ -154,7 +154,7 @@ async def test_an_unwritable_recordings_folder_does_not_disturb_the_call(new_edg
         await edge.bridges()
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         assert any(step.startswith("not recorded: ") for step in record.steps)
         assert (record.recording, record.announced) == (None, None)
         await edge.assert_clean()
@@ -174,7 +174,7 @@ async def test_an_announcement_that_cannot_be_synthesized_is_replaced_by_the_rec
         await edge.carrier.invites()
         await edge.carrier.receives(200)
         await edge.agent.answers()
-        await edge.passes(2)
+        await edge.time_passes(2)
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert "announcement not spoken: the voice is gone" in record.steps
@@ -188,7 +188,7 @@ async def test_a_recorded_call_gets_voicemail_if_the_agent_does_not_answer(
     async with new_edge(number=recorded(on_failure=OnFailure.VOICEMAIL)) as edge:
         await edge.carrier.invites()
         await edge.carrier.receives(200)
-        await edge.passes(15)
+        await edge.time_passes(15)
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert record.outcome.result is Result.VOICEMAIL
@@ -201,9 +201,9 @@ async def test_a_caller_may_hang_up_during_the_announcement(new_edge: NewEdge) -
     async with new_edge(number=recorded()) as edge:
         await edge.carrier.invites()
         await edge.carrier.receives(200)
-        await edge.passes(0.5)
+        await edge.time_passes(0.5)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.CALLER_LEFT, None, None, "caller")
+        assert summary(record) == (Result.CALLER_LEFT, None, None, "caller")
         assert record.announced is None
         await edge.assert_clean()

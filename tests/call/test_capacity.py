@@ -6,11 +6,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.call.capacity import Capacity, Limit
-from tests.call.flows import a_flow
+from tests.call.flows import stub_flow
 from tests.kit.edge import NewEdge
 from tests.kit.ids import CountingIds
 
-TRUNK, OTHER, STRANGER = a_flow("192.0.2.1"), a_flow("192.0.2.2"), a_flow("192.0.2.66")
+TRUNK, OTHER, STRANGER = stub_flow("192.0.2.1"), stub_flow("192.0.2.2"), stub_flow("192.0.2.66")
 NAMES = {"192.0.2.1": "one", "192.0.2.2": "two"}
 
 
@@ -106,12 +106,12 @@ async def test_a_trunk_over_its_limit_gets_503_and_its_current_call_goes_on_rfc3
         for _ in range(3):
             await edge.carrier.invites()
             await edge.carrier.receives(503, retry_after="30")
-        await edge.passes(40)
+        await edge.time_passes(40)
         assert edge.core.left_over()["server transactions"] == 0, "nothing is kept for those turned away"
         await first.hangs_up()
         await edge.over()
         # the carrier has one audio stream for all its calls; it stopped when one of them was refused
-        edge.excused = lambda silence: silence.peer == "openai"
+        edge.excused_silence = lambda silence: silence.peer == "openai"
         await edge.assert_clean()
 
 

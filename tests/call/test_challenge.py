@@ -15,7 +15,7 @@ from proxy.call.routing import Confirmation
 from proxy.lab.audio import AGENT_HZ, BEEP_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
 from screening.contract import Ask, Caller, Challenge, Plan, Refusal, Refuse, Ring, Undecided
 from tests.call.test_whisper import Voice
-from tests.kit.edge import BEGAN, Edge, NewEdge, a_number, story
+from tests.kit.edge import BEGAN, Edge, NewEdge, a_number, summary
 
 WHY = "anonymous: the number is withheld"
 GATE = Challenge(WHY)
@@ -38,7 +38,7 @@ async def challenged(edge: Edge) -> None:
     edge.screener.planned = GATE
     await edge.carrier.invites()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(SPEECH_HZ)
 
 
@@ -68,15 +68,15 @@ async def test_a_caller_who_presses_the_right_key_is_put_through(new_edge: NewEd
         pressed = edge.now
         await edge.phone.rings()
         assert edge.now - pressed < 0.5
-        await edge.passes(5)
+        await edge.time_passes(5)
         assert edge.caller_audio.hears(RINGBACK_HZ, since=pressed + 0.5)
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.caller_audio.hears(PHONE_HZ)
         assert edge.phone_audio.hears(CALLER_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, None, "plan", "caller")
+        assert summary(record) == (Result.BRIDGED, None, "plan", "caller")
         assert record.challenge_passed is True
         assert len(edge.agent.calls) == 0
         assert [step.partition(":")[0] for step in record.steps][:4] == [
@@ -97,9 +97,9 @@ async def test_the_challenge_key_is_accepted_by_sip_info(new_edge: NewEdge) -> N
         body = f"Signal={key(voice)}\r\nDuration=160\r\n".encode()
         assert (await edge.carrier.requests("INFO", headers=headers, body=body)).status == 200
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
@@ -108,14 +108,14 @@ async def test_a_wrong_key_gives_another_try_with_another_key(new_edge: NewEdge)
         await challenged(edge)
         first = key(voice)
         edge.carrier.presses(wrong(voice))
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert voice.texts[1][0].startswith("That was not the right key. To be put through, press")
         assert key(voice) != first
         edge.carrier.presses(key(voice))
         await edge.phone.answers()
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record)[0] is Result.BRIDGED
+        assert summary(record)[0] is Result.BRIDGED
         assert "challenge: a wrong key" in record.steps
         await edge.assert_clean()
 
@@ -126,13 +126,13 @@ async def test_several_wrong_keys_in_a_row_count_as_one_try(new_edge: NewEdge) -
         wrong_one = wrong(voice)
         for _ in range(4):
             edge.carrier.presses(wrong_one)
-            await edge.passes(0.12)
-        await edge.passes(1)
+            await edge.time_passes(0.12)
+        await edge.time_passes(1)
         edge.carrier.presses(key(voice))
         await edge.phone.answers()
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record)[0] is Result.BRIDGED
+        assert summary(record)[0] is Result.BRIDGED
         assert record.steps.count("challenge: a wrong key") == 1
         await edge.assert_clean()
 
@@ -143,17 +143,17 @@ async def test_keys_pressed_before_the_challenge_prompt_are_ignored(new_edge: Ne
         await edge.connects()
         for each in KEYS:
             edge.carrier.presses(each)
-            await edge.passes(0.3)
+            await edge.time_passes(0.3)
         edge.screening.decides(Undecided("the session is lost"))
-        await edge.passes(1.5)
+        await edge.time_passes(1.5)
         assert len(voice.texts) == 1
         edge.carrier.presses(key(voice))
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("1")
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[:3] == (Result.BRIDGED, None, "failure")
+        assert summary(await edge.over())[:3] == (Result.BRIDGED, None, "failure")
         await edge.assert_clean()
 
 
@@ -162,14 +162,14 @@ async def test_a_caller_who_presses_no_key_in_three_tries_gets_voicemail(new_edg
         await challenged(edge)
         began = edge.now
         while not edge.caller_audio.hears(BEEP_HZ):
-            await edge.passes(0.5)
+            await edge.time_passes(0.5)
         assert edge.now - began == pytest.approx(30, abs=4), "three tries of ten seconds"
         assert edge.caller_audio.longest_gap_ms(began, edge.now) < 2000
         assert len(voice.texts) == 3
-        await edge.passes(3)
+        await edge.time_passes(3)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.VOICEMAIL, None, None, "caller")
+        assert summary(record) == (Result.VOICEMAIL, None, None, "caller")
         assert record.challenge_passed is False
         assert record.outcome.reason == f"no right key was pressed: {WHY}"
         assert record.steps.count("challenge: no key was pressed") == 3
@@ -183,10 +183,10 @@ async def test_a_caller_with_three_wrong_keys_is_rejected_if_so_configured(new_e
         await challenged(edge)
         for _ in range(3):
             edge.carrier.presses(wrong(voice))
-            await edge.passes(0.5)
+            await edge.time_passes(0.5)
         await edge.carrier.receives("BYE")
         record = await edge.over()
-        assert story(record) == (Result.DECLINED, None, None, None)
+        assert summary(record) == (Result.DECLINED, None, None, None)
         assert voice.texts[-1] == ("Goodbye.", "en")
         assert (record.voicemail, len(edge.phone.calls)) == (None, 0)
         edge.assert_never_silent()
@@ -198,10 +198,10 @@ async def test_the_challenge_works_with_the_recorded_prompts(edge: Edge) -> None
     edge.screener.planned = GATE
     await edge.carrier.invites()
     await edge.carrier.receives(200)
-    await edge.passes(4)
+    await edge.time_passes(4)
     for each in KEYS[:3]:
         edge.carrier.presses(each)
-        await edge.passes(4)
+        await edge.time_passes(4)
     await edge.carrier.hangs_up()
     record = await edge.over()
     assert record.steps.count("challenge: a wrong key") + ("challenge passed" in str(record.steps)) >= 1
@@ -215,13 +215,13 @@ async def test_speech_not_ready_within_1_s_is_replaced_by_the_recorded_prompts(n
         edge.screener.planned = GATE
         await edge.carrier.invites()
         await edge.carrier.receives(200)
-        await edge.passes(1.2)
+        await edge.time_passes(1.2)
         german = "Diese Nummer ist geschützt. Um verbunden zu werden, drücken Sie die"
         assert voice.texts[0][0].startswith(german)
-        await edge.passes(8)
+        await edge.time_passes(8)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record)[0] is Result.CALLER_LEFT
+        assert summary(record)[0] is Result.CALLER_LEFT
         assert "challenge not spoken: nothing was spoken within 1 s" in record.steps
         edge.assert_never_silent()
         await edge.assert_clean()
@@ -231,7 +231,7 @@ async def test_a_caller_who_hangs_up_during_the_challenge_is_recorded_as_left(ne
     async with new_edge(speech=Voice()) as edge:
         await challenged(edge)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
+        assert summary(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
         await edge.assert_clean()
 
 
@@ -241,7 +241,7 @@ async def test_a_caller_may_hang_up_before_the_challenge_prompt(new_edge: NewEdg
         await edge.carrier.invites()
         await edge.carrier.receives(200)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.CALLER_LEFT
+        assert summary(await edge.over())[0] is Result.CALLER_LEFT
         await edge.assert_clean()
 
 
@@ -262,15 +262,15 @@ async def test_a_caller_who_passes_the_challenge_is_connected_to_the_agent(new_e
         await challenged(edge)
         edge.carrier.presses(key(voice))
         await edge.agent.invited()
-        await edge.passes(3)
+        await edge.time_passes(3)
         assert edge.caller_audio.hears(RINGBACK_HZ)
         await edge.agent.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.caller_audio.hears(AGENT_HZ)
         assert edge.agent_audio.hears(CALLER_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.CALLER_LEFT, None, None, "caller")
+        assert summary(record) == (Result.CALLER_LEFT, None, None, "caller")
         edge.assert_never_silent()
         edge.screener.planned = None
         await edge.assert_clean()
@@ -285,16 +285,16 @@ async def test_after_the_challenge_agent_and_phone_are_connected_in_every_media_
         await challenged(edge)
         edge.carrier.presses(key(voice))
         await edge.agent.answers()
-        await edge.passes(2)
+        await edge.time_passes(2)
         assert edge.caller_audio.hears(AGENT_HZ)
         await edge.agent.refers("tel:+14155559876")
         await edge.phone.answers()
         await edge.agent.receives("BYE")
-        await edge.passes(2)
+        await edge.time_passes(2)
         assert edge.caller_audio.hears(PHONE_HZ)
         assert edge.phone_audio.hears(CALLER_HZ)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         edge.screener.planned = None
         await edge.assert_clean()
 
@@ -306,7 +306,7 @@ async def test_a_caller_who_passes_the_challenge_may_still_be_refused_by_the_pla
         edge.carrier.presses(key(voice))
         bye = await edge.carrier.receives("BYE")
         assert bye.headers.get("Reason") == 'Q.850;cause=21;text="the caller is not wanted"'
-        assert story(await edge.over())[0] is Result.DECLINED
+        assert summary(await edge.over())[0] is Result.DECLINED
         await edge.assert_clean()
 
 
@@ -341,7 +341,7 @@ async def known_to_be_down(edge: Edge) -> None:
 async def no_webhook(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.agent.invited()
-    await edge.passes(8.1)
+    await edge.time_passes(8.1)
 
 
 LOSSES = [lost_before_answer, lost_in_talk, lost_with_its_leg, not_even_asked, known_to_be_down, no_webhook]
@@ -353,18 +353,18 @@ async def test_a_lost_agent_leads_to_the_challenge_if_so_configured(new_edge: Ne
     places = tuple(replace(each, confirm=Confirmation.UNSCREENED) for each in number.destinations)
     async with new_edge(number=replace(number, destinations=places), speech=(voice := Voice())) as edge:
         await lost(edge)
-        await edge.passes(1.5)
+        await edge.time_passes(1.5)
         assert edge.caller_audio.hears(SPEECH_HZ)
         edge.carrier.presses(key(voice))
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert voice.texts[-1] == ("The caller was not screened.", "en")
         assert edge.phone_audio.hears(SPEECH_HZ)
-        await edge.passes(3)
+        await edge.time_passes(3)
         assert edge.caller_audio.hears(PHONE_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+        assert summary(record) == (Result.BRIDGED, None, "failure", "caller")
         edge.assert_never_silent()
         await edge.assert_clean()
 
@@ -377,7 +377,7 @@ async def test_a_caller_who_fails_the_fallback_challenge_never_rings_the_phone(
     number = a_number(on_failure=OnFailure.CHALLENGE, challenge=ChallengeSettings(1, 5.0, rejects))
     async with new_edge(number=number, speech=Voice()) as edge:
         await lost(edge)
-        await edge.passes(12)
+        await edge.time_passes(12)
         if not rejects:
             await edge.carrier.hangs_up()
         record = await edge.over()
@@ -396,10 +396,10 @@ async def test_every_on_failure_setting_applies_however_the_agent_is_lost(
         match then:
             case OnFailure.RING:
                 await edge.phone.answers()
-                await edge.passes(1)
+                await edge.time_passes(1)
                 await edge.carrier.hangs_up()
             case OnFailure.VOICEMAIL:
-                await edge.passes(4)
+                await edge.time_passes(4)
                 await edge.carrier.hangs_up()
         record = await edge.over()
         results = {OnFailure.RING: Result.BRIDGED, OnFailure.VOICEMAIL: Result.VOICEMAIL}
@@ -415,7 +415,7 @@ async def test_after_a_phone_that_was_tried_there_is_no_challenge_but_a_message(
         await edge.carrier.invites()
         await edge.phone.rejects(486)
         await edge.carrier.receives(200)
-        await edge.passes(3)
+        await edge.time_passes(3)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.VOICEMAIL, None, "plan", "caller")
+        assert summary(await edge.over()) == (Result.VOICEMAIL, None, "plan", "caller")
         await edge.assert_clean()

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.call.outcome import OnFailure, Result
 from screening.contract import AgentCost, Tokens, Undecided
-from tests.kit.edge import Edge, NewEdge, a_number, story
+from tests.kit.edge import Edge, NewEdge, a_number, summary
 
 SPENT = AgentCost("openai", "gpt-realtime-2.1", 0.5, Tokens(10, 20, 30, 40, 50, 60), Decimal("0.0123"))
 NO_BUDGET = "the budget for today is spent: 5 of 5 USD"
@@ -31,7 +31,7 @@ async def test_the_record_of_a_call_cut_by_a_shutdown_has_the_cost_too(edge: Edg
     await edge.connects()
     await asyncio.gather(edge.registry.drain(0.0), edge.carrier.receives("BYE"))
     assert edge.record.cost == SPENT
-    assert story(edge.record)[0] is Result.CUT
+    assert summary(edge.record)[0] is Result.CUT
 
 
 async def test_with_the_budget_spent_the_phone_rings_and_the_agent_is_not_called(edge: Edge) -> None:
@@ -39,10 +39,10 @@ async def test_with_the_budget_spent_the_phone_rings_and_the_agent_is_not_called
     await edge.carrier.invites()
     await edge.phone.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+    assert summary(record) == (Result.BRIDGED, None, "failure", "caller")
     assert record.plan == f"unscreened: {NO_BUDGET}"
     assert record.cost is None
     assert edge.agent.call is None
@@ -62,7 +62,7 @@ async def test_with_the_budget_spent_on_failure_decides_voicemail_or_rejection(
             await edge.carrier.receives(480)
         else:
             await edge.carrier.receives(200)
-            await edge.passes(8)
+            await edge.time_passes(8)
             await edge.carrier.hangs_up()
         record = await edge.over()
         assert record.outcome is not None

@@ -8,7 +8,7 @@ from proxy.call.destination_caps import HOUR_S, DestinationCaps
 from proxy.call.outcome import Result
 from proxy.transport.flow import TransportFailed
 from screening.contract import News
-from tests.kit.edge import Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import Edge, NewEdge, a_number, leg_ends, summary
 
 
 class Clock:
@@ -52,13 +52,13 @@ async def test_a_destination_over_its_hourly_limit_is_reported_to_the_agent_as_5
         await edge.carrier.hangs_up()
         await edge.over(2)
         second = edge.records[1]
-        assert story(second) == (Result.CALLER_LEFT, "ALLOW", "refer", "caller")
-        assert [leg for leg, _ in ends(second)] == ["caller", "agent"]
+        assert summary(second) == (Result.CALLER_LEFT, "ALLOW", "refer", "caller")
+        assert [leg for leg, _ in leg_ends(second)] == ["caller", "agent"]
         assert "not called: it was called 1 times within an hour, which is its limit" in second.steps
         assert len(edge.phone.calls) == 1, "it was not dialled"
         await edge.assert_clean(calls=2)
 
 
 async def told(edge: Edge) -> int | None:
-    await edge.passes(1)
-    return edge.notified()[-1]
+    await edge.time_passes(1)
+    return edge.notify_statuses()[-1]

@@ -25,7 +25,7 @@ from proxy.sip.transaction_key import server_key
 from screening.contract import Connect, News, Ring, TakeMessage
 from tests.call.test_call_recording import tape, tones
 from tests.call.test_whisper import Voice, asking
-from tests.kit.edge import EDGE, PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.edge import EDGE, PHONE_NUMBER, Edge, NewEdge, a_number, summary
 from tests.kit.races import our_leg
 
 SECRETS = (b"FreeSWITCH", b"1759790112", b"phone 4711", b"s=OAI", b"1759803327")
@@ -68,7 +68,7 @@ async def refers(edge: Edge) -> None:
 async def talk(edge: Edge, one: Peer, other: Peer) -> None:
     """Assert that the two hear each other, with no port of ours in between."""
     began = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert one.audio.hears(other.audio.frequency_hz, since=began)
     assert other.audio.hears(one.audio.frequency_hz, since=began)
     assert edge.ports.lent == 0
@@ -76,7 +76,7 @@ async def talk(edge: Edge, one: Peer, other: Peer) -> None:
 
 async def ends_well(edge: Edge) -> None:
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     await edge.assert_clean()
 
 
@@ -108,7 +108,7 @@ async def test_the_caller_hears_somebody_all_the_time(edge: Edge) -> None:
     await refers(edge)
     await edge.phone.answers()
     await edge.agent.receives("BYE")
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.longest_gap_ms(began, edge.now) <= 60
     await ends_well(edge)
     edge.assert_never_silent()
@@ -194,7 +194,7 @@ async def test_offers_that_cross_at_the_switch_are_both_made_again_rfc3261_14_1(
     edge.carrier.responds(offer, 491)
     edge.carrier.auto.add("INVITE")
     await edge.agent.receives("BYE")
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert (await edge.carrier.reinvites(hold=True)).status == 200
     assert b"a=sendonly" in descriptions(edge.phone)[-1]
     back = await edge.carrier.reinvites(hold=False)
@@ -213,7 +213,7 @@ async def test_a_caller_that_refuses_the_phone_talks_to_it_through_us(edge: Edge
     edge.carrier.responds(offer, 200, sdp=edge.carrier.current.sdp)
     await edge.agent.receives("BYE")
     began = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=began)
     assert edge.phone_audio.hears(CALLER_HZ, since=began)
     assert edge.ports.lent == 2
@@ -229,7 +229,7 @@ async def test_a_caller_that_will_not_be_switched_at_all_stays_with_the_agent_an
     assert edge.screening.news[-1] is News.PHONE_UNREACHABLE
     await edge.agent.receives("NOTIFY", sipfrag=100)
     await edge.agent.receives("NOTIFY", sipfrag=488)
-    await edge.passes(1)
+    await edge.time_passes(1)
     await talk(edge, edge.carrier, edge.agent)
     edge.carrier.auto.add("INVITE")
     await refers(edge)
@@ -264,7 +264,7 @@ async def test_a_switch_that_nobody_answers_is_cancelled_and_tried_through_us_rf
     edge.carrier.responds(offer, 200, sdp=edge.carrier.current.sdp)
     await edge.agent.receives("BYE")
     began = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=began)
     await ends_well(edge)
     edge.assert_never_silent()
@@ -277,10 +277,10 @@ async def test_anybody_may_hang_up_at_any_point_of_the_switch(edge: Edge, who: s
     await refers(edge)
     await edge.phone.rings()
     await edge.phone.answers()
-    await edge.passes(wait_s)
+    await edge.time_passes(wait_s)
     leaving = dict(zip(("caller", "agent", "phone"), edge.peers, strict=True))[who]
     assert (await leaving.hangs_up()).status in (200, 481)
-    await edge.passes(1)
+    await edge.time_passes(1)
     if not edge.carrier.current.over:
         if who == "agent":
             await talk(edge, edge.carrier, edge.phone)
@@ -296,7 +296,7 @@ async def test_the_agent_leaves_during_the_switch_and_the_caller_will_not_be_swi
     edge.carrier.responds(offer, 488)
     edge.carrier.responds(await edge.carrier.receives("INVITE"), 488)
     edge.carrier.responds(await edge.carrier.receives("INVITE"), 200, sdp=edge.carrier.current.sdp)
-    await edge.passes(5)
+    await edge.time_passes(5)
     assert edge.caller_audio.hears(BEEP_HZ)
     await edge.carrier.hangs_up()
     assert (await edge.over()).outcome.result is Result.VOICEMAIL
@@ -327,7 +327,7 @@ async def test_an_agent_that_refuses_what_the_caller_offers_gets_our_own_offer(e
     call.responds(call.invite, 488)
     await edge.agent.answers()
     assert f"c=IN IP4 {EDGE}".encode() in (await edge.carrier.receives(200)).body
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(AGENT_HZ)
     assert edge.agent_audio.hears(CALLER_HZ)
     await refers(edge)
@@ -345,7 +345,7 @@ async def test_a_phone_that_answers_when_nobody_wants_it_gets_its_ack_and_a_bye_
     edge.screening.decides(Connect("a friend"))
     await edge.phone.rings()
     invited = edge.phone.trace[0].at - edge.wire.delay_s
-    await edge.passes(invited + 24.9 - edge.now)
+    await edge.time_passes(invited + 24.9 - edge.now)
     await edge.phone.answers()
     await edge.phone.receives("BYE")
     [ack] = asked(edge.phone, "ACK")[-1:]
@@ -396,7 +396,7 @@ async def test_a_refresh_of_ours_changes_nothing_for_a_peer_on_hold_rfc4028_7_4(
     await edge.carrier.reinvites(hold=True)
     before = len(edge.phone.trace)
     await our_leg(edge, "caller").refresh()
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert len(edge.phone.trace) == before
     assert (await edge.carrier.reinvites(hold=False)).status == 200
     await talk(edge, edge.carrier, edge.phone)
@@ -441,7 +441,7 @@ async def test_offers_of_both_peers_that_cross_are_491_for_both_rfc3261_14_2(edg
     offers = [
         asyncio.ensure_future(call.reinvites(directed(revised(call.sdp, 1), "sendonly"))) for call in calls
     ]
-    await edge.passes(0.25)
+    await edge.time_passes(0.25)
     for call in calls:
         for each in asked(call, "INVITE"):
             if each.to_tag and call._answers[server_key(each)].response is None:
@@ -450,7 +450,7 @@ async def test_offers_of_both_peers_that_cross_are_491_for_both_rfc3261_14_2(edg
     assert 491 in statuses
     edge.carrier.auto.add("INVITE")
     edge.phone.auto.add("INVITE")
-    await edge.passes(5)
+    await edge.time_passes(5)
     assert (await edge.carrier.reinvites()).status == 200
     await talk(edge, edge.carrier, edge.phone)
     await ends_well(edge)
@@ -466,7 +466,7 @@ async def test_an_offer_without_sdp_gets_the_other_peers_and_its_answer_is_passe
     offer = await call.requests("INVITE")
     assert home(edge.phone) in offer.body
     assert b"a=sendrecv" in offer.body
-    await edge.passes(0.1)
+    await edge.time_passes(0.1)
     assert b"a=sendrecv" in descriptions(edge.phone)[-1]
     await talk(edge, edge.carrier, edge.phone)
     await ends_well(edge)
@@ -484,7 +484,7 @@ async def test_a_peer_that_hangs_up_while_its_offer_is_passed_on_gets_487_rfc326
     await edge.carrier.receives(487)
     await edge.phone.receives("BYE")
     await edge.over()
-    await edge.passes(1)
+    await edge.time_passes(1)
     held = asked(edge.phone.current, "INVITE")[-1]
     edge.phone.responds(held, 487)
     await edge.assert_clean()
@@ -532,7 +532,7 @@ async def test_two_peers_that_always_answer_something_else_are_not_asked_for_eve
         call = edge.carrier.current
         call.sdp = directed(revised(call.sdp, 1), "sendonly")
         await call.requests("INVITE")
-        await edge.passes(30)
+        await edge.time_passes(30)
         assert 5 < len(asked(edge.carrier, "INVITE")) + len(asked(edge.phone.current, "INVITE")) < 25
         await ends_well(edge)
         assert [step for step in edge.record.steps if step.startswith("not switched")]
@@ -544,7 +544,7 @@ async def test_a_key_told_by_info_is_told_to_the_other_peer_rfc2976(edge: Edge) 
     told = [("Content-Type", "application/dtmf-relay")]
     key = b"Signal=5\r\nDuration=160\r\n"
     assert (await edge.carrier.requests("INFO", body=key, headers=told)).status == 200
-    await edge.passes(0.1)
+    await edge.time_passes(0.1)
     [info] = asked(edge.phone.current, "INFO")
     assert (info.body, info.headers.get("Content-Type")) == (key, told[0][1])
     await ends_well(edge)
@@ -581,12 +581,12 @@ async def test_a_message_is_taken_through_us(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(TakeMessage("nobody is in"))
     await edge.agent.receives("BYE")
-    await edge.passes(3)
+    await edge.time_passes(3)
     assert edge.caller_audio.hears(BEEP_HZ)
     assert edge.ports.lent == 1
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, "caller")
+    assert summary(record) == (Result.VOICEMAIL, "VOICEMAIL", None, "caller")
     assert record.voicemail_s == pytest.approx(2.6, abs=0.2)
     await edge.assert_clean()
 
@@ -598,7 +598,7 @@ async def test_a_prompt_in_a_talk_has_both_come_to_us_and_the_next_join_past_us_
     await call.legs.media.play("caller", beep())
     assert edge.caller_audio.hears(BEEP_HZ, since=began)
     began = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(AGENT_HZ, since=began)
     assert edge.agent_audio.hears(CALLER_HZ, since=began)
     assert edge.ports.lent == 2
@@ -617,7 +617,7 @@ async def test_a_caller_that_will_not_come_to_us_leaves_no_message_and_is_let_go
         edge.carrier.responds(await edge.carrier.receives("INVITE"), 488)
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    assert story(record)[0] is Result.UNANSWERED
+    assert summary(record)[0] is Result.UNANSWERED
     assert [step for step in record.steps if step.startswith("voicemail not possible")]
     await edge.assert_clean()
 
@@ -627,7 +627,7 @@ async def test_a_phone_is_asked_by_us_and_then_talks_to_the_caller_past_us(new_e
         await edge.connects()
         await refers(edge)
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.phone_audio.hears(SPEECH_HZ)
         assert edge.ports.lent == 1
         assert edge.caller_audio.hears(AGENT_HZ, since=edge.now - 0.5)
@@ -648,12 +648,12 @@ async def test_an_asked_phone_that_will_not_be_switched_over_talks_to_the_caller
         await edge.connects()
         await refers(edge)
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("1")
         edge.phone.responds(await edge.phone.receives("INVITE"), 488)
         await edge.agent.receives("BYE")
         began = edge.now
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.caller_audio.hears(PHONE_HZ, since=began)
         assert edge.phone_audio.hears(CALLER_HZ, since=began)
         await ends_well(edge)
@@ -662,7 +662,7 @@ async def test_an_asked_phone_that_will_not_be_switched_over_talks_to_the_caller
 async def test_a_recorded_call_runs_through_us_from_its_start(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(record=True)) as edge:
         await edge.bridges()
-        await edge.passes(1)
+        await edge.time_passes(1)
         for peer in edge.peers:
             assert all(f"c=IN IP4 {EDGE}".encode() in each for each in descriptions(peer))
         assert asked(edge.carrier, "INVITE") == []
@@ -678,8 +678,8 @@ async def test_legs_that_do_not_come_here_are_not_missed_and_have_no_quality(edg
     await edge.bridges()
     edge.caller_audio.stop()
     edge.phone_audio.stop()
-    edge.excused = lambda silence: True
-    await edge.passes(2 * edge.inactivity_s)
+    edge.excused_silence = lambda silence: True
+    await edge.time_passes(2 * edge.inactivity_s)
     assert not edge.carrier.current.over
     await ends_well(edge)
     assert [each.quality for each in edge.records[0].legs] == [None] * 3
@@ -731,11 +731,11 @@ async def test_a_caller_whose_agent_leaves_hears_our_ringback_and_then_the_phone
     await edge.phone.rings()
     await edge.agent.hangs_up()
     left = edge.now
-    await edge.passes(3)
+    await edge.time_passes(3)
     assert edge.caller_audio.hears(RINGBACK_HZ, since=left)
     assert edge.ports.lent == 1
     await edge.phone.answers()
-    await edge.passes(1)
+    await edge.time_passes(1)
     await talk(edge, edge.carrier, edge.phone)
     await edge.carrier.hangs_up()
     await edge.over()
@@ -751,5 +751,5 @@ async def test_a_caller_whom_nothing_can_be_agreed_with_is_turned_away(new_edge:
         await edge.agent.rejects(480)
         await edge.phone.rejects(480)
         await edge.carrier.receives(488)
-        assert story(await edge.over())[0] is Result.REFUSED
+        assert summary(await edge.over())[0] is Result.REFUSED
         await edge.assert_clean(faults=False)

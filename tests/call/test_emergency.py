@@ -38,6 +38,6 @@ async def test_a_service_urn_is_never_screened_rfc5031_4_2(new_edge: NewEdge) ->
 async def refused_in_words(edge: Edge, warning: str | None, logs: list) -> None:
     assert warning == f'399 {HOST} "emergency calls are not taken here, use another line"'
     assert [line["source"] for line in logs if line["event"] == "emergency call refused"] == [CARRIER]
-    await edge.passes(40)
+    await edge.time_passes(40)
     assert (len(edge.agent.calls), edge.records) == (0, [])
     assert not any(edge.core.left_over().values())

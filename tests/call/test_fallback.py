@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from proxy.call.outcome import OnFailure, Result
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
 from screening.contract import Connect, Decline, Message, News, Refusal, Refuse, Ring, TakeMessage, Undecided
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, leg_ends, summary
 
 LIMIT = Undecided("the talk limit is reached")
 
@@ -18,16 +18,16 @@ async def test_without_a_decision_the_phone_rings_unscreened_while_the_agent_tal
     edge.screening.decides(LIMIT)
     await edge.phone.rings()
     rings = edge.now
-    await edge.passes(3)
+    await edge.time_passes(3)
     assert edge.caller_audio.hears(AGENT_HZ, since=rings + 2)
     await edge.phone.answers()
     await edge.agent.receives("BYE")
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ)
     assert edge.phone_audio.hears(CALLER_HZ)
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+    assert summary(record) == (Result.BRIDGED, None, "failure", "caller")
     assert "unscreened: the talk limit is reached" in record.steps
     edge.assert_never_silent()
     await edge.assert_clean()
@@ -43,7 +43,7 @@ async def test_a_refer_during_the_unscreened_ring_is_accepted_without_a_second_c
     await edge.agent.receives("NOTIFY", sipfrag=200)
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
     await edge.assert_clean()
 
 
@@ -52,10 +52,10 @@ async def test_an_unscreened_ring_that_is_busy_leads_to_voicemail(edge: Edge) ->
     edge.screening.decides(LIMIT)
     await edge.phone.rejects(486)
     await edge.agent.receives("BYE")
-    await edge.passes(3)
+    await edge.time_passes(3)
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.VOICEMAIL, None, "failure", "caller")
+    assert summary(record) == (Result.VOICEMAIL, None, "failure", "caller")
     assert record.outcome.reason == "the talk limit is reached"
     await edge.assert_clean()
 
@@ -64,12 +64,12 @@ async def test_a_phone_that_was_busy_is_not_rung_again_when_no_decision_comes(ed
     await edge.connects()
     edge.screening.decides(Connect("a friend"))
     await edge.phone.rejects(486)
-    await edge.passes(1)
+    await edge.time_passes(1)
     edge.screening.decides(LIMIT)
     await edge.agent.receives("BYE")
-    await edge.passes(3)
+    await edge.time_passes(3)
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.VOICEMAIL, "ALLOW", "verdict", "caller")
+    assert summary(await edge.over()) == (Result.VOICEMAIL, "ALLOW", "verdict", "caller")
     assert len(edge.phone.calls) == 1
     await edge.assert_clean()
 
@@ -81,8 +81,8 @@ async def test_without_a_decision_the_caller_is_rejected_if_on_failure_is_reject
         await edge.carrier.receives("BYE")
         await edge.agent.receives("BYE")
         record = await edge.over()
-        assert story(record) == (Result.UNANSWERED, None, None, None)
-        assert ends(record) == [("caller", "the call is over"), ("agent", "the call is over")]
+        assert summary(record) == (Result.UNANSWERED, None, None, None)
+        assert leg_ends(record) == [("caller", "the call is over"), ("agent", "the call is over")]
         await edge.assert_clean()
 
 
@@ -91,7 +91,7 @@ async def test_without_an_agent_the_caller_gets_480_if_on_failure_is_reject(new_
         await edge.carrier.invites()
         await edge.agent.rejects(486)
         await edge.carrier.receives(480)
-        assert story(await edge.over()) == (Result.REFUSED, None, None, None)
+        assert summary(await edge.over()) == (Result.REFUSED, None, None, None)
         await edge.assert_clean()
 
 
@@ -101,9 +101,9 @@ async def test_a_caller_declined_by_the_agent_is_hung_up_without_ringing_the_pho
     await edge.agent.receives("BYE")
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    assert story(record) == (Result.DECLINED, "REJECT", None, None)
+    assert summary(record) == (Result.DECLINED, "REJECT", None, None)
     assert record.why == "a robot that sells solar panels"
-    assert ends(record) == [("caller", "the call is over"), ("agent", "the call is over")]
+    assert leg_ends(record) == [("caller", "the call is over"), ("agent", "the call is over")]
     assert len(edge.phone.calls) == 0
     edge.assert_never_silent()
     await edge.assert_clean()
@@ -115,13 +115,13 @@ async def test_a_known_caller_is_put_through_unscreened(edge: Edge) -> None:
     await edge.carrier.receives(180)
     await edge.phone.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ)
     assert edge.phone_audio.hears(CALLER_HZ)
     await edge.phone.hangs_up()
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, None, "plan", "phone")
+    assert summary(record) == (Result.BRIDGED, None, "plan", "phone")
     assert len(edge.agent.calls) == 0
     edge.assert_never_silent()
     await edge.assert_clean()
@@ -132,9 +132,9 @@ async def test_a_known_caller_gets_voicemail_if_the_phone_is_busy(edge: Edge) ->
     await edge.carrier.invites()
     await edge.phone.rejects(486)
     await edge.carrier.receives(200)
-    await edge.passes(3)
+    await edge.time_passes(3)
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.VOICEMAIL, None, "plan", "caller")
+    assert summary(await edge.over()) == (Result.VOICEMAIL, None, "plan", "caller")
     await edge.assert_clean()
 
 
@@ -155,7 +155,7 @@ async def test_a_known_caller_gets_the_phones_status_if_on_failure_is_reject(
         await edge.carrier.invites()
         await edge.phone.rejects(phone)
         assert (await edge.carrier.receives(told)).headers.get_all("Reason") == [cause]
-        assert story(await edge.over()) == (Result.UNANSWERED, None, "plan", None)
+        assert summary(await edge.over()) == (Result.UNANSWERED, None, "plan", None)
         await edge.assert_clean()
 
 
@@ -164,7 +164,7 @@ async def test_a_blocked_caller_gets_603_without_being_answered(edge: Edge) -> N
     await edge.carrier.invites()
     await edge.carrier.receives(603)
     record = await edge.over()
-    assert story(record) == (Result.REFUSED, None, None, None)
+    assert summary(record) == (Result.REFUSED, None, None, None)
     assert record.outcome.reason == "blocked"
     assert (len(edge.agent.calls), len(edge.phone.calls)) == (0, 0)
     await edge.assert_clean()
@@ -191,7 +191,7 @@ async def test_a_refused_caller_gets_the_status_of_the_plan(
         assert refusal.headers.get_all("Reason") == [reason]
         told = [f"<{card}>;purpose=jwscard"] if status == 608 else []
         assert refusal.headers.get_all("Call-Info") == told
-        assert story(await edge.over()) == (Result.REFUSED, None, None, None)
+        assert summary(await edge.over()) == (Result.REFUSED, None, None, None)
         assert (len(edge.agent.calls), len(edge.phone.calls)) == (0, 0)
         await edge.assert_clean()
 
@@ -203,7 +203,7 @@ async def test_a_message_taken_by_the_agent_is_stored_and_no_voicemail_recorded(
         await edge.agent.receives("BYE")
         await edge.carrier.receives("BYE")
         record = await edge.over()
-    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
+    assert summary(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
     assert (record.message, record.voicemail) == (Message("The cake is ready.", "Grace"), None)
     assert "cake" not in str(logs)
     edge.assert_never_silent()
@@ -244,8 +244,8 @@ async def test_a_reason_decided_before_the_agent_answered_is_not_logged(edge: Ed
         edge.screening.decides(Connect("Bob about the boiler"))
         await edge.phone.answers(within_s=1)
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
     assert "boiler" not in str(logs)
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
     await edge.assert_clean()

@@ -8,7 +8,7 @@ from proxy.call.bans import MAX_SOURCES
 from proxy.call.capacity import Limit
 from proxy.call.outcome import Result
 from tests.kit import messages
-from tests.kit.edge import CARRIER, EDGE, Edge, NewEdge, story
+from tests.kit.edge import CARRIER, EDGE, Edge, NewEdge, summary
 
 EACH_S = 0.0005
 """Seconds between packets: two thousand a second."""
@@ -30,7 +30,7 @@ async def test_a_call_is_screened_and_bridged_during_a_flood_from_unknown_source
     await edge.bridges()
     await edge.carrier.hangs_up()
     await flooding
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     edge.assert_never_silent()
     answered = {one.destination[0] for one in edge.wire.trace if one.source[0] == EDGE}
     assert not {host for host in answered if host.startswith("10.")}
@@ -59,10 +59,10 @@ async def test_a_flood_with_a_trunks_source_address_is_shed_by_the_trunks_rate_l
                 call_id=f"f{number}", body=b"",
             )  # fmt: skip
             edge.host.datagram((CARRIER, 5999), (EDGE, 5060), invite.encode())
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.capacity.counts["trunk"] >= 490
         assert edge.gate.banned() == 0
         assert len(edge.registry) <= 6
         await edge.registry.drain(0.0)
-        records = [story(record)[0] for record in edge.records]
+        records = [summary(record)[0] for record in edge.records]
         assert records.count(Result.BRIDGED) == 1

@@ -7,7 +7,7 @@ import pytest
 from proxy.call.outcome import Result
 from proxy.lab.audio import AGENT_HZ, PHONE_HZ
 from proxy.lab.peer_sdp import directed, revised
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, summary
 
 
 async def holds(edge: Edge, hertz: int) -> None:
@@ -16,13 +16,13 @@ async def holds(edge: Edge, hertz: int) -> None:
     assert held.status == 200
     assert b"a=recvonly" in held.body
     began = edge.now
-    await edge.passes(5)
+    await edge.time_passes(5)
     assert not edge.caller_audio.hears(hertz, since=began + 0.1)
     assert edge.caller_audio.longest_gap_ms(began + 0.1, edge.now) > 4800
     back = await edge.carrier.reinvites(hold=False)
     assert b"a=sendrecv" in back.body
     resumed = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(hertz, since=resumed)
     assert edge.caller_audio.longest_gap_ms(resumed + 0.1, edge.now) < 100
 
@@ -37,11 +37,11 @@ async def test_a_caller_holds_and_resumes_in_talk_and_in_the_bridge_rfc3264_8_4(
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.phone.answers()
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         await holds(edge, PHONE_HZ)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
-        edge.assert_one_line(edge.caller_audio)
+        assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        edge.assert_one_rtp_stream(edge.caller_audio)
         await edge.assert_clean()
 
 
@@ -52,15 +52,15 @@ async def test_a_caller_on_hold_is_bridged_and_hears_the_phone_when_it_is_back(e
     held = edge.now
     await edge.phone.answers()
     await edge.agent.receives("BYE")
-    await edge.passes(2)
+    await edge.time_passes(2)
     assert edge.caller_audio.longest_gap_ms(held + 0.1, edge.now) > 1800
     await edge.carrier.reinvites(hold=False)
     back = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=back)
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
-    edge.assert_one_line(edge.caller_audio)
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    edge.assert_one_rtp_stream(edge.caller_audio)
     await edge.assert_clean()
 
 
@@ -68,14 +68,14 @@ async def test_the_phone_holds_and_resumes_in_the_bridge(edge: Edge) -> None:
     await edge.bridges()
     call = edge.phone.current
     assert (await call.reinvites(directed(revised(call.sdp, 1), "sendonly"))).status == 200
-    await edge.passes(3)
+    await edge.time_passes(3)
     assert (await call.reinvites(directed(revised(call.sdp, 1), "sendrecv"))).status == 200
     back = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=back)
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
-    edge.assert_one_line(edge.phone_audio)
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    edge.assert_one_rtp_stream(edge.phone_audio)
     await edge.assert_clean()
 
 
@@ -88,9 +88,9 @@ async def test_an_offer_that_cannot_be_used_leaves_the_call_as_it_was_rfc3261_14
     assert refused.status == 488
     assert refused.headers.get("Warning") == '399 sbc.example.com "no audio format in common"'
     before = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=before)
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     edge.assert_never_silent()
     await edge.assert_clean()

@@ -19,7 +19,7 @@ from proxy.media.speech import RECORDED
 from screening.contract import Connect, Ring, TakeMessage
 from tests.call.test_early_media import rings_early
 from tests.call.test_whisper import Voice, asking, picked_up
-from tests.kit.edge import PHONE_NUMBER, NewEdge, a_number, ends, story
+from tests.kit.edge import PHONE_NUMBER, NewEdge, a_number, leg_ends, summary
 
 CROWD = 100
 
@@ -31,18 +31,18 @@ async def test_early_media_of_the_phone_stops_while_it_is_asked_to_press_1(new_e
         await rings_early(edge)
         assert edge.caller_audio.hears(PHONE_HZ)
         await edge.phone.answers()
-        await edge.passes(0.5)
+        await edge.time_passes(0.5)
         asked = edge.now
-        await edge.passes(6)
+        await edge.time_passes(6)
         assert not edge.caller_audio.hears(PHONE_HZ, since=asked)
         assert not edge.phone_audio.hears(CALLER_HZ, since=asked)
         assert edge.caller_audio.hears(RINGBACK_HZ, since=asked)
         edge.phone.presses("1")
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.caller_audio.hears(PHONE_HZ, since=edge.now - 0.5)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
@@ -57,11 +57,11 @@ async def test_a_shutdown_during_an_announcement_or_whisper_ends_every_leg(
         else:
             await edge.carrier.invites()
             await edge.carrier.receives(200)
-        await edge.passes(0.5)
+        await edge.time_passes(0.5)
         await edge.registry.drain(0.0)
         record = await edge.over()
         assert record.outcome.result is Result.CUT
-        assert [end for _, end in ends(record)] == ["the server is shutting down"] * len(record.legs)
+        assert [end for _, end in leg_ends(record)] == ["the server is shutting down"] * len(record.legs)
         await edge.assert_clean()
 
 
@@ -70,7 +70,7 @@ async def test_a_phone_that_holds_while_it_is_asked_is_given_up_at_the_confirm_l
 ) -> None:
     async with new_edge(number=asking(confirm_limit_s=8.0), speech=Voice()) as edge:
         await picked_up(edge)
-        await edge.passes(1)
+        await edge.time_passes(1)
         call = edge.phone.current
         assert (await call.reinvites(directed(revised(call.sdp, 1), "inactive"))).status == 200
         held = edge.now
@@ -78,9 +78,9 @@ async def test_a_phone_that_holds_while_it_is_asked_is_given_up_at_the_confirm_l
         assert not edge.phone_audio.hears(SPEECH_HZ, since=held + 0.1)
         edge.screening.decides(TakeMessage("nobody"))
         await edge.agent.receives("BYE")
-        await edge.passes(5)
+        await edge.time_passes(5)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.VOICEMAIL
+        assert summary(await edge.over())[0] is Result.VOICEMAIL
         edge.assert_never_silent()
         await edge.assert_clean()
 
@@ -95,9 +95,9 @@ async def test_keys_pressed_by_the_caller_do_not_confirm_for_the_phone(new_edge:
                 "INFO", headers=headers, body=b"Signal=1\r\nDuration=99999\r\n"
             )
         await edge.phone.receives("BYE")
-        assert edge.notified()[:2] == [100, 183]
-        await edge.passes(1)
-        assert edge.notified() == [100, 183, 408]
+        assert edge.notify_statuses()[:2] == [100, 183]
+        await edge.time_passes(1)
+        assert edge.notify_statuses() == [100, 183, 408]
         assert edge.caller_audio.hears(AGENT_HZ, since=edge.now - 0.5)
         await edge.carrier.hangs_up()
         await edge.assert_clean()
@@ -110,16 +110,16 @@ async def test_the_agent_may_refer_again_to_a_phone_that_did_not_press_1(
         await picked_up(edge)
         edge.phone_audio.stop()  # and sends no audio either
         await edge.phone.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.caller_audio.hears(PHONE_HZ, since=edge.now - 0.5)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         edge.assert_never_silent()
         await edge.assert_clean()
 
@@ -140,10 +140,10 @@ async def test_a_phone_that_presses_2_sends_the_caller_to_voicemail_while_others
         headers = [("Content-Type", "application/dtmf")]
         await asked.requests("INFO", headers=headers, body=b"2")
         await edge.agent.receives("BYE")
-        await edge.passes(5)
+        await edge.time_passes(5)
         assert (asked.over, ringing.over) == (True, True)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.VOICEMAIL
+        assert summary(await edge.over())[0] is Result.VOICEMAIL
         await edge.assert_clean()
 
 
@@ -159,10 +159,10 @@ async def test_without_readable_prompt_files_voicemail_works_and_an_unconfirmed_
         await edge.phone.receives("BYE")
         edge.screening.decides(TakeMessage("nobody"))
         await edge.agent.receives("BYE")
-        await edge.passes(5)
+        await edge.time_passes(5)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record)[0] is Result.VOICEMAIL
+        assert summary(record)[0] is Result.VOICEMAIL
         assert [step for step in record.steps if step.startswith("no greeting: prompt leave-message")]
         await edge.assert_clean()
 
@@ -171,12 +171,12 @@ async def test_deleting_the_recordings_folder_during_a_call_does_not_end_the_cal
     async with new_edge(number=a_number(record=True)) as edge:
         await edge.connects()
         shutil.rmtree(edge.recordings)
-        await edge.passes(5)
+        await edge.time_passes(5)
         edge.screening.decides(TakeMessage("later"))
         await edge.agent.receives("BYE")
-        await edge.passes(5)
+        await edge.time_passes(5)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.VOICEMAIL
+        assert summary(await edge.over())[0] is Result.VOICEMAIL
         await edge.assert_clean()
 
 
@@ -191,8 +191,8 @@ async def test_many_phones_that_never_press_1_are_all_given_up_and_nothing_is_le
         edge.phone.auto.add("INVITE")
         for _ in range(CROWD):
             await edge.carrier.invites()
-            await edge.passes(0.01)
-        await edge.passes(5)
+            await edge.time_passes(0.01)
+        await edge.time_passes(5)
         assert len(edge.registry) == CROWD
         await edge.over(CROWD)
         assert {record.outcome.result for record in edge.records} == {Result.UNANSWERED}

@@ -14,7 +14,7 @@ from proxy.call.routing import Destination, Number, Routing, Trunk
 from proxy.sip.message import Request
 from screening.contract import Ring
 from tests.call.test_border import received
-from tests.kit.edge import CARRIER, PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.edge import CARRIER, PHONE_NUMBER, Edge, NewEdge, a_number, summary
 from tests.kit.messages import Pairs, invite, response
 
 DID, OWN, ANN = "+14155551234", "+14155550100", "+13475550148"
@@ -49,9 +49,9 @@ async def test_a_403_repeats_the_call_with_the_profile_trunk_did(new_edge: NewEd
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         assert invited(edge) == [ANN, OWN]
-        assert edge.notified() == [100, 200]
+        assert edge.notify_statuses() == [100, 200]
         assert [step for step in record.steps if step.startswith("identity")] == [
             "identity refused: trunk trunk answers 403 (Telnyx D51) to original_with_diversion: "
             "called again as trunk_did, and so for an hour"
@@ -78,7 +78,7 @@ async def test_a_603_for_a_blocked_number_repeats_the_call_with_our_number(new_e
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         asserts = ["P-Asserted-Identity" in each.headers for each in received(edge.phone, "INVITE")]
         assert asserts == [True, True, False, False]
         assert "number blocked: a network blocks the caller's: called again as trunk_did" in record.steps
@@ -97,7 +97,7 @@ async def test_a_603_for_our_own_blocked_number_is_no_decline_and_the_next_desti
         await edge.phone.answers()
         await edge.carrier.receives(200)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
@@ -122,9 +122,9 @@ async def test_after_a_403_the_trunk_is_called_with_trunk_did_for_an_hour(new_ed
 
         assert await call(refuses=True) == [True, False]
         assert await call(refuses=False) == [False]
-        await edge.passes(REMEMBERED_S - 60)
+        await edge.time_passes(REMEMBERED_S - 60)
         assert await call(refuses=False) == [False]
-        await edge.passes(60)
+        await edge.time_passes(60)
         assert await call(refuses=False) == [True]
         assert await call(refuses=False) == [True]
         await edge.assert_clean(calls=5)

@@ -22,7 +22,7 @@ from screening.settings import AgentSettings
 from screening.stir.verifier import Verifier
 from tests.call.test_challenge import key
 from tests.call.test_whisper import Voice
-from tests.kit.edge import Edge, NewEdge, a_number, story
+from tests.kit.edge import Edge, NewEdge, a_number, summary
 from tests.screening.pki import identity, shaken, token
 from tests.screening.stir.test_certificates import HERE, Server
 
@@ -58,7 +58,7 @@ async def judged(
 async def hears_the_key(edge: Edge) -> None:
     await edge.carrier.invites()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
 
 
 @pytest.mark.parametrize("gate", [False, True])
@@ -71,10 +71,10 @@ async def test_with_the_budget_spent_a_caller_who_passes_the_challenge_rings_the
             await hears_the_key(edge)
             edge.carrier.presses(key(voice))
             await edge.phone.answers()
-            await edge.passes(1)
+            await edge.time_passes(1)
             await edge.carrier.hangs_up()
             record = await edge.over()
-        assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+        assert summary(record) == (Result.BRIDGED, None, "failure", "caller")
         assert (record.plan, record.cost, edge.agent.calls) == (UNSCREENED, None, {})
         assert [step for step in record.steps if step.startswith("challenge passed")] != []
         assert len([step for step in record.steps if step.startswith("challenged")]) == 1
@@ -93,10 +93,10 @@ async def test_a_caller_who_passes_the_challenge_is_verified_only_once(new_edge:
             with capture_logs() as logs:
                 await edge.carrier.invites(headers=[("Identity", signed)])
                 await edge.carrier.receives(200)
-                await edge.passes(1)
+                await edge.time_passes(1)
                 edge.carrier.presses(key(voice))
                 await edge.agent.answers()
-                await edge.passes(1)
+                await edge.time_passes(1)
                 await edge.carrier.hangs_up()
                 record = await edge.over()
         assert record.verification is not None
@@ -117,7 +117,7 @@ async def test_user_commands_are_refused_while_the_caller_is_challenged(new_edge
                 wish(call, "me")
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record)[0] is Result.CALLER_LEFT
+        assert summary(record)[0] is Result.CALLER_LEFT
         told = call_notices(record.as_dict(), with_transcript=True)
         assert [notice.event for notice in told] == [Event.SCREENED, Event.MISSED]
         assert {notice.data["stage"] for notice in told} == {"challenge"}

@@ -10,7 +10,7 @@ from proxy.lab.message_templates import PHONE_SDP, SIGNALWIRE_SDP, sdp
 from proxy.lab.peer_call import PeerCall
 from proxy.lab.peer_sdp import directed, moved_to, revised
 from proxy.sip.message import Response
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, leg_ends, summary
 
 REQUIRED = ("Require", "100rel")
 
@@ -34,11 +34,11 @@ async def hears_the_agent_then_the_phone(edge: Edge) -> None:
     await edge.phone.answers()
     await edge.agent.receives("BYE")
     bridged = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=bridged)
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
-    edge.assert_one_line(edge.caller_audio)
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    edge.assert_one_rtp_stream(edge.caller_audio)
     await edge.assert_clean()
 
 
@@ -46,7 +46,7 @@ async def test_a_caller_without_an_offer_answers_ours_in_the_ack_rfc3261_13_2_1(
     await invites_late(edge)
     await edge.agent.answers()
     assert (await edge.carrier.receives(200)).body
-    await edge.passes(1)
+    await edge.time_passes(1)
     await hears_the_agent_then_the_phone(edge)
 
 
@@ -56,7 +56,7 @@ async def test_a_caller_that_requires_100rel_is_rung_reliably_and_answered_rfc32
     assert (await pracks(call, ringing)).status == 200
     await edge.agent.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     await hears_the_agent_then_the_phone(edge)
 
 
@@ -70,7 +70,7 @@ async def test_a_caller_without_an_offer_that_requires_100rel_answers_in_the_pra
         call._talk(ringing.body)
         await edge.agent.answers()
         assert (await edge.carrier.receives(200)).body == b""
-        await edge.passes(1)
+        await edge.time_passes(1)
         await hears_the_agent_then_the_phone(edge)
 
 
@@ -79,16 +79,16 @@ async def test_a_late_offer_in_a_reliable_180_survives_loss_doubling_and_overtak
     new_edge: NewEdge, seed: int
 ) -> None:
     async with new_edge(seed=seed) as edge:
-        edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
+        edge.wire.impair(loss=0.15, duplication=0.15, reordering=0.3)
         call = await invites_late(edge, REQUIRED)
         ringing = await edge.carrier.receives(180)
         assert (await pracks(call, ringing, call.sdp)).status == 200
         call._talk(ringing.body)
         await edge.agent.answers()
         assert (await edge.carrier.receives(200)).body == b""
-        await edge.passes(5)
+        await edge.time_passes(5)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
+        assert summary(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
         await edge.assert_clean()
 
 
@@ -99,8 +99,8 @@ async def test_a_caller_that_never_acknowledges_the_180_is_let_go_and_so_is_the_
     await edge.agent.receives("INVITE")
     await edge.carrier.receives(504)
     record = await edge.over()
-    assert story(record) == (Result.CALLER_LEFT, None, "failure", "caller")
-    assert ends(record)[0] == ("caller", "the peer never acknowledged a provisional response")
+    assert summary(record) == (Result.CALLER_LEFT, None, "failure", "caller")
+    assert leg_ends(record)[0] == ("caller", "the peer never acknowledged a provisional response")
     await edge.assert_clean()
 
 
@@ -117,16 +117,16 @@ async def test_a_phone_that_describes_itself_while_it_rings_is_heard_when_it_has
     edge.phone._says(call, 183, call.sdp, (REQUIRED, ("RSeq", "1")) if reliable else ())
     if reliable:
         edge.phone.responds(await edge.phone.receives("PRACK"), 200)
-    await edge.passes(2)
+    await edge.time_passes(2)
     assert edge.caller_audio.hears(AGENT_HZ, since=early)
     edge.phone._says(call, 200, b"" if reliable else call.sdp)
     await edge.agent.receives("BYE")
     bridged = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=bridged)
     assert edge.phone_audio.hears(CALLER_HZ, since=bridged)
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     await edge.assert_clean()
 
 
@@ -137,10 +137,10 @@ async def test_a_phone_that_reinvites_without_an_offer_answers_ours_and_talks_on
     offer = await edge.phone.current.requests("INVITE")
     assert b"a=sendrecv" in offer.body
     after = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=after)
     assert edge.phone_audio.hears(CALLER_HZ, since=after)
-    edge.assert_one_line(edge.caller_audio)
+    edge.assert_one_rtp_stream(edge.caller_audio)
     await edge.carrier.hangs_up()
     await edge.assert_clean()
 
@@ -148,12 +148,12 @@ async def test_a_phone_that_reinvites_without_an_offer_answers_ours_and_talks_on
 async def test_a_reinvite_without_an_offer_takes_a_caller_off_hold_rfc3261_14_2(edge: Edge) -> None:
     await edge.connects()
     await edge.carrier.reinvites(hold=True)
-    await edge.passes(2)
+    await edge.time_passes(2)
     call = edge.carrier.current
     call.sdp = directed(revised(call.sdp, 1), "sendrecv")
     assert b"a=sendrecv" in (await call.requests("INVITE")).body
     back = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(AGENT_HZ, since=back)
     await edge.carrier.hangs_up()
     await edge.assert_clean()

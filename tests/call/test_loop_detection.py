@@ -9,7 +9,7 @@ import pytest
 from proxy.call.loop_detection import same_number
 from proxy.call.outcome import Result
 from screening.contract import News, Ring
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, summary
 
 ANN, OURS = "+13475550148", "+14155550100"
 BY_PHONE = ("Diversion", f"<sip:{PHONE_NUMBER}@carrier.example>;reason=no-answer;counter=1")
@@ -24,7 +24,7 @@ async def rings(edge: Edge) -> None:
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.rings()
-    await edge.passes(1)
+    await edge.time_passes(1)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ async def test_a_call_forwarded_back_by_the_ringing_phone_gets_486(
     await edge.agent.receives("NOTIFY", sipfrag=486)
     assert edge.screening.news[-1] is News.PHONE_BUSY
     await first.hangs_up()
-    assert story(await edge.over())[0] is Result.CALLER_LEFT
+    assert summary(await edge.over())[0] is Result.CALLER_LEFT
     await edge.assert_clean()
 
 

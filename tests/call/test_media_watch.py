@@ -15,13 +15,13 @@ from screening.contract import Ask
 from screening.settings import ScreeningSettings
 from screening.sip_agent import SipScreening
 from tests.kit import edge as kit
-from tests.kit.edge import EDGE, TRUNK, Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import EDGE, TRUNK, Edge, NewEdge, a_number, leg_ends, summary
 from tests.kit.virtual_loop import stoppable
 
 
 def falls_silent(edge: Edge) -> None:
     """Let the final check accept silence: in this test a peer stops sending audio."""
-    edge.excused = lambda silence: True
+    edge.excused_silence = lambda silence: True
 
 
 def leg(edge: Edge, name: str) -> LegRecord:
@@ -41,8 +41,8 @@ async def test_a_phone_without_audio_for_60_s_is_hung_up_with_the_reason(
     assert bye.headers.get("Reason") == 'Q.850;cause=102;text="no audio came any more"'
     await edge.carrier.receives("BYE")
     await edge.over()
-    assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", None)
-    assert ("phone", "no audio came any more") in ends(edge.record)
+    assert summary(edge.record) == (Result.BRIDGED, "ALLOW", "refer", None)
+    assert ("phone", "no audio came any more") in leg_ends(edge.record)
     assert "stopped" in str(leg(edge, "phone").silent)
     told = "".join(capsys.readouterr())
     assert told.count("likely=") == 1
@@ -56,7 +56,7 @@ async def test_setting_the_system_clock_does_not_change_the_inactivity_timeout(
     await edge.bridges()
     assert edge.phone_audio is not None
     monkeypatch.setattr(kit, "BEGAN", kit.BEGAN + timedelta(hours=hours))
-    await edge.passes(30)
+    await edge.time_passes(30)
     edge.phone_audio.stop()
     falls_silent(edge)
     since = edge.now
@@ -68,14 +68,14 @@ async def test_setting_the_system_clock_does_not_change_the_inactivity_timeout(
 
 async def test_a_pause_of_our_own_process_does_not_count_as_media_inactivity(edge: Edge) -> None:
     await edge.bridges()
-    await edge.passes(10)
+    await edge.time_passes(10)
     stoppable().stop_for(70)
     falls_silent(edge)
-    await edge.passes(10)
+    await edge.time_passes(10)
     await edge.carrier.hangs_up()
     await edge.phone.receives("BYE")
     await edge.over()
-    assert ("caller", "the peer hung up") in ends(edge.record)
+    assert ("caller", "the peer hung up") in leg_ends(edge.record)
     assert [leg(edge, name).silent for name in ("caller", "phone")] == [None, None]
     await edge.assert_clean()
 
@@ -98,10 +98,10 @@ async def test_an_agent_without_audio_is_hung_up_and_the_phone_is_rung(edge: Edg
     falls_silent(edge)
     await edge.agent.receives("BYE", within_s=80)
     await edge.phone.answers()
-    await edge.passes(1)
+    await edge.time_passes(1)
     await edge.carrier.hangs_up()
     await edge.over()
-    assert story(edge.record)[:3] == (Result.BRIDGED, None, "failure")
+    assert summary(edge.record)[:3] == (Result.BRIDGED, None, "failure")
     await edge.assert_clean()
 
 
@@ -115,10 +115,10 @@ async def test_a_plain_sip_agent_without_audio_counts_as_failure_not_as_rejectio
         falls_silent(edge)
         await edge.agent.receives("BYE", within_s=80)
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record)[:3] == (Result.BRIDGED, None, "failure")
+        assert summary(record)[:3] == (Result.BRIDGED, None, "failure")
         assert "the agent is gone: no audio came any more" in "\n".join(record.steps)
         await edge.assert_clean()
 
@@ -129,7 +129,7 @@ async def test_a_leg_on_hold_has_no_inactivity_timeout_rfc3264_8_4(edge: Edge) -
     await edge.carrier.reinvites(hold=True)
     edge.caller_audio.stop()
     falls_silent(edge)
-    await edge.passes(300)
+    await edge.time_passes(300)
     assert not edge.records
     await edge.carrier.hangs_up()
     await edge.assert_clean()
@@ -145,7 +145,7 @@ async def test_with_inactivity_off_silence_ends_no_call_but_is_recorded(
     assert edge.phone_audio is not None
     edge.phone_audio.stop()
     falls_silent(edge)
-    await edge.passes(300)
+    await edge.time_passes(300)
     assert not edge.records
     assert (await hung_up(edge)).silent is not None
     await edge.assert_clean()
@@ -157,7 +157,7 @@ async def test_a_phone_that_never_sent_audio_is_recorded_with_the_likely_cause(e
     edge.media.lose = lambda source, to, packet: source[0] == TRUNK
     falls_silent(edge)
     await edge.bridges()
-    await edge.passes(5)
+    await edge.time_passes(5)
     assert "firewall" in str((await hung_up(edge)).silent)
     await edge.assert_clean()
 
@@ -170,7 +170,7 @@ async def hung_up(edge: Edge) -> LegRecord:
 
 async def test_the_record_has_the_quality_of_each_leg(edge: Edge) -> None:
     await edge.bridges()
-    await edge.passes(10)
+    await edge.time_passes(10)
     await hung_up(edge)
     record = edge.record.as_dict()
     legs = record["legs"]
@@ -218,7 +218,7 @@ async def test_dtmf_by_info_is_relayed_as_rtp_events(edge: Edge) -> None:
     body, kind = b"Signal=5\r\nDuration=160\r\n", [("Content-Type", "application/dtmf-relay")]
     answer = await edge.carrier.current.requests("INFO", body=body, headers=kind)
     assert answer.status == 200
-    await edge.passes(0.5)
+    await edge.time_passes(0.5)
     assert [key[0] for key in keys] == [5] * 10
     assert keys[-3:] == [bytes((5, 0x8A, 5, 0))] * 3
     assert not edge.phone_audio.line_breaks
@@ -242,17 +242,17 @@ async def test_a_call_that_reaches_its_maximum_length_is_ended(tmp_path: Path, o
     assert edge.record.answered is not None
     assert edge.record.ended is not None
     assert 60 <= (edge.record.ended - edge.record.answered).total_seconds() <= 66
-    assert story(edge.record) == (Result.BRIDGED, "ALLOW", "refer", None)
-    assert ("caller", "the call reached its maximum length") in ends(edge.record)
+    assert summary(edge.record) == (Result.BRIDGED, "ALLOW", "refer", None)
+    assert ("caller", "the call reached its maximum length") in leg_ends(edge.record)
     await edge.assert_clean()
     await edge.close()
 
 
 async def test_a_call_without_a_maximum_length_goes_on(edge: Edge) -> None:
     await edge.bridges()
-    await edge.passes(120)
+    await edge.time_passes(120)
     await edge.carrier.hangs_up()
     await edge.phone.receives("BYE")
     await edge.over()
-    assert ("caller", "the peer hung up") in ends(edge.record)
+    assert ("caller", "the peer hung up") in leg_ends(edge.record)
     await edge.assert_clean()

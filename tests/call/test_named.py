@@ -12,7 +12,7 @@ from proxy.call.outcome import Result
 from proxy.call.routing import Destination, Number
 from proxy.lab.audio import CALLER_HZ
 from screening.contract import Connect, Decline, Message, TakeMessage
-from tests.kit.edge import Edge, NewEdge, a_number, story
+from tests.kit.edge import Edge, NewEdge, a_number, summary
 
 WORKSHOP = "+14155550002"
 DIALED = f"sip:{WORKSHOP}@trunk.example.com"
@@ -31,11 +31,11 @@ async def test_a_verdict_that_names_a_destination_rings_only_that_one(new_edge: 
         call = await edge.phone.answers()
         assert call.invite.uri == DIALED
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.phone_audio.hears(CALLER_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+        assert summary(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
         assert [leg.peer for leg in record.legs if leg.name.startswith("phone")] == [DIALED]
         await edge.assert_clean()
 
@@ -78,7 +78,7 @@ async def test_a_message_that_the_agent_took_ends_the_call_and_is_not_recorded(e
     await edge.agent.receives("BYE")
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
+    assert summary(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
     assert (record.message, record.voicemail) == (message, None)
     assert not edge.voicemail.exists()
     assert record.as_dict()["message"] == {

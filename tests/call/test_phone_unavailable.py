@@ -7,7 +7,7 @@ import pytest
 from proxy.call.outcome import Result
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
 from screening.contract import Connect, Decline, News, TakeMessage
-from tests.kit.edge import PHONE_NUMBER, TRUNK, Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import PHONE_NUMBER, TRUNK, Edge, NewEdge, a_number, leg_ends, summary
 
 
 async def test_phone_busy_then_a_second_refer_connects(edge: Edge) -> None:
@@ -18,20 +18,20 @@ async def test_phone_busy_then_a_second_refer_connects(edge: Edge) -> None:
     await edge.agent.receives("NOTIFY", sipfrag=486)
     assert edge.screening.news[-1] is News.PHONE_BUSY
     back = edge.now
-    await edge.passes(2)
+    await edge.time_passes(2)
     assert edge.caller_audio.hears(AGENT_HZ, since=back + 1)
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.answers()
     await edge.agent.receives("NOTIFY", sipfrag=100)
     await edge.agent.receives("NOTIFY", sipfrag=200)
     await edge.agent.receives("BYE")
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ)
     assert edge.phone_audio.hears(CALLER_HZ)
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
-    assert ends(record) == [
+    assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert leg_ends(record) == [
         ("caller", "the peer hung up"),
         ("agent", "the caller is with the phone"),
         ("phone", "486 Busy Here"),
@@ -49,10 +49,10 @@ async def test_phone_busy_then_the_agent_takes_a_message(edge: Edge) -> None:
     await edge.agent.receives("NOTIFY", sipfrag=486)
     edge.screening.decides(TakeMessage("the phone is busy"))
     await edge.agent.receives("BYE")
-    await edge.passes(5)
+    await edge.time_passes(5)
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", "refer", "caller")
+    assert summary(record) == (Result.VOICEMAIL, "VOICEMAIL", "refer", "caller")
     assert record.voicemail_s == pytest.approx(4.6, abs=0.2)
     await edge.assert_clean()
 
@@ -61,13 +61,13 @@ async def test_a_busy_phone_after_a_verdict_gives_news_and_no_notify(edge: Edge)
     await edge.connects()
     edge.screening.decides(Connect("a friend"))
     await edge.phone.rejects(486)
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.screening.news == [News.AGENT_ANSWERED, News.PHONE_BUSY]
-    assert edge.notified() == []
+    assert edge.notify_statuses() == []
     edge.screening.decides(Decline("said goodbye"))
     await edge.agent.receives("BYE")
     await edge.carrier.receives("BYE")
-    assert story(await edge.over()) == (Result.DECLINED, "REJECT", "verdict", None)
+    assert summary(await edge.over()) == (Result.DECLINED, "REJECT", "verdict", None)
     await edge.assert_clean()
 
 
@@ -89,8 +89,8 @@ async def test_the_agent_gets_the_phones_status_by_notify_and_as_news(
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.rings()
     await edge.phone.rejects(status)
-    await edge.passes(1)
-    assert edge.notified() == [100, status]
+    await edge.time_passes(1)
+    assert edge.notify_statuses() == [100, status]
     assert edge.screening.news[-1] is news
     edge.screening.decides(Decline("said goodbye"))
     await edge.agent.receives("NOTIFY", sipfrag=100)
@@ -98,8 +98,8 @@ async def test_the_agent_gets_the_phones_status_by_notify_and_as_news(
     await edge.agent.receives("BYE")
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    assert story(record) == (Result.DECLINED, "REJECT", "refer", None)
-    assert ends(record)[2][1].startswith(f"{status} ")
+    assert summary(record) == (Result.DECLINED, "REJECT", "refer", None)
+    assert leg_ends(record)[2][1].startswith(f"{status} ")
     edge.assert_never_silent()
     await edge.assert_clean()
 
@@ -118,7 +118,7 @@ async def test_phone_no_answer_is_cancelled_at_the_ring_limit(edge: Edge) -> Non
     await edge.agent.receives("BYE")
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    assert ends(record)[2] == ("phone", "no answer in time")
+    assert leg_ends(record)[2] == ("phone", "no answer in time")
     edge.assert_never_silent()
     await edge.assert_clean()
 
@@ -129,14 +129,16 @@ async def test_a_200_of_the_phone_that_crosses_our_cancel_gets_a_bye_rfc5407_3_1
     edge.screening.decides(Connect("a friend"))
     await edge.phone.rings()
     invited = edge.phone.trace[0].at - edge.wire.delay_s
-    await edge.passes(invited + 24.9 - edge.now)  # the answer is on its way when the ring limit is reached
+    await edge.time_passes(
+        invited + 24.9 - edge.now
+    )  # the answer is on its way when the ring limit is reached
     await edge.phone.answers()
     await edge.phone.receives("CANCEL")
     await edge.phone.receives("BYE")
     assert edge.screening.news[-1] is News.PHONE_NO_ANSWER
     edge.screening.decides(Decline("said goodbye"))
     await edge.carrier.receives("BYE")
-    assert story(await edge.over()) == (Result.DECLINED, "REJECT", "verdict", None)
+    assert summary(await edge.over()) == (Result.DECLINED, "REJECT", "verdict", None)
     await edge.assert_clean()
 
 
@@ -144,10 +146,10 @@ async def test_a_phone_that_sends_no_response_counts_as_no_answer(edge: Edge) ->
     edge.wire.silence(TRUNK)
     await edge.connects()
     edge.screening.decides(Connect("a friend"))
-    await edge.passes(26)
+    await edge.time_passes(26)
     assert edge.screening.news[-1] is News.PHONE_NO_ANSWER
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.CALLER_LEFT, "ALLOW", "verdict", "caller")
+    assert summary(await edge.over()) == (Result.CALLER_LEFT, "ALLOW", "verdict", "caller")
     await edge.assert_clean()
 
 
@@ -157,7 +159,7 @@ async def test_a_destination_without_an_address_is_unreachable(new_edge: NewEdge
     async with new_edge(number=a_number(destinations=(nowhere,))) as edge:
         await edge.connects()
         edge.screening.decides(Connect("a friend"))
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.screening.news[-1] is News.PHONE_UNREACHABLE
         await edge.carrier.hangs_up()
         await edge.assert_clean()
@@ -181,5 +183,5 @@ async def test_a_phone_that_answers_and_hangs_up_at_once_ends_the_call(edge: Edg
     await edge.phone.answers()
     await edge.phone.hangs_up()
     await edge.carrier.receives("BYE")
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "phone")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "phone")
     await edge.assert_clean()

@@ -17,7 +17,7 @@ from screening.contract import Ring
 from screening.decision import Action
 from screening.policy import Policy
 from screening.screener import Screener
-from tests.kit.edge import Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import Edge, NewEdge, a_number, leg_ends, summary
 
 CALLER = "+13475550148"
 KNOWN = Policy(country="US", contacts=[Contacts({CALLER: "Anna"})])
@@ -48,11 +48,11 @@ async def test_a_contact_rings_the_phone_without_screening(edge: Edge) -> None:
     await calls(edge)
     await edge.phone.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     await edge.carrier.hangs_up()
     record = await edge.over()
     assert edge.agent.calls == {}
-    assert story(record) == (Result.BRIDGED, None, "plan", "caller")
+    assert summary(record) == (Result.BRIDGED, None, "plan", "caller")
     assert record.plan == "ring: contacts: the number is in the contacts"
     assert record.steps[0] == "planned: ring: contacts: the number is in the contacts"
     await edge.assert_clean()
@@ -78,10 +78,10 @@ async def test_a_blocked_caller_gets_603_and_neither_agent_nor_phone_rings(
         await edge.carrier.receives(603)
         record = await edge.over()
     assert (edge.agent.calls, edge.phone.calls) == ({}, {})
-    assert story(record) == (Result.REFUSED, None, None, None)
+    assert summary(record) == (Result.REFUSED, None, None, None)
     assert record.plan == plan
     assert f"reject: {record.outcome.reason}" == plan
-    assert ends(record)[0][0] == "caller"
+    assert leg_ends(record)[0][0] == "caller"
     [planned] = [line for line in logs if line["event"] == "planned"]
     assert "3475550" not in planned["why"], "numbers are for the record alone"
     await edge.assert_clean()
@@ -102,11 +102,11 @@ async def test_in_quiet_hours_a_contact_gets_voicemail(edge: Edge) -> None:
     judged_by(edge, AT_NIGHT)
     await calls(edge)
     await edge.carrier.receives(200)
-    await edge.passes(6)
+    await edge.time_passes(6)
     await edge.carrier.hangs_up()
     record = await edge.over()
     assert (edge.agent.calls, edge.phone.calls) == ({}, {})
-    assert story(record) == (Result.VOICEMAIL, None, None, "caller")
+    assert summary(record) == (Result.VOICEMAIL, None, None, "caller")
     assert record.plan == "voicemail: hours: quiet hours 17:00-19:00"
     assert record.voicemail_s == pytest.approx(5.6, abs=0.2)
     await edge.assert_clean()
@@ -117,10 +117,10 @@ async def test_the_recording_announcement_also_comes_before_voicemail(new_edge: 
         judged_by(edge, AT_NIGHT)
         await calls(edge)
         await edge.carrier.receives(200)
-        await edge.passes(8)
+        await edge.time_passes(8)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.VOICEMAIL, None, None, "caller")
+        assert summary(record) == (Result.VOICEMAIL, None, None, "caller")
         assert record.answered <= record.announced < record.ended
         assert record.recording_s > record.voicemail_s > 0
         await edge.assert_clean()
@@ -130,13 +130,13 @@ async def test_a_second_call_within_five_minutes_rings_in_quiet_hours(edge: Edge
     judged_by(edge, AT_NIGHT)
     await calls(edge)
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     await edge.carrier.hangs_up()
     await edge.over()
-    await edge.passes(240)
+    await edge.time_passes(240)
     await calls(edge)
     await edge.phone.answers()
-    await edge.passes(1)
+    await edge.time_passes(1)
     await edge.carrier.hangs_up()
     await edge.over(2)
     assert [record.plan for record in edge.records] == [
@@ -153,6 +153,6 @@ async def test_a_contact_whom_no_phone_takes_fares_as_on_failure_says(new_edge: 
         await calls(edge)
         await edge.phone.rejects(486)
         record = await edge.over()
-        assert story(record)[0] is Result.UNANSWERED
+        assert summary(record)[0] is Result.UNANSWERED
         assert record.plan == "ring: contacts: the number is in the contacts"
         await edge.assert_clean()

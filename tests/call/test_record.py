@@ -124,7 +124,7 @@ async def test_the_reason_header_of_a_rejection_is_recorded_rfc6432(edge: Edge) 
     await edge.connects()
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.rejects(486, headers=(("Reason", "Q.850;cause=17"),))
-    await edge.passes(1)
+    await edge.time_passes(1)
     await edge.carrier.hangs_up()
     legs = (await edge.over()).legs
     assert (legs[-1].end, legs[-1].peer_reason) == ("486 Busy Here", "Q.850;cause=17")
@@ -137,7 +137,7 @@ async def test_our_bye_and_cancel_have_a_reason_header_rfc3326_2(edge: Edge) -> 
     await edge.phone.rings()
     await edge.carrier.hangs_up()
     await edge.over()
-    await edge.passes(1)
+    await edge.time_passes(1)
     for peer, method in ((edge.agent, "BYE"), (edge.phone, "CANCEL")):
         [ours] = [
             each.message for each in peer.current.trace
@@ -155,7 +155,7 @@ async def test_setting_the_system_clock_during_a_call_does_not_change_its_durati
     monkeypatch.setattr(kit, "BEGAN", kit.BEGAN + leap)
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.answers()
-    await edge.passes(20)
+    await edge.time_passes(20)
     await edge.carrier.hangs_up()
     record = await edge.over()
     assert record.answered is not None

@@ -7,8 +7,8 @@ import pytest
 from proxy.call.outcome import OnFailure, Result
 from proxy.lab.audio import PHONE_HZ
 from tests.call.test_ringing import TRUNKED
-from tests.kit.edge import HOST, PHONE_NUMBER, NewEdge, ends, story
-from tests.kit.office import ALICE, BOB, an_office, heard
+from tests.kit.edge import HOST, PHONE_NUMBER, NewEdge, leg_ends, summary
+from tests.kit.office import ALICE, BOB, an_office, has_received
 
 FORWARDED = (("Contact", f"<sip:{PHONE_NUMBER}@pbx.example.com>"),)
 
@@ -25,14 +25,14 @@ async def test_the_redirection_rings_at_once_beside_the_others(new_edge: NewEdge
         assert edge.now - began < 1
         await app.receives("CANCEL")
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.caller_audio is not None
         assert edge.caller_audio.hears(PHONE_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert "redirected: by 302 to another destination of this number" in record.steps
-        assert [name for name, _ in ends(record)] == ["caller", "phone", "phone 2", "phone 3"]
-        assert story(record)[0] is Result.BRIDGED
+        assert [name for name, _ in leg_ends(record)] == ["caller", "phone", "phone 2", "phone 3"]
+        assert summary(record)[0] is Result.BRIDGED
         await office.assert_clean()
 
 
@@ -44,11 +44,11 @@ async def test_it_rings_its_full_time_and_its_failure_counts_in_place_of_the_302
         began = edge.now
         await app.rings()
         await desk.rings()
-        await edge.passes(20)
+        await edge.time_passes(20)
         await desk.rejects(302, headers=FORWARDED)
         await edge.phone.rings()
-        await edge.passes(20)
-        assert heard(app, "CANCEL")
+        await edge.time_passes(20)
+        assert has_received(app, "CANCEL")
         await edge.phone.rejects(486)
         await edge.carrier.receives(486)
         assert 40 < edge.now - began < 42
@@ -62,7 +62,7 @@ async def test_nowhere_is_rung_that_is_not_configured(new_edge: NewEdge) -> None
         await edge.carrier.invites()
         await app.rings()
         await desk.rejects(302, headers=(("Contact", "<sip:+19005550000@premium.example.com>"),))
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert not edge.phone.calls
         await app.answers()
         await edge.carrier.receives(200)
@@ -107,7 +107,7 @@ async def test_where_nobody_is_registered_the_others_ring_on(new_edge: NewEdge) 
         app = await office.desk("192.0.2.102")
         await edge.carrier.invites()
         await desk.rejects(302, headers=(("Contact", f"<{BOB.uri}>"),))
-        await edge.passes(1)
+        await edge.time_passes(1)
         await app.answers()
         await edge.carrier.receives(200)
         await edge.carrier.hangs_up()

@@ -14,8 +14,8 @@ from proxy.sip.uri import Uri
 from screening.contract import News, Ring
 from tests.kit import messages
 from tests.kit.desk_phone import DeskPhone
-from tests.kit.edge import HOST, PHONE_NUMBER, NewEdge, a_number, ends, story
-from tests.kit.office import ALICE, BOB, Office, an_office, heard
+from tests.kit.edge import HOST, PHONE_NUMBER, NewEdge, a_number, leg_ends, summary
+from tests.kit.office import ALICE, BOB, Office, an_office, has_received
 
 TRUNKED = a_number().destinations[0]
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
@@ -30,7 +30,7 @@ async def test_a_registered_phone_rings_over_its_flow_and_talks_rfc5626_5_3(
         await edge.carrier.invites()
         call = await desk.answers()
         await edge.carrier.receives(200)
-        await edge.passes(2)
+        await edge.time_passes(2)
         assert edge.caller_audio is not None
         assert edge.caller_audio.hears(PHONE_HZ)
         assert office.voices[0].hears(CALLER_HZ)
@@ -38,7 +38,7 @@ async def test_a_registered_phone_rings_over_its_flow_and_talks_rfc5626_5_3(
         assert call.invite.uri == desk.contact.strip("<>")
         await edge.carrier.hangs_up()
         await call.receives("BYE")
-        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         await office.assert_clean()
 
 
@@ -62,10 +62,10 @@ async def test_a_registered_phone_hangs_up(new_edge: NewEdge) -> None:
         await edge.carrier.invites()
         await desk.answers()
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await desk.hangs_up()
         await edge.carrier.receives("BYE")
-        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "phone")
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "plan", "phone")
         await office.assert_clean()
 
 
@@ -79,17 +79,17 @@ async def test_a_phone_that_lost_its_connection_gets_the_bye_over_its_next_regis
         await edge.carrier.invites()
         call = await desk.answers()
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.wire.cut(call.flow)
-        await edge.passes(1)
+        await edge.time_passes(1)
         if not registers_after_s:
             await desk.registers()
         await edge.carrier.hangs_up()
         if registers_after_s:
-            await edge.passes(registers_after_s)
+            await edge.time_passes(registers_after_s)
             await desk.registers()
         await call.receives("BYE")
-        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         await office.assert_clean()
 
 
@@ -105,17 +105,17 @@ async def test_a_phone_that_reconnects_is_not_confused_with_another_of_its_user(
         await other.rings()
         call = await desk.answers()
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.wire.cut(call.flow)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
-        await edge.passes(3)
+        await edge.time_passes(3)
         if contact == "another":
             desk.behind = "10.99.0.9"
         await desk.registers()
         await call.receives("BYE")
-        assert not heard(other, "BYE")
-        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        assert not has_received(other, "BYE")
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         await office.assert_clean()
 
 
@@ -129,12 +129,12 @@ async def test_a_phone_that_registers_elsewhere_during_a_call_gets_the_bye_there
         await edge.carrier.invites()
         call = await desk.answers()
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         moved = await office.desk("192.0.2.109", transport=transport, of=desk)
         await edge.carrier.hangs_up()
         await call.receives("BYE")
-        assert [heard(each, "BYE") for each in (desk, moved)] == [False, True]
-        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        assert [has_received(each, "BYE") for each in (desk, moved)] == [False, True]
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         await office.assert_clean()
 
 
@@ -151,12 +151,12 @@ async def test_a_phone_with_a_new_contact_during_a_call_gets_the_bye_there(
         await edge.carrier.invites()
         call = await desk.answers()
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         moved = await office.desk("192.0.2.109", transport=transport, of=desk, behind="10.9.9.9", **named)
         await edge.carrier.hangs_up()
         await call.receives("BYE")
-        assert [heard(each, "BYE") for each in (desk, moved)] == [False, True]
-        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        assert [has_received(each, "BYE") for each in (desk, moved)] == [False, True]
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         await office.assert_clean()
 
 
@@ -171,12 +171,12 @@ async def test_a_ringing_phone_that_registers_elsewhere_gets_ack_and_bye_there(
         moved = await office.desk("192.0.2.109", transport=transport, of=desk)
         await desk.answers()
         await edge.carrier.receives(200)
-        await edge.passes(1)
-        assert [heard(each, "ACK") for each in (desk, moved)] == [False, True]
+        await edge.time_passes(1)
+        assert [has_received(each, "ACK") for each in (desk, moved)] == [False, True]
         await edge.carrier.hangs_up()
         await call.receives("BYE")
-        assert [heard(each, "BYE") for each in (desk, moved)] == [False, True]
-        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        assert [has_received(each, "BYE") for each in (desk, moved)] == [False, True]
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         await office.assert_clean()
 
 
@@ -188,14 +188,14 @@ async def test_a_phone_that_moves_before_it_got_the_invite_is_rung_at_its_new_ad
         edge, desk = office.edge, await office.desk()
         edge.wire.silence("192.0.2.101")
         await edge.carrier.invites()
-        await edge.passes(1)
+        await edge.time_passes(1)
         moved = await office.desk("192.0.2.109", of=desk)
         await moved.answers()
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
         await moved.receives("BYE")
-        assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         await office.assert_clean()
 
 
@@ -212,9 +212,9 @@ async def test_a_ringing_phone_that_registers_elsewhere_gets_the_cancel_there(
         await edge.carrier.cancels()
         await edge.carrier.receives(487)
         await desk.receives("CANCEL")
-        await edge.passes(1)
+        await edge.time_passes(1)
         for method in ("CANCEL", "ACK"):
-            assert [heard(each, method) for each in (desk, moved)] == [False, True]
+            assert [has_received(each, method) for each in (desk, moved)] == [False, True]
         await office.assert_clean()
 
 
@@ -227,22 +227,22 @@ async def test_a_ringing_phone_that_reconnects_may_answer_over_the_new_connectio
         edge, desk = office.edge, await office.desk(transport="tls")
         await edge.carrier.invites()
         call = await desk.rings()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.wire.cut(call.flow)
-        await edge.passes(3)
+        await edge.time_passes(3)
         await desk.registers()
         assert call.invite is not None
         way = await desk.flow_to(Uri.parse(f"sip:{HOST};transport=tls"))
         call._answers[server_key(call.invite)].flow = call.flow = way
-        await edge.passes(10)
+        await edge.time_passes(10)
         if answers:
             await desk.answers()
             await edge.carrier.receives(200)
-            await edge.passes(1)
-            assert heard(desk, "ACK")
+            await edge.time_passes(1)
+            assert has_received(desk, "ACK")
             await edge.carrier.hangs_up()
             await call.receives("BYE")
-            assert story(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
+            assert summary(await edge.over()) == (Result.BRIDGED, None, "plan", "caller")
         else:
             await edge.carrier.cancels()
             await edge.carrier.receives(487)
@@ -258,11 +258,11 @@ async def test_a_disconnected_ringing_phone_gets_the_cancel_when_it_reconnects(
         edge, desk = office.edge, await office.desk(transport="tls")
         await edge.carrier.invites()
         call = await desk.rings()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.wire.cut(call.flow)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.cancels()
-        await edge.passes(2)
+        await edge.time_passes(2)
         await desk.registers()
         way = await desk.flow_to(Uri.parse(f"sip:{HOST};transport=tls"))
         assert call.invite is not None
@@ -279,7 +279,7 @@ async def test_a_ringing_phone_that_disconnects_and_stays_away_is_given_up_for_t
         edge, desk = office.edge, await office.desk(transport="tls")
         await edge.carrier.invites()
         call = await desk.rings()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.wire.cut(call.flow)
         lost = edge.now
         await edge.phone.answers()
@@ -311,7 +311,7 @@ async def test_parallel_ringing_skips_unregistered_phones(new_edge: NewEdge) -> 
         await desk.answers()
         await edge.phone.receives("CANCEL")
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert [leg.name for leg in record.legs] == ["caller", "phone", "phone 2"]
@@ -332,7 +332,7 @@ async def test_a_phone_unaware_of_our_restart_is_not_banned_for_unauthenticated_
             ping = messages.request(method, f"sip:{HOST}", call_id=f"ping{number}")
             for wait_s in (0.5, 1, 2, 4, 4, 4, 4, 4, 4, 4, 0.5):
                 flow.send(ping.encode())
-                await office.edge.passes(wait_s)
+                await office.edge.time_passes(wait_s)
         assert desk.trace == []
         assert (await desk.registers()).status == 200
         await desk.close()
@@ -347,7 +347,7 @@ async def test_an_unregistered_source_that_sends_invites_is_banned(new_edge: New
         for number in range(40):
             call = messages.request("INVITE", f"sip:{number}@{HOST}", call_id=f"call{number}")
             flow.send(call.encode())
-            await edge.passes(1)
+            await edge.time_passes(1)
         assert edge.gate.banned() == 1
         assert stranger.trace == []
         await stranger.close()
@@ -383,7 +383,7 @@ async def test_all_contacts_of_a_phone_ring_and_the_first_answer_wins_rfc3261_16
         cancel = await one.receives("CANCEL")
         assert cancel.headers.get("Reason") == ELSEWHERE
         await edge.carrier.receives(200)
-        await edge.passes(2)
+        await edge.time_passes(2)
         assert edge.caller_audio is not None
         assert edge.caller_audio.hears(PHONE_HZ)
         assert office.voices[1].hears(CALLER_HZ)
@@ -391,7 +391,7 @@ async def test_all_contacts_of_a_phone_ring_and_the_first_answer_wins_rfc3261_16
         assert edge.ports.lent == 2  # the losing branch's port is free again
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert ends(record)[1:] == [
+        assert leg_ends(record)[1:] == [
             ("phone", "Call completed elsewhere"),
             ("phone 2", "the caller hung up"),
         ]
@@ -423,7 +423,7 @@ async def test_a_phone_registered_at_two_addresses_is_rung_at_the_newer_one_only
         await away.rejects(486)
         await edge.carrier.receives(486)
         assert edge.now - began < 2
-        assert not heard(desk, "INVITE")
+        assert not has_received(desk, "INVITE")
         await office.assert_clean()
 
 
@@ -441,7 +441,7 @@ async def test_the_second_of_two_simultaneous_answers_gets_ack_and_bye_rfc3261_1
         bye = await two.receives("BYE")
         assert bye.headers.get("Reason") == ELSEWHERE
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
         await one.receives("BYE")
         await office.assert_clean()
@@ -457,7 +457,7 @@ async def test_an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up_rfc
         await one.rings()
         await two.rings()
         await one.answers()
-        await edge.passes(edge.wire.delay_s * 1.5)  # the CANCEL is on its way
+        await edge.time_passes(edge.wire.delay_s * 1.5)  # the CANCEL is on its way
         await two.answers()
         bye = await two.receives("BYE")
         assert bye.headers.get("Reason") == ELSEWHERE
@@ -475,15 +475,15 @@ async def test_two_simultaneous_answers_on_a_lossy_network_leave_exactly_one_cal
         edge.screener.planned = Ring("a test")
         office = Office(edge)
         one, two = await office.desk(), await office.desk("192.0.2.102")
-        edge.wire.weather(loss=0.2, duplication=0.1, reordering=0.2)
+        edge.wire.impair(loss=0.2, duplication=0.1, reordering=0.2)
         await edge.carrier.invites()
         await one.rings()
         await two.rings()
         await one.answers()
         await two.answers()
         await edge.carrier.receives(200)
-        await edge.passes(10)
-        edge.wire.weather()
+        await edge.time_passes(10)
+        edge.wire.impair()
         assert sum(not desk.current.over for desk in (one, two)) == 1
         await edge.carrier.hangs_up()
         assert (await edge.over()).outcome is not None
@@ -539,18 +539,18 @@ async def test_a_6xx_does_not_end_the_leg_of_a_phone_that_has_answered_rfc3261_1
         await edge.carrier.invites()
         picked_up = await one.answers()
         await two.rings()
-        await edge.passes(1)
+        await edge.time_passes(1)
         await three.rejects(603)
         await two.receives("CANCEL")
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert not picked_up.over
         one.presses(key)
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert picked_up.over == (key == "2")
         await edge.carrier.hangs_up()
         taken = {"1": Result.BRIDGED, "2": Result.VOICEMAIL}
-        assert story(await edge.over())[0] is taken[key]
+        assert summary(await edge.over())[0] is taken[key]
         await office.assert_clean()
 
 
@@ -563,12 +563,12 @@ async def test_after_a_6xx_and_an_unconfirmed_answer_no_further_destination_ring
         await edge.carrier.invites()
         await one.answers()
         await two.rejects(603)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await one.hangs_up()
         await edge.phone.receives_nothing(for_s=30)
         await edge.carrier.receives(200)  # voicemail
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.VOICEMAIL
+        assert summary(await edge.over())[0] is Result.VOICEMAIL
         await office.assert_clean()
 
 
@@ -582,7 +582,7 @@ async def test_a_trunk_and_a_registered_phone_ring_in_parallel(new_edge: NewEdge
         cancel = await desk.receives("CANCEL")
         assert cancel.headers.get("Reason") == ELSEWHERE
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
         await office.assert_clean()
 
@@ -598,7 +598,7 @@ async def test_a_refer_to_one_of_several_parallel_destinations_rings_them_all(ne
         await desk.answers()
         await edge.phone.receives("CANCEL")
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
         await office.assert_clean()
 
@@ -616,7 +616,7 @@ async def test_nobody_answers_and_all_are_cancelled_at_the_ring_limit(new_edge: 
         assert edge.now - began == pytest.approx(10, abs=0.1)
         await edge.carrier.receives(200)
         await edge.carrier.hangs_up()
-        assert ends(await edge.over())[1:] == [
+        assert leg_ends(await edge.over())[1:] == [
             ("phone", "no answer in time"),
             ("phone 2", "no answer in time"),
         ]
@@ -669,7 +669,7 @@ async def test_a_phone_whose_connection_is_lost_while_it_rings_costs_the_others_
             edge.wire.cut(flow)
         await one.answers()
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
         assert len(office.registrar.reachable("alice")) == 1
         office.desks.remove(two)
@@ -685,6 +685,6 @@ async def test_a_phone_may_be_called_again_when_the_first_call_is_over(new_edge:
             await desk.answers()
             await edge.carrier.receives(200)
             await edge.carrier.hangs_up()
-            await edge.passes(1)
+            await edge.time_passes(1)
         office.registrar.close()
         await edge.assert_clean(calls=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from proxy.call.outcome import Result
 from proxy.sip.message import Request
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, leg_ends, summary
 
 TAKES_UPDATE = ("Allow", "INVITE, ACK, BYE, CANCEL, UPDATE")
 AGREED = ("Session-Expires", "1200;refresher=uac")
@@ -29,16 +29,16 @@ async def test_an_hour_long_call_is_refreshed_on_each_leg_by_whoever_agreed_to(n
     async with new_edge(audio=False) as edge:
         await bridges(edge)
         for minute in range(0, 60, 5):
-            await edge.passes(300)
+            await edge.time_passes(300)
             answer = await edge.carrier.reinvites()
             assert (answer.status, answer.headers.get("Session-Expires")) == (200, "600;refresher=uac")
             if minute % 10 == 5:
                 update = await edge.phone.receives("UPDATE")
                 edge.phone.responds(update, 200, headers=[AGREED])
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert (counted(edge, "UPDATE"), counted(edge, "BYE")) == (6, 0)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         await edge.assert_clean()
 
 
@@ -47,14 +47,14 @@ async def test_a_phone_that_lost_the_call_is_found_out_by_its_refresh_and_the_ca
 ) -> None:
     async with new_edge(audio=False) as edge:
         await bridges(edge)
-        await edge.passes(300)
+        await edge.time_passes(300)
         await edge.carrier.reinvites()
         update = await edge.phone.receives("UPDATE", within_s=400)
         edge.phone.responds(update, 481)
         bye = await edge.carrier.receives("BYE")
         assert (bye.headers.get("Reason") or "").startswith("Q.850;cause=16")
-        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "phone")
-        assert ends(edge.record)[-1] == ("phone", "the peer could not be reached")
+        assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "phone")
+        assert leg_ends(edge.record)[-1] == ("phone", "the peer could not be reached")
         await edge.assert_clean()
 
 
@@ -68,7 +68,7 @@ async def test_a_caller_that_is_heard_of_no_more_is_let_go_before_its_interval_e
         assert edge.now - began < 568.1 < edge.now - began + 2
         assert "cause=102" in (bye.headers.get("Reason") or "")
         await edge.phone.receives("BYE")
-        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         await edge.assert_clean()
 
 
@@ -83,4 +83,4 @@ async def test_a_phone_that_wants_a_longer_interval_gets_it_rfc4028_7_3(new_edge
         assert invite is not None
         assert (invite.headers.get("Session-Expires"), invite.headers.get("Min-SE")) == ("3600", "3600")
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")

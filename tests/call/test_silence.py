@@ -67,7 +67,7 @@ async def test_nothing_an_unknown_source_sends_by_udp_is_answered(edge: Edge, li
     for data in everything():
         wire.after(0.001, lambda data=data: edge.host.datagram((STRANGER, 5060), (EDGE, 5060), data))
         await asyncio.sleep(0.01)
-    await edge.passes(40)
+    await edge.time_passes(40)
     assert [one for one in [*wire.trace, *wire.lost] if one.destination[0] == STRANGER] == []
     if live:
         await edge.carrier.hangs_up()
@@ -105,5 +105,5 @@ async def test_nothing_an_unknown_source_sends_on_a_connection_is_answered(
     for data in everything():
         flow = await stranger.connect(Target(transport, (EDGE, port), HOST))
         flow.send(data)
-    await edge.passes(40)
+    await edge.time_passes(40)
     assert ear.heard == []

@@ -9,7 +9,7 @@ from proxy.call.routing import Agent
 from screening.contract import Ask
 from screening.settings import ScreeningSettings
 from screening.sip_agent import SipScreening
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, summary
 
 
 def sip_agent(transport: str) -> Agent:
@@ -28,7 +28,7 @@ async def test_a_sip_agent_connects_the_caller_by_refer(new_edge: NewEdge, trans
         await edge.bridges()
         await edge.carrier.hangs_up()
         await edge.phone.receives("BYE")
-        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         invite = edge.agent.current.invite
         assert invite is not None
         assert "X-Screendoor-Token" not in invite.headers
@@ -42,7 +42,7 @@ async def test_a_sip_agent_turns_a_caller_away_by_bye(new_edge: NewEdge, transpo
         await edge.connects()
         await edge.agent.hangs_up()
         await edge.carrier.receives("BYE")
-        assert story(await edge.over()) == (Result.DECLINED, "REJECT", None, None)
+        assert summary(await edge.over()) == (Result.DECLINED, "REJECT", None, None)
         await edge.assert_clean()
 
 
@@ -53,10 +53,10 @@ async def test_a_sip_agent_hears_by_notify_of_a_busy_phone_and_may_say_goodbye(n
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.phone.rejects(486)
         await edge.agent.receives("NOTIFY", sipfrag=486)
-        await edge.passes(3.0)
+        await edge.time_passes(3.0)
         await edge.agent.hangs_up()
         await edge.carrier.receives("BYE")
-        assert story(await edge.over()) == (Result.DECLINED, "REJECT", "refer", None)
+        assert summary(await edge.over()) == (Result.DECLINED, "REJECT", "refer", None)
         await edge.assert_clean()
 
 
@@ -69,9 +69,9 @@ async def test_a_sip_agent_that_hangs_up_after_its_refer_has_not_said_no_to_a_me
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.agent.hangs_up()
         await edge.phone.rejects(486)
-        await edge.passes(3.0)
+        await edge.time_passes(3.0)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.VOICEMAIL, "ALLOW", "refer", "caller")
+        assert summary(await edge.over()) == (Result.VOICEMAIL, "ALLOW", "refer", "caller")
         await edge.assert_clean()
 
 

@@ -11,7 +11,7 @@ from proxy.lab.peer_sdp import directed, revised
 from proxy.media.interface import Sounds
 from proxy.media.tones import tone, tones_of
 from screening.contract import Connect, TakeMessage, Undecided
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, summary
 
 GREETING_HZ = PHONE_HZ
 MAX_GAP_MS = 20.1
@@ -34,12 +34,12 @@ async def test_the_caller_hears_ringback_until_a_slow_agent_speaks(edge: Edge) -
     await edge.agent.answers()
     await edge.carrier.receives(200)
     answered = edge.now
-    await edge.passes(7)
+    await edge.time_passes(7)
     assert edge.caller_audio.longest_gap_ms(answered, edge.now) == pytest.approx(1000 * PATIENCE_S, abs=20)
     assert edge.caller_audio.hears(RINGBACK_HZ)
     all_are_heard(edge)
     spoke = edge.now
-    await edge.passes(6)
+    await edge.time_passes(6)
     assert edge.caller_audio.hears(AGENT_HZ, since=spoke)
     assert not edge.caller_audio.hears(RINGBACK_HZ, since=spoke + 0.1)
     await edge.carrier.hangs_up()
@@ -50,7 +50,7 @@ async def test_the_caller_hears_ringback_until_a_slow_agent_speaks(edge: Edge) -
 
 async def test_the_caller_hears_no_ringback_if_the_agent_speaks_at_once(edge: Edge) -> None:
     await edge.connects()
-    await edge.passes(10)
+    await edge.time_passes(10)
     assert set(edge.caller_audio.heard()) == {AGENT_HZ}
     await edge.carrier.hangs_up()
     await edge.assert_clean()
@@ -61,15 +61,15 @@ async def test_ringback_goes_on_after_a_busy_phone_until_the_agent_speaks(edge: 
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     silence_the(edge, edge.agent_audio)
     await edge.phone.rings()
-    await edge.passes(3)
+    await edge.time_passes(3)
     await edge.phone.rejects(486)
     rejected = edge.now
-    await edge.passes(5)
+    await edge.time_passes(5)
     assert edge.caller_audio.hears(RINGBACK_HZ, since=rejected + 1)
     all_are_heard(edge)
-    await edge.passes(0.1)
+    await edge.time_passes(0.1)
     spoke = edge.now
-    await edge.passes(10)
+    await edge.time_passes(10)
     assert edge.caller_audio.hears(AGENT_HZ, since=spoke)
     assert not edge.caller_audio.hears(RINGBACK_HZ, since=spoke)
     await edge.carrier.hangs_up()
@@ -84,7 +84,7 @@ async def test_a_caller_nobody_takes_hears_busy_or_congestion_tone_before_the_by
         await edge.connects()
         edge.screening.decides(Connect("a friend"))
         await edge.phone.rejects(status)
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.screening.decides(Undecided("the budget is spent"))
         await edge.agent.receives("BYE")
         began = edge.now
@@ -94,7 +94,7 @@ async def test_a_caller_nobody_takes_hears_busy_or_congestion_tone_before_the_by
         assert len(heard) == pytest.approx(SORRY_S / 2 / 0.06, abs=6), "on for half of the time, one in three"
         assert edge.caller_audio.longest_gap_ms(began, edge.now) < 50
         record = await edge.over()
-        assert story(record) == (Result.UNANSWERED, "ALLOW", "verdict", None)
+        assert summary(record) == (Result.UNANSWERED, "ALLOW", "verdict", None)
         assert record.steps[-1] == f"caller told: {named} tone"
         await edge.assert_clean()
 
@@ -126,10 +126,10 @@ async def test_a_caller_may_hang_up_during_the_busy_tone(new_edge: NewEdge) -> N
         await edge.connects()
         edge.screening.decides(Undecided("the budget is spent"))
         await edge.agent.receives("BYE")
-        await edge.passes(0.5)
+        await edge.time_passes(0.5)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert (story(record)[0], record.ended_by) == (Result.UNANSWERED, "caller")
+        assert (summary(record)[0], record.ended_by) == (Result.UNANSWERED, "caller")
         await edge.assert_clean()
 
 
@@ -141,12 +141,12 @@ async def test_voicemail_plays_greeting_and_beep_and_keeps_sending_rtp_during_th
         edge.screening.decides(TakeMessage("asks to be called back"))
         await edge.agent.receives("BYE")
         began = edge.now
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.caller_audio.hears(GREETING_HZ, since=began)
         assert not edge.caller_audio.hears(BEEP_HZ)
-        await edge.passes(0.7)
+        await edge.time_passes(0.7)
         assert edge.caller_audio.hears(BEEP_HZ)
-        await edge.passes(30)
+        await edge.time_passes(30)
         assert edge.caller_audio.longest_gap_ms(began, edge.now) < 50
         await edge.carrier.hangs_up()
         record = await edge.over()
@@ -163,7 +163,7 @@ async def test_a_caller_held_by_the_phone_hears_music_on_hold(new_edge: NewEdge)
         assert (await call.reinvites(directed(revised(call.sdp, 1), "inactive"))).status == 200
         edge.phone_audio.stop()
         held = edge.now
-        await edge.passes(10)
+        await edge.time_passes(10)
         assert edge.caller_audio.longest_gap_ms(held, edge.now) < 700
         assert edge.caller_audio.hears(AGENT_HZ, since=held + 1)
         assert (await call.reinvites(directed(revised(call.sdp, 1), "sendrecv"))).status == 200
@@ -178,7 +178,7 @@ async def test_an_agent_held_by_the_caller_gets_silent_rtp_without_tones(edge: E
     await edge.carrier.reinvites(hold=True)
     edge.caller_audio.stop()
     held = edge.now
-    await edge.passes(10)
+    await edge.time_passes(10)
     assert edge.agent_audio.longest_gap_ms(held, edge.now) < 700
     assert set(edge.agent_audio.heard()) == {CALLER_HZ}
     await edge.carrier.hangs_up()
@@ -196,11 +196,11 @@ async def test_the_caller_hears_no_gap_when_the_phone_takes_over_from_the_agent(
     else:
         edge.screening.decides(Connect("a friend"))
     await edge.phone.rings()
-    await edge.passes(rings_s)
+    await edge.time_passes(rings_s)
     before = edge.now
     await edge.phone.answers()
     await edge.agent.receives("BYE")
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ, since=before)
     assert edge.caller_audio.longest_gap_ms(before - 0.5, edge.now) <= MAX_GAP_MS
     await edge.carrier.hangs_up()
@@ -217,13 +217,13 @@ async def test_ringback_stops_at_once_when_the_phone_answers(edge: Edge, by: str
         edge.screening.decides(Connect("a friend"))
     await edge.phone.rings()
     silence_the(edge, edge.agent_audio)
-    await edge.passes(7)
+    await edge.time_passes(7)
     assert edge.caller_audio.hears(RINGBACK_HZ, since=edge.now - 1)
     before = edge.now
     await edge.phone.answers()
-    await edge.passes(0.05)
+    await edge.time_passes(0.05)
     switched = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.longest_gap_ms(before, edge.now) <= MAX_GAP_MS
     assert not edge.caller_audio.hears(RINGBACK_HZ, since=switched)
     await edge.carrier.hangs_up()
@@ -238,7 +238,7 @@ async def test_ringback_follows_the_configured_country(new_edge: NewEdge) -> Non
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.phone.rings()
         rang = edge.now
-        await edge.passes(4.5)
+        await edge.time_passes(4.5)
         # 425 Hz, which this detector sometimes takes for 440: for one second in five, not for two in six
         assert edge.caller_audio.hears(RINGBACK_HZ, since=rang)
         assert not edge.caller_audio.hears(RINGBACK_HZ, since=rang + 1.7)

@@ -16,7 +16,7 @@ from proxy.lab.message_templates import SIGNALWIRE_SDP, sdp
 from proxy.lab.peer_sdp import moved_to, revised
 from proxy.media.sdes import SUITES, SrtpPolicy
 from proxy.sip.message import Request
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, summary
 
 OFF, ACCEPT, OFFER, REQUIRE = SrtpPolicy
 USUAL = "AES_CM_128_HMAC_SHA1_80"
@@ -39,17 +39,17 @@ async def all_hear(edge: Edge, offer: bytes | None = None) -> None:
     await edge.carrier.invites(body=offer)
     await edge.agent.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(AGENT_HZ)
     assert edge.agent_audio.hears(CALLER_HZ)
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
     await edge.phone.answers()
     await edge.agent.receives("BYE")
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(PHONE_HZ)
     assert edge.phone_audio.hears(CALLER_HZ)
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     for audio in (edge.caller_audio, edge.agent_audio, edge.phone_audio):
         assert audio.packets_unopened == 0
         assert not audio.line_breaks
@@ -98,7 +98,7 @@ async def test_an_agent_that_accepts_only_srtp_works_with_default_settings(new_e
         assert protected(invite.body)
         await edge.agent.answers()
         await edge.carrier.receives(200)
-        await edge.passes(2)
+        await edge.time_passes(2)
         assert edge.agent_audio.hears(CALLER_HZ)
         assert edge.caller_audio.hears(AGENT_HZ)
         await edge.carrier.hangs_up()
@@ -114,7 +114,7 @@ async def test_an_agent_that_rejects_srtp_is_called_again_with_rtp_and_recorded_
         await edge.agent.rejects(status)
         await edge.agent.answers()
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         first, second = offers(edge)
         assert (protected(first.body), protected(second.body)) == (True, False)
         assert (first.call_id, first.cseq.number + 1) == (second.call_id, second.cseq.number)
@@ -137,7 +137,7 @@ async def test_with_srtp_required_a_rejection_is_not_retried_with_rtp(
         await edge.carrier.receives(200)
         assert len(offers(edge)) == 1
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[2] == "failure"
+        assert summary(await edge.over())[2] == "failure"
         await edge.assert_clean()
 
 
@@ -169,12 +169,12 @@ async def test_hold_and_resume_with_the_same_key_keep_our_key_and_rollover_count
     await edge.carrier.invites(body=an_offer(edge))
     await edge.agent.answers()
     answer = await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     held = await edge.carrier.reinvites(hold=True)
-    await edge.passes(1)
+    await edge.time_passes(1)
     back = await edge.carrier.reinvites(hold=False)
     began = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert len({key(each.body) for each in (answer, held, back)}) == 1
     assert edge.caller_audio.hears(AGENT_HZ, since=began)
     assert edge.agent_audio.hears(CALLER_HZ, since=began)
@@ -190,10 +190,10 @@ async def test_a_re_invite_with_a_new_key_and_suite_is_accepted_without_an_ssrc_
     await edge.carrier.invites(body=offer)
     await edge.agent.answers()
     answer = await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     other = await edge.carrier.reinvites(body=revised(an_offer(edge, "AEAD_AES_128_GCM"), 1))
     began = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert key(answer.body) != key(other.body)
     assert edge.caller_audio.suite == "AEAD_AES_128_GCM"
     assert edge.caller_audio.hears(AGENT_HZ, since=began)
@@ -210,11 +210,11 @@ async def test_with_srtp_required_a_re_invite_to_rtp_is_488_and_the_call_goes_on
     await edge.carrier.invites(body=an_offer(edge))
     await edge.agent.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     plain = revised(moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio), 1)
     assert (await edge.carrier.reinvites(body=plain)).status == 488
     began = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(AGENT_HZ, since=began)
     assert edge.agent_audio.hears(CALLER_HZ, since=began)
     await edge.carrier.hangs_up()
@@ -225,11 +225,11 @@ async def test_with_srtp_optional_a_re_invite_to_rtp_is_accepted(edge: Edge) -> 
     await edge.carrier.invites(body=an_offer(edge))
     await edge.agent.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     plain = revised(moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio), 1)
     assert (await edge.carrier.reinvites(body=plain)).status == 200
     began = edge.now
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.caller_audio.hears(AGENT_HZ, since=began)
     assert edge.agent_audio.hears(CALLER_HZ, since=began)
     await edge.carrier.hangs_up()

@@ -10,7 +10,7 @@ from proxy.call.outcome import Result
 from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ
 from proxy.sip.digest import DigestClient
 from screening.contract import Connect, News
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, ends, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, leg_ends, summary
 
 SEEDS = [1, 2, 3, 4, 5]
 
@@ -28,9 +28,9 @@ async def tell_the_story(edge: Edge) -> None:
     await edge.carrier.hangs_up()
     await edge.phone.receives("BYE")
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     assert record.why == "a courier with a parcel"
-    assert ends(record) == [
+    assert leg_ends(record) == [
         ("caller", "the peer hung up"),
         ("agent", "the caller is with the phone"),
         ("phone", "the caller hung up"),
@@ -60,7 +60,7 @@ async def test_a_wanted_caller_is_bridged_by_refer(new_edge: NewEdge, transport:
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_loss_doubling_and_overtaking_change_nothing_of_the_story(new_edge: NewEdge, seed: int) -> None:
     async with new_edge(seed=seed) as edge:
-        edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
+        edge.wire.impair(loss=0.15, duplication=0.15, reordering=0.3)
         await tell_the_story(edge)
         edge.assert_never_silent()
         await edge.assert_clean()
@@ -71,8 +71,8 @@ async def test_the_phone_may_hang_up_first(edge: Edge) -> None:
     await edge.phone.hangs_up()
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "phone")
-    assert ends(record)[0] == ("caller", "the call is over")
+    assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "phone")
+    assert leg_ends(record)[0] == ("caller", "the call is over")
     assert News.CALLER_LEFT not in edge.screening.news
     await edge.assert_clean()
 
@@ -97,7 +97,7 @@ async def test_both_hang_up_at_once_rfc5407_3_2_3(edge: Edge) -> None:
     await edge.bridges()
     await asyncio.gather(edge.carrier.hangs_up(), edge.phone.hangs_up())
     record = await edge.over()
-    assert story(record)[0] is Result.BRIDGED
+    assert summary(record)[0] is Result.BRIDGED
     await edge.assert_clean()
 
 
@@ -119,5 +119,5 @@ async def test_a_carrier_that_challenges_what_we_say_in_its_own_call_gets_the_ac
     assert 'username="screendoor", realm="carrier"' in (again.headers.get(answers) or "")
     edge.carrier.current.finish()
     edge.carrier.current.responds(again, 200)
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "phone")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "phone")
     await edge.assert_clean()

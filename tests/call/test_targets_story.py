@@ -6,7 +6,7 @@ import pytest
 
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.routing import Destination, Trunk
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, leg_ends, summary
 
 SECOND = "+14155559877"
 TRUNK = Trunk("trunk", "sip:trunk.example.com", "screendoor", "secret", "+14155550100")
@@ -24,10 +24,10 @@ async def test_a_call_to_a_dead_agent_falls_open_at_once(edge: Edge) -> None:
     assert edge.now - began < 0.1
     await edge.phone.answers()
     await edge.carrier.receives(200)
-    await edge.passes(1)
+    await edge.time_passes(1)
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, None, "failure", "caller")
+    assert summary(record) == (Result.BRIDGED, None, "failure", "caller")
     assert "unscreened: the agent is down: it fails its probes" in record.steps
     assert edge.agent.calls == {}
     await edge.assert_clean()
@@ -44,7 +44,7 @@ async def test_the_phone_sends_the_call_to_another_destination_rfc3261_8_1_3_4(n
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert "redirected: by 302 to another destination of this number" in record.steps
-        assert story(record)[0] is Result.BRIDGED
+        assert summary(record)[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
@@ -55,11 +55,11 @@ async def test_a_redirection_to_anywhere_else_is_a_refusal(new_edge: NewEdge, co
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.phone.rejects(302, headers=(("Contact", contact),))
         await edge.agent.receives("NOTIFY", sipfrag=302)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
         record = await edge.over()
         assert any(step.startswith("redirection not followed") for step in record.steps)
-        assert [name for name, _ in ends(record)] == ["caller", "agent", "phone"]
+        assert [name for name, _ in leg_ends(record)] == ["caller", "agent", "phone"]
         await edge.assert_clean()
 
 

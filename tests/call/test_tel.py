@@ -7,7 +7,7 @@ import pytest
 from proxy.call.border import Identity
 from proxy.call.outcome import Result
 from tests.kit import messages
-from tests.kit.edge import PHONE_NUMBER, Edge, story
+from tests.kit.edge import PHONE_NUMBER, Edge, summary
 
 
 async def test_a_call_to_a_tel_uri_from_one_to_another_is_bridged_rfc3966(edge: Edge) -> None:
@@ -23,7 +23,7 @@ async def test_a_call_to_a_tel_uri_from_one_to_another_is_bridged_rfc3966(edge: 
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     assert (record.caller, record.dialed) == ("+12125550100", "+14155551234")
     await edge.assert_clean()
 

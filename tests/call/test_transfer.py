@@ -19,8 +19,8 @@ from tests.kit.edge import (
     Edge,
     NewEdge,
     a_number,
-    ends,
-    story,
+    leg_ends,
+    summary,
 )
 from tests.kit.messages import request
 
@@ -38,15 +38,15 @@ async def test_the_verdict_connects_the_call_without_a_refer(edge: Edge, fault: 
     edge.screening.decides(Connect(f"a friend, in spite of {fault}"))
     await edge.phone.answers()
     await edge.agent.receives("BYE")
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert edge.phone_audio.hears(CALLER_HZ)
     assert edge.caller_audio.hears(PHONE_HZ)
     await edge.carrier.hangs_up()
     await edge.phone.receives("BYE")
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    assert summary(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
     assert record.why == f"a friend, in spite of {fault}"
-    assert edge.notified() == []
+    assert edge.notify_statuses() == []
     edge.assert_never_silent()
     await edge.assert_clean()
 
@@ -60,7 +60,7 @@ async def test_a_refer_over_a_new_connection_connects_the_call(edge: Edge) -> No
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     edge.assert_never_silent()
     await edge.assert_clean()
 
@@ -68,22 +68,22 @@ async def test_a_refer_over_a_new_connection_connects_the_call(edge: Edge) -> No
 async def test_a_refer_over_a_new_connection_works_after_the_old_one_was_reset(edge: Edge) -> None:
     await edge.connects()
     edge.wire.cut(edge.wire.flows()[0])
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
     await edge.phone.answers()
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     await edge.assert_clean()
 
 
 async def test_our_bye_opens_a_new_connection_after_the_agents_was_reset(edge: Edge) -> None:
     await edge.connects()
     edge.wire.cut(edge.wire.flows()[0])
-    await edge.passes(1)
+    await edge.time_passes(1)
     await edge.carrier.hangs_up()
     await edge.agent.receives("BYE")
-    assert story(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
+    assert summary(await edge.over()) == (Result.CALLER_LEFT, None, None, "caller")
     await edge.assert_clean()
 
 
@@ -95,8 +95,8 @@ async def test_a_second_refer_while_the_phone_rings_is_491(edge: Edge) -> None:
     await edge.phone.answers()
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
-    assert edge.notified() == [100, 200]
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert edge.notify_statuses() == [100, 200]
     assert len(edge.phone.calls) == 1
     await edge.assert_clean()
 
@@ -115,7 +115,7 @@ async def test_a_refer_while_the_phone_rings_for_the_verdict_is_accepted_without
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    assert summary(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
     assert len(edge.phone.calls) == 1
     await edge.assert_clean()
 
@@ -128,7 +128,7 @@ async def test_a_refer_to_another_target_while_the_phone_rings_is_403(edge: Edge
     await edge.phone.answers()
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
     await edge.assert_clean()
 
 
@@ -150,7 +150,7 @@ async def test_a_refer_to_an_unconfigured_target_is_403_and_the_call_goes_on(edg
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     assert "refer refused: its target is not a configured destination" in record.steps
     [rung] = edge.phone.calls.values()
     assert rung.invite.uri == f"sip:{PHONE_NUMBER}@trunk.example.com"
@@ -189,8 +189,8 @@ async def test_a_verdict_rings_several_destinations_in_turn(new_edge: NewEdge) -
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
-        assert ends(record)[2:] == [("phone", "486 Busy Here"), ("phone", "the caller hung up")]
+        assert summary(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+        assert leg_ends(record)[2:] == [("phone", "486 Busy Here"), ("phone", "the caller hung up")]
         assert News.PHONE_BUSY not in edge.screening.news
         edge.assert_never_silent()
         await edge.assert_clean()
@@ -203,7 +203,7 @@ async def test_only_the_agent_may_refer(edge: Edge) -> None:
     assert (await edge.phone.requests("REFER", headers=refer)).status == 603
     await edge.carrier.hangs_up()
     await edge.phone.receives("BYE")
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     await edge.assert_clean()
 
 
@@ -218,7 +218,7 @@ async def test_an_out_of_dialog_refer_is_603_for_a_trunk_and_ignored_from_unknow
             headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")],
         )  # fmt: skip
         edge.host.datagram((sender.address, 5060), (EDGE, 5060), refer.encode())
-        await edge.passes(0.1)
+        await edge.time_passes(0.1)
         answers = [one.start_line for one in edge.wire.trace[number:] if one.destination[0] == sender.address]
         assert answers == ([] if sender.address == STRANGER else ["SIP/2.0 603 Decline"])
     assert len(edge.phone.calls) == 0
@@ -247,7 +247,7 @@ async def test_a_refer_that_crosses_the_end_of_the_call_gets_202_or_481(edge: Ed
     await edge.connects()
     refer = asyncio.ensure_future(edge.agent.refers(f"tel:{PHONE_NUMBER}"))
     bye = asyncio.ensure_future(edge.carrier.hangs_up())
-    await edge.passes(wait_s)
+    await edge.time_passes(wait_s)
     edge.screening.decides(Decline("spam"))
     assert (await refer).status in (202, 481)
     assert (await bye).status in (200, 481)
@@ -263,7 +263,7 @@ async def test_a_verdict_at_the_moment_of_a_refused_refer_still_connects(edge: E
     await edge.phone.answers()
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
     await edge.assert_clean()
 
 
@@ -275,7 +275,7 @@ async def test_a_refer_for_a_decision_that_already_failed_does_not_ring_the_phon
     friend = edge.screening.decided = Connect("refer_patience_s is over")
     edge.screening.decides(friend)
     await edge.phone.rejects(status)
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
     await edge.agent.receives("NOTIFY", sipfrag=100)
     await edge.agent.receives("NOTIFY", sipfrag=status)
@@ -287,7 +287,7 @@ async def test_a_refer_for_a_decision_that_already_failed_does_not_ring_the_phon
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+    assert summary(record) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
     assert "refer too late: the phone was tried for it already" in record.steps
     await edge.assert_clean()
 
@@ -297,11 +297,11 @@ async def test_a_refer_for_a_new_decision_rings_the_phone_that_was_busy_before(e
     friend = edge.screening.decided = Connect("refer_patience_s is over")
     edge.screening.decides(friend)
     await edge.phone.rejects(486)
-    await edge.passes(1)
+    await edge.time_passes(1)
     edge.screening.decided = Connect("refer_patience_s is over")  # the same words, but a new decision
     assert (await edge.agent.refers(f"tel:{PHONE_NUMBER}")).status == 202
     await edge.phone.answers()
     await edge.agent.receives("BYE")
     await edge.carrier.hangs_up()
-    assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+    assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
     await edge.assert_clean()

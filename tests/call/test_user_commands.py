@@ -28,7 +28,7 @@ async def test_the_user_connects_the_caller(edge: Edge) -> None:
     assert user_commands.state_of(call) is State.RINGING
     await edge.phone.answers()
     await edge.agent.receives("BYE")
-    await edge.passes(1.0)
+    await edge.time_passes(1.0)
     assert user_commands.state_of(call) is State.BRIDGED
     with pytest.raises(NotPossible, match="talks to the phone"):
         user_commands.voicemail(call, "me")
@@ -53,7 +53,7 @@ async def test_the_user_sends_the_caller_to_voicemail(edge: Edge) -> None:
     await edge.connects()
     call = going_on(edge)
     user_commands.voicemail(call, "me")
-    await edge.passes(1.0)
+    await edge.time_passes(1.0)
     assert user_commands.state_of(call) is State.VOICEMAIL
     with pytest.raises(NotPossible, match="leaves a message"):
         user_commands.connect(call, "me")

@@ -18,7 +18,7 @@ from proxy.media.speech import LEAVE_MESSAGE
 from proxy.ua.latch import Latch, MessageTurn
 from screening.contract import TakeMessage
 from tests.call.test_call_recording import OPUS
-from tests.kit.edge import Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import Edge, NewEdge, a_number, leg_ends, summary
 
 
 def tones_in(path: str) -> tuple[float, set[int]]:
@@ -34,18 +34,18 @@ async def test_a_message_is_recorded_until_the_caller_hangs_up(edge: Edge) -> No
     await edge.connects()
     edge.screening.decides(TakeMessage("asks to be called back"))
     await edge.agent.receives("BYE")
-    await edge.passes(6)
+    await edge.time_passes(6)
     assert edge.caller_audio.hears(BEEP_HZ)
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, "caller")
+    assert summary(record) == (Result.VOICEMAIL, "VOICEMAIL", None, "caller")
     assert record.outcome.reason == record.why == "asks to be called back"
     assert record.voicemail == str(edge.voicemail / f"{record.call}.wav")
     seconds, heard = tones_in(record.voicemail)
     assert seconds == pytest.approx(5.6, abs=0.1)
     assert record.voicemail_s == pytest.approx(seconds, abs=0.01)
     assert heard == {CALLER_HZ}
-    edge.assert_one_line(edge.caller_audio)
+    edge.assert_one_rtp_stream(edge.caller_audio)
     await edge.assert_clean()
 
 
@@ -56,8 +56,8 @@ async def test_a_message_ends_at_the_limit(new_edge: NewEdge) -> None:
         await edge.agent.receives("BYE")
         await edge.carrier.receives("BYE")
         record = await edge.over()
-        assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
-        assert ends(record) == [("caller", "the call is over"), ("agent", "the call is over")]
+        assert summary(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
+        assert leg_ends(record) == [("caller", "the call is over"), ("agent", "the call is over")]
         assert record.steps[-1] == "voicemail full: after 10 s"
         seconds, heard = tones_in(record.voicemail)
         assert seconds == pytest.approx(10, abs=0.1)
@@ -69,10 +69,10 @@ async def test_a_caller_who_hangs_up_at_the_beep_leaves_no_file(edge: Edge) -> N
     await edge.connects()
     edge.screening.decides(TakeMessage("asks to be called back"))
     await edge.agent.receives("BYE")
-    await edge.passes(0.2)
+    await edge.time_passes(0.2)
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.CALLER_LEFT, "VOICEMAIL", None, "caller")
+    assert summary(record) == (Result.CALLER_LEFT, "VOICEMAIL", None, "caller")
     assert record.voicemail is None
     assert not edge.voicemail.exists()
     await edge.assert_clean()
@@ -85,7 +85,7 @@ async def test_an_unwritable_voicemail_folder_ends_the_call_cleanly(edge: Edge, 
     await edge.agent.receives("BYE")
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    assert story(record) == (Result.UNANSWERED, "VOICEMAIL", None, None)
+    assert summary(record) == (Result.UNANSWERED, "VOICEMAIL", None, None)
     assert any(step.startswith("voicemail not possible: ") for step in record.steps)
     await edge.assert_clean()
 
@@ -97,7 +97,7 @@ async def test_a_caller_without_g711_gets_no_voicemail(new_edge: NewEdge) -> Non
         await edge.carrier.receives(200)
         await edge.carrier.receives("BYE")
         record = await edge.over()
-        assert story(record) == (Result.UNANSWERED, None, None, None)
+        assert summary(record) == (Result.UNANSWERED, None, None, None)
         assert "voicemail not possible: opus/48000/2 cannot be recorded, only G.711" in record.steps
         assert any(step.startswith("caller told: ") for step in record.steps)
         assert (record.ended - record.answered).total_seconds() < 5
@@ -107,15 +107,15 @@ async def test_a_caller_without_g711_gets_no_voicemail(new_edge: NewEdge) -> Non
 
 async def test_a_message_ends_after_silence_s_of_silence_which_is_cut_off(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(voicemail=VoicemailSettings(silence_s=8.0))) as edge:
-        edge.excused = lambda silence: silence.peer == "carrier"  # trailing silence is cut
+        edge.excused_silence = lambda silence: silence.peer == "carrier"  # trailing silence is cut
         await edge.connects()
         edge.screening.decides(TakeMessage("asks to be called back"))
         await edge.agent.receives("BYE")
-        await edge.passes(5.4)
+        await edge.time_passes(5.4)
         edge.caller_audio.stop()
         await edge.carrier.receives("BYE")
         record = await edge.over()
-        assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
+        assert summary(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
         assert record.steps[-1] == "voicemail over: after 8 s of silence"
         seconds, heard = tones_in(record.voicemail)
         assert (seconds, heard) == (pytest.approx(5, abs=0.1), {CALLER_HZ})
@@ -128,12 +128,12 @@ async def test_a_message_with_almost_no_speech_is_not_kept(edge: Edge, said_s: f
     await edge.connects()
     edge.screening.decides(TakeMessage("asks to be called back"))
     await edge.agent.receives("BYE")
-    await edge.passes(0.4 + said_s)
+    await edge.time_passes(0.4 + said_s)
     edge.caller_audio.stop()
-    await edge.passes(3)
+    await edge.time_passes(3)
     await edge.carrier.hangs_up()
     record = await edge.over()
-    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, "caller")
+    assert summary(record) == (Result.VOICEMAIL, "VOICEMAIL", None, "caller")
     assert record.steps[-1] == "no message: nothing was said, or next to nothing"
     assert (record.voicemail, list(edge.voicemail.iterdir())) == (None, [])
     await edge.assert_clean()
@@ -145,9 +145,9 @@ async def test_a_greeting_comes_before_the_beep(new_edge: NewEdge) -> None:
         edge.screening.decides(TakeMessage("asks to be called back"))
         await edge.agent.receives("BYE")
         began = edge.now
-        await edge.passes(2.1)
+        await edge.time_passes(2.1)
         assert not edge.caller_audio.hears(BEEP_HZ, since=began)
-        await edge.passes(5)
+        await edge.time_passes(5)
         assert edge.caller_audio.hears(BEEP_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
@@ -170,7 +170,7 @@ async def test_a_greeting_not_synthesized_in_time_is_replaced_by_the_recorded_on
         await edge.connects()
         edge.screening.decides(TakeMessage("asks to be called back"))
         await edge.agent.receives("BYE")
-        await edge.passes(6)
+        await edge.time_passes(6)
         assert edge.caller_audio.hears(BEEP_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
@@ -194,7 +194,7 @@ async def test_a_full_disk_ends_the_message_and_keeps_what_was_recorded(
     await edge.agent.receives("BYE")
     await edge.carrier.receives("BYE")
     record = await edge.over()
-    assert story(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
+    assert summary(record) == (Result.VOICEMAIL, "VOICEMAIL", None, None)
     assert record.steps[-1] == "voicemail cut short: the disk failed"
     seconds, heard = tones_in(record.voicemail)
     assert (seconds, heard) == (pytest.approx(2, abs=0.6), {CALLER_HZ})

@@ -15,7 +15,7 @@ from proxy.media.g711 import PCMU_SAMPLES
 from proxy.media.speech import RECORDED, SpeechFailed
 from proxy.media.tones import frames
 from screening.contract import Connect, News, Ring, Wish
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, ends, story
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, leg_ends, summary
 
 REFERRED = f"tel:{PHONE_NUMBER}"
 
@@ -52,24 +52,24 @@ async def picked_up(edge: Edge) -> None:
 async def test_the_phone_presses_1_and_is_connected(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=(voice := Voice())) as edge:
         await picked_up(edge)
-        await edge.passes(3)
+        await edge.time_passes(3)
         assert edge.phone_audio.hears(SPEECH_HZ)
         assert not edge.phone_audio.hears(CALLER_HZ)
         assert not edge.caller_audio.hears(PHONE_HZ)
         assert edge.caller_audio.hears(AGENT_HZ, since=edge.now - 1)
-        assert edge.notified() == [100, 183]
+        assert edge.notify_statuses() == [100, 183]
         edge.phone.presses("1")
         pressed = edge.now
         await edge.agent.receives("BYE")
         assert edge.now - pressed < 0.25
-        await edge.passes(2)
-        assert edge.notified() == [100, 183, 200]
+        await edge.time_passes(2)
+        assert edge.notify_statuses() == [100, 183, 200]
         assert edge.caller_audio.hears(PHONE_HZ)
         assert edge.phone_audio.hears(CALLER_HZ)
         assert not edge.phone_audio.hears(SPEECH_HZ, since=pressed + 0.3)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(record) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         assert record.steps[3:5] == ["picked up: phone is told who calls", "phone answered"]
         text = "Call from Grace. She brings the cake. Press 1 to accept, 2 for voicemail."
         assert voice.texts == [(text, "en")]
@@ -84,10 +84,10 @@ async def test_the_confirmation_key_is_not_relayed_to_the_caller_rfc4733_2_5_1_4
         edge.media.lose = lambda source, to, packet: (
             to == edge.caller_audio.address and packet[1] & 0x7F == 101 and events.append(packet)
         )
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert events == []
         await edge.carrier.hangs_up()
         await edge.assert_clean()
@@ -96,29 +96,29 @@ async def test_the_confirmation_key_is_not_relayed_to_the_caller_rfc4733_2_5_1_4
 async def test_the_confirmation_key_is_accepted_by_sip_info(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
-        await edge.passes(1)
+        await edge.time_passes(1)
         headers = [("Content-Type", "application/dtmf-relay")]
         await edge.phone.current.requests("INFO", headers=headers, body=b"Signal=1\r\nDuration=160\r\n")
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
 async def test_pressing_2_sends_the_caller_to_voicemail(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("2")
         await edge.phone.receives("BYE")
         await edge.agent.receives("BYE")
-        await edge.passes(5)
-        assert edge.notified() == [100, 183, 603]
+        await edge.time_passes(5)
+        assert edge.notify_statuses() == [100, 183, 603]
         assert not edge.caller_audio.hears(PHONE_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.VOICEMAIL, "ALLOW", "refer", "caller")
+        assert summary(record) == (Result.VOICEMAIL, "ALLOW", "refer", "caller")
         assert record.voicemail_s > 3
         assert record.outcome.reason == "the caller was sent to voicemail"
         await edge.assert_clean()
@@ -128,14 +128,14 @@ async def test_keys_without_a_meaning_are_ignored(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
         for key in "3#0*":
-            await edge.passes(1)
+            await edge.time_passes(1)
             edge.phone.presses(key)
-        await edge.passes(1)
-        assert edge.notified() == [100, 183]
+        await edge.time_passes(1)
+        assert edge.notify_statuses() == [100, 183]
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
@@ -146,14 +146,14 @@ async def test_a_phone_that_presses_no_key_counts_as_no_answer(new_edge: NewEdge
         await edge.phone.receives("BYE")
         assert edge.now - began == pytest.approx(20, abs=0.1)
         assert edge.phone_audio.longest_gap_ms(began + 0.4, edge.now) < 2000
-        await edge.passes(1)
-        assert edge.notified() == [100, 183, 408]
+        await edge.time_passes(1)
+        assert edge.notify_statuses() == [100, 183, 408]
         assert edge.screening.news[-1] is News.PHONE_NO_ANSWER
         assert edge.caller_audio.hears(AGENT_HZ, since=edge.now - 0.5)
         assert not edge.caller_audio.hears(PHONE_HZ)
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert ends(record)[2] == ("phone", "no answer in time")
+        assert leg_ends(record)[2] == ("phone", "no answer in time")
         edge.assert_never_silent()
         await edge.assert_clean()
 
@@ -163,34 +163,34 @@ async def test_a_phone_that_answers_near_the_ring_limit_has_the_full_confirm_lim
         await edge.connects()
         await edge.agent.refers(REFERRED)
         await edge.phone.rings()
-        await edge.passes(9.5)
+        await edge.time_passes(9.5)
         await edge.phone.answers()
-        await edge.passes(15)
+        await edge.time_passes(15)
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
 async def test_a_phone_that_hangs_up_during_the_whisper_counts_as_no_answer(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.phone.current.hangs_up()
-        await edge.passes(1)
-        assert edge.notified() == [100, 183, 480]
+        await edge.time_passes(1)
+        assert edge.notify_statuses() == [100, 183, 480]
         assert edge.screening.news[-1] is News.PHONE_NO_ANSWER
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record) == (Result.CALLER_LEFT, "ALLOW", "refer", "caller")
+        assert summary(record) == (Result.CALLER_LEFT, "ALLOW", "refer", "caller")
         await edge.assert_clean()
 
 
 async def test_a_caller_who_hangs_up_during_the_whisper_ends_the_phone_leg(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await picked_up(edge)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
         bye = await edge.phone.receives("BYE")
         assert "the caller hung up" in (bye.headers.get("Reason") or "")
@@ -202,10 +202,10 @@ async def test_the_caller_hears_ringback_if_the_agent_hangs_up_during_the_whispe
         await picked_up(edge)
         await edge.agent.current.hangs_up()
         left = edge.now
-        await edge.passes(3)
+        await edge.time_passes(3)
         assert edge.caller_audio.hears(RINGBACK_HZ, since=left)
         edge.phone.presses("1")
-        await edge.passes(2)
+        await edge.time_passes(2)
         assert edge.caller_audio.hears(PHONE_HZ)
         await edge.carrier.hangs_up()
         await edge.over()
@@ -219,12 +219,12 @@ async def test_a_verdict_without_a_refer_asks_the_phone_to_press_1_too(new_edge:
         edge.screening.decided = Connect("About the cake")
         edge.screening.decides(edge.screening.decided)
         await edge.phone.answers()
-        await edge.passes(1)
-        assert edge.notified() == []
+        await edge.time_passes(1)
+        assert edge.notify_statuses() == []
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "verdict", "caller")
         assert "About the cake. Press 1 to accept" in voice.texts[0][0]
         await edge.assert_clean()
 
@@ -234,12 +234,12 @@ async def test_an_unscreened_caller_is_announced_as_unscreened(new_edge: NewEdge
         await edge.carrier.invites()
         await edge.agent.rejects(503)
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("1")
         await edge.carrier.receives(200)
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
         assert "The caller was not screened." in voice.texts[0][0]
         await edge.assert_clean()
 
@@ -251,7 +251,7 @@ async def test_an_unanswered_caller_gets_200_only_when_the_phone_presses_1(
         edge.screener.planned = Ring("a friend")
         await edge.carrier.invites()
         await edge.phone.answers()
-        await edge.passes(5)
+        await edge.time_passes(5)
         assert not [each for each in edge.carrier.trace if getattr(each.message, "status", 0) == 200]
         edge.phone.presses("1")
         await edge.carrier.receives(200)
@@ -266,13 +266,13 @@ async def test_late_or_failed_speech_is_not_played_and_the_phone_can_still_confi
     async with new_edge(number=asking(), speech=voice) as edge:
         await picked_up(edge)
         began = edge.now
-        await edge.passes(12)
+        await edge.time_passes(12)
         assert not edge.phone_audio.hears(SPEECH_HZ)
         assert edge.phone_audio.longest_gap_ms(began + 0.4, edge.now) < 2000
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
@@ -281,9 +281,9 @@ async def test_speech_synthesized_while_the_phone_rang_is_played_at_once(new_edg
         await edge.connects()
         await edge.agent.refers(REFERRED)
         await edge.phone.rings()
-        await edge.passes(5)
+        await edge.time_passes(5)
         await edge.phone.answers()
-        await edge.passes(0.2)
+        await edge.time_passes(0.2)
         assert edge.phone_audio.hears(SPEECH_HZ)
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
@@ -296,7 +296,7 @@ async def test_the_whisper_setting_announces_the_caller_and_needs_no_key(new_edg
     async with new_edge(number=number, speech=(voice := Voice())) as edge:
         await picked_up(edge)
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.phone_audio.hears(SPEECH_HZ)
         assert edge.caller_audio.hears(PHONE_HZ)
         assert voice.texts == [("Call from Grace. She brings the cake.", "en")]
@@ -312,11 +312,11 @@ async def test_caller_and_phone_both_hear_that_the_call_is_recorded(new_edge: Ne
         await edge.carrier.invites()
         await edge.carrier.receives(200)
         await edge.agent.answers()
-        await edge.passes(3)
+        await edge.time_passes(3)
         await edge.agent.refers(REFERRED)
         await edge.phone.answers()
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.phone_audio.hears(SPEECH_HZ)
         assert [text for text, _ in voice.texts] == [RECORDED, RECORDED]
         await edge.carrier.hangs_up()
@@ -342,13 +342,13 @@ async def test_the_next_destination_is_asked_after_the_first_does_not_confirm(ne
         await edge.phone.answers()
         await edge.phone.receives("BYE")
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert [leg for leg, _ in ends(record)] == ["caller", "agent", "phone", "phone"]
-        assert story(record)[0] is Result.BRIDGED
+        assert [leg for leg, _ in leg_ends(record)] == ["caller", "agent", "phone", "phone"]
+        assert summary(record)[0] is Result.BRIDGED
         assert len(voice.texts) == 1
         await edge.assert_clean()
 
@@ -372,17 +372,17 @@ async def test_among_phones_rung_in_parallel_the_first_to_press_1_gets_the_call(
         mailbox = await edge.phone.answers()
         person = await edge.phone.answers()
         assert mailbox is not person
-        await edge.passes(3)
+        await edge.time_passes(3)
         assert not mailbox.over
         assert not person.over
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert (mailbox.over, person.over).count(True) == 1
         await edge.carrier.hangs_up()
         record = await edge.over()
-        assert story(record)[0] is Result.BRIDGED
-        assert sorted(end for _, end in ends(record)[2:]) == [
+        assert summary(record)[0] is Result.BRIDGED
+        assert sorted(end for _, end in leg_ends(record)[2:]) == [
             "Call completed elsewhere",
             "the caller hung up",
         ]
@@ -397,14 +397,14 @@ async def test_a_phone_that_presses_no_key_is_hung_up_while_another_rings_on_rfc
         edge.screening.decides(Connect("the cake"))
         mailbox = await edge.phone.answers()
         await edge.phone.rings()
-        await edge.passes(11)
+        await edge.time_passes(11)
         assert mailbox.over
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
@@ -418,16 +418,16 @@ def with_keys(**changes: object) -> Number:
 async def test_pressing_3_blocks_the_caller_with_607_rfc8197(new_edge: NewEdge) -> None:
     async with new_edge(number=with_keys(), speech=(voice := Voice())) as edge:
         await picked_up(edge)
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert voice.texts[0][0].endswith("Press 3 to block the caller, star to always let them through.")
         edge.phone.presses("3")
         await edge.phone.receives("BYE")
         bye = await edge.carrier.receives("BYE")
         assert bye.headers.get("Reason") == 'SIP;cause=607;text="Unwanted"'
         await edge.agent.receives("BYE")
-        assert edge.notified() == [100, 183, 607]
+        assert edge.notify_statuses() == [100, 183, 607]
         record = await edge.over()
-        assert story(record) == (Result.DECLINED, "ALLOW", "refer", None)
+        assert summary(record) == (Result.DECLINED, "ALLOW", "refer", None)
         assert record.outcome.reason == "the caller was blocked at the phone"
         assert "block wished: by a key, at the phone" in record.steps
         assert edge.screener.wishes == [("+13475550148", Wish.BLOCK)]
@@ -439,11 +439,11 @@ async def test_an_unanswered_caller_who_is_blocked_at_the_phone_gets_607(new_edg
         edge.screener.planned = Ring("level: nobody is screened (off)")
         await edge.carrier.invites()
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("3")
         refusal = await edge.carrier.receives(607)
         assert refusal.headers.get("Reason") == 'Q.850;cause=21;text="the caller is not wanted"'
-        assert story(await edge.over()) == (Result.REFUSED, None, "plan", None)
+        assert summary(await edge.over()) == (Result.REFUSED, None, "plan", None)
         assert edge.screener.wishes == [("+13475550148", Wish.BLOCK)]
         await edge.assert_clean()
 
@@ -451,13 +451,13 @@ async def test_an_unanswered_caller_who_is_blocked_at_the_phone_gets_607(new_edg
 async def test_pressing_star_trusts_the_caller_and_accepts_the_call(new_edge: NewEdge) -> None:
     async with new_edge(number=with_keys(), speech=Voice()) as edge:
         await picked_up(edge)
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("*")
         await edge.agent.receives("BYE")
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert edge.phone_audio.hears(CALLER_HZ)
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, "ALLOW", "refer", "caller")
         assert edge.screener.wishes == [("+13475550148", Wish.TRUST)]
         await edge.assert_clean()
 
@@ -466,15 +466,15 @@ async def test_without_whisper_keys_3_and_star_are_ignored(new_edge: NewEdge) ->
     async with new_edge(number=asking(), speech=(voice := Voice())) as edge:
         await picked_up(edge)
         for key in "3*":
-            await edge.passes(1)
+            await edge.time_passes(1)
             edge.phone.presses(key)
-        await edge.passes(1)
+        await edge.time_passes(1)
         assert "block" not in voice.texts[0][0]
         assert edge.screener.wishes == []
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
         await edge.carrier.hangs_up()
-        assert story(await edge.over())[0] is Result.BRIDGED
+        assert summary(await edge.over())[0] is Result.BRIDGED
         await edge.assert_clean()
 
 
@@ -486,10 +486,10 @@ async def test_one_of_several_phones_rung_in_parallel_may_block_the_caller(new_e
         edge.screener.planned = Ring("level: nobody is screened (off)")
         await edge.carrier.invites()
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.phone.presses("3")
         await edge.carrier.receives(607)
-        assert story(await edge.over())[0] is Result.REFUSED
+        assert summary(await edge.over())[0] is Result.REFUSED
         await edge.assert_clean()
 
 
@@ -504,15 +504,15 @@ async def test_a_phone_that_confirms_nothing_hears_that_the_caller_was_not_scree
         edge.down.add("agent:openai")
         await edge.carrier.invites()
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         warned = told is Confirmation.UNSCREENED
         assert bool(edge.phone_audio.hears(SPEECH_HZ)) == warned
         assert bool(edge.phone_audio.hears(CALLER_HZ)) != warned
-        await edge.passes(2.5)
+        await edge.time_passes(2.5)
         assert edge.phone_audio.hears(CALLER_HZ)
         assert voice.texts == ([("The caller was not screened.", "en")] if warned else [])
         await edge.carrier.hangs_up()
-        assert story(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
+        assert summary(await edge.over()) == (Result.BRIDGED, None, "failure", "caller")
         await edge.assert_clean()
 
 

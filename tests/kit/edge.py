@@ -195,7 +195,7 @@ class Edge:
         self.trusted = {"signalwire"}
         """The trunks that are trusted about a caller's identity."""
         self._finished = asyncio.Event()
-        self.excused: Callable[[Silence], bool] | None = None
+        self.excused_silence: Callable[[Silence], bool] | None = None
         """Which silences are not the edge's fault; a test that sets this says why."""
         self.rule_checker: RuleChecker | None = None
         """Checks what the core sends, in tests that ask for that."""
@@ -303,10 +303,10 @@ class Edge:
         await self.carrier.invites()
         await self.agent.answers()
         await self.carrier.receives(200)
-        await self.passes(1.0)
+        await self.time_passes(1.0)
 
     @staticmethod
-    async def passes(seconds: float) -> None:
+    async def time_passes(seconds: float) -> None:
         """Let virtual time pass."""
         await asyncio.sleep(seconds)
 
@@ -316,7 +316,7 @@ class Edge:
         await self.agent.refers(f"tel:{PHONE_NUMBER}")
         await self.phone.answers()
         await self.agent.receives("BYE")
-        await self.passes(1.0)
+        await self.time_passes(1.0)
 
     @property
     def now(self) -> float:
@@ -327,7 +327,7 @@ class Edge:
         """The loop time of a timestamp in a record."""
         return START_S + (moment - BEGAN).total_seconds()
 
-    def notified(self) -> list[int | None]:
+    def notify_statuses(self) -> list[int | None]:
         """The statuses that the agent was sent by NOTIFY, in order."""
         traced = [each.message for each in self.agent.trace if each.direction == "<"]
         return [fragment(each) for each in traced if isinstance(each, Request) and each.method == "NOTIFY"]
@@ -344,7 +344,7 @@ class Edge:
     async def assert_clean(self, *, calls: int = 1, faults: bool = True) -> None:
         """Nothing is left: no call, leg, transaction, dialog, task or port; and no peer found a fault."""
         await self.over(calls)
-        self.assert_nobody_sat_in_silence()
+        self.assert_no_long_silence()
         await asyncio.sleep(64 * self.core.timers.t1 + 6)
         assert len(self.registry) == 0
         assert not any(self.core.left_over().values()), self.core.left_over()
@@ -362,7 +362,7 @@ class Edge:
             assert [peer.faults for peer in self.peers] == [[], [], []]
             assert not any(call.resending for peer in self.peers for call in peer.calls.values())
 
-    def assert_nobody_sat_in_silence(self) -> None:
+    def assert_no_long_silence(self) -> None:
         """Every peer that listened got a packet at least every two seconds; and the caller heard something at
         every moment, except in the pauses of ringback and while leaving a message.
         """
@@ -377,7 +377,7 @@ class Edge:
                 self.carrier, self.caller_audio, self.now, longer_than_s=RINGBACK_PAUSE_S, audibly=True
             )
             found += [each for each in lulls if not any(each.began > at - 0.5 for at in self._messages())]
-        found = [each for each in found if self.excused is None or not self.excused(each)]
+        found = [each for each in found if self.excused_silence is None or not self.excused_silence(each)]
         assert not found, found
 
     def _messages(self) -> list[float]:
@@ -396,9 +396,9 @@ class Edge:
         assert record.ended is not None
         began, ended = self.time_of(record.answered), until or self.time_of(record.ended)
         assert self.caller_audio.longest_gap_ms(began, ended) <= MAX_SILENCE_MS
-        self.assert_one_line(self.caller_audio)
+        self.assert_one_rtp_stream(self.caller_audio)
 
-    def assert_one_line(self, audio: TonePeer) -> None:
+    def assert_one_rtp_stream(self, audio: TonePeer) -> None:
         """In `relay` mode a peer got one SSRC without a jump, whoever spoke."""
         if self.mode == "relay":
             assert not audio.line_breaks, audio.line_breaks
@@ -480,13 +480,13 @@ def a_number(**changes: object) -> Number:
     return replace(number, **changes)  # type: ignore[arg-type]
 
 
-def story(record: CallRecord) -> tuple[Result | None, str | None, str | None, str | None]:
+def summary(record: CallRecord) -> tuple[Result | None, str | None, str | None, str | None]:
     """A record in short: outcome, decision, trigger, and who ended the call."""
     result = record.outcome and record.outcome.result
     return result, record.decision, record.trigger, record.ended_by
 
 
-def ends(record: CallRecord) -> list[tuple[str, str | None]]:
+def leg_ends(record: CallRecord) -> list[tuple[str, str | None]]:
     """The legs of a record in order, each with the reason of its end."""
     return [(leg.name, leg.end) for leg in record.legs]
 

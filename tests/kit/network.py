@@ -85,7 +85,7 @@ class Wire:
         except ValueError:
             return list(self._names.get(bare, []))
 
-    def weather(self, *, loss: float = 0.0, duplication: float = 0.0, reordering: float = 0.0) -> None:
+    def impair(self, *, loss: float = 0.0, duplication: float = 0.0, reordering: float = 0.0) -> None:
         """Set the probabilities of loss, duplication and reordering of datagrams."""
         self.loss, self.duplication, self.reordering = loss, duplication, reordering
 

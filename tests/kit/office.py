@@ -79,7 +79,7 @@ class Office:
             await desk.close()
 
 
-def heard(desk: DeskPhone, method: str) -> bool:
+def has_received(desk: DeskPhone, method: str) -> bool:
     """Whether this phone has received such a request."""
     came = [each.message for each in desk.trace if each.direction == "<"]
     return any(isinstance(each, Request) and each.method == method for each in came)

@@ -1,13 +1,13 @@
 """Tools for race tests: an edge whose legs may all use UDP, and peers that send single messages.
 
 async def test_both_hang_up(new_edge, leg, seed):
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)  # from here on messages are slow, and cross
         our_leg(edge, leg).end(EndReason.COMPLETED)
         await call.sends("BYE")
         ...
-        await settled(edge)
+        await end_and_assert_clean(edge)
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SDP = sdp(PHONE_SDP)
 
 
 @asynccontextmanager
-async def a_race(
+async def race_edge(
     new_edge: NewEdge,
     seed: int = 0,
     *,
@@ -75,7 +75,7 @@ def rough_network(edge: Edge, seed: int) -> None:
     """From here on datagrams cross, and, unless the seed is 0, are lost, duplicated and reordered."""
     edge.wire.delay_s = SLOW_S / (10 if seed else 1)  # a reordered one takes up to twenty times as long
     if seed:
-        edge.wire.weather(loss=0.15, duplication=0.15, reordering=0.3)
+        edge.wire.impair(loss=0.15, duplication=0.15, reordering=0.3)
 
 
 async def established_call(edge: Edge, leg: str) -> PeerCall:
@@ -94,7 +94,7 @@ def our_leg(edge: Edge, leg: str) -> Leg:
     return next(each for each in legs if each.name == leg)
 
 
-async def settled(edge: Edge, *, calls: int = 1, faults: bool = True) -> None:
+async def end_and_assert_clean(edge: Edge, *, calls: int = 1, faults: bool = True) -> None:
     """End the call if nobody has, and assert that nothing is left."""
     if edge.carrier.call is not None and not edge.carrier.call.over:
         await edge.carrier.call.sends("BYE")
@@ -103,16 +103,18 @@ async def settled(edge: Edge, *, calls: int = 1, faults: bool = True) -> None:
 
 
 @overload
-async def hears(call: PeerCall, what: str, **conditions: object) -> Request: ...
+async def wait_to_receive(call: PeerCall, what: str, **conditions: object) -> Request: ...
 @overload
-async def hears(call: PeerCall, what: int, **conditions: object) -> Response: ...
-async def hears(call: PeerCall, what: str | int, *, within_s: float = 70.0, **conditions: object) -> Message:
+async def wait_to_receive(call: PeerCall, what: int, **conditions: object) -> Response: ...
+async def wait_to_receive(
+    call: PeerCall, what: str | int, *, within_s: float = 70.0, **conditions: object
+) -> Message:
     """Wait until such a message has come, in whatever order; returns the first one."""
     woken = asyncio.Event()
     call.peer._watch = lambda peer, traced: woken.set()
     try:
         async with asyncio.timeout(within_s):
-            while not (found := heard(call, what, **conditions)):
+            while not (found := messages_received(call, what, **conditions)):
                 woken.clear()
                 await woken.wait()
             return found[0]
@@ -120,7 +122,7 @@ async def hears(call: PeerCall, what: str | int, *, within_s: float = 70.0, **co
         raise Unexpected(f"{call.peer.name} never heard {what} {conditions or ''}\n{call}") from None
 
 
-def heard(call: PeerCall, what: str | int, **conditions: object) -> list[Any]:
+def messages_received(call: PeerCall, what: str | int, **conditions: object) -> list[Any]:
     """Every such message so far, including retransmissions."""
     received = [each.message for each in call.trace if each.direction == "<"]
     return [each for each in received if is_what(each, what) and meets(each, conditions)]
@@ -132,7 +134,7 @@ def arrival_times(call: PeerCall, what: str | int, **conditions: object) -> list
     return [each.at for each in received if is_what(each.message, what) and meets(each.message, conditions)]
 
 
-def again(call: PeerCall, message: Message) -> None:
+def resend(call: PeerCall, message: Message) -> None:
     """Send a message once more, unchanged."""
     call._put(call.flow, message)
 
@@ -153,14 +155,14 @@ def withhold_acks(call: PeerCall) -> None:
     call.peer.auto.discard("ACK")
 
 
-class Losing:
+class DroppedMessages:
     """Loses messages with these start lines that the edge sends to an address, or gets from it."""
 
     def __init__(self, edge: Edge, address: str, *start_lines: str, to_edge: bool = False) -> None:
         self.lost: list[bytes] = []
         self._edge, self._address, self._lines, self._to_edge = edge, address, start_lines, to_edge
 
-    def __enter__(self) -> Losing:
+    def __enter__(self) -> DroppedMessages:
         self._edge.wire.lose = self._loses
         return self
 
@@ -177,7 +179,7 @@ class Losing:
         return hit
 
 
-class Branch:
+class ForkBranch:
     """One more branch of a forked INVITE of ours: a To tag of its own behind the phone's trunk."""
 
     def __init__(self, call: PeerCall, tag: str) -> None:
@@ -204,12 +206,12 @@ class Branch:
         self.call._put(self._flow, request)
         return request
 
-    def heard(self, method: str) -> list[Request]:
+    def messages_received(self, method: str) -> list[Request]:
         """The requests that came for this branch."""
-        return [each for each in heard(self.call, method) if each.to_tag == self.tag]
+        return [each for each in messages_received(self.call, method) if each.to_tag == self.tag]
 
     def _again(self, response: Response) -> None:
-        if self.heard("ACK") and self._resend is not None:
+        if self.messages_received("ACK") and self._resend is not None:
             return self._resend.stop()
         self.call._put(self._flow, response)
 
@@ -230,7 +232,7 @@ async def phone_rings(edge: Edge) -> PeerCall:
     return await edge.phone.rings()
 
 
-def methods(call: PeerCall) -> list[str]:
+def methods_received(call: PeerCall) -> list[str]:
     """The methods of the requests that came, in order, including retransmissions."""
     received = [each.message for each in call.trace if each.direction == "<"]
     return [each.method for each in received if isinstance(each, Request)]

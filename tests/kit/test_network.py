@@ -83,7 +83,7 @@ async def test_a_datagram_without_a_listener_is_lost_without_an_error():
 async def test_loss_duplication_and_reordering_are_the_same_for_the_same_seed():
     async def arrivals(seed: int) -> list[bytes]:
         wire = Wire(seed=seed)
-        wire.weather(loss=0.2, duplication=0.2, reordering=0.3)
+        wire.impair(loss=0.2, duplication=0.2, reordering=0.3)
         a, _ = await host(wire, "192.0.2.1", "udp")
         _, hears = await host(wire, "192.0.2.2", "udp")
         flow = await a.connect(to(("192.0.2.2", 5060), "udp"))

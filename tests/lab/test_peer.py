@@ -22,7 +22,7 @@ pytestmark = pytest.mark.virtual
 
 async def test_on_a_lossy_wire_everything_still_arrives_once():
     wire = Wire(seed=3)
-    wire.weather(loss=0.3, duplication=0.2, reordering=0.2)
+    wire.impair(loss=0.3, duplication=0.2, reordering=0.2)
     carrier, edge = await carrier_and_edge("udp", wire)
     for _ in range(5):
         await carrier.invites()

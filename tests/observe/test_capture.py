@@ -114,7 +114,7 @@ async def test_a_trace_is_delivered_soon_after_the_call_and_again_if_messages_fo
     edge.wire.lose = lambda source, destination, data: data.startswith(b"BYE")
     edge.registry.going_on()[0].end(EndReason.BY_USER)
     ended = await watched.over()
-    await edge.passes(LATE_S + 1)
+    await edge.time_passes(LATE_S + 1)
     (soon, _, early), (late, _, whole) = watched.delivered
     assert (soon - ended, late - ended) == pytest.approx((SOON_S, LATE_S))
     assert messages_of(whole, "phone").count("> BYE") == 11  # §17.1.2.2: at 0, T1, 3*T1 … until 64*T1
@@ -147,7 +147,7 @@ async def test_messages_of_a_refused_invite_without_a_call_are_freed(watched: Wa
     await edge.carrier.invites(dialed="+14155550000")
     await edge.carrier.receives(404)
     assert watched.tracked == 1
-    await edge.passes(LATE_S + 1)
+    await edge.time_passes(LATE_S + 1)
     assert (watched.tracked, watched.delivered) == (0, [])
 
 
@@ -167,7 +167,7 @@ async def test_requests_of_unanswered_strangers_are_not_captured(
     await edge.bridges()
     await edge.carrier.hangs_up()
     await watched.over()
-    await edge.passes(LATE_S + 1)
+    await edge.time_passes(LATE_S + 1)
     [(_, _, seen)] = watched.delivered
     assert messages_of(seen, "caller")[:2] == ["< INVITE", "> 100"]
 
@@ -201,7 +201,7 @@ async def test_challenged_strangers_take_a_bounded_share_of_the_capture(
     flow = await edge.host.connect(Target("udp", (STRANGER, 5060), STRANGER))
     for number in range(9):
         edge.core.received(flow, called_as_pbx(number).encode())
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert len(challenges(edge)) == 9
     assert (watched.tracked, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 3)
 
@@ -213,7 +213,7 @@ async def test_an_authenticated_call_is_captured_with_its_challenge(watched: Wat
     flow = await edge.host.connect(Target("udp", (STRANGER, 5060), STRANGER))
     first = called_as_pbx(1, call_id="c")
     edge.core.received(flow, first.encode())
-    await edge.passes(1)
+    await edge.time_passes(1)
     [challenge] = challenges(edge)
     ack = messages.within(first, "ACK", to_tag=challenge.to_tag, branch="z9hG4bKp1", cseq=2)
     edge.core.received(flow, ack.encode())
@@ -222,7 +222,7 @@ async def test_an_authenticated_call_is_captured_with_its_challenge(watched: Wat
         again.headers.add(name, value)
     edge.core.received(flow, again.encode())
     await watched.over()
-    await edge.passes(LATE_S + 1)
+    await edge.time_passes(LATE_S + 1)
     caller = messages_of(watched.delivered[-1][2], "caller")
     assert caller[:6] == ["< INVITE", "> 401", "< ACK", "< INVITE", "> 100", "> 603"]
     assert (watched.tracked, watched.capture._octets, len(watched.capture._unanswered)) == (0, 0, 0)
@@ -232,11 +232,11 @@ async def test_an_invite_retransmitted_after_its_refusal_is_freed_too(watched: W
     edge = watched.edge
     await edge.carrier.invites(dialed="+14155550000")
     await edge.carrier.receives(404)
-    await edge.passes(1)
+    await edge.time_passes(1)
     invite = next(each.data for each in edge.wire.trace if each.data.startswith(b"INVITE"))
     flow = await edge.host.connect(Target("udp", (CARRIER, 5060), CARRIER))
     edge.core.received(flow, invite)
-    await edge.passes(2 * LATE_S)
+    await edge.time_passes(2 * LATE_S)
     assert watched.tracked == 0
 
 
@@ -246,7 +246,7 @@ async def test_a_call_refused_by_the_screening_is_captured(watched: Watched) -> 
     await edge.carrier.invites()
     await edge.carrier.receives(603)
     await watched.over()
-    await edge.passes(LATE_S + 1)
+    await edge.time_passes(LATE_S + 1)
     [(_, _, seen)] = watched.delivered
     assert messages_of(seen, "caller") == ["< INVITE", "> 100", "> 603", "< ACK"]
     assert watched.tracked == 0
@@ -256,7 +256,7 @@ async def test_messages_outside_of_calls_are_not_captured(watched: Watched) -> N
     edge = watched.edge
     flow = await edge.host.connect(Target("udp", (TRUNK, 5060), TRUNK))
     edge.core.launch(messages.request("OPTIONS"), flow, NullUser())
-    await edge.passes(1)
+    await edge.time_passes(1)
     assert watched.tracked == 0
 
 
@@ -272,7 +272,7 @@ async def test_the_capture_is_limited_in_octets_and_messages(
         await watched.over()
     said = [line["event"] for line in logs if line["log_level"] == "warning"]
     assert said == ["SIP of new calls not kept"]  # of the agent leg
-    await edge.passes(LATE_S + 1)
+    await edge.time_passes(LATE_S + 1)
     [(_, _, seen)] = watched.delivered
     assert messages_of(seen, "caller") == ["< INVITE", "> 100"]
     assert messages_of(seen, "agent") == []

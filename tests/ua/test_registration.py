@@ -17,7 +17,7 @@ from proxy.config import parse
 from proxy.sip.digest_server import DigestServer, Verdict
 from proxy.sip.message import Request
 from proxy.ua.registration import Account, Registration
-from tests.call.flows import a_flow
+from tests.call.flows import stub_flow
 from tests.call.test_admission import nobody
 from tests.kit import messages
 from tests.ua.user_agent import HOST, STRANGER, Peer, UserAgent
@@ -446,5 +446,5 @@ async def test_trust_identity_applies_to_calls_from_the_registrars_flow_rfc3325_
         await carrier.registers()
         await asyncio.sleep(1)
         trust_of = assembly.trust_of(settings, admission, [registration], lambda flow: None)
-        assert trust_of(a_flow(STRANGER)).trusted is (trust == "true")
-        assert not trust_of(a_flow("192.0.2.99")).trusted
+        assert trust_of(stub_flow(STRANGER)).trusted is (trust == "true")
+        assert not trust_of(stub_flow("192.0.2.99")).trusted

@@ -34,7 +34,7 @@ from proxy.ua.leg import Leg
 from proxy.ua.reason import EndReason
 from screening.contract import Connect, Decline, Ring, TakeMessage, Undecided
 from tests.kit.edge import CARRIER, OPENAI, PHONE_NUMBER, TRUNK, Edge, an_edge
-from tests.kit.races import LEGS, SDP, Branch, a_race, peer
+from tests.kit.races import LEGS, SDP, ForkBranch, peer, race_edge
 from tests.kit.virtual_loop import VirtualLoop
 
 MOMENTS = 2
@@ -78,7 +78,7 @@ async def as_agent(edge: Edge, kind: str) -> None:
         await edge.agent.rejects(486)
         return
     call = await edge.agent.answers()
-    await edge.passes(0.5)
+    await edge.time_passes(0.5)
     if kind == "refer" and not call.over:
         await call.sends("REFER", headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")])
     elif kind == "verdict":
@@ -88,7 +88,7 @@ async def as_agent(edge: Edge, kind: str) -> None:
 async def as_phone(edge: Edge) -> None:
     while True:
         await edge.phone.rings()
-        await edge.passes(0.5)
+        await edge.time_passes(0.5)
         await edge.phone.answers()
 
 
@@ -105,18 +105,18 @@ async def a_call(edge: Edge, kind: str) -> None:
 
 async def as_caller(edge: Edge) -> None:
     caller = await edge.carrier.invites()
-    await edge.passes(4)
+    await edge.time_passes(4)
     if not caller.over and caller.answered and not invites_already(caller):
         await caller.sends("INVITE", body=directed(revised(SDP, 2), "sendonly"))
-        await edge.passes(1)
+        await edge.time_passes(1)
     phone = edge.phone.call
     if phone is not None and phone.answered and not phone.over:
         await phone.sends("UPDATE", body=revised(SDP, 3))
-        await edge.passes(1)
+        await edge.time_passes(1)
     if not caller.over:
         caller.finish()
         await caller.sends("BYE" if caller.answered else "OPTIONS")
-    await edge.passes(1)
+    await edge.time_passes(1)
 
 
 KINDS = ("direct", "verdict", "refer", "fallback", "pressed")
@@ -204,15 +204,15 @@ async def refreshes(edge: Edge, leg: str) -> None:
 async def another_answers(edge: Edge, leg: str) -> None:
     call = peer(edge, leg).call
     if call is not None and call.invite is not None and not call.invite.to_tag:
-        Branch(call, "another").answers()
+        ForkBranch(call, "another").answers()
 
 
 async def another_rings_and_declines(edge: Edge, leg: str) -> None:
     call = peer(edge, leg).call
     if call is not None and call.invite is not None and not call.invite.to_tag:
-        branch = Branch(call, "another")
+        branch = ForkBranch(call, "another")
         branch.rings()
-        await edge.passes(0.01)
+        await edge.time_passes(0.01)
         branch.requests("BYE")
 
 
@@ -237,7 +237,7 @@ ON_A_LEG: dict[str, Callable[..., Coroutine[Any, Any, object]]] = {
     "is refreshed": refreshes,
 }
 INTERRUPTIONS: dict[str, Interruption] = {
-    "nothing": lambda edge: edge.passes(0),
+    "nothing": lambda edge: edge.time_passes(0),
     "the user ends it": user_ends,
     "the user connects it": partial(user_wishes, wish=user_commands.connect),
     "the user rejects it": partial(user_wishes, wish=user_commands.reject),
@@ -302,7 +302,7 @@ async def told(tmp: Path, story: Story) -> int:
     new_edge = partial(an_edge, tmp, mode=story.mode)
     befallen: list[asyncio.Task[None]] = []
     with capture_logs() as logs:
-        async with a_race(new_edge, confirm=confirm, **story.ways) as edge:
+        async with race_edge(new_edge, confirm=confirm, **story.ways) as edge:
             edge.wire.delay_s = story.delay_s
             edge.screener.planned = Ring("known") if story.kind in ("direct", "pressed") else None
             for each in edge.peers:
@@ -348,7 +348,7 @@ async def calms(edge: Edge, befallen: list[asyncio.Task[None]]) -> None:
     caller = edge.carrier.call
     for _ in range(3):
         if len(edge.registry) and caller is not None and ";tag=" in caller.remote:
-            await edge.passes(35)
+            await edge.time_passes(35)
             if len(edge.registry):
                 await caller.sends("BYE")
     assert edge.rule_checker is not None
@@ -409,7 +409,7 @@ def test_a_call_that_nothing_befalls_is_put_through(tmp_path: Path) -> None:
     """Guards the other tests: without interruptions the call is bridged, so there is something to cut."""
 
     async def outcome(kind: str) -> Result:
-        async with a_race(partial(an_edge, tmp_path)) as edge:
+        async with race_edge(partial(an_edge, tmp_path)) as edge:
             edge.screener.planned = Ring("known") if kind == "direct" else None
             for each in edge.peers:
                 each.auto |= {"INVITE", "UPDATE"}

@@ -26,7 +26,7 @@ from proxy.sip.errors import SipError
 from proxy.ua.leg import Leg
 from screening.contract import Connect, Decline, Refusal, Refuse, Ring, TakeMessage
 from tests.kit.edge import CARRIER, OPENAI, PHONE_NUMBER, TRUNK, Edge, NewEdge
-from tests.kit.races import SDP, Branch, a_race
+from tests.kit.races import SDP, ForkBranch, race_edge
 
 STORIES = 300
 ASKED = 150
@@ -85,7 +85,7 @@ class Storm:
                     peer.auto.discard(method)
         await edge.carrier.invites(body=None if dice.random() < 0.8 else b"")
         for _ in range(dice.randint(3, 30)):
-            await edge.passes(dice.choice([*PAUSES_S, edge.wire.delay_s]))
+            await edge.time_passes(dice.choice([*PAUSES_S, edge.wire.delay_s]))
             if self._began and dice.random() < 0.003:
                 self.told.append(f"{edge.now:.3f} the house closes")
                 self._begin(edge.registry.drain(dice.choice([0, 5, 60])))
@@ -95,19 +95,19 @@ class Storm:
 
     async def calms(self) -> None:
         """Let whoever is still in the call hang up, and wait until all retransmissions are over."""
-        await self.edge.passes(self.dice.choice([0, 1, 40]))
+        await self.edge.time_passes(self.dice.choice([0, 1, 40]))
         if not self._began:
-            await self.edge.passes(32)
+            await self.edge.time_passes(32)
         if not self._began:  # its INVITE was on a connection that broke
             await self.edge.carrier.invites()
-            await self.edge.passes(8)
-        await self.edge.passes(35)  # every silent host is back by now
+            await self.edge.time_passes(8)
+        await self.edge.time_passes(35)  # every silent host is back by now
         if len(self.edge.registry):  # it may have missed a BYE sent while it was silent
             for caller in self.edge.carrier.calls.values():
                 caller.finish()
                 self._begin(caller.sends("BYE"))
         await self.edge.over(len(self.edge.registry) + len(self.edge.records))
-        await self.edge.passes(80)
+        await self.edge.time_passes(80)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -193,13 +193,13 @@ class Storm:
         if call is None or call.invite is None or call.invite.to_tag:
             return
         self._branches += 1
-        branch = Branch(call, f"branch{self._branches}")
+        branch = ForkBranch(call, f"branch{self._branches}")
         if self.dice.random() < 0.7:
             branch.rings()
-        await self.edge.passes(self.dice.choice([0, 0.1, 1]))
+        await self.edge.time_passes(self.dice.choice([0, 0.1, 1]))
         if self.dice.random() < 0.5:
             branch.answers()
-        await self.edge.passes(self.dice.choice([0, 0.1, 1]))
+        await self.edge.time_passes(self.dice.choice([0, 0.1, 1]))
         if self.dice.random() < 0.3:
             branch.requests(self.dice.choice(["BYE", "UPDATE", "OPTIONS"]))
 
@@ -265,7 +265,7 @@ class Storm:
             host = self.dice.choice([CARRIER, OPENAI, TRUNK])
             self.edge.rule_checker.connection_cut = True
             self.edge.wire.silence(host)
-            await self.edge.passes(self.dice.choice([0.5, 5, 35]))
+            await self.edge.time_passes(self.dice.choice([0.5, 5, 35]))
             self.edge.wire.silence(host, False)
 
     async def holds(self) -> None:
@@ -323,7 +323,7 @@ async def a_story(new_edge: NewEdge, seed: int, *, asked: bool = False) -> None:
         ways |= {"confirm": dice.choice(list(Confirmation)), "early": dice.choice(list(EarlyMedia))}
         ways |= {"announcement": RECORDED if dice.random() < 0.5 else None}
     with capture_logs() as logs:
-        async with a_race(new_edge, seed, **ways) as edge:
+        async with race_edge(new_edge, seed, **ways) as edge:
             match dice.randint(0, 9):
                 case 0:
                     edge.screener.planned = Ring("known")
@@ -332,7 +332,7 @@ async def a_story(new_edge: NewEdge, seed: int, *, asked: bool = False) -> None:
             edge.ids.uniform = dice.uniform
             edge.wire.delay_s = dice.choice([0.001, 0.02, 0.1, 0.2])
             if dice.random() < 0.7:
-                edge.wire.weather(
+                edge.wire.impair(
                     loss=dice.choice([0, 0.1, 0.3]), duplication=dice.choice([0, 0.2]), reordering=0.3
                 )
             storm = Storm(edge, dice)

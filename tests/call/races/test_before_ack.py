@@ -12,15 +12,15 @@ from proxy.ua.reason import EndReason
 from tests.kit.edge import CARRIER, PHONE_NUMBER, TRUNK, Edge, NewEdge
 from tests.kit.races import (
     SDP,
-    Losing,
-    a_race,
+    DroppedMessages,
     arrival_times,
+    end_and_assert_clean,
     established_call,
-    heard,
-    hears,
+    messages_received,
     our_leg,
+    race_edge,
     rough_network,
-    settled,
+    wait_to_receive,
     withhold_acks,
 )
 
@@ -33,13 +33,13 @@ async def test_a_200_never_acknowledged_is_resent_and_then_hung_up_rfc3261_13_3_
     new_edge: NewEdge, seed: int, transport: str
 ) -> None:
     """Over TCP and TLS too: only the first hop is known to be reliable."""
-    async with a_race(new_edge, seed, transport=transport) as edge:
+    async with race_edge(new_edge, seed, transport=transport) as edge:
         edge.carrier.auto.discard("ACK")
         await edge.carrier.invites()
-        await hears(edge.carrier.current, 180)
+        await wait_to_receive(edge.carrier.current, 180)
         rough_network(edge, seed)
         await edge.agent.answers()
-        await hears(edge.carrier.current, "BYE")
+        await wait_to_receive(edge.carrier.current, "BYE")
         sent = arrival_times(edge.carrier.current, 200, method="INVITE")
         bye = arrival_times(edge.carrier.current, "BYE")[0]
         if not seed:
@@ -53,13 +53,13 @@ async def test_a_200_never_acknowledged_is_resent_and_then_hung_up_rfc3261_13_3_
 async def test_a_reinvite_whose_200_is_never_acknowledged_ends_the_leg_rfc3261_14_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         withhold_acks(call)
         rough_network(edge, seed)
         before = edge.now
         assert (await call.reinvites(call.sdp)).status == 200
-        bye = await hears(call, "BYE")
+        bye = await wait_to_receive(call, "BYE")
         assert bye.headers.get("Reason")
         if not seed:
             assert arrival_times(call, "BYE")[0] - before == pytest.approx(64 * T1_S + 0.2, abs=0.1)
@@ -67,121 +67,121 @@ async def test_a_reinvite_whose_200_is_never_acknowledged_ends_the_leg_rfc3261_1
 
 
 async def test_a_lost_ack_is_made_good_by_the_next_200_rfc3261_13_3_1_4(new_edge: NewEdge) -> None:
-    async with a_race(new_edge) as edge:
-        with Losing(edge, CARRIER, "ACK", to_edge=True) as losing:
+    async with race_edge(new_edge) as edge:
+        with DroppedMessages(edge, CARRIER, "ACK", to_edge=True) as losing:
             await edge.carrier.invites()
             await edge.agent.answers()
             await edge.carrier.receives(200)
-            await edge.passes(1)
+            await edge.time_passes(1)
         assert len(losing.lost) == 2
-        await edge.passes(40)
-        assert len(heard(edge.carrier.current, 200)) == 3
-        await settled(edge)
+        await edge.time_passes(40)
+        assert len(messages_received(edge.carrier.current, 200)) == 3
+        await end_and_assert_clean(edge)
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
 async def test_our_lost_ack_is_said_again_for_each_200_rfc3261_13_2_2_4(new_edge: NewEdge, leg: str) -> None:
     address = {"agent": "192.0.2.112", "phone": TRUNK}[leg]
-    async with a_race(new_edge) as edge:
-        with Losing(edge, address, "ACK") as losing:
+    async with race_edge(new_edge) as edge:
+        with DroppedMessages(edge, address, "ACK") as losing:
             call = await established_call(edge, leg)
-            await edge.passes(2)
+            await edge.time_passes(2)
         lost = [data for data in losing.lost if b" INVITE" not in data]
         assert len(lost) >= 2
-        await hears(call, "ACK", cseq=call.invite.headers.get("CSeq").replace("INVITE", "ACK"))
-        await edge.passes(20)
+        await wait_to_receive(call, "ACK", cseq=call.invite.headers.get("CSeq").replace("INVITE", "ACK"))
+        await edge.time_passes(20)
         assert call.resending == 0
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def test_a_reinvite_before_the_ack_is_answered_rfc5407_3_1_4(new_edge: NewEdge, seed: int) -> None:
     """Offer and answer are complete, so the re-INVITE is accepted although the first ACK never came."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)
         rough_network(edge, seed)
         await edge.agent.answers()
-        await hears(call, 200)
+        await wait_to_receive(call, 200)
         call.peer.auto.add("ACK")
         assert (await call.reinvites(call.sdp)).status == 200
-        await edge.passes(10)
-        await settled(edge)
+        await edge.time_passes(10)
+        await end_and_assert_clean(edge)
         if not seed:
-            assert len(heard(call, 200, cseq=f"{call.cseq - 1} INVITE")) == 1
-            assert len(heard(call, 200, cseq=f"{call.cseq - 2} INVITE")) == 5
+            assert len(messages_received(call, 200, cseq=f"{call.cseq - 1} INVITE")) == 1
+            assert len(messages_received(call, 200, cseq=f"{call.cseq - 2} INVITE")) == 5
 
 
 async def test_a_late_first_ack_after_the_reinvites_is_taken_rfc5407_3_1_4(new_edge: NewEdge) -> None:
     """Its CSeq number is lower than the last one's, which is not an error."""
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)
         await edge.agent.answers()
-        await hears(call, 200)
+        await wait_to_receive(call, 200)
         first = call._asked[next(iter(call._asked))]
         call.peer.auto.add("ACK")
         assert (await call.reinvites(call.sdp)).status == 200
-        before = len(heard(call, 200))
+        before = len(messages_received(call, 200))
         first.ack = call._build("ACK", first.request.cseq.number, call.peer.vias(call.peer.ids.branch()))
         call._put(call.flow, first.ack)
-        await edge.passes(40)
-        assert len(heard(call, 200)) == before
-        await settled(edge)
+        await edge.time_passes(40)
+        assert len(messages_received(call, 200)) == before
+        await end_and_assert_clean(edge)
 
 
 async def test_a_reinvite_while_our_offer_waits_for_the_ack_is_491_rfc5407_3_1_5(
     new_edge: NewEdge, seed: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await edge.carrier.invites(body=b"")
         withhold_acks(call)
         rough_network(edge, seed)
         await edge.agent.answers()
-        await hears(call, 200)
+        await wait_to_receive(call, 200)
         assert (await call.requests("INVITE", body=SDP)).status == 491
         assert (await call.requests("UPDATE", body=SDP)).status == 491
         await call.sends("BYE")
         call.finish()
-        await settled(edge, faults=False)
+        await end_and_assert_clean(edge, faults=False)
 
 
 async def test_a_bye_before_the_ack_ends_the_200_rfc5407_3_1_6(new_edge: NewEdge, seed: int) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)
         rough_network(edge, seed)
         await edge.agent.answers()
-        await hears(call, 200)
+        await wait_to_receive(call, 200)
         await call.hangs_up()
-        said = len(heard(call, 200, method="INVITE"))
+        said = len(messages_received(call, 200, method="INVITE"))
         call.acks()
-        await edge.passes(40)
+        await edge.time_passes(40)
         if not seed:
-            assert len(heard(call, 200, method="INVITE")) == said
-        await settled(edge)
-        assert not heard(call, "BYE")
+            assert len(messages_received(call, 200, method="INVITE")) == said
+        await end_and_assert_clean(edge)
+        assert not messages_received(call, "BYE")
 
 
 async def test_an_ack_finds_us_waiting_to_hang_up_rfc5407_3_2_4(new_edge: NewEdge, seed: int) -> None:
     """§15: the callee sends no BYE before it has received the ACK."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)
         rough_network(edge, seed)
         await edge.agent.answers()
-        await hears(call, 200)
+        await wait_to_receive(call, 200)
         await edge.agent.current.sends("BYE")
         edge.agent.current.finish()
         our_leg(edge, "caller").end(EndReason.COMPLETED)
-        await edge.passes(3)
-        assert not heard(call, "BYE")
+        await edge.time_passes(3)
+        assert not messages_received(call, "BYE")
         call.acks()
         for _ in range(10):  # nobody retransmits an ACK unprompted
-            await edge.passes(1)
+            await edge.time_passes(1)
             if not ours_waits(edge):
                 break
             call.acks()
-        await hears(call, "BYE")
+        await wait_to_receive(call, "BYE")
         await edge.assert_clean()
 
 
@@ -193,20 +193,20 @@ async def test_a_refer_before_the_callers_ack_hears_100_and_is_taken_then_rfc432
     new_edge: NewEdge,
 ) -> None:
     """The call waits for the ACK; the REFER is kept, and its sender gets 100."""
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)
         await edge.agent.answers()
-        await hears(call, 200)
+        await wait_to_receive(call, 200)
         agent = edge.agent.current
         asked = asyncio.ensure_future(edge.agent.refers(f"tel:{PHONE_NUMBER}"))
-        await edge.passes(3.4)
-        assert not heard(agent, 100)
+        await edge.time_passes(3.4)
+        assert not messages_received(agent, 100)
         began = edge.now - 3.4
-        await edge.passes(5)
+        await edge.time_passes(5)
         assert arrival_times(agent, 100)[0] - began == pytest.approx(3.5, abs=0.01)
         call.acks()
         assert (await asked).status == 202
         await edge.phone.answers()
-        await hears(agent, "BYE")
-        await settled(edge)
+        await wait_to_receive(agent, "BYE")
+        await end_and_assert_clean(edge)

@@ -13,7 +13,7 @@ from proxy.transport.flow import Flow
 from proxy.ua.reason import EndReason
 from screening.contract import Ring
 from tests.kit.edge import CARRIER, OPENAI, PHONE_NUMBER, TRUNK, Edge, NewEdge
-from tests.kit.races import LEGS, a_race, heard, settled
+from tests.kit.races import LEGS, end_and_assert_clean, messages_received, race_edge
 
 ADDRESS = {"caller": CARRIER, "agent": OPENAI, "phone": TRUNK}
 TRANSPORT = {"caller": "transport", "agent": "agent", "phone": "phone"}
@@ -50,11 +50,11 @@ async def whole_call(edge: Edge) -> None:
     caller = await edge.carrier.invites()
     agent = asyncio.ensure_future(as_agent(edge))
     phone = asyncio.ensure_future(as_phone(edge))
-    await edge.passes(12)
+    await edge.time_passes(12)
     if not caller.over:
         await caller.sends("BYE")
         caller.finish()
-    await edge.passes(50)
+    await edge.time_passes(50)
     for task in (agent, phone):
         task.cancel()
     await asyncio.gather(agent, phone, return_exceptions=True)
@@ -62,7 +62,7 @@ async def whole_call(edge: Edge) -> None:
 
 async def as_agent(edge: Edge) -> None:
     call = await edge.agent.answers()
-    await edge.passes(1)
+    await edge.time_passes(1)
     if not call.over:
         await call.sends("REFER", headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")])
 
@@ -70,7 +70,7 @@ async def as_agent(edge: Edge) -> None:
 async def as_phone(edge: Edge) -> None:
     while True:
         await edge.phone.rings()
-        await edge.passes(1)
+        await edge.time_passes(1)
         await edge.phone.answers()
 
 
@@ -78,7 +78,7 @@ async def as_phone(edge: Edge) -> None:
 async def test_a_connection_lost_after_any_message_leaves_nothing(
     new_edge: NewEdge, leg: str, number: int
 ) -> None:
-    async with a_race(new_edge, **{TRANSPORT[leg]: "tls" if leg != "phone" else "tcp"}) as edge:
+    async with race_edge(new_edge, **{TRANSPORT[leg]: "tls" if leg != "phone" else "tcp"}) as edge:
         cutting = Cutting(edge, ADDRESS[leg], number)
         await whole_call(edge)
         assert cutting.done
@@ -87,12 +87,12 @@ async def test_a_connection_lost_after_any_message_leaves_nothing(
 
 async def test_a_call_without_a_cut_has_so_many_messages(new_edge: NewEdge, leg: str) -> None:
     """Guards the numbers above: they must reach the end of the call."""
-    async with a_race(new_edge, **{TRANSPORT[leg]: "tls" if leg != "phone" else "tcp"}) as edge:
+    async with race_edge(new_edge, **{TRANSPORT[leg]: "tls" if leg != "phone" else "tcp"}) as edge:
         seen = []
         edge.core.traces.append(lambda direction, flow, message: seen.append(flow.remote[0]))
         await whole_call(edge)
         assert seen.count(ADDRESS[leg]) == MESSAGES[leg]
-        await settled(edge)
+        await end_and_assert_clean(edge)
         assert edge.records[0].outcome is not None
         assert edge.records[0].outcome.result is Result.BRIDGED
 
@@ -100,27 +100,27 @@ async def test_a_call_without_a_cut_has_so_many_messages(new_edge: NewEdge, leg:
 @pytest.mark.parametrize("leg", ["caller", "phone"])
 async def test_a_bridge_outlives_the_connection_of_either_side(new_edge: NewEdge, leg: str) -> None:
     """The dialog survives; our BYE opens a new connection, and so does the peer's next request."""
-    async with a_race(new_edge, transport="tls", phone="tcp", agent="tls") as edge:
+    async with race_edge(new_edge, transport="tls", phone="tcp", agent="tls") as edge:
         await edge.bridges()
         edge.rule_checker.connection_cut = True
         for flow in edge.wire.flows():
             edge.wire.cut(flow)
-        await edge.passes(5)
+        await edge.time_passes(5)
         call = edge.carrier.current if leg == "caller" else edge.phone.current
         assert (await call.reinvites(call.sdp)).status == 200
         await call.sends("BYE")
         call.finish()
         other = edge.phone.current if leg == "caller" else edge.carrier.current
-        await edge.passes(10)
-        assert heard(other, "BYE")
-        await settled(edge)
+        await edge.time_passes(10)
+        assert messages_received(other, "BYE")
+        await end_and_assert_clean(edge)
 
 
 async def test_a_phone_lost_in_the_tick_in_which_the_call_is_ended_is_no_fault_of_ours(
     new_edge: NewEdge,
 ) -> None:
     with capture_logs() as logs:
-        async with a_race(new_edge, phone="tcp") as edge:
+        async with race_edge(new_edge, phone="tcp") as edge:
             edge.screener.planned = Ring("known")
             await edge.carrier.invites()
             await edge.phone.rings()
@@ -129,7 +129,7 @@ async def test_a_phone_lost_in_the_tick_in_which_the_call_is_ended_is_no_fault_o
                 edge.wire.cut(flow)
             for call in edge.registry.going_on():
                 call.end(EndReason.BY_USER)
-            await edge.passes(1)
+            await edge.time_passes(1)
             assert edge.record.outcome == Outcome(Result.DECLINED, EndReason.BY_USER.text)
             await edge.assert_clean()
     assert not [each for each in logs if each["log_level"] == "error"]

@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 
 from proxy.call.outcome import Result
-from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, story
-from tests.kit.races import SDP, Losing, a_race, heard, hears, peer, phone_rings, rough_network, settled
+from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, summary
+from tests.kit.races import (
+    SDP,
+    DroppedMessages,
+    end_and_assert_clean,
+    messages_received,
+    peer,
+    phone_rings,
+    race_edge,
+    rough_network,
+    wait_to_receive,
+)
 
 CALLED = pytest.mark.parametrize("leg", ["agent", "phone"])
 
@@ -18,39 +28,39 @@ async def rings(edge: Edge, leg: str):
     await edge.carrier.invites()
     call = await edge.agent.invited()
     call.responds(call.invite, 180)
-    await edge.passes(0.1)
+    await edge.time_passes(0.1)
     return call
 
 
 async def test_a_caller_says_bye_before_our_answer_rfc3261_15_1_2(new_edge: NewEdge, seed: int) -> None:
     """The BYE gets 200 and the INVITE 487; the agent's leg is cancelled."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
-        await hears(caller, 180)
+        await wait_to_receive(caller, 180)
         agent = await edge.agent.invited()
         rough_network(edge, seed)
         assert (await caller.hangs_up()).status == 200
-        await hears(caller, 487)
-        await hears(agent, "CANCEL")
-        await settled(edge)
-        assert story(edge.records[0])[0] is Result.CALLER_LEFT
+        await wait_to_receive(caller, 487)
+        await wait_to_receive(agent, "CANCEL")
+        await end_and_assert_clean(edge)
+        assert summary(edge.records[0])[0] is Result.CALLER_LEFT
 
 
 async def test_a_callers_early_bye_crosses_our_200_rfc5407_3_1_3(new_edge: NewEdge, seed: int) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
-        await hears(caller, 180)
+        await wait_to_receive(caller, 180)
         agent = await edge.agent.invited()
         rough_network(edge, seed)
         await edge.agent.answers()
-        await edge.passes(1.5 * edge.wire.delay_s)
+        await edge.time_passes(1.5 * edge.wire.delay_s)
         assert (await caller.hangs_up()).status == 200
-        await edge.passes(1)
-        assert heard(caller, 200, method="INVITE") or seed
-        await hears(agent, "BYE")
-        await settled(edge)
-        assert not heard(caller, "BYE")
-        assert story(edge.records[0])[0] is Result.CALLER_LEFT
+        await edge.time_passes(1)
+        assert messages_received(caller, 200, method="INVITE") or seed
+        await wait_to_receive(agent, "BYE")
+        await end_and_assert_clean(edge)
+        assert not messages_received(caller, "BYE")
+        assert summary(edge.records[0])[0] is Result.CALLER_LEFT
 
 
 @CALLED
@@ -58,38 +68,38 @@ async def test_a_peer_says_bye_before_its_answer_rfc5407_appendix_a(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     """A callee must not; one that does has declined: it is sent no more, and the call falls back."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await rings(edge, leg)
         rough_network(edge, seed)
         assert (await call.hangs_up()).status == 200
-        await hears(call, "CANCEL")
+        await wait_to_receive(call, "CANCEL")
         if leg == "agent":
             await edge.phone.answers()
-            await hears(edge.carrier.current, 200)
-        await edge.passes(5)
-        await settled(edge)
+            await wait_to_receive(edge.carrier.current, 200)
+        await edge.time_passes(5)
+        await end_and_assert_clean(edge)
         if leg == "agent":
-            assert story(edge.records[0])[0] is Result.BRIDGED
+            assert summary(edge.records[0])[0] is Result.BRIDGED
         else:
-            assert 487 in edge.notified()
+            assert 487 in edge.notify_statuses()
 
 
 @CALLED
 async def test_a_peers_early_bye_is_followed_by_its_200_rfc5407_3_1_3(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await rings(edge, leg)
         rough_network(edge, seed)
         assert (await call.hangs_up()).status == 200
         if not call.answered:
             await answered_late(edge, leg, call)
-        await hears(call, "ACK")
+        await wait_to_receive(call, "ACK")
         if leg == "agent":
             await edge.phone.answers()
-            await hears(edge.carrier.current, 200)
-        await edge.passes(5)
-        await settled(edge)
+            await wait_to_receive(edge.carrier.current, 200)
+        await edge.time_passes(5)
+        await end_and_assert_clean(edge)
 
 
 async def answered_late(edge: Edge, leg: str, call) -> None:
@@ -107,23 +117,23 @@ async def answered_late(edge: Edge, leg: str, call) -> None:
 async def test_what_a_peer_asks_before_its_answer_is_answered_rfc3311_5_2(
     new_edge: NewEdge, leg: str, seed: int, method: str, body: bytes, status: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await rings(edge, leg)
         invite = call.invite
         rough_network(edge, seed)
         assert (await call.requests(method, body=body)).status == status
         call.invite = invite
         await (edge.agent.answers() if leg == "agent" else edge.phone.answers())
-        await hears(call, "ACK")
-        await edge.passes(5)
-        await settled(edge)
+        await wait_to_receive(call, "ACK")
+        await edge.time_passes(5)
+        await end_and_assert_clean(edge)
 
 
 async def test_a_caller_updates_before_our_answer_rfc3311_5_2(new_edge: NewEdge, seed: int) -> None:
     """Without an offer it gets 200; with one, while the first offer is open, 500 and Retry-After."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
-        await hears(caller, 180)
+        await wait_to_receive(caller, 180)
         await edge.agent.invited()
         rough_network(edge, seed)
         assert (await caller.requests("UPDATE")).status == 200
@@ -131,54 +141,54 @@ async def test_a_caller_updates_before_our_answer_rfc3311_5_2(new_edge: NewEdge,
         assert refused.status == 500
         assert int(refused.headers.get("Retry-After") or "99") <= 10
         await edge.agent.answers()
-        await hears(caller, 200, method="INVITE")
-        await settled(edge)
+        await wait_to_receive(caller, 200, method="INVITE")
+        await end_and_assert_clean(edge)
 
 
 async def test_the_agents_refer_overtakes_its_own_200(new_edge: NewEdge, seed: int) -> None:
     """The REFER waits for the 200, then connects the caller."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         agent = await rings(edge, "agent")
         rough_network(edge, seed)
         await agent.sends("REFER", headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")])
-        await edge.passes(2)
-        assert not heard(agent, 202)
+        await edge.time_passes(2)
+        assert not messages_received(agent, 202)
         await edge.agent.answers()
         await edge.phone.answers()
-        await hears(agent, 202)
-        await hears(agent, "NOTIFY", sipfrag=200)
-        await settled(edge)
-        assert story(edge.records[0]) == (Result.BRIDGED, "ALLOW", "refer", "caller")
+        await wait_to_receive(agent, 202)
+        await wait_to_receive(agent, "NOTIFY", sipfrag=200)
+        await end_and_assert_clean(edge)
+        assert summary(edge.records[0]) == (Result.BRIDGED, "ALLOW", "refer", "caller")
 
 
 async def test_the_phones_refer_before_its_answer_is_refused(new_edge: NewEdge, seed: int) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         phone = await phone_rings(edge)
         rough_network(edge, seed)
         answer = await phone.requests("REFER", headers=[("Refer-To", "<tel:+19005550100>")])
         assert answer.status == 603
         await edge.phone.answers()
-        await hears(phone, "ACK")
-        await edge.passes(3)
-        await settled(edge)
+        await wait_to_receive(phone, "ACK")
+        await edge.time_passes(3)
+        await end_and_assert_clean(edge)
 
 
 @CALLED
 async def test_a_bye_overtakes_the_200_before_it(new_edge: NewEdge, leg: str, seed: int) -> None:
     """The peer answers and hangs up at once; the 200 is lost, and a retransmission comes after the BYE."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await rings(edge, leg)
         rough_network(edge, seed)
         address = edge.agent.address[0] if leg == "agent" else edge.phone.address[0]
-        with Losing(edge, address, "SIP/2.0 200", to_edge=True):
+        with DroppedMessages(edge, address, "SIP/2.0 200", to_edge=True):
             await (edge.agent.answers() if leg == "agent" else edge.phone.answers())
             await call.sends("BYE")
             call.finish()
-            await edge.passes(0.3)
-        await hears(call, "ACK")
+            await edge.time_passes(0.3)
+        await wait_to_receive(call, "ACK")
         assert not peer(edge, leg).call.resending or seed
         if leg == "agent":
             await edge.phone.answers()
-            await hears(edge.carrier.current, 200)
-        await edge.passes(5)
-        await settled(edge)
+            await wait_to_receive(edge.carrier.current, 200)
+        await edge.time_passes(5)
+        await end_and_assert_clean(edge)

@@ -8,112 +8,112 @@ from proxy.lab.peer_call import PeerCall
 from proxy.sip.message import Request
 from tests.kit.edge import CARRIER, NewEdge
 from tests.kit.races import (
-    Losing,
-    a_race,
-    again,
+    DroppedMessages,
+    end_and_assert_clean,
     established_call,
-    heard,
-    hears,
+    messages_received,
     peer,
     phone_rings,
+    race_edge,
+    resend,
     resend_on_new_branch,
     rough_network,
-    settled,
+    wait_to_receive,
 )
 
 
 async def test_a_retransmitted_invite_gets_the_last_provisional_again_rfc3261_17_2_1(
     new_edge: NewEdge,
 ) -> None:
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         call = await edge.carrier.invites()
-        await hears(call, 180)
+        await wait_to_receive(call, 180)
         for _ in range(3):
-            again(call, call.invite)
-        await edge.passes(0.1)
-        assert len(heard(call, 180)) == 4
+            resend(call, call.invite)
+        await edge.time_passes(0.1)
+        assert len(messages_received(call, 180)) == 4
         await edge.agent.answers()
-        await hears(call, 200)
+        await wait_to_receive(call, 200)
         assert len(edge.agent.calls) == 1
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def test_an_invite_retransmitted_after_our_200_is_absorbed_rfc5407_3_1_1_rfc6026_7_1(
     new_edge: NewEdge,
 ) -> None:
     """It causes neither a second call nor a second 200, for 64*T1."""
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         await edge.connects()
         call = edge.carrier.current
         said = len(call.trace)
         for _ in range(6):
-            again(call, call.invite)
-            await edge.passes(5)
+            resend(call, call.invite)
+            await edge.time_passes(5)
         assert len([each for each in call.trace[said:] if each.direction == "<"]) == 0
         assert len(edge.agent.calls) == 1
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def test_retransmitted_invites_on_a_lossy_network_are_one_call_rfc5407_3_1_1(
     new_edge: NewEdge, seed: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         rough_network(edge, seed)
         call = await edge.carrier.invites()
         for _ in range(10):
-            again(call, call.invite)
+            resend(call, call.invite)
         await edge.agent.answers()
-        await hears(call, 200)
-        await edge.passes(5)
+        await wait_to_receive(call, 200)
+        await edge.time_passes(5)
         assert len(edge.agent.calls) == 1
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def test_an_invite_retransmitted_before_the_ack_gets_its_rejection_again_rfc3261_17_2_1(
     new_edge: NewEdge,
 ) -> None:
-    async with a_race(new_edge) as edge:
-        with Losing(edge, CARRIER, "ACK", to_edge=True):
+    async with race_edge(new_edge) as edge:
+        with DroppedMessages(edge, CARRIER, "ACK", to_edge=True):
             call = await edge.carrier.invites(dialed="+14155559999")
-            assert (await hears(call, 404)).cseq.method == "INVITE"
-            again(call, call.invite)
-            await edge.passes(0.1)
-            assert len(heard(call, 404)) == 2
-            await edge.passes(3)
-        assert len(heard(call, 404)) > 3
-        await edge.passes(3)  # acknowledged by now: Timer I runs
-        said = len(heard(call, 404))
-        again(call, call.invite)
-        await edge.passes(30)
-        assert len(heard(call, 404)) == said
+            assert (await wait_to_receive(call, 404)).cseq.method == "INVITE"
+            resend(call, call.invite)
+            await edge.time_passes(0.1)
+            assert len(messages_received(call, 404)) == 2
+            await edge.time_passes(3)
+        assert len(messages_received(call, 404)) > 3
+        await edge.time_passes(3)  # acknowledged by now: Timer I runs
+        said = len(messages_received(call, 404))
+        resend(call, call.invite)
+        await edge.time_passes(30)
+        assert len(messages_received(call, 404)) == said
         assert not any(edge.core.left_over().values())
 
 
 @pytest.mark.parametrize("when", ["ringing", "talking"])
 async def test_a_merged_invite_is_482_rfc3261_8_2_2_2(new_edge: NewEdge, when: str, seed: int) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await edge.carrier.invites()
-        await hears(call, 180)
+        await wait_to_receive(call, 180)
         if when == "talking":
             await edge.agent.answers()
-            await hears(call, 200)
+            await wait_to_receive(call, 200)
         rough_network(edge, seed)
         copy = resend_on_new_branch(call, call.invite)
         for _ in range(10):
-            if heard(call, 482):
+            if messages_received(call, 482):
                 break
-            await edge.passes(0.5)
-            again(call, copy)
-        refusal = await hears(call, 482)
+            await edge.time_passes(0.5)
+            resend(call, copy)
+        refusal = await wait_to_receive(call, 482)
         for _ in range(1 if not seed else 5):
             acknowledges(call, copy, refusal.to_tag)
-            await edge.passes(1)
+            await edge.time_passes(1)
         edge.carrier.faults.clear()  # a response that matches nothing the carrier sent
         if when == "ringing":
             await edge.agent.answers()
-            await hears(call, 200)
+            await wait_to_receive(call, 200)
         assert len(edge.agent.calls) == 1
-        await settled(edge, faults=False)
+        await end_and_assert_clean(edge, faults=False)
 
 
 def acknowledges(call: PeerCall, invite: Request, tag: str | None) -> None:
@@ -128,7 +128,7 @@ def acknowledges(call: PeerCall, invite: Request, tag: str | None) -> None:
 async def test_repeated_and_late_provisional_responses_change_nothing_rfc3261_17_1_1_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         if leg == "agent":
             await edge.carrier.invites()
             await edge.agent.invited()
@@ -139,23 +139,23 @@ async def test_repeated_and_late_provisional_responses_change_nothing_rfc3261_17
         assert call.invite is not None
         ringing = call.responds(call.invite, 180)
         for _ in range(3):
-            again(call, ringing)
+            resend(call, ringing)
             call.responds(call.invite, 183)
         await (edge.agent.answers() if leg == "agent" else edge.phone.answers())
-        await hears(call, "ACK")
-        acks = len(heard(call, "ACK"))
-        again(call, ringing)
-        await edge.passes(2)
-        assert len(heard(call, "ACK")) == acks or seed
+        await wait_to_receive(call, "ACK")
+        acks = len(messages_received(call, "ACK"))
+        resend(call, ringing)
+        await edge.time_passes(2)
+        assert len(messages_received(call, "ACK")) == acks or seed
         assert not call.over
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
 async def test_a_provisional_after_a_rejection_changes_nothing_rfc3261_17_1_1_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         if leg == "agent":
             await edge.carrier.invites()
             call = await edge.agent.invited()
@@ -167,13 +167,13 @@ async def test_a_provisional_after_a_rejection_changes_nothing_rfc3261_17_1_1_2(
         response.headers.add("Contact", call.contact)
         call.responds(call.invite, 486)
         for _ in range(3):
-            again(call, response)
-            await edge.passes(0.3)
-        await hears(call, "ACK")
+            resend(call, response)
+            await edge.time_passes(0.3)
+        await wait_to_receive(call, "ACK")
         assert edge.core.left_over()["dialogs"] <= 3
         if leg == "agent":
             await edge.phone.answers()
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
@@ -181,29 +181,29 @@ async def test_a_response_without_a_transaction_is_not_forwarded_rfc6026_8_8(
     new_edge: NewEdge, leg: str
 ) -> None:
     """A response that matches no transaction is neither passed to another leg nor answered."""
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         call = await established_call(edge, leg)
         assert call.invite is not None
-        await edge.passes(40)  # Timer M has fired
+        await edge.time_passes(40)  # Timer M has fired
         before = {each.name: len(each.trace) for each in edge.peers}
         for status in (180, 200, 486):
             stray = call.invite.reply(status, to_tag="nobody")
             stray.headers.add("Contact", call.contact)
             call._put(call.flow, stray)
-        await edge.passes(5)
+        await edge.time_passes(5)
         ends = dict(before)
         ends[call.peer.name] += 3  # the responses that this peer sent itself
         assert {each.name: len(each.trace) for each in edge.peers} == ends
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def test_a_second_invite_while_the_first_is_open_is_500_rfc3261_14_2(
     new_edge: NewEdge, seed: int
 ) -> None:
     """A caller must not send one: it gets 500 with Retry-After, and the first is answered as usual."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await edge.carrier.invites()
-        await hears(call, 180)
+        await wait_to_receive(call, 180)
         first = call.invite
         rough_network(edge, seed)
         refused = await call.requests("INVITE", body=call.sdp)
@@ -211,9 +211,9 @@ async def test_a_second_invite_while_the_first_is_open_is_500_rfc3261_14_2(
         assert 0 <= int(refused.headers.get("Retry-After") or "-1") <= 10
         call.invite = first
         await edge.agent.answers()
-        await hears(call, 200)
-        await edge.passes(5)
-        await settled(edge)
+        await wait_to_receive(call, 200)
+        await edge.time_passes(5)
+        await end_and_assert_clean(edge)
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
@@ -221,14 +221,14 @@ async def test_a_rejection_after_a_200_changes_nothing_rfc6026_7_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     """Another fork's refusal arrives late, which a proxy should never forward."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)
         assert call.invite is not None
-        acks = len(heard(call, "ACK"))
+        acks = len(messages_received(call, "ACK"))
         for status in (486, 302, 603, 407):
             call._put(call.flow, call.invite.reply(status, to_tag="another"))
-        await edge.passes(5)
-        assert len(heard(call, "ACK")) == acks
-        assert not heard(call, "BYE") or leg == "agent"
-        await settled(edge)
+        await edge.time_passes(5)
+        assert len(messages_received(call, "ACK")) == acks
+        assert not messages_received(call, "BYE") or leg == "agent"
+        await end_and_assert_clean(edge)

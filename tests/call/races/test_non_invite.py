@@ -6,18 +6,18 @@ import pytest
 
 from proxy.call.outcome import Result
 from proxy.ua.reason import EndReason
-from tests.kit.edge import CARRIER, OPENAI, PHONE_NUMBER, TRUNK, NewEdge, story
+from tests.kit.edge import CARRIER, OPENAI, PHONE_NUMBER, TRUNK, NewEdge, summary
 from tests.kit.races import (
-    Losing,
-    a_race,
+    DroppedMessages,
     arrival_times,
+    end_and_assert_clean,
     established_call,
-    heard,
-    hears,
+    messages_received,
     our_leg,
     peer,
+    race_edge,
     rough_network,
-    settled,
+    wait_to_receive,
     withhold_acks,
 )
 
@@ -29,71 +29,71 @@ BYES = [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
 async def test_our_bye_that_nobody_answers_is_given_up_after_timer_f_rfc3261_17_1_2_2(
     new_edge: NewEdge, leg: str
 ) -> None:
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         call = await established_call(edge, leg)
-        with Losing(edge, ADDRESS[leg], "SIP/2.0 200", to_edge=True):
+        with DroppedMessages(edge, ADDRESS[leg], "SIP/2.0 200", to_edge=True):
             our_leg(edge, leg).end(EndReason.COMPLETED)
-            await edge.passes(50)
+            await edge.time_passes(50)
         sent = arrival_times(call, "BYE")
         assert [round(at - sent[0], 3) for at in sent] == BYES
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def test_an_answer_to_our_bye_after_timer_f_is_nobodys_rfc4320_4_2(new_edge: NewEdge, leg: str) -> None:
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         call = await established_call(edge, leg)
-        with Losing(edge, ADDRESS[leg], "SIP/2.0 200", to_edge=True):
+        with DroppedMessages(edge, ADDRESS[leg], "SIP/2.0 200", to_edge=True):
             our_leg(edge, leg).end(EndReason.COMPLETED)
-            await edge.passes(40)
-        call.responds(heard(call, "BYE")[0], 200)
-        call.responds(heard(call, "BYE")[0], 408)
-        await edge.passes(10)
-        assert len(heard(call, "BYE")) == len(BYES)
-        await settled(edge)
+            await edge.time_passes(40)
+        call.responds(messages_received(call, "BYE")[0], 200)
+        call.responds(messages_received(call, "BYE")[0], 408)
+        await edge.time_passes(10)
+        assert len(messages_received(call, "BYE")) == len(BYES)
+        await end_and_assert_clean(edge)
 
 
 async def test_a_408_to_our_bye_ends_it_as_any_answer_does(new_edge: NewEdge, leg: str, seed: int) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         call.peer.auto.discard("BYE")
         rough_network(edge, seed)
         our_leg(edge, leg).end(EndReason.COMPLETED)
-        call.responds(await hears(call, "BYE"), 408)
+        call.responds(await wait_to_receive(call, "BYE"), 408)
         call.finish()
         call.peer.auto.add("BYE")
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "UPDATE", "INFO", "NOTIFY"])
 async def test_no_request_of_theirs_gets_408_or_a_provisional_rfc4320_4_1(
     new_edge: NewEdge, leg: str, seed: int, method: str
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)
         await call.requests(method)
-        await edge.passes(5)
+        await edge.time_passes(5)
         answers = [each.message for each in call.trace if each.direction == "<"]
         statuses = {each.status for each in answers if each.cseq.method == method and hasattr(each, "status")}
         assert len(statuses) == 1
         assert statuses <= {200, 405, 481}
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def test_a_refer_that_is_never_served_is_never_answered_after_timer_f_rfc4320_4_2(
     new_edge: NewEdge,
 ) -> None:
     """The caller never sends its ACK, so the call never gets to handle the REFER."""
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         caller = await edge.carrier.invites()
         withhold_acks(caller)
         await edge.agent.answers()
-        await hears(caller, 200)
+        await wait_to_receive(caller, 200)
         agent = edge.agent.current
         asked = await agent.sends("REFER", headers=[("Refer-To", f"<tel:{PHONE_NUMBER}>")])
         began = edge.now
-        await hears(caller, "BYE")
-        await edge.passes(20)
+        await wait_to_receive(caller, "BYE")
+        await edge.time_passes(20)
         answers = [each for each in agent.trace if each.message.cseq == asked.cseq and each.direction == "<"]
         assert {each.message.status for each in answers} <= {100, 481}
         assert all(each.at - began <= 32.1 for each in answers)
@@ -103,15 +103,15 @@ async def test_a_refer_that_is_never_served_is_never_answered_after_timer_f_rfc4
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
 async def test_a_notify_or_bye_lost_and_found_changes_nothing(new_edge: NewEdge, leg: str, seed: int) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         await edge.connects()
-        with Losing(edge, ADDRESS[leg], "NOTIFY", "ACK"):
+        with DroppedMessages(edge, ADDRESS[leg], "NOTIFY", "ACK"):
             await edge.agent.refers(f"tel:{PHONE_NUMBER}")
             await edge.phone.answers()
-            await edge.passes(1)
+            await edge.time_passes(1)
         rough_network(edge, seed)
-        await hears(peer(edge, "agent").current, "BYE")
-        await hears(edge.agent.current, "NOTIFY", sipfrag=200)
-        await edge.passes(10)
-        await settled(edge)
-        assert story(edge.records[0])[0] is Result.BRIDGED
+        await wait_to_receive(peer(edge, "agent").current, "BYE")
+        await wait_to_receive(edge.agent.current, "NOTIFY", sipfrag=200)
+        await edge.time_passes(10)
+        await end_and_assert_clean(edge)
+        assert summary(edge.records[0])[0] is Result.BRIDGED

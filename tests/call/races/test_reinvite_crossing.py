@@ -13,16 +13,16 @@ from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge
 from tests.kit.races import (
     LEGS,
     SDP,
-    a_race,
-    again,
     arrival_times,
+    end_and_assert_clean,
     established_call,
-    heard,
-    hears,
+    messages_received,
     our_leg,
     peer,
+    race_edge,
+    resend,
     rough_network,
-    settled,
+    wait_to_receive,
 )
 
 BACK_OFF_S = {"caller": (0.0, 2.0), "agent": (2.1, 4.0), "phone": (2.1, 4.0)}
@@ -45,16 +45,16 @@ async def test_two_reinvites_cross_and_both_are_tried_again_rfc5407_3_3_1(
     new_edge: NewEdge, leg: str, chance: float
 ) -> None:
     """Each gets 491; ours is retried after the delay due to whoever owns the Call-ID."""
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         edge.ids.uniform = lambda low, high: low + chance * (high - low)  # type: ignore[method-assign]
         call = await established_call(edge, leg)
         rough_network(edge, 0)
         offering = asyncio.ensure_future(our_leg(edge, leg).offer())
         await asyncio.sleep(0)
         await call.sends("INVITE", body=call.sdp)
-        first = await hears(call, "INVITE", to=call.local)
+        first = await wait_to_receive(call, "INVITE", to=call.local)
         call.responds(first, 491)
-        assert (await hears(call, 491)).cseq.method == "INVITE"
+        assert (await wait_to_receive(call, 491)).cseq.method == "INVITE"
         call.peer.auto.add("INVITE")
         began = edge.now
         await offering
@@ -62,14 +62,14 @@ async def test_two_reinvites_cross_and_both_are_tried_again_rfc5407_3_3_1(
         low, high = BACK_OFF_S[leg]
         assert again[1] - began == pytest.approx(low + chance * (high - low) + 0.2, abs=0.11)
         await until_answered(call)
-        assert len(heard(call, 491)) == 1
-        await settled(edge)
+        assert len(messages_received(call, 491)) == 1
+        await end_and_assert_clean(edge)
 
 
 async def test_reinvites_that_cross_in_bad_weather_both_get_through(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         call.peer.auto.add("INVITE")
         rough_network(edge, seed)
@@ -77,7 +77,7 @@ async def test_reinvites_that_cross_in_bad_weather_both_get_through(
         await asyncio.sleep(0)
         await until_answered(call)
         await offering
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 @pytest.mark.parametrize("offers", [True, False])
@@ -85,7 +85,7 @@ async def test_an_update_crosses_our_reinvite_rfc5407_3_3_2(
     new_edge: NewEdge, leg: str, seed: int, offers: bool
 ) -> None:
     """With an offer it is refused and retried; without one it is a refresh and gets 200 at once."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         call.peer.auto.add("INVITE")
         rough_network(edge, seed)
@@ -93,59 +93,59 @@ async def test_an_update_crosses_our_reinvite_rfc5407_3_3_2(
         await asyncio.sleep(0)
         if offers:
             await until_answered(call, "UPDATE")
-            assert len(heard(call, 491)) == 1 or seed
+            assert len(messages_received(call, 491)) == 1 or seed
         else:
             assert (await call.requests("UPDATE")).status == 200
         await offering
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def test_a_second_reinvite_before_the_ack_of_the_first_is_491_rfc5407_3_1_4(
     new_edge: NewEdge, leg: str
 ) -> None:
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, 0)
         call.peer.auto.discard("ACK")
         assert (await call.reinvites(call.sdp)).status == 200
         assert (await call.reinvites(call.sdp)).status == 491
         call.peer.auto.add("ACK")
-        await edge.passes(5)
+        await edge.time_passes(5)
         for asked in call._asked.values():
             if asked.request.method == "INVITE" and asked.ack is None:
                 number = asked.request.cseq.number
                 asked.ack = call._build("ACK", number, call.peer.vias(call.peer.ids.branch()))
-        await edge.passes(5)
+        await edge.time_passes(5)
         await until_answered(call)
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def test_our_offer_waits_for_the_ack_of_our_200_rfc3261_14_1(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         call.peer.auto.discard("ACK")
         rough_network(edge, seed)
         assert (await call.reinvites(call.sdp)).status == 200
         offering = asyncio.ensure_future(our_leg(edge, leg).offer())
-        await edge.passes(2)
-        assert not heard(call, "INVITE", to=call.local) or leg != "caller"
-        before = len(heard(call, "INVITE"))
+        await edge.time_passes(2)
+        assert not messages_received(call, "INVITE", to=call.local) or leg != "caller"
+        before = len(messages_received(call, "INVITE"))
         call.peer.auto |= {"ACK", "INVITE"}
         while not offering.done():
             call.acks()
-            await edge.passes(0.7)
-        assert len(heard(call, "INVITE")) > before
+            await edge.time_passes(0.7)
+        assert len(messages_received(call, "INVITE")) > before
         await offering
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 @pytest.mark.parametrize("status", [488, 500, 603])
 async def test_a_reinvite_of_ours_that_is_refused_leaves_the_call_as_it_was_rfc3261_14_1(
     new_edge: NewEdge, leg: str, seed: int, status: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)
         offering = asyncio.ensure_future(our_leg(edge, leg).offer())
@@ -154,27 +154,27 @@ async def test_a_reinvite_of_ours_that_is_refused_leaves_the_call_as_it_was_rfc3
             await offering
         assert not our_leg(edge, leg).ended.done()
         assert (await call.reinvites(call.sdp)).status == 200
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 @pytest.mark.parametrize("status", [408, 481])
 async def test_a_reinvite_of_ours_to_a_peer_that_knows_no_call_ends_the_leg_rfc3261_12_2_1_2(
     new_edge: NewEdge, leg: str, seed: int, status: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)
         offering = asyncio.ensure_future(our_leg(edge, leg).offer())
         call.responds(await reinvited(edge, call), status)
         with pytest.raises(SipError):
             await offering
-        await hears(call, "BYE")
-        await settled(edge)
+        await wait_to_receive(call, "BYE")
+        await end_and_assert_clean(edge)
 
 
 async def test_every_leg_is_offered_to_at_once(new_edge: NewEdge, seed: int) -> None:
     """Caller and phone offer while we refresh both legs: glare on one leg does not affect the other."""
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         await edge.bridges()
         rough_network(edge, seed)
         calls = [peer(edge, leg).current for leg in LEGS if leg != "agent"]
@@ -183,61 +183,61 @@ async def test_every_leg_is_offered_to_at_once(new_edge: NewEdge, seed: int) -> 
         offers = [asyncio.ensure_future(our_leg(edge, leg).offer()) for leg in LEGS if leg != "agent"]
         await asyncio.sleep(0)
         await asyncio.gather(*(until_answered(call) for call in calls), *offers)
-        await settled(edge)
+        await end_and_assert_clean(edge)
 
 
 async def reinvited(edge: Edge, call: PeerCall):
     """Wait for our re-INVITE at the peer and return it."""
     while True:
-        found = [each for each in heard(call, "INVITE") if each.to_tag]
+        found = [each for each in messages_received(call, "INVITE") if each.to_tag]
         if found:
             return found[-1]
-        await edge.passes(0.05)
+        await edge.time_passes(0.05)
 
 
 async def test_a_reinvite_resent_after_its_200_is_absorbed_rfc6026_7_1(new_edge: NewEdge, leg: str) -> None:
-    async with a_race(new_edge) as edge:
+    async with race_edge(new_edge) as edge:
         call = await established_call(edge, leg)
         assert (await call.reinvites(call.sdp)).status == 200
-        said = len(heard(call, 200, method="INVITE"))
+        said = len(messages_received(call, 200, method="INVITE"))
         assert call.invite is not None
         for _ in range(5):
-            again(call, call.invite)
-            await edge.passes(5)
-        assert len(heard(call, 200, method="INVITE")) == said
-        await settled(edge)
+            resend(call, call.invite)
+            await edge.time_passes(5)
+        assert len(messages_received(call, 200, method="INVITE")) == said
+        await end_and_assert_clean(edge)
 
 
 async def test_a_cancel_of_a_reinvite_that_we_answered_changes_nothing_rfc3261_9_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
-    async with a_race(new_edge, seed) as edge:
+    async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)
         await call.sends("INVITE", body=call.sdp)
-        await edge.passes(1.5 * edge.wire.delay_s)
+        await edge.time_passes(1.5 * edge.wire.delay_s)
         assert (await call.cancels()).status in ((200,) if not seed else (200, 481))
-        await hears(call, 200, method="INVITE")
-        await edge.passes(5)
-        assert not heard(call, 487)
-        assert not heard(call, "BYE")
-        await settled(edge)
+        await wait_to_receive(call, 200, method="INVITE")
+        await edge.time_passes(5)
+        assert not messages_received(call, 487)
+        assert not messages_received(call, "BYE")
+        await end_and_assert_clean(edge)
 
 
 async def test_a_refresh_that_is_under_way_costs_no_call_that_is_put_through(new_edge: NewEdge) -> None:
     """In direct mode caller and phone are connected by re-INVITE, which waits for the refresh to end."""
-    async with a_race(new_edge, mode="direct") as edge:
+    async with race_edge(new_edge, mode="direct") as edge:
         await edge.connects()
         edge.carrier.auto.discard("INVITE")
         refreshing = asyncio.ensure_future(our_leg(edge, "caller").refresh())
-        refresh = await hears(edge.carrier.current, "INVITE")
+        refresh = await wait_to_receive(edge.carrier.current, "INVITE")
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
         await edge.phone.answers()
-        await edge.passes(1)
+        await edge.time_passes(1)
         edge.carrier.auto.add("INVITE")
         edge.carrier.current.responds(refresh, 200, sdp=SDP)
         await refreshing
-        await edge.passes(1)
-        await settled(edge)
+        await edge.time_passes(1)
+        await end_and_assert_clean(edge)
         assert edge.record.outcome is not None
         assert edge.record.outcome.result is Result.BRIDGED
