@@ -169,7 +169,7 @@ def test_trace_pcap_writes_a_pcapng_file_or_says_why_it_cannot(traced: Path) -> 
 def test_trace_without_stored_sip_says_why(open_memory: Path) -> None:
     assert (
         run(open_memory, "trace", "call1").stderr
-        == 'Error: no SIP is open_memory of call call1: memory.sip is "off"\n'
+        == 'Error: no SIP is kept of call call1: memory.sip is "off"\n'
     )
     settings = open_memory / "sd.toml"
     settings.write_text(settings.read_text().replace('screendoor.db"', 'screendoor.db", sip = "on"'))
