@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, text
 
 from screening.memory.column_types import Moment, Words
 
 metadata = MetaData()
+
+_PAID = text("cost_minutes IS NOT NULL")
 
 GOING_ON, OVER, CUT = "going on", "over", "cut"
 """States of a call. CUT: its process ended before the call did."""
@@ -39,8 +41,17 @@ calls = Table(
     Index("calls_by_time", "began", "id"),
     Index("calls_by_caller", "caller", "began"),
     Index("calls_by_state", "state"),
+    Index(
+        "calls_by_cost",
+        *("began", "dialed", "cost_minutes", "tokens", "cost_money"),
+        sqlite_where=_PAID,
+        postgresql_where=_PAID,
+    ),
 )
-"""Calls: inserted when one begins, completed when it ends. `record` is the call record without transcript."""
+"""Calls: inserted when one begins, completed when it ends. `record` is the call record without transcript.
+
+`calls_by_cost` holds all that sums of costs need, of the calls that cost anything.
+"""
 
 lines = Table(
     "lines",

@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import Connection, event
 
 from proxy.commands import costs as costing
 from proxy.services import costs, policy_setup
@@ -16,6 +17,7 @@ from screening.contract import Ask, Caller, Undecided
 from screening.costs.caps import Amount, Cap
 from screening.costs.ledger import PastCall
 from screening.costs.prices import PUBLISHED, Price
+from screening.costs.totals import total_since
 from screening.memory.database import Database
 from screening.memory.store import Memory
 from tests.screening.memory.records import finish
@@ -195,3 +197,19 @@ def test_the_costs_command_sums_today_and_this_month_by_number(tmp_path: Path) -
         "+493012345678           1       2.0       500      0.00           1       2.0       500      0.00",
         "all numbers             2       3.5      1500      0.25           3       7.5     10500      1.25",
     ]
+
+
+async def test_costs_are_summed_from_an_index_without_reading_the_calls(tmp_path: Path) -> None:
+    statements: list[str] = []
+    memory = memory_with_calls(tmp_path, *CALLS)
+
+    def plan(connection: Connection) -> str:
+        event.listen(connection, "before_cursor_execute", lambda *told: statements.append(told[2]))
+        total_since(connection, AT, US)
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[0]}", (AT.isoformat(), US))
+        return str(plan.all()[0][-1])
+
+    try:
+        assert "USING COVERING INDEX calls_by_cost" in await memory.ask(plan)
+    finally:
+        await asyncio.to_thread(memory.close)
