@@ -111,7 +111,7 @@ async def in_thread(act: Callable[..., Result], *words: str) -> Result:
 
 
 @pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
-async def test_an_ack_with_unexpected_headers_stops_our_200_retransmissions_rfc3261_13_3_1_4(
+async def test_an_ack_with_an_old_branch_and_uri_stops_our_200_retransmissions_rfc3261_13_3_1_4(
     peers: Peers, protocol: type
 ) -> None:
     agent = await in_thread(peers.agent)
