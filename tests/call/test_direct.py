@@ -80,7 +80,7 @@ async def ends_well(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_audio_never_comes_to_us_and_the_switch_is_flow_i_rfc3725_4_1(edge: Edge) -> None:
+async def test_direct_media_uses_no_port_of_ours_and_connects_the_phone_by_flow_i_rfc3725_4_1(edge: Edge) -> None:
     await edge.connects()
     await talk(edge, edge.carrier, edge.agent)
     await refers(edge)
@@ -102,7 +102,7 @@ async def test_audio_never_comes_to_us_and_the_switch_is_flow_i_rfc3725_4_1(edge
     await ends_well(edge)
 
 
-async def test_the_caller_hears_somebody_all_the_time(edge: Edge) -> None:
+async def test_the_callers_audio_has_no_gap_over_60_ms_when_moved_from_agent_to_phone(edge: Edge) -> None:
     await edge.connects()
     began = edge.now - 0.5
     await refers(edge)
@@ -114,7 +114,7 @@ async def test_the_caller_hears_somebody_all_the_time(edge: Edge) -> None:
     edge.assert_never_silent()
 
 
-async def test_what_a_peer_is_told_has_an_origin_of_ours_alone_rfc8866_5_2(edge: Edge) -> None:
+async def test_sdp_sent_to_a_peer_has_an_origin_of_our_own_and_rising_versions_rfc8866_5_2(edge: Edge) -> None:
     await edge.bridges()
     for peer in edge.peers:
         told = descriptions(peer)
@@ -130,7 +130,7 @@ async def test_what_a_peer_is_told_has_an_origin_of_ours_alone_rfc8866_5_2(edge:
     await ends_well(edge)
 
 
-async def test_formats_ptime_and_keys_go_through_and_nothing_else_rfc4568(edge: Edge) -> None:
+async def test_formats_ptime_and_crypto_keys_are_passed_on_and_unknown_attributes_are_not_rfc4568(edge: Edge) -> None:
     offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP 0", b"RTP/SAVP 96 0")
     offer += f"a=rtpmap:96 opus/48000/2\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 {KEY}\r\n".encode()
     offer += b"a=x-secret:1\r\na=ssrc:1 cname:me@home\r\na=candidate:1 1 UDP 1 192.0.2.13 9 typ host\r\n"
@@ -147,7 +147,7 @@ async def test_formats_ptime_and_keys_go_through_and_nothing_else_rfc4568(edge: 
     await edge.assert_clean()
 
 
-async def test_a_known_callers_offer_is_the_phones_and_no_reinvite_is_needed(edge: Edge) -> None:
+async def test_the_phone_is_offered_a_known_callers_media_so_that_no_reinvite_is_needed(edge: Edge) -> None:
     edge.screener.planned = Ring("on the list")
     await edge.carrier.invites()
     phone = await edge.phone.answers()
@@ -172,7 +172,7 @@ async def at_the_switch(edge: Edge) -> Request:
 
 
 @pytest.mark.parametrize("chance", [0.0, 1.0])
-async def test_a_caller_that_answers_491_is_asked_again_after_a_while_rfc3261_14_1(
+async def test_a_491_to_the_reinvite_that_connects_the_phone_is_retried_after_0_to_2_s_rfc3261_14_1(
     edge: Edge, chance: float
 ) -> None:
     edge.ids.uniform = lambda low, high: low + chance * (high - low)  # type: ignore[method-assign]
@@ -187,7 +187,7 @@ async def test_a_caller_that_answers_491_is_asked_again_after_a_while_rfc3261_14
     await ends_well(edge)
 
 
-async def test_offers_that_cross_at_the_switch_are_both_made_again_rfc3261_14_1(edge: Edge) -> None:
+async def test_reinvites_that_cross_while_the_phone_is_connected_both_succeed_on_retry_rfc3261_14_1(edge: Edge) -> None:
     offer = await at_the_switch(edge)
     caller = edge.carrier.current
     assert (await edge.carrier.reinvites(hold=True)).status == 491
@@ -206,7 +206,7 @@ async def test_offers_that_cross_at_the_switch_are_both_made_again_rfc3261_14_1(
 
 
 @pytest.mark.parametrize("status", [415, 488, 500, 606])
-async def test_a_caller_that_refuses_the_phone_talks_to_it_through_us(edge: Edge, status: int) -> None:
+async def test_audio_is_relayed_if_the_caller_refuses_the_phones_offer(edge: Edge, status: int) -> None:
     edge.carrier.responds(await at_the_switch(edge), status)
     offer = await edge.carrier.receives("INVITE")
     assert f"c=IN IP4 {EDGE}".encode() in offer.body
@@ -220,7 +220,7 @@ async def test_a_caller_that_refuses_the_phone_talks_to_it_through_us(edge: Edge
     await ends_well(edge)
 
 
-async def test_a_caller_that_will_not_be_switched_at_all_stays_with_the_agent_and_the_phone_is_hung_up(
+async def test_a_caller_that_refuses_direct_and_relayed_media_keeps_the_agent_and_the_phone_gets_bye(
     edge: Edge,
 ) -> None:
     edge.carrier.responds(await at_the_switch(edge), 488)
@@ -241,7 +241,7 @@ async def test_a_caller_that_will_not_be_switched_at_all_stays_with_the_agent_an
     await ends_well(edge)
 
 
-async def test_a_caller_that_never_answers_the_switch_is_let_go_and_the_phone_gets_its_ack_rfc3261_12_2_1_2(
+async def test_a_caller_that_never_answers_the_reinvite_gets_bye_and_the_phone_ack_and_bye_rfc3261_12_2_1_2(
     edge: Edge,
 ) -> None:
     await at_the_switch(edge)
@@ -253,7 +253,7 @@ async def test_a_caller_that_never_answers_the_switch_is_let_go_and_the_phone_ge
     await edge.assert_clean()
 
 
-async def test_a_switch_that_nobody_answers_is_cancelled_and_tried_through_us_rfc3261_9_1(edge: Edge) -> None:
+async def test_a_reinvite_without_final_response_is_cancelled_after_20_s_and_audio_relayed_rfc3261_9_1(edge: Edge) -> None:
     offer = await at_the_switch(edge)
     edge.carrier.responds(offer, 100)
     began = edge.now
@@ -272,7 +272,7 @@ async def test_a_switch_that_nobody_answers_is_cancelled_and_tried_through_us_rf
 
 @pytest.mark.parametrize("who", ["caller", "agent", "phone"])
 @pytest.mark.parametrize("wait_s", [0.0, 0.0005, 0.001, 0.0015, 0.002, 0.0025, 0.003, 0.005])
-async def test_anybody_may_hang_up_at_any_point_of_the_switch(edge: Edge, who: str, wait_s: float) -> None:
+async def test_any_peer_can_hang_up_while_caller_and_phone_are_being_connected(edge: Edge, who: str, wait_s: float) -> None:
     await edge.connects()
     await refers(edge)
     await edge.phone.rings()
@@ -289,7 +289,7 @@ async def test_anybody_may_hang_up_at_any_point_of_the_switch(edge: Edge, who: s
     await edge.assert_clean()
 
 
-async def test_the_agent_leaves_during_the_switch_and_the_caller_will_not_be_switched(edge: Edge) -> None:
+async def test_voicemail_answers_if_the_agent_leaves_and_the_caller_refuses_the_phones_media(edge: Edge) -> None:
     """Neither peer is left to connect the caller to: a message is taken, through our relay."""
     offer = await at_the_switch(edge)
     await edge.agent.hangs_up()
@@ -303,7 +303,7 @@ async def test_the_agent_leaves_during_the_switch_and_the_caller_will_not_be_swi
     await edge.assert_clean()
 
 
-async def test_a_phone_that_needs_an_offer_gets_ours_and_is_switched_over_rfc3261_21_4_26(edge: Edge) -> None:
+async def test_a_phone_that_answers_488_to_an_invite_without_offer_is_called_again_with_ours_rfc3261_21_4_26(edge: Edge) -> None:
     await edge.connects()
     await refers(edge)
     call = await edge.phone.invited()
@@ -319,7 +319,7 @@ async def test_a_phone_that_needs_an_offer_gets_ours_and_is_switched_over_rfc326
     await ends_well(edge)
 
 
-async def test_an_agent_that_refuses_what_the_caller_offers_gets_our_own_offer(edge: Edge) -> None:
+async def test_an_agent_that_answers_488_to_the_callers_offer_is_called_again_with_our_own(edge: Edge) -> None:
     offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio)
     await edge.carrier.invites(body=offer)
     call = await edge.agent.invited()
@@ -337,7 +337,7 @@ async def test_an_agent_that_refuses_what_the_caller_offers_gets_our_own_offer(e
     await ends_well(edge)
 
 
-async def test_a_phone_that_answers_when_nobody_wants_it_gets_its_ack_and_a_bye_rfc3261_13_2_2_4(
+async def test_a_phone_that_answers_as_the_ring_limit_ends_gets_ack_without_media_and_bye_rfc3261_13_2_2_4(
     edge: Edge,
 ) -> None:
     edge.wire.delay_s = 0.2
@@ -357,7 +357,7 @@ async def test_a_phone_that_answers_when_nobody_wants_it_gets_its_ack_and_a_bye_
 # Re-INVITEs of the peers in an established call.
 
 
-async def test_a_peers_offer_is_answered_by_the_other_peer_rfc3264_8(edge: Edge) -> None:
+async def test_a_reinvite_with_an_offer_is_passed_on_and_answered_by_the_other_peer_rfc3264_8(edge: Edge) -> None:
     await edge.bridges()
     caller = edge.carrier.current
     fresh = revised(caller.sdp.replace(b"RTP/AVP 0 8 101", b"RTP/AVP 8 101"), 1)
@@ -381,7 +381,7 @@ async def test_an_update_is_passed_on_as_a_reinvite_rfc3311_5_2(edge: Edge) -> N
     await ends_well(edge)
 
 
-async def test_a_refresh_that_says_nothing_new_is_answered_by_us_to_the_byte_rfc3264_8(edge: Edge) -> None:
+async def test_a_reinvite_with_an_unchanged_offer_gets_identical_sdp_and_is_not_passed_on_rfc3264_8(edge: Edge) -> None:
     await edge.bridges()
     said = descriptions(edge.carrier)[-1]
     before = len(edge.phone.trace)
@@ -391,7 +391,7 @@ async def test_a_refresh_that_says_nothing_new_is_answered_by_us_to_the_byte_rfc
     await ends_well(edge)
 
 
-async def test_a_refresh_of_ours_changes_nothing_for_a_peer_on_hold_rfc4028_7_4(edge: Edge) -> None:
+async def test_our_refresh_to_a_peer_on_hold_is_not_passed_to_the_other_peer_rfc4028_7_4(edge: Edge) -> None:
     await edge.bridges()
     await edge.carrier.reinvites(hold=True)
     before = len(edge.phone.trace)
@@ -404,7 +404,7 @@ async def test_a_refresh_of_ours_changes_nothing_for_a_peer_on_hold_rfc4028_7_4(
 
 
 @pytest.mark.parametrize("body", [b"", sdp(PHONE_SDP)])
-async def test_a_phone_that_offers_again_before_its_first_offer_is_answered_gets_500_rfc3311_5_2(
+async def test_a_phones_reinvite_before_its_first_offer_is_answered_gets_500_with_retry_after_rfc3311_5_2(
     edge: Edge, body: bytes
 ) -> None:
     offer = await at_the_switch(edge)
@@ -417,7 +417,7 @@ async def test_a_phone_that_offers_again_before_its_first_offer_is_answered_gets
 
 
 @pytest.mark.parametrize(("status", "passed"), [(488, 488), (491, 491), (603, 603), (405, 500), (420, 500)])
-async def test_what_the_other_peer_refuses_is_refused_and_the_call_is_as_it_was_rfc3261_14_2(
+async def test_a_reinvite_the_other_peer_refuses_is_refused_and_the_session_is_unchanged_rfc3261_14_2(
     edge: Edge, status: int, passed: int
 ) -> None:
     await edge.bridges()
@@ -432,7 +432,7 @@ async def test_what_the_other_peer_refuses_is_refused_and_the_call_is_as_it_was_
     await ends_well(edge)
 
 
-async def test_offers_of_both_peers_that_cross_are_491_for_both_rfc3261_14_2(edge: Edge) -> None:
+async def test_crossing_reinvites_of_both_peers_get_491_and_the_call_goes_on_rfc3261_14_2(edge: Edge) -> None:
     await edge.bridges()
     edge.wire.delay_s = 0.1
     calls = [edge.carrier.current, edge.phone.current]
@@ -456,7 +456,7 @@ async def test_offers_of_both_peers_that_cross_are_491_for_both_rfc3261_14_2(edg
     await ends_well(edge)
 
 
-async def test_an_offer_without_sdp_gets_the_other_peers_and_its_answer_is_passed_on_rfc3261_14_2(
+async def test_a_reinvite_without_sdp_gets_the_other_peers_offer_and_its_answer_is_passed_on_rfc3261_14_2(
     edge: Edge,
 ) -> None:
     await edge.bridges()
@@ -490,7 +490,7 @@ async def test_a_peer_that_hangs_up_while_its_offer_is_passed_on_gets_487_rfc326
     await edge.assert_clean()
 
 
-async def test_a_peer_that_never_answers_what_is_passed_on_ends_the_call(edge: Edge) -> None:
+async def test_a_reinvite_that_the_other_peer_never_answers_is_refused_and_the_call_ends(edge: Edge) -> None:
     await edge.bridges()
     edge.phone.auto.discard("INVITE")
     call = edge.carrier.current
@@ -503,7 +503,7 @@ async def test_a_peer_that_never_answers_what_is_passed_on_ends_the_call(edge: E
 
 
 @pytest.mark.parametrize("body", [b"nonsense", b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n"])
-async def test_an_offer_that_is_none_is_488_and_goes_no_further_rfc3261_13_3_1_3(
+async def test_an_invalid_offer_gets_488_and_is_not_passed_on_rfc3261_13_3_1_3(
     edge: Edge, body: bytes
 ) -> None:
     await edge.bridges()
@@ -514,7 +514,7 @@ async def test_an_offer_that_is_none_is_488_and_goes_no_further_rfc3261_13_3_1_3
     await ends_well(edge)
 
 
-async def test_two_peers_that_always_answer_something_else_are_not_asked_for_ever(
+async def test_reinvites_between_peers_that_always_change_their_answer_stop_after_a_limit(
     new_edge: NewEdge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer names a new port, so the other peer must be re-INVITEd, and answers the same way."""
@@ -538,7 +538,7 @@ async def test_two_peers_that_always_answer_something_else_are_not_asked_for_eve
         assert [step for step in edge.record.steps if step.startswith("not switched")]
 
 
-async def test_a_key_told_by_info_is_told_to_the_other_peer_rfc2976(edge: Edge) -> None:
+async def test_dtmf_in_an_info_request_is_passed_on_to_the_other_peer_rfc2976(edge: Edge) -> None:
     await edge.bridges()
     edge.phone.auto.add("INFO")
     told = [("Content-Type", "application/dtmf-relay")]
@@ -550,7 +550,7 @@ async def test_a_key_told_by_info_is_told_to_the_other_peer_rfc2976(edge: Edge) 
     await ends_well(edge)
 
 
-async def test_nothing_of_a_call_is_left_to_the_garbage_collector(edge: Edge) -> None:
+async def test_a_call_and_its_legs_are_freed_without_the_garbage_collector(edge: Edge) -> None:
     gc.disable()
     try:
         await edge.connects()
@@ -577,7 +577,7 @@ async def test_nothing_of_a_call_is_left_to_the_garbage_collector(edge: Edge) ->
 # Features that need the packets.
 
 
-async def test_a_message_is_taken_through_us(edge: Edge) -> None:
+async def test_voicemail_is_recorded_through_the_relay(edge: Edge) -> None:
     await edge.connects()
     edge.screening.decides(TakeMessage("nobody is in"))
     await edge.agent.receives("BYE")
@@ -591,7 +591,7 @@ async def test_a_message_is_taken_through_us(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_prompt_in_a_talk_has_both_come_to_us_and_the_next_join_past_us_again(edge: Edge) -> None:
+async def test_a_prompt_moves_caller_and_agent_to_the_relay_and_the_phone_is_connected_directly(edge: Edge) -> None:
     await edge.connects()
     [call] = edge.registry.going_on()
     began = edge.now
@@ -609,7 +609,7 @@ async def test_a_prompt_in_a_talk_has_both_come_to_us_and_the_next_join_past_us_
     await ends_well(edge)
 
 
-async def test_a_caller_that_will_not_come_to_us_leaves_no_message_and_is_let_go(edge: Edge) -> None:
+async def test_a_caller_that_refuses_relayed_media_gets_bye_instead_of_voicemail(edge: Edge) -> None:
     await edge.connects()
     edge.carrier.auto.discard("INVITE")
     edge.screening.decides(TakeMessage("nobody is in"))
@@ -622,7 +622,7 @@ async def test_a_caller_that_will_not_come_to_us_leaves_no_message_and_is_let_go
     await edge.assert_clean()
 
 
-async def test_a_phone_is_asked_by_us_and_then_talks_to_the_caller_past_us(new_edge: NewEdge) -> None:
+async def test_a_phone_that_confirms_with_a_key_is_then_connected_to_the_caller_directly(new_edge: NewEdge) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await edge.connects()
         await refers(edge)
@@ -640,7 +640,7 @@ async def test_a_phone_is_asked_by_us_and_then_talks_to_the_caller_past_us(new_e
         await ends_well(edge)
 
 
-async def test_an_asked_phone_that_will_not_be_switched_over_talks_to_the_caller_through_us(
+async def test_audio_is_relayed_if_the_phone_refuses_the_reinvite_after_its_key_press(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
@@ -659,7 +659,7 @@ async def test_an_asked_phone_that_will_not_be_switched_over_talks_to_the_caller
         await ends_well(edge)
 
 
-async def test_a_recorded_call_runs_through_us_from_its_start(new_edge: NewEdge) -> None:
+async def test_a_recorded_call_is_relayed_from_its_start(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(record=True)) as edge:
         await edge.bridges()
         await edge.time_passes(1)
@@ -674,7 +674,7 @@ async def test_a_recorded_call_runs_through_us_from_its_start(new_edge: NewEdge)
         await edge.assert_clean()
 
 
-async def test_legs_that_do_not_come_here_are_not_missed_and_have_no_quality(edge: Edge) -> None:
+async def test_direct_legs_are_not_ended_for_silence_and_have_no_quality_figures(edge: Edge) -> None:
     await edge.bridges()
     edge.caller_audio.stop()
     edge.phone_audio.stop()
@@ -686,7 +686,7 @@ async def test_legs_that_do_not_come_here_are_not_missed_and_have_no_quality(edg
     assert [each.silent for each in edge.records[0].legs] == [None] * 3
 
 
-async def test_an_agent_that_takes_no_srtp_though_the_caller_offers_it_is_called_again_and_that_is_told(
+async def test_an_agent_that_refuses_srtp_is_called_again_with_rtp_and_the_record_says_so(
     new_edge: NewEdge,
 ) -> None:
     """The agent is offered the caller's media first, then ours: SRTP by policy, then plain RTP."""
@@ -707,7 +707,7 @@ async def test_an_agent_that_takes_no_srtp_though_the_caller_offers_it_is_called
         await edge.assert_clean()
 
 
-async def test_who_talks_by_srtp_end_to_end_is_told_once_and_without_a_key(
+async def test_end_to_end_srtp_is_logged_once_per_leg_and_never_with_a_key(
     edge: Edge, capsys: pytest.CaptureFixture[str]
 ) -> None:
     offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP", b"RTP/SAVP")
@@ -743,7 +743,7 @@ async def test_a_caller_whose_agent_leaves_hears_our_ringback_and_then_the_phone
     await edge.assert_clean()
 
 
-async def test_a_caller_whom_nothing_can_be_agreed_with_is_turned_away(new_edge: NewEdge) -> None:
+async def test_a_caller_offering_only_g729_gets_488_if_the_agent_is_unavailable(new_edge: NewEdge) -> None:
     """The caller's offer fits only an agent, and the agent is unavailable."""
     async with new_edge() as edge:
         offer = sdp(SIGNALWIRE_SDP).replace(b"RTP/AVP 0 8 101", b"RTP/AVP 18")
