@@ -26,9 +26,7 @@ class Rtpengine(Process):
             f"--interface={HOST}", f"--listen-ng={HOST}:{self._control}", "--table=-1",
             f"--port-min={first}", f"--port-max={first + MEDIA_PORTS - 1}", "--num-threads=1",
         ]  # fmt: skip
-        super().__init__(
-            [part for part in command if part != "--no-fallback"], folder / "rtpengine.log", cwd=folder
-        )
+        super().__init__(command, folder / "rtpengine.log", cwd=folder)
         self.wait_for_port("udp", self._control)
 
     def offer(self, sdp: bytes, **told: object) -> bytes:

@@ -38,11 +38,11 @@ m:"Quoted \\"\\"" <sip:caller@example.com> ; newparam =
 """
 
 
-def test_a_short_tortuous_invite_is_a_call_rfc4475_3_1_1_1(caller: Caller) -> None:
+def test_a_short_tortuous_invite_rings_the_phone_rfc4475_3_1_1_1(caller: Caller) -> None:
     caller.rings_phone(TORTUOUS.format(to_tag=""))
 
 
-def test_a_short_tortuous_invite_of_no_dialog_is_481_rfc4475_3_1_1_1(caller: Caller) -> None:
+def test_a_short_tortuous_invite_with_an_unknown_to_tag_gets_481_rfc4475_3_1_1_1(caller: Caller) -> None:
     response = caller.expect(481, TORTUOUS.format(to_tag=";   tag    = 77toTag1"), SDP)
     assert [str(via) for via in response.vias[1:]] == [
         "SIP/2.0/TCP axle.example.com;branch=z9hG4bKaxle1",
@@ -50,7 +50,9 @@ def test_a_short_tortuous_invite_of_no_dialog_is_481_rfc4475_3_1_1_1(caller: Cal
     ]
 
 
-def test_a_wide_range_of_characters_is_a_method_nobody_knows_rfc4475_3_1_1_2(caller: Caller) -> None:
+def test_a_method_of_unusual_characters_gets_501_with_the_headers_echoed_rfc4475_3_1_1_2(
+    caller: Caller,
+) -> None:
     method = "!strange-Method0123456789_*+`.%indeed'~"
     user = "1_strange.URI~(to-be!sure)&isn't+it$/odd?,/;;*"
     response = caller.expect(
@@ -72,7 +74,7 @@ Content-Length: LENGTH
     assert "NUL:\\\0 ESC" in (response.headers.get("To") or "")
 
 
-def test_escapes_in_uris_are_no_harm_rfc4475_3_1_1_3(caller: Caller) -> None:
+def test_an_invite_with_escaped_characters_in_uris_rings_the_phone_rfc4475_3_1_1_3(caller: Caller) -> None:
     caller.rings_phone(
         """
 INVITE sip:sips%3Adoor%40example.com@example.net SIP/2.0
@@ -90,7 +92,7 @@ Content-Length: LENGTH
     )
 
 
-def test_escaped_nulls_in_uris_are_no_harm_rfc4475_3_1_1_4(caller: Caller) -> None:
+def test_escaped_nulls_in_uris_are_accepted_rfc4475_3_1_1_4(caller: Caller) -> None:
     register = """
 {method} sip:zero-%00-zero@example.com SIP/2.0
 To: sip:zero-%00-zero@example.com
@@ -108,7 +110,7 @@ L:LENGTH
     caller.rings_phone(register.format(method="INVITE"))
 
 
-def test_a_percent_sign_outside_uris_is_no_escape_rfc4475_3_1_1_5(caller: Caller) -> None:
+def test_percent_signs_outside_uris_are_not_unescaped_rfc4475_3_1_1_5(caller: Caller) -> None:
     caller.expect(
         501,
         """
@@ -127,7 +129,9 @@ l: LENGTH
     )
 
 
-def test_no_white_space_before_the_bracket_is_accepted_rfc4475_3_1_1_6(caller: Caller) -> None:
+def test_no_white_space_between_display_name_and_angle_bracket_is_accepted_rfc4475_3_1_1_6(
+    caller: Caller,
+) -> None:
     response = caller.expect(
         200,
         """
@@ -144,7 +148,7 @@ l: LENGTH
     assert response.headers.get("From") == "caller<sip:caller@example.com>;tag=lws1"
 
 
-def test_long_values_are_a_call_rfc4475_3_1_1_7(caller: Caller) -> None:
+def test_an_invite_with_long_header_values_rings_the_phone_rfc4475_3_1_1_7(caller: Caller) -> None:
     very = "very" * 30
     vias = "".join(f"Via: SIP/2.0/TCP host{n}.example.com;branch=z9hG4bK{very}{n}\n" for n in range(20))
     caller.rings_phone(
@@ -164,7 +168,9 @@ l: LENGTH
     )
 
 
-def test_octets_after_a_datagram_s_message_are_left_alone_rfc4475_3_1_1_8(caller: Caller) -> None:
+def test_octets_after_the_message_are_ignored_in_a_datagram_and_parsed_on_a_stream_rfc4475_3_1_1_8(
+    caller: Caller,
+) -> None:
     both = """
 OPTIONS sip:example.com SIP/2.0
 To: sip:ann@example.com
@@ -192,7 +198,7 @@ l: 0
     caller.expect_no_response()
 
 
-def test_semicolons_may_stand_in_the_user_part_rfc4475_3_1_1_9(caller: Caller) -> None:
+def test_semicolons_in_the_user_part_are_accepted_rfc4475_3_1_1_9(caller: Caller) -> None:
     caller.expect(
         200,
         """
@@ -211,7 +217,7 @@ l: LENGTH
     )
 
 
-def test_vias_may_name_any_transport_rfc4475_3_1_1_10(caller: Caller) -> None:
+def test_vias_with_any_transport_are_accepted_and_echoed_rfc4475_3_1_1_10(caller: Caller) -> None:
     response = caller.expect(
         200,
         """
@@ -258,7 +264,9 @@ Content-Length: LENGTH
 """
 
 
-def test_a_multipart_message_with_nuls_is_framed_and_understood_rfc4475_3_1_1_11(caller: Caller) -> None:
+def test_multipart_bodies_with_nul_octets_are_framed_and_their_sdp_is_used_rfc4475_3_1_1_11(
+    caller: Caller,
+) -> None:
     caller.expect(405, MULTIPART.format(method="MESSAGE"), PARTS % (b"text/plain", b"Hello"))
     caller.expect_no_response()
     caller.rings_phone(
@@ -282,7 +290,7 @@ Content-Length: LENGTH
 """
 
 
-def test_an_unusual_reason_phrase_is_an_answer_rfc4475_3_1_1_12(caller: Caller) -> None:
+def test_a_200_with_an_unusual_reason_phrase_answers_the_call_rfc4475_3_1_1_12(caller: Caller) -> None:
     reason = "= 14**2 + 2**2, а 197 и 199 - соседи"
     caller.edge.phone.script = lambda invite: [
         answer(invite, f"SIP/2.0 200 {reason}", "Content-Type: application/sdp", body=SDP)
@@ -294,7 +302,7 @@ def test_an_unusual_reason_phrase_is_an_answer_rfc4475_3_1_1_12(caller: Caller) 
     caller.bye(invite, response)
 
 
-def test_an_empty_reason_phrase_is_an_answer_rfc4475_3_1_1_13(caller: Caller) -> None:
+def test_a_200_with_an_empty_reason_phrase_answers_the_call_rfc4475_3_1_1_13(caller: Caller) -> None:
     caller.edge.phone.script = lambda invite: [
         answer(invite, "SIP/2.0 100 "),
         answer(invite, "SIP/2.0 183"),
