@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.torture.caller import Caller
 
 
-def test_an_invite_as_rfc2543_knew_it_is_a_call_rfc4475_3_4_1(caller: Caller) -> None:
+def test_an_invite_without_branch_and_from_tag_rings_the_phone_rfc4475_3_4_1(caller: Caller) -> None:
     caller.rings_phone(
         """
 INVITE sip:door@example.com SIP/2.0

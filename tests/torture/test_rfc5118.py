@@ -17,7 +17,9 @@ m=audio 6000 RTP/AVP 0
 """
 
 
-def test_an_ipv6_reference_is_read_rfc5118_4_1(caller: Caller, caller6: Caller) -> None:
+def test_ipv6_addresses_in_brackets_are_accepted_in_request_uri_via_and_contact_rfc5118_4_1(
+    caller: Caller, caller6: Caller
+) -> None:
     lines = [
         "OPTIONS sip:[2001:db8::10] SIP/2.0",
         "Via: SIP/2.0/UDP [2001:db8::9:1];branch=z9hG4bKUNIQUE",
@@ -28,7 +30,7 @@ def test_an_ipv6_reference_is_read_rfc5118_4_1(caller: Caller, caller6: Caller) 
         each.expect(405, request("REGISTER", lines[0].replace("OPTIONS", "REGISTER"), *lines[1:]))
 
 
-def test_an_ipv6_address_without_brackets_is_a_400_rfc5118_4_2(caller: Caller, caller6: Caller) -> None:
+def test_an_ipv6_request_uri_without_brackets_gets_400_rfc5118_4_2(caller: Caller, caller6: Caller) -> None:
     for each in (caller, caller6):
         each.expect(400, request("REGISTER", "REGISTER sip:2001:db8::10 SIP/2.0"))
         each.expect(400, request("OPTIONS", "OPTIONS sip:2001:db8::10 SIP/2.0"))
@@ -37,7 +39,7 @@ def test_an_ipv6_address_without_brackets_is_a_400_rfc5118_4_2(caller: Caller, c
 @pytest.mark.parametrize(
     ("uri", "section"), [("sip:[2001:db8::10:5070]", "4_3"), ("sip:[2001:db8::10]:5070", "4_4")]
 )
-def test_a_port_inside_and_outside_the_brackets_rfc5118_4_3_rfc5118_4_4(
+def test_a_port_is_parsed_after_the_ipv6_brackets_but_not_inside_them_rfc5118_4_3_rfc5118_4_4(
     caller: Caller, uri: str, section: str
 ) -> None:
     assert caller.expect(200, request("OPTIONS", f"OPTIONS {uri} SIP/2.0", f"To: {uri}")).to.uri.port == (
@@ -46,7 +48,7 @@ def test_a_port_inside_and_outside_the_brackets_rfc5118_4_3_rfc5118_4_4(
 
 
 @pytest.mark.parametrize("received", ["[2001:db8::9:255]", "2001:db8::9:255"])
-def test_received_is_read_with_brackets_and_without_rfc5118_4_5(caller6: Caller, received: str) -> None:
+def test_received_is_parsed_with_and_without_brackets_rfc5118_4_5(caller6: Caller, received: str) -> None:
     vias = [
         "Via: SIP/2.0/TRANSPORT [2001:db8::9:1];branch=z9hG4bKUNIQUE",
         f"Via: SIP/2.0/UDP [2001:db8::9:1];received={received};branch=z9hG4bKinner1",
@@ -56,17 +58,17 @@ def test_received_is_read_with_brackets_and_without_rfc5118_4_5(caller6: Caller,
     assert response.via.received == "::1"
 
 
-def test_sdp_may_name_an_ipv6_address_rfc5118_4_6(caller6: Caller) -> None:
+def test_an_sdp_offer_with_an_ipv6_address_is_accepted_by_an_ipv6_edge_rfc5118_4_6(caller6: Caller) -> None:
     contact = "Contact: <sip:caller@[2001:db8::20]>"
     caller6.rings_phone(request("INVITE", contact), SDP6)
     # Audio of the other address family is not possible: the offer is refused at once.
 
 
-def test_ipv6_audio_is_refused_where_only_ipv4_is_had_rfc5118_4_6(caller: Caller) -> None:
+def test_an_sdp_offer_with_an_ipv6_address_gets_488_from_an_ipv4_edge_rfc5118_4_6(caller: Caller) -> None:
     caller.expect(488, request("INVITE"), SDP6)
 
 
-def test_both_kinds_of_address_may_stand_in_the_headers_rfc5118_4_7(caller6: Caller) -> None:
+def test_ipv4_and_ipv6_addresses_mixed_in_vias_and_received_are_accepted_rfc5118_4_7(caller6: Caller) -> None:
     vias = [
         "Via: SIP/2.0/TRANSPORT [2001:db8::9:1]:6050;branch=z9hG4bKUNIQUE",
         "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKjhja8781hjuaij65144",
@@ -90,12 +92,14 @@ a=rtpmap:107 H263-1998/90000
 """
 
 
-def test_each_media_line_may_have_an_address_of_its_own_rfc5118_4_8(caller: Caller, caller6: Caller) -> None:
+def test_media_level_connection_addresses_of_another_family_are_accepted_rfc5118_4_8(
+    caller: Caller, caller6: Caller
+) -> None:
     caller.rings_phone(request("INVITE"), MIXED)
     caller6.rings_phone(request("INVITE"), MIXED.replace("c=IN IP4 192.0.2.1\n", ""))
 
 
-def test_an_ipv4_address_may_be_mapped_into_ipv6_rfc5118_4_9(caller6: Caller) -> None:
+def test_ipv4_mapped_ipv6_addresses_are_accepted_in_headers_and_sdp_rfc5118_4_9(caller6: Caller) -> None:
     lines = [
         f"INVITE sip:{NUMBERS['udp']}@[::ffff:192.0.2.7] SIP/2.0",
         "Via: SIP/2.0/TRANSPORT [::ffff:192.0.2.10]:19823;branch=z9hG4bKUNIQUE",
@@ -107,5 +111,5 @@ def test_an_ipv4_address_may_be_mapped_into_ipv6_rfc5118_4_9(caller6: Caller) ->
 
 
 @pytest.mark.parametrize("host", ["[2001:db8:::192.0.2.1]", "[2001:db8::192.0.2.1]"])
-def test_the_third_colon_of_an_old_grammar_is_forgiven_rfc5118_4_10(caller: Caller, host: str) -> None:
+def test_an_extra_colon_in_an_ipv6_reference_is_accepted_rfc5118_4_10(caller: Caller, host: str) -> None:
     caller.expect(200, request("OPTIONS", f"OPTIONS sip:user@{host} SIP/2.0", f"To: sip:user@{host}"))

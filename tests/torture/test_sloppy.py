@@ -35,25 +35,27 @@ def test_bare_line_feeds_end_header_lines(caller: Caller) -> None:
     caller.rings_phone((head + blank).replace(b"\r\n", b"\n") + body)
 
 
-def test_a_datagram_may_end_without_its_empty_line(caller: Caller) -> None:
+def test_options_without_the_empty_line_after_the_headers_is_accepted_in_a_datagram(caller: Caller) -> None:
     for end in (b"", b"\r\n") if not caller.stream else (b"\r\n\r\n",):
         good = wire(INVITE.replace("INVITE", "OPTIONS"), "", caller.transport)
         caller.send(good.rstrip(b"\r\n") + end)
         caller.receive(200)
 
 
-def test_a_body_may_be_longer_than_its_length_in_a_datagram(caller: Caller) -> None:
+def test_octets_beyond_the_content_length_of_a_datagram_are_ignored(caller: Caller) -> None:
     data = wire(INVITE, SDP, caller.transport)
     if not caller.stream:
         data += b"\r\n\0\0 whatever a buffer had left"
     caller.rings_phone(data)
 
 
-def test_sdp_may_have_bare_line_feeds_and_lack_its_last(caller: Caller) -> None:
+def test_sdp_with_bare_line_feeds_and_no_final_line_end_is_accepted(caller: Caller) -> None:
     caller.rings_phone(INVITE, SDP.rstrip("\n").encode())
 
 
-def test_a_message_too_large_for_a_stream_is_a_513_rfc3261_21_5_7(caller: Caller) -> None:
+def test_an_oversized_message_gets_513_on_a_stream_and_400_in_a_datagram_rfc3261_21_5_7(
+    caller: Caller,
+) -> None:
     if not caller.stream:
         caller.expect(400, INVITE.replace("Supported: timer", f"X: {'x' * 9000}"), SDP)
         return
