@@ -9,7 +9,7 @@ from bench import latency, media_measures, memory, parse, policy, screening
 from bench.latency import Latency
 from bench.rig import rig
 from bench.sustained import STEPS, sustained
-from bench.systems import AIOSIPUA, HIDING, SIPPY, STOCK, SYSTEMS, TUNED, TUNED_HIDING, US
+from bench.systems import AIOSIPUA, HIDING, MINIMAL, SIPPY, STOCK, SYSTEMS, TUNED, TUNED_HIDING, US
 from bench.table import SIPMESSAGE
 from bench.trials import Trials, label
 
@@ -24,12 +24,12 @@ class Bench(Trials):
 
     def cpu(self) -> None:
         """CPU per call, UDP to UDP."""
-        self._load("cpu", 500, (US, STOCK, TUNED))
+        self._load("cpu", 500, (US, STOCK, TUNED, MINIMAL))
 
     def small(self) -> None:
         """The same at rates that the slower peers can handle."""
-        self._load("cpu", 200, (US, HIDING, TUNED_HIDING, AIOSIPUA))
-        self._load("cpu", 50, (US, SIPPY))
+        self._load("cpu", 200, (US, HIDING, TUNED_HIDING, AIOSIPUA, MINIMAL))
+        self._load("cpu", 50, (US, SIPPY, MINIMAL))
 
     def tls(self) -> None:
         """CPU per call, UDP to TLS."""

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from bench.book import Book
-from bench.systems import SYSTEMS, missing
+from bench.systems import MINIMAL, SYSTEMS, missing
 from bench.table import table
 
 TABLE = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -31,7 +31,7 @@ def circumstances() -> str:
     versions = {
         system.label.partition(" ")[0]: system.version()
         for name, system in SYSTEMS.items()
-        if missing(name) is None
+        if name != MINIMAL and missing(name) is None
     }
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     machine = f"{os.cpu_count()} CPUs ({_processor()}), Linux {platform.release()}"

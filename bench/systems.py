@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Final
 from bench.peers import kamailio, rtpengine, venv
 from bench.peers.aiosipua import Aiosipua
 from bench.peers.kamailio import Kamailio
+from bench.peers.minimal import Minimal
 from bench.peers.rtpengine import Rtpengine
 from bench.peers.screendoor import Screendoor
 from bench.peers.sippy import Sippy
@@ -33,7 +35,7 @@ class System:
 US: Final = "screendoor"
 STOCK, TUNED = "kamailio", "kamailio-fm"
 HIDING, TUNED_HIDING = "topoh", "topoh-fm"
-SIPPY, AIOSIPUA = "sippy", "aiosipua"
+SIPPY, AIOSIPUA, MINIMAL = "sippy", "aiosipua", "minimal"
 RTPENGINE: Final = "rtpengine"
 
 SYSTEMS: Final = {
@@ -56,6 +58,7 @@ SYSTEMS: Final = {
         ),
         System(SIPPY, "Sippy B2BUA", Sippy, lambda: venv.version("sippy")),
         System(AIOSIPUA, "aiosipua as a B2BUA", Aiosipua, lambda: venv.version("aiosipua")),
+        System(MINIMAL, "minimal B2BUA in Python", Minimal, platform.python_version),
         System(RTPENGINE, "rtpengine in userspace", Rtpengine, rtpengine.version),
     )
 }
