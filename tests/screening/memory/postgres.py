@@ -36,9 +36,9 @@ class Postgres:
         folder.mkdir(mode=0o755)
         self._user: dict[str, int] = {}
         if os.getuid() == 0:  # the server refuses to run as root
-            exact_only = pwd.getpwnam("nobody")
-            self._user = {"user": exact_only.pw_uid, "group": exact_only.pw_gid}
-            os.chown(folder, exact_only.pw_uid, exact_only.pw_gid)
+            nobody = pwd.getpwnam("nobody")
+            self._user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         self._server: subprocess.Popen[bytes] | None = None
         self._run("initdb", "-D", str(folder / "data"), "-U", "screendoor", "-A", "trust", "-N", "-E", "UTF8")
         self.start()
