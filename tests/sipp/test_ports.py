@@ -16,13 +16,13 @@ def ours_elsewhere(first: int, end: int) -> bool:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout == "True\n"
 
 
-def test_a_block_handed_out_is_locked_against_other_test_runs() -> None:
+def test_an_allocated_block_is_locked_against_other_test_runs() -> None:
     first = ports.free_block(10)
     assert not ours_elsewhere(first, first + 10)
     assert not ours_elsewhere(first + 9, first + 10), "not one of them"
 
 
-def test_a_block_is_even_and_handed_out_once() -> None:
+def test_blocks_start_at_an_even_port_and_never_overlap() -> None:
     blocks = [ports.free_block(4) for _ in range(50)]
     assert all(first % 2 == 0 for first in blocks)
     assert len({port for first in blocks for port in range(first, first + 4)}) == 200
@@ -34,7 +34,7 @@ def test_a_bound_port_is_not_free() -> None:
         assert not ports._free(holder.getsockname()[1])
 
 
-def test_ports_and_blocks_come_from_the_area_for_their_size() -> None:
+def test_ports_and_blocks_are_allocated_from_the_area_for_their_size() -> None:
     places = [place for _, _, place in ports.AREAS]
     assert all(ports.free_port() in places[0] for _ in range(50))
     assert all(ports.free_block(16) in places[1] for _ in range(10))
@@ -43,7 +43,7 @@ def test_ports_and_blocks_come_from_the_area_for_their_size() -> None:
     assert (first - second) % 200 == 0
 
 
-def test_a_block_with_a_bound_port_is_not_taken_and_stays_unlocked() -> None:
+def test_a_block_with_a_bound_port_is_not_allocated_and_stays_unlocked() -> None:
     first = ports.free_block(10)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
         holder.bind(("127.0.0.1", first + 5))

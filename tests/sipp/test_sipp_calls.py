@@ -20,7 +20,7 @@ def result(record: dict[str, Any]) -> str:
     return str(record["outcome"]["result"])
 
 
-def test_an_agent_talks_until_the_caller_hangs_up(peers: SippPeers) -> None:
+def test_caller_and_agent_hear_each_other_until_the_caller_hangs_up(peers: SippPeers) -> None:
     with RtpEndpoint(b"A") as agent_audio, RtpEndpoint(b"C") as caller_audio:
         agent = peers.agent("agent_talks", audio=agent_audio.port)
         carrier = peers.carrier("carrier_hangs_up", audio=caller_audio.port, talk_s=1.5)
@@ -32,7 +32,7 @@ def test_an_agent_talks_until_the_caller_hangs_up(peers: SippPeers) -> None:
     assert result(record) == "caller left"
 
 
-def test_a_refer_rings_the_phone_and_the_caller_is_bridged_rfc3515_2_4(peers: SippPeers) -> None:
+def test_an_agents_refer_bridges_caller_and_phone_rfc3515_2_4(peers: SippPeers) -> None:
     with RtpEndpoint(b"P") as phone_audio, RtpEndpoint(b"C") as caller_audio:
         phone = peers.phone("phone_answers", audio=phone_audio.port)
         agent = peers.agent("agent_refers")
@@ -47,7 +47,7 @@ def test_a_refer_rings_the_phone_and_the_caller_is_bridged_rfc3515_2_4(peers: Si
     assert record["ended_by"] == "caller"
 
 
-def test_the_bye_to_the_carrier_follows_its_route_set_rfc3261_12_2_1_1(peers: SippPeers) -> None:
+def test_a_bye_to_the_carrier_carries_its_route_set_rfc3261_12_2_1_1(peers: SippPeers) -> None:
     phone = peers.phone("phone_hangs_up")
     agent = peers.agent("agent_refers")
     carrier = peers.carrier("carrier_waits")
@@ -57,7 +57,7 @@ def test_the_bye_to_the_carrier_follows_its_route_set_rfc3261_12_2_1_1(peers: Si
     assert (result(record), record["ended_by"]) == ("bridged", "phone")
 
 
-def test_the_agent_hears_that_the_phone_is_busy_and_says_goodbye(peers: SippPeers) -> None:
+def test_a_busy_phone_gives_the_agent_a_486_notify_and_the_call_ends_as_declined(peers: SippPeers) -> None:
     phone = peers.phone("phone_busy")
     agent = peers.agent("agent_refers_in_vain")
     carrier = peers.carrier("carrier_waits")
@@ -68,7 +68,7 @@ def test_the_agent_hears_that_the_phone_is_busy_and_says_goodbye(peers: SippPeer
     assert (result(record), record["trigger"]) == ("declined", "refer")
 
 
-def test_a_caller_who_cancels_is_answered_487_and_the_agent_cancelled_rfc3261_9(peers: SippPeers) -> None:
+def test_a_cancelled_invite_gets_487_and_the_agents_invite_is_cancelled_rfc3261_9(peers: SippPeers) -> None:
     agent = peers.agent("agent_rings")
     carrier = peers.carrier("carrier_cancels")
     peers.all_succeed(carrier, agent)
@@ -76,7 +76,7 @@ def test_a_caller_who_cancels_is_answered_487_and_the_agent_cancelled_rfc3261_9(
     assert (result(record), record["answered"]) == ("caller left", None)
 
 
-def test_a_server_in_the_phones_way_accepts_our_password_by_its_own_computation_rfc3261_22_2(
+def test_sipp_verifies_our_digest_response_to_the_phones_401_rfc3261_22_2(
     peers: SippPeers,
 ) -> None:
     phone = peers.phone("phone_verifies")
@@ -87,7 +87,7 @@ def test_a_server_in_the_phones_way_accepts_our_password_by_its_own_computation_
     assert result(record) == "bridged"
 
 
-def test_the_carrier_holds_and_resumes_the_bridged_call_rfc3264_8_4(peers: SippPeers) -> None:
+def test_a_carrier_holds_and_resumes_a_bridged_call_and_our_port_stays_rfc3264_8_4(peers: SippPeers) -> None:
     phone = peers.phone("phone_answers")
     agent = peers.agent("agent_refers")
     carrier = peers.carrier("carrier_holds", talk_s=1.5)
@@ -99,7 +99,7 @@ def test_the_carrier_holds_and_resumes_the_bridged_call_rfc3264_8_4(peers: SippP
     assert len(set(ports)) == 1, "our port moved"
 
 
-def test_a_carrier_over_tcp_is_bridged_and_hung_up_on_over_its_connection(peers: SippPeers) -> None:
+def test_a_carrier_over_tcp_is_bridged_and_gets_the_bye_on_its_connection(peers: SippPeers) -> None:
     phone = peers.phone("phone_hangs_up")
     agent = peers.agent("agent_refers")
     carrier = peers.carrier("carrier_waits", transport="tcp")
@@ -108,7 +108,7 @@ def test_a_carrier_over_tcp_is_bridged_and_hung_up_on_over_its_connection(peers:
     assert result(record) == "bridged"
 
 
-def test_twenty_calls_at_once_are_all_bridged(peers: SippPeers) -> None:
+def test_twenty_concurrent_calls_are_all_bridged(peers: SippPeers) -> None:
     calls = 20
     phone = peers.phone("phone_answers", calls=calls)
     agent = peers.agent("agent_refers", calls=calls)

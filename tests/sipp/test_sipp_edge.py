@@ -34,7 +34,7 @@ def test_a_wrong_trunk_password_gets_403_and_the_agent_is_notified(
         peers.assert_clean()
 
 
-def test_after_sigterm_the_live_call_goes_on_and_a_new_one_is_refused(
+def test_after_sigterm_active_calls_continue_and_new_ones_are_rejected(
     stunnel: StunnelServer, tmp_path: Path
 ) -> None:
     with EdgeProcess(tmp_path, stunnel) as edge, SippPeers(edge, stunnel, tmp_path) as peers:

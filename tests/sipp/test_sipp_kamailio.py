@@ -66,12 +66,14 @@ def kamailio(
         yield kamailio
 
 
-def test_its_options_keepalive_is_answered_200_rfc3261_11_2(kamailio: Kamailio, peers: SippPeers) -> None:
+def test_kamailios_options_pings_are_answered_200_rfc3261_11_2(kamailio: Kamailio, peers: SippPeers) -> None:
     assert f"UP sip:{HOST}:{peers.edge.tls_port};transport=tls" in kamailio.printed
     assert "DOWN" not in kamailio.printed
 
 
-def test_a_caller_behind_it_hangs_up_rfc3261_16_12(kamailio: Kamailio, peers: SippPeers) -> None:
+def test_a_caller_behind_kamailio_ends_the_call_with_bye_rfc3261_16_12(
+    kamailio: Kamailio, peers: SippPeers
+) -> None:
     agent = peers.agent("agent_talks")
     carrier = peers.carrier("plain_hangs_up", through=kamailio.ports.udp)
     peers.all_succeed(carrier, agent)
@@ -79,7 +81,9 @@ def test_a_caller_behind_it_hangs_up_rfc3261_16_12(kamailio: Kamailio, peers: Si
     assert record["ended_by"] == "caller"
 
 
-def test_our_bye_names_both_of_its_routes_rfc3261_12_2_1_1(kamailio: Kamailio, peers: SippPeers) -> None:
+def test_our_bye_carries_both_of_kamailios_record_routes_rfc3261_12_2_1_1(
+    kamailio: Kamailio, peers: SippPeers
+) -> None:
     before = len(kamailio.in_dialog_requests("BYE"))
     phone = peers.phone("phone_hangs_up")
     agent = peers.agent("agent_refers")
@@ -91,7 +95,7 @@ def test_our_bye_names_both_of_its_routes_rfc3261_12_2_1_1(kamailio: Kamailio, p
     assert record["outcome"]["result"] == "bridged"
 
 
-def test_a_session_is_refreshed_through_it_by_update_and_by_re_invite_rfc4028_9(
+def test_session_refreshes_by_update_and_by_reinvite_pass_through_kamailio_rfc4028_9(
     kamailio: Kamailio, peers: SippPeers
 ) -> None:
     agent = peers.agent("agent_talks")
@@ -101,7 +105,7 @@ def test_a_session_is_refreshed_through_it_by_update_and_by_re_invite_rfc4028_9(
     assert record["ended_by"] == "caller"
 
 
-def test_reliable_ringing_is_acknowledged_through_it_rfc3262_3(kamailio: Kamailio, peers: SippPeers) -> None:
+def test_a_reliable_180_is_pracked_through_kamailio_rfc3262_3(kamailio: Kamailio, peers: SippPeers) -> None:
     agent = peers.agent("agent_talks")
     carrier = peers.carrier("plain_pracks", through=kamailio.ports.udp)
     peers.all_succeed(carrier, agent)
@@ -109,7 +113,9 @@ def test_reliable_ringing_is_acknowledged_through_it_rfc3262_3(kamailio: Kamaili
     assert record["ended_by"] == "caller"
 
 
-def test_a_cancel_through_it_ends_the_agents_call_rfc3261_9_2(kamailio: Kamailio, peers: SippPeers) -> None:
+def test_a_cancel_through_kamailio_cancels_the_agents_invite_rfc3261_9_2(
+    kamailio: Kamailio, peers: SippPeers
+) -> None:
     agent = peers.agent("agent_rings")
     carrier = peers.carrier("plain_cancels", through=kamailio.ports.udp)
     peers.all_succeed(carrier, agent)
@@ -117,7 +123,7 @@ def test_a_cancel_through_it_ends_the_agents_call_rfc3261_9_2(kamailio: Kamailio
     assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
 
 
-def test_the_phone_beyond_it_is_reached_with_a_password_and_hung_up_on_rfc3261_22_3(
+def test_a_phone_behind_kamailio_is_reached_after_a_407_and_gets_our_bye_rfc3261_22_3(
     kamailio: Kamailio, peers: SippPeers
 ) -> None:
     known, byes, acks = (
@@ -138,7 +144,7 @@ def test_the_phone_beyond_it_is_reached_with_a_password_and_hung_up_on_rfc3261_2
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
 
 
-def test_the_phone_beyond_it_hangs_up_over_a_connection_of_kamailios_own(
+def test_a_phone_behind_kamailio_hangs_up_over_a_connection_that_kamailio_opens(
     kamailio: Kamailio, peers: SippPeers
 ) -> None:
     phone = peers.phone("routed_phone_hangs_up", port=kamailio.ports.phone)
@@ -149,7 +155,7 @@ def test_the_phone_beyond_it_hangs_up_over_a_connection_of_kamailios_own(
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "phone")
 
 
-def test_both_sides_may_be_behind_it_at_once(kamailio: Kamailio, peers: SippPeers) -> None:
+def test_caller_and_phone_both_behind_kamailio_are_bridged(kamailio: Kamailio, peers: SippPeers) -> None:
     phone = peers.phone("routed_phone_answers", port=kamailio.ports.phone)
     agent = peers.agent("agent_refers")
     carrier = peers.carrier("plain_hangs_up", dialed=BEYOND, talk_s=1.5, through=kamailio.ports.udp)
@@ -159,7 +165,9 @@ def test_both_sides_may_be_behind_it_at_once(kamailio: Kamailio, peers: SippPeer
     assert record["outcome"]["result"] == "bridged"
 
 
-def test_its_503_leads_to_the_next_destination_rfc3261_21_5_4(kamailio: Kamailio, peers: SippPeers) -> None:
+def test_a_503_from_kamailio_fails_over_to_the_next_destination_rfc3261_21_5_4(
+    kamailio: Kamailio, peers: SippPeers
+) -> None:
     phone = peers.phone("phone_answers")
     carrier = peers.carrier("plain_hangs_up", dialed=FAILS_OVER, talk_s=1.0, through=kamailio.ports.udp)
     peers.all_succeed(carrier, phone)
@@ -168,6 +176,8 @@ def test_its_503_leads_to_the_next_destination_rfc3261_21_5_4(kamailio: Kamailio
     assert record["outcome"]["result"] == "bridged"
 
 
-def test_it_answers_the_edges_own_options_rfc3261_11_1(kamailio: Kamailio, peers: SippPeers) -> None:
+def test_kamailio_answers_our_options_probe_and_the_trunk_is_up_rfc3261_11_1(
+    kamailio: Kamailio, peers: SippPeers
+) -> None:
     kamailio.wait_for_log("PROBED by tls")
     until(lambda: peers.edge.health["peers"]["trunk:kamailio"] == "up", "the trunk is known to be up")

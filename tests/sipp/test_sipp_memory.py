@@ -28,7 +28,7 @@ def states(folder: Path) -> list[tuple[str, str | None, str | None]]:
         connection.close()
 
 
-def test_after_sigkill_ended_calls_are_stored_and_the_live_one_is_marked_cut(
+def test_after_sigkill_ended_calls_are_stored_and_the_active_call_is_marked_cut(
     stunnel: StunnelServer, tmp_path: Path
 ) -> None:
     kept = tmp_path / "edge"
@@ -58,7 +58,7 @@ def traced(edge: EdgeProcess, *options: str) -> str:
     return told.stdout or told.stderr
 
 
-def test_the_trace_command_shows_a_calls_sip_including_tls_while_the_edge_runs(
+def test_trace_shows_the_sip_of_a_call_including_tls_while_the_edge_runs(
     stunnel: StunnelServer, tmp_path: Path
 ) -> None:
     kept = tmp_path / "edge"

@@ -82,7 +82,7 @@ def way(
         yield {"transport": "tcp", "via": "tls", "through": stunnel_client.port}
 
 
-def test_a_caller_talks_to_the_agent_and_hangs_up_rfc3261_15(
+def test_caller_and_agent_hear_each_other_until_the_callers_bye_rfc3261_15(
     peers: SippPeers, way: dict[str, object]
 ) -> None:
     with RtpEndpoint(b"A") as agent_audio, RtpEndpoint(b"C") as caller_audio:
@@ -96,7 +96,7 @@ def test_a_caller_talks_to_the_agent_and_hangs_up_rfc3261_15(
     assert record["ended_by"] == "caller"
 
 
-def test_a_bridged_caller_is_hung_up_on_where_it_came_from_rfc3261_12_2_1_1(
+def test_when_the_phone_hangs_up_the_bye_reaches_the_caller_on_its_transport_rfc3261_12_2_1_1(
     peers: SippPeers, way: dict[str, object]
 ) -> None:
     phone = peers.phone("phone_hangs_up")
@@ -107,7 +107,9 @@ def test_a_bridged_caller_is_hung_up_on_where_it_came_from_rfc3261_12_2_1_1(
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "phone")
 
 
-def test_a_caller_gives_up_and_is_answered_487_rfc3261_9(peers: SippPeers, way: dict[str, object]) -> None:
+def test_a_cancelled_invite_gets_487_and_the_agents_invite_is_cancelled_rfc3261_9(
+    peers: SippPeers, way: dict[str, object]
+) -> None:
     agent = peers.agent("agent_rings")
     carrier = peers.carrier("plain_cancels", **way)
     peers.all_succeed(carrier, agent)
@@ -115,7 +117,7 @@ def test_a_caller_gives_up_and_is_answered_487_rfc3261_9(peers: SippPeers, way: 
     assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
 
 
-def test_a_session_is_refreshed_by_update_and_by_re_invite_rfc4028_9(
+def test_a_caller_refreshes_the_session_by_update_and_by_reinvite_rfc4028_9(
     peers: SippPeers, way: dict[str, object]
 ) -> None:
     agent = peers.agent("agent_talks")
@@ -125,7 +127,7 @@ def test_a_session_is_refreshed_by_update_and_by_re_invite_rfc4028_9(
     assert record["ended_by"] == "caller"
 
 
-def test_a_caller_without_an_offer_is_given_ours_rfc3261_13_2_1(peers: SippPeers) -> None:
+def test_an_invite_without_offer_is_answered_with_our_offer_rfc3261_13_2_1(peers: SippPeers) -> None:
     with RtpEndpoint(b"A") as agent_audio, RtpEndpoint(b"C") as caller_audio:
         agent = peers.agent("agent_talks", audio=agent_audio.port)
         carrier = peers.carrier("plain_offers_late", audio=caller_audio.port, talk_s=1.5)
@@ -150,7 +152,7 @@ def test_a_302_rings_another_destination_of_the_number_rfc3261_8_1_3_4(
     assert record["outcome"]["result"] == "bridged"
 
 
-def test_a_302_to_anywhere_else_is_not_followed_rfc3261_8_1_3_4(
+def test_a_302_to_an_unconfigured_target_is_not_followed_rfc3261_8_1_3_4(
     peers: SippPeers, desks: dict[str, int]
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
@@ -166,7 +168,7 @@ def test_a_302_to_anywhere_else_is_not_followed_rfc3261_8_1_3_4(
     assert "redirection not followed" in peers.log
 
 
-def test_a_caller_that_requires_100rel_hears_reliable_ringing_rfc3262_3(
+def test_a_caller_that_requires_100rel_gets_a_reliable_180_rfc3262_3(
     peers: SippPeers, way: dict[str, object]
 ) -> None:
     agent = peers.agent("agent_talks")
@@ -176,9 +178,7 @@ def test_a_caller_that_requires_100rel_hears_reliable_ringing_rfc3262_3(
     assert record["ended_by"] == "caller"
 
 
-def test_a_phone_that_rings_reliably_is_answered_with_prack_rfc3262_4(
-    peers: SippPeers, desks: dict[str, int]
-) -> None:
+def test_a_phones_reliable_180_gets_a_prack_rfc3262_4(peers: SippPeers, desks: dict[str, int]) -> None:
     phone = peers.phone("phone_rings_reliably", port=desks[FIRST])
     carrier = peers.carrier("plain_hangs_up", dialed=FORWARDED, talk_s=1.0)
     peers.all_succeed(carrier, phone)
@@ -186,7 +186,7 @@ def test_a_phone_that_rings_reliably_is_answered_with_prack_rfc3262_4(
     assert record["outcome"]["result"] == "bridged"
 
 
-def test_a_phone_of_our_own_registers_by_sha_256_and_is_called_there_rfc8760_2(peers: SippPeers) -> None:
+def test_a_phone_registered_with_sha_256_is_called_at_its_contact_rfc8760_2(peers: SippPeers) -> None:
     port = free_port()
     challenged, registered = register(ALICE, port, peers.edge.port)
     assert challenged.startswith("SIP/2.0 401 ")
@@ -206,7 +206,9 @@ def test_a_phone_of_our_own_registers_by_sha_256_and_is_called_there_rfc8760_2(p
     ],
     ids=["rfc8197", "rfc8688"],
 )
-def test_who_is_on_the_block_list_is_refused_as_configured(peers: SippPeers, dialed: str, said: str) -> None:
+def test_a_caller_on_the_block_list_gets_607_or_608_as_configured(
+    peers: SippPeers, dialed: str, said: str
+) -> None:
     carrier = peers.carrier("carrier_refused", dialed=dialed)
     peers.all_succeed(carrier)
     assert said in carrier.notes
