@@ -80,7 +80,9 @@ async def ends_well(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_direct_media_uses_no_port_of_ours_and_connects_the_phone_by_flow_i_rfc3725_4_1(edge: Edge) -> None:
+async def test_direct_media_uses_no_port_of_ours_and_connects_the_phone_by_flow_i_rfc3725_4_1(
+    edge: Edge,
+) -> None:
     await edge.connects()
     await talk(edge, edge.carrier, edge.agent)
     await refers(edge)
@@ -114,7 +116,9 @@ async def test_the_callers_audio_has_no_gap_over_60_ms_when_moved_from_agent_to_
     edge.assert_never_silent()
 
 
-async def test_sdp_sent_to_a_peer_has_an_origin_of_our_own_and_rising_versions_rfc8866_5_2(edge: Edge) -> None:
+async def test_sdp_sent_to_a_peer_has_an_origin_of_our_own_and_rising_versions_rfc8866_5_2(
+    edge: Edge,
+) -> None:
     await edge.bridges()
     for peer in edge.peers:
         told = descriptions(peer)
@@ -130,7 +134,9 @@ async def test_sdp_sent_to_a_peer_has_an_origin_of_our_own_and_rising_versions_r
     await ends_well(edge)
 
 
-async def test_formats_ptime_and_crypto_keys_are_passed_on_and_unknown_attributes_are_not_rfc4568(edge: Edge) -> None:
+async def test_formats_ptime_and_crypto_keys_are_passed_on_and_unknown_attributes_are_not_rfc4568(
+    edge: Edge,
+) -> None:
     offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio).replace(b"RTP/AVP 0", b"RTP/SAVP 96 0")
     offer += f"a=rtpmap:96 opus/48000/2\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 {KEY}\r\n".encode()
     offer += b"a=x-secret:1\r\na=ssrc:1 cname:me@home\r\na=candidate:1 1 UDP 1 192.0.2.13 9 typ host\r\n"
@@ -187,7 +193,9 @@ async def test_a_491_to_the_reinvite_that_connects_the_phone_is_retried_after_0_
     await ends_well(edge)
 
 
-async def test_reinvites_that_cross_while_the_phone_is_connected_both_succeed_on_retry_rfc3261_14_1(edge: Edge) -> None:
+async def test_reinvites_that_cross_while_the_phone_is_connected_both_succeed_on_retry_rfc3261_14_1(
+    edge: Edge,
+) -> None:
     offer = await at_the_switch(edge)
     caller = edge.carrier.current
     assert (await edge.carrier.reinvites(hold=True)).status == 491
@@ -241,7 +249,7 @@ async def test_a_caller_that_refuses_direct_and_relayed_media_keeps_the_agent_an
     await ends_well(edge)
 
 
-async def test_a_caller_that_never_answers_the_reinvite_gets_bye_and_the_phone_ack_and_bye_rfc3261_12_2_1_2(
+async def test_an_unanswered_reinvite_to_the_caller_ends_both_legs_with_ack_to_the_phone_rfc3261_12_2_1_2(
     edge: Edge,
 ) -> None:
     await at_the_switch(edge)
@@ -253,7 +261,9 @@ async def test_a_caller_that_never_answers_the_reinvite_gets_bye_and_the_phone_a
     await edge.assert_clean()
 
 
-async def test_a_reinvite_without_final_response_is_cancelled_after_20_s_and_audio_relayed_rfc3261_9_1(edge: Edge) -> None:
+async def test_a_reinvite_without_final_response_is_cancelled_after_20_s_and_audio_relayed_rfc3261_9_1(
+    edge: Edge,
+) -> None:
     offer = await at_the_switch(edge)
     edge.carrier.responds(offer, 100)
     began = edge.now
@@ -272,7 +282,9 @@ async def test_a_reinvite_without_final_response_is_cancelled_after_20_s_and_aud
 
 @pytest.mark.parametrize("who", ["caller", "agent", "phone"])
 @pytest.mark.parametrize("wait_s", [0.0, 0.0005, 0.001, 0.0015, 0.002, 0.0025, 0.003, 0.005])
-async def test_any_peer_can_hang_up_while_caller_and_phone_are_being_connected(edge: Edge, who: str, wait_s: float) -> None:
+async def test_any_peer_can_hang_up_while_caller_and_phone_are_being_connected(
+    edge: Edge, who: str, wait_s: float
+) -> None:
     await edge.connects()
     await refers(edge)
     await edge.phone.rings()
@@ -289,7 +301,9 @@ async def test_any_peer_can_hang_up_while_caller_and_phone_are_being_connected(e
     await edge.assert_clean()
 
 
-async def test_voicemail_answers_if_the_agent_leaves_and_the_caller_refuses_the_phones_media(edge: Edge) -> None:
+async def test_voicemail_answers_if_the_agent_leaves_and_the_caller_refuses_the_phones_media(
+    edge: Edge,
+) -> None:
     """Neither peer is left to connect the caller to: a message is taken, through our relay."""
     offer = await at_the_switch(edge)
     await edge.agent.hangs_up()
@@ -303,7 +317,9 @@ async def test_voicemail_answers_if_the_agent_leaves_and_the_caller_refuses_the_
     await edge.assert_clean()
 
 
-async def test_a_phone_that_answers_488_to_an_invite_without_offer_is_called_again_with_ours_rfc3261_21_4_26(edge: Edge) -> None:
+async def test_a_phones_488_to_an_invite_without_offer_leads_to_one_with_our_offer_rfc3261_21_4_26(
+    edge: Edge,
+) -> None:
     await edge.connects()
     await refers(edge)
     call = await edge.phone.invited()
@@ -319,7 +335,9 @@ async def test_a_phone_that_answers_488_to_an_invite_without_offer_is_called_aga
     await ends_well(edge)
 
 
-async def test_an_agent_that_answers_488_to_the_callers_offer_is_called_again_with_our_own(edge: Edge) -> None:
+async def test_an_agent_that_answers_488_to_the_callers_offer_is_called_again_with_our_own(
+    edge: Edge,
+) -> None:
     offer = moved_to(sdp(SIGNALWIRE_SDP), edge.caller_audio)
     await edge.carrier.invites(body=offer)
     call = await edge.agent.invited()
@@ -357,7 +375,9 @@ async def test_a_phone_that_answers_as_the_ring_limit_ends_gets_ack_without_medi
 # Re-INVITEs of the peers in an established call.
 
 
-async def test_a_reinvite_with_an_offer_is_passed_on_and_answered_by_the_other_peer_rfc3264_8(edge: Edge) -> None:
+async def test_a_reinvite_with_an_offer_is_passed_on_and_answered_by_the_other_peer_rfc3264_8(
+    edge: Edge,
+) -> None:
     await edge.bridges()
     caller = edge.carrier.current
     fresh = revised(caller.sdp.replace(b"RTP/AVP 0 8 101", b"RTP/AVP 8 101"), 1)
@@ -381,7 +401,9 @@ async def test_an_update_is_passed_on_as_a_reinvite_rfc3311_5_2(edge: Edge) -> N
     await ends_well(edge)
 
 
-async def test_a_reinvite_with_an_unchanged_offer_gets_identical_sdp_and_is_not_passed_on_rfc3264_8(edge: Edge) -> None:
+async def test_a_reinvite_with_an_unchanged_offer_gets_identical_sdp_and_is_not_passed_on_rfc3264_8(
+    edge: Edge,
+) -> None:
     await edge.bridges()
     said = descriptions(edge.carrier)[-1]
     before = len(edge.phone.trace)
@@ -591,7 +613,9 @@ async def test_voicemail_is_recorded_through_the_relay(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_a_prompt_moves_caller_and_agent_to_the_relay_and_the_phone_is_connected_directly(edge: Edge) -> None:
+async def test_a_prompt_moves_caller_and_agent_to_the_relay_and_the_phone_is_connected_directly(
+    edge: Edge,
+) -> None:
     await edge.connects()
     [call] = edge.registry.going_on()
     began = edge.now
@@ -622,7 +646,9 @@ async def test_a_caller_that_refuses_relayed_media_gets_bye_instead_of_voicemail
     await edge.assert_clean()
 
 
-async def test_a_phone_that_confirms_with_a_key_is_then_connected_to_the_caller_directly(new_edge: NewEdge) -> None:
+async def test_a_phone_that_confirms_with_a_key_is_then_connected_to_the_caller_directly(
+    new_edge: NewEdge,
+) -> None:
     async with new_edge(number=asking(), speech=Voice()) as edge:
         await edge.connects()
         await refers(edge)

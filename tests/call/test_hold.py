@@ -28,7 +28,7 @@ async def holds(edge: Edge, hertz: int) -> None:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_caller_holds_and_resumes_in_talk_and_in_the_bridge_rfc3264_8_4(
+async def test_a_caller_can_hold_and_resume_with_the_agent_and_with_the_phone_rfc3264_8_4(
     new_edge: NewEdge, transport: str
 ) -> None:
     async with new_edge(transport=transport) as edge:
@@ -45,7 +45,7 @@ async def test_a_caller_holds_and_resumes_in_talk_and_in_the_bridge_rfc3264_8_4(
         await edge.assert_clean()
 
 
-async def test_a_caller_on_hold_is_bridged_and_hears_the_phone_when_it_is_back(edge: Edge) -> None:
+async def test_a_caller_bridged_while_on_hold_hears_the_phone_after_resuming(edge: Edge) -> None:
     await edge.connects()
     await edge.carrier.reinvites(hold=True)
     await edge.agent.refers(f"tel:{PHONE_NUMBER}")
@@ -64,7 +64,7 @@ async def test_a_caller_on_hold_is_bridged_and_hears_the_phone_when_it_is_back(e
     await edge.assert_clean()
 
 
-async def test_the_phone_holds_and_resumes_in_the_bridge(edge: Edge) -> None:
+async def test_the_phone_can_hold_and_resume_a_bridged_call(edge: Edge) -> None:
     await edge.bridges()
     call = edge.phone.current
     assert (await call.reinvites(directed(revised(call.sdp, 1), "sendonly"))).status == 200
@@ -80,7 +80,9 @@ async def test_the_phone_holds_and_resumes_in_the_bridge(edge: Edge) -> None:
 
 
 @pytest.mark.relay_only("elsewhere the other peer says what it can use: test_direct.py")
-async def test_an_offer_that_cannot_be_used_leaves_the_call_as_it_was_rfc3261_14_2(edge: Edge) -> None:
+async def test_a_reinvite_without_a_common_codec_gets_488_and_the_call_goes_on_rfc3261_14_2(
+    edge: Edge,
+) -> None:
     await edge.bridges()
     call = edge.carrier.current
     good = call.sdp

@@ -50,7 +50,9 @@ async def test_a_caller_without_an_offer_answers_ours_in_the_ack_rfc3261_13_2_1(
     await hears_the_agent_then_the_phone(edge)
 
 
-async def test_a_caller_that_requires_100rel_is_rung_reliably_and_answered_rfc3262_3(edge: Edge) -> None:
+async def test_a_caller_that_requires_100rel_gets_a_reliable_180_and_is_answered_rfc3262_3(
+    edge: Edge,
+) -> None:
     call = await edge.carrier.invites(headers=[REQUIRED])
     ringing = await edge.carrier.receives(180)
     assert (await pracks(call, ringing)).status == 200
@@ -75,7 +77,7 @@ async def test_a_caller_without_an_offer_that_requires_100rel_answers_in_the_pra
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_a_late_offer_in_a_reliable_180_survives_loss_doubling_and_overtaking(
+async def test_our_offer_in_a_reliable_180_is_answered_despite_loss_and_reordering(
     new_edge: NewEdge, seed: int
 ) -> None:
     async with new_edge(seed=seed) as edge:
@@ -92,7 +94,7 @@ async def test_a_late_offer_in_a_reliable_180_survives_loss_doubling_and_overtak
         await edge.assert_clean()
 
 
-async def test_a_caller_that_never_acknowledges_the_180_is_let_go_and_so_is_the_agent_rfc3262_3(
+async def test_a_caller_that_never_sends_prack_for_the_180_gets_504_and_the_call_ends_rfc3262_3(
     edge: Edge,
 ) -> None:
     await edge.carrier.invites(headers=[REQUIRED])
@@ -105,7 +107,7 @@ async def test_a_caller_that_never_acknowledges_the_180_is_let_go_and_so_is_the_
 
 
 @pytest.mark.parametrize("reliable", [True, False])
-async def test_a_phone_that_describes_itself_while_it_rings_is_heard_when_it_has_answered(
+async def test_a_caller_hears_the_agent_during_the_phones_early_media_and_the_phone_once_it_answers(
     edge: Edge, reliable: bool
 ) -> None:
     """The phone's early media does not reach the caller, who is still with the agent."""
@@ -130,7 +132,7 @@ async def test_a_phone_that_describes_itself_while_it_rings_is_heard_when_it_has
     await edge.assert_clean()
 
 
-async def test_a_phone_that_reinvites_without_an_offer_answers_ours_and_talks_on_rfc3261_14_2(
+async def test_a_phones_reinvite_without_an_offer_gets_ours_and_audio_continues_rfc3261_14_2(
     edge: Edge,
 ) -> None:
     await edge.bridges()

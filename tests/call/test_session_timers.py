@@ -24,7 +24,7 @@ def counted(edge: Edge, method: str) -> int:
     return len([each for each in seen if isinstance(each, Request) and each.method == method])
 
 
-async def test_an_hour_long_call_is_refreshed_on_each_leg_by_whoever_agreed_to(new_edge: NewEdge) -> None:
+async def test_an_hour_long_call_is_refreshed_on_each_leg_by_the_agreed_refresher(new_edge: NewEdge) -> None:
     """The carrier refreshes its leg every 5 minutes by re-INVITE, we the phone's every 10 by UPDATE."""
     async with new_edge(audio=False) as edge:
         await bridges(edge)
@@ -42,7 +42,7 @@ async def test_an_hour_long_call_is_refreshed_on_each_leg_by_whoever_agreed_to(n
         await edge.assert_clean()
 
 
-async def test_a_phone_that_lost_the_call_is_found_out_by_its_refresh_and_the_caller_let_go_rfc4028_10(
+async def test_a_481_to_our_refresh_of_the_phones_leg_ends_the_call_rfc4028_10(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(audio=False) as edge:
@@ -58,7 +58,7 @@ async def test_a_phone_that_lost_the_call_is_found_out_by_its_refresh_and_the_ca
         await edge.assert_clean()
 
 
-async def test_a_caller_that_is_heard_of_no_more_is_let_go_before_its_interval_ends_rfc4028_10(
+async def test_a_caller_that_stops_refreshing_gets_bye_before_its_session_expires_rfc4028_10(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(audio=False) as edge:
@@ -72,7 +72,7 @@ async def test_a_caller_that_is_heard_of_no_more_is_let_go_before_its_interval_e
         await edge.assert_clean()
 
 
-async def test_a_phone_that_wants_a_longer_interval_gets_it_rfc4028_7_3(new_edge: NewEdge) -> None:
+async def test_a_phones_422_is_followed_by_an_invite_with_its_min_se_rfc4028_7_3(new_edge: NewEdge) -> None:
     async with new_edge(audio=False) as edge:
         await edge.connects()
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")

@@ -59,7 +59,7 @@ def everything() -> list[bytes]:
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["no call", "a call going on"])
-async def test_nothing_an_unknown_source_sends_by_udp_is_answered(edge: Edge, live: bool) -> None:
+async def test_no_udp_message_from_an_unknown_source_is_answered(edge: Edge, live: bool) -> None:
     edge.gate._bans._for_s = 0.0  # this test is about not answering, not about the ban
     if live:
         await edge.connects()
@@ -77,7 +77,7 @@ async def test_nothing_an_unknown_source_sends_by_udp_is_answered(edge: Edge, li
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
-async def test_nothing_an_unknown_source_sends_on_a_connection_is_answered(
+async def test_no_message_from_an_unknown_source_over_tcp_or_tls_is_answered(
     edge: Edge, transport: str
 ) -> None:
     edge.gate._bans._for_s = 0.0
