@@ -39,11 +39,11 @@ def answer(status: int, *contacts: str, retry_after: str | None = None) -> Rejec
     return Rejected(messages.response(messages.invite(), status, headers=headers))
 
 
-def test_destinations_are_rung_as_they_are_configured() -> None:
+def test_destinations_are_rung_in_the_configured_order() -> None:
     assert list(places()) == [DESK, CELL, HOME]
 
 
-def test_those_that_ring_together_are_given_out_together_and_once() -> None:
+def test_next_group_returns_simultaneous_destinations_together_and_each_only_once() -> None:
     queue = places()
     assert [queue.next_group(), queue.next_group()] == [[DESK], [CELL]]
     queue.refused(CELL, answer(302, "<sip:home@192.0.2.40:5070>"))
@@ -56,7 +56,7 @@ def test_those_that_ring_together_are_given_out_together_and_once() -> None:
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_one_phone_under_two_names_is_rung_once(at_once: bool) -> None:
+def test_a_phone_configured_under_two_names_is_rung_once(at_once: bool) -> None:
     """Otherwise it would ring on two lines at once, or once more right after it was declined."""
     sales, support = replace(CELL, name="sales"), replace(CELL, name="support")
     number = replace(NUMBER, destinations=(sales, support, HOME), at_once=at_once)
@@ -67,7 +67,7 @@ def test_one_phone_under_two_names_is_rung_once(at_once: bool) -> None:
     assert groups == ([[sales, HOME]] if at_once else [[sales], [HOME]])
 
 
-def test_a_destination_behind_a_dead_trunk_is_passed_over_while_another_stands() -> None:
+def test_a_destination_behind_a_trunk_that_is_down_is_skipped_unless_all_are_down() -> None:
     assert list(places(down=("trunk:one",))) == [CELL, HOME]
     assert list(places(DESK, CELL, down=("trunk:one", "trunk:two"))) == [DESK, CELL]
     assert list(places(DESK, down=("trunk:one", "agent:a"))) == [DESK]
@@ -94,7 +94,9 @@ def test_a_redirection_is_followed_to_a_configured_destination_rfc3261_8_1_3_4()
         ("<sip:[broken>", None),
     ],
 )
-def test_nothing_but_a_configured_destination_is_dialled(contact: str, place: Destination | None) -> None:
+def test_a_redirection_contact_is_rung_only_if_it_is_a_configured_destination(
+    contact: str, place: Destination | None
+) -> None:
     queue = places(DESK)
     next(rung := iter(queue))
     note = queue.refused(DESK, answer(300, contact))
@@ -103,20 +105,20 @@ def test_nothing_but_a_configured_destination_is_dialled(contact: str, place: De
     assert (note[0] == "redirected") is (place is not None)
 
 
-def test_contacts_are_tried_by_their_q_and_before_what_was_left_rfc3261_20_10() -> None:
+def test_redirection_contacts_are_rung_by_q_value_before_the_remaining_destinations_rfc3261_20_10() -> None:
     queue = places(DESK, CELL)
     next(rung := iter(queue))
     queue.refused(DESK, answer(300, "<tel:+14155550002>;q=0.1", "<sip:home@192.0.2.40:5070>;q=0.7"))
     assert list(rung) == [HOME, CELL]
 
 
-def test_contacts_without_q_come_first_and_the_order_of_equals_is_kept() -> None:
+def test_contacts_without_a_valid_q_come_first_and_equal_q_keeps_their_order() -> None:
     values = ["<sip:a@x>;q=0.5", "<sip:b@x>", "<sip:c@x>;q=0.5, <sip:d@x>;q=nonsense", "<sip:e@x>;q=7"]
     found = contacts(answer(300, *values).response)
     assert [contact.uri.user for contact in found] == ["b", "d", "e", "a", "c"]
 
 
-def test_a_redirection_in_a_circle_ends_rfc3261_8_1_3_4() -> None:
+def test_redirections_back_to_destinations_already_rung_are_not_followed_rfc3261_8_1_3_4() -> None:
     queue = places(DESK)
     next(rung := iter(queue))
     queue.refused(DESK, answer(302, "<tel:+14155550002>"))
@@ -126,7 +128,7 @@ def test_a_redirection_in_a_circle_ends_rfc3261_8_1_3_4() -> None:
     assert list(rung) == []
 
 
-def test_five_redirections_are_followed_and_no_more() -> None:
+def test_at_most_five_redirections_are_followed() -> None:
     many = tuple(Destination(f"sip:{n}@192.0.2.40", None) for n in range(8))
     number = Number("*", many, None)
     queue = DestinationQueue(number, many[:1], down=lambda name: False, backoff=Backoff(), clock=lambda: 0.0)
@@ -139,7 +141,9 @@ def test_five_redirections_are_followed_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("status", [305, 380])
-def test_use_proxy_and_alternative_service_are_refusals_rfc3261_21_3_4_21_3_5(status: int) -> None:
+def test_305_use_proxy_and_380_alternative_service_are_not_followed_rfc3261_21_3_4_21_3_5(
+    status: int,
+) -> None:
     queue = places(DESK)
     next(rung := iter(queue))
     note = queue.refused(DESK, answer(status, "<tel:+14155550002>"))
@@ -148,7 +152,7 @@ def test_use_proxy_and_alternative_service_are_refusals_rfc3261_21_3_4_21_3_5(st
 
 
 @pytest.mark.parametrize("status", [480, 486, 500, 600, 603])
-def test_a_destination_that_asked_for_it_is_rung_last_until_then_rfc3261_20_33(status: int) -> None:
+def test_a_destination_is_rung_last_until_its_retry_after_has_passed_rfc3261_20_33(status: int) -> None:
     backoff = Backoff()
     backoff.note(DESK, answer(status, retry_after="60"), 50.0)
     assert list(places(backoff=backoff)) == [CELL, HOME, DESK]
@@ -160,14 +164,16 @@ def test_a_destination_that_asked_for_it_is_rung_last_until_then_rfc3261_20_33(s
     "failure",
     [answer(486), answer(404, retry_after="600"), TransportFailed("gone"), answer(486, retry_after="x")],
 )
-def test_other_failures_ask_for_nothing(failure: SipError) -> None:
+def test_failures_without_an_applicable_retry_after_do_not_defer_a_destination(failure: SipError) -> None:
     queue, backoff = places(), Backoff()
     assert queue.refused(DESK, failure) is None
     backoff.note(DESK, failure, 99.0)
     assert not backoff.defers(DESK, 99.1)
 
 
-def test_patience_lasts_an_hour_at_most_and_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_is_capped_at_an_hour_and_a_bounded_number_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("proxy.call.destinations.MAX_REMEMBERED", 2)
     backoff = Backoff()
     for place in EVERYWHERE:

@@ -36,7 +36,7 @@ async def test_a_sip_agent_connects_the_caller_by_refer(new_edge: NewEdge, trans
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-async def test_a_sip_agent_turns_a_caller_away_by_bye(new_edge: NewEdge, transport: str) -> None:
+async def test_a_bye_of_a_sip_agent_declines_the_caller(new_edge: NewEdge, transport: str) -> None:
     async with new_edge(number=a_number(agent=sip_agent(transport))) as edge:
         asks(edge)
         await edge.connects()
@@ -46,7 +46,7 @@ async def test_a_sip_agent_turns_a_caller_away_by_bye(new_edge: NewEdge, transpo
         await edge.assert_clean()
 
 
-async def test_a_sip_agent_hears_by_notify_of_a_busy_phone_and_may_say_goodbye(new_edge: NewEdge) -> None:
+async def test_a_sip_agent_gets_notify_486_for_a_busy_phone_and_may_then_hang_up(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(agent=sip_agent("tcp"))) as edge:
         asks(edge)
         await edge.connects()
@@ -60,7 +60,7 @@ async def test_a_sip_agent_hears_by_notify_of_a_busy_phone_and_may_say_goodbye(n
         await edge.assert_clean()
 
 
-async def test_a_sip_agent_that_hangs_up_after_its_refer_has_not_said_no_to_a_message(
+async def test_voicemail_answers_for_a_busy_phone_if_the_sip_agent_hung_up_after_its_refer(
     new_edge: NewEdge,
 ) -> None:
     async with new_edge(number=a_number(agent=sip_agent("tcp"))) as edge:
@@ -75,7 +75,7 @@ async def test_a_sip_agent_that_hangs_up_after_its_refer_has_not_said_no_to_a_me
         await edge.assert_clean()
 
 
-async def test_a_sip_agent_has_until_the_talk_limit(new_edge: NewEdge) -> None:
+async def test_the_phone_rings_when_a_sip_agent_reaches_the_talk_limit(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(agent=sip_agent("udp"))) as edge:
         asks(edge, talk_limit_s=10.0)
         await edge.connects()

@@ -44,7 +44,7 @@ async def tell_the_story(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
-async def test_a_wanted_caller_is_bridged_by_refer(new_edge: NewEdge, transport: str) -> None:
+async def test_a_screened_caller_is_bridged_to_the_phone_by_refer(new_edge: NewEdge, transport: str) -> None:
     async with new_edge(transport=transport) as edge:
         await tell_the_story(edge)
         talk = edge.time_of(edge.record.legs[2].answered) + 0.2
@@ -58,7 +58,9 @@ async def test_a_wanted_caller_is_bridged_by_refer(new_edge: NewEdge, transport:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_loss_doubling_and_overtaking_change_nothing_of_the_story(new_edge: NewEdge, seed: int) -> None:
+async def test_a_caller_is_bridged_by_refer_despite_loss_duplication_and_reordering(
+    new_edge: NewEdge, seed: int
+) -> None:
     async with new_edge(seed=seed) as edge:
         edge.wire.impair(loss=0.15, duplication=0.15, reordering=0.3)
         await tell_the_story(edge)
@@ -66,7 +68,7 @@ async def test_loss_doubling_and_overtaking_change_nothing_of_the_story(new_edge
         await edge.assert_clean()
 
 
-async def test_the_phone_may_hang_up_first(edge: Edge) -> None:
+async def test_a_phone_that_hangs_up_first_ends_the_call(edge: Edge) -> None:
     await edge.bridges()
     await edge.phone.hangs_up()
     await edge.carrier.receives("BYE")
@@ -93,7 +95,7 @@ async def test_the_caller_hears_the_agent_while_the_phone_rings(edge: Edge) -> N
     await edge.assert_clean()
 
 
-async def test_both_hang_up_at_once_rfc5407_3_2_3(edge: Edge) -> None:
+async def test_caller_and_phone_can_hang_up_at_the_same_time_rfc5407_3_2_3(edge: Edge) -> None:
     await edge.bridges()
     await asyncio.gather(edge.carrier.hangs_up(), edge.phone.hangs_up())
     record = await edge.over()
@@ -102,7 +104,7 @@ async def test_both_hang_up_at_once_rfc5407_3_2_3(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 407])
-async def test_a_carrier_that_challenges_what_we_say_in_its_own_call_gets_the_account_of_its_trunk(
+async def test_a_challenge_to_our_bye_by_the_callers_trunk_is_answered_with_its_account(
     edge: Edge, status: int
 ) -> None:
     """RFC 3261 §22.1: any request may be challenged; unanswered, the carrier would keep the call up."""

@@ -46,7 +46,7 @@ async def whole_call(folder: Path, invite: bytes) -> list[bytes]:
         return [carried.data for carried in edge.wire.trace if carried.source[0] == EDGE]
 
 
-def test_one_call_sends_what_is_judged(tmp_path: Path) -> None:
+def test_the_checked_call_sends_every_expected_method_and_status(tmp_path: Path) -> None:
     sent = run_virtual(whole_call(tmp_path, INVITE.replace("\n", "\r\n").encode()))
     starts = {data.partition(b" ")[0] for data in sent}
     assert starts == {b"SIP/2.0", b"INVITE", b"ACK", b"BYE"}
@@ -55,7 +55,7 @@ def test_one_call_sends_what_is_judged(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(sorted(DEVIATIONS)), max_size=5, unique=True))
-def test_whatever_slips_a_caller_makes_ours_is_strict(deviations: list[str]) -> None:
+def test_messages_sent_are_valid_whatever_deviations_the_callers_invite_has(deviations: list[str]) -> None:
     text = INVITE
     for deviation in combined(deviations):
         text = deviation(text)

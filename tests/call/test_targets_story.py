@@ -16,7 +16,7 @@ TWO = (
 )
 
 
-async def test_a_call_to_a_dead_agent_falls_open_at_once(edge: Edge) -> None:
+async def test_a_call_rings_the_phone_unscreened_at_once_if_the_agent_is_down(edge: Edge) -> None:
     edge.down.add("agent:openai")
     began = edge.now
     await edge.carrier.invites()
@@ -33,7 +33,7 @@ async def test_a_call_to_a_dead_agent_falls_open_at_once(edge: Edge) -> None:
     await edge.assert_clean()
 
 
-async def test_the_phone_sends_the_call_to_another_destination_rfc3261_8_1_3_4(new_edge: NewEdge) -> None:
+async def test_a_302_to_another_configured_destination_is_followed_rfc3261_8_1_3_4(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(destinations=TWO)) as edge:
         await edge.connects()
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
@@ -49,7 +49,9 @@ async def test_the_phone_sends_the_call_to_another_destination_rfc3261_8_1_3_4(n
 
 
 @pytest.mark.parametrize("contact", ["<sip:+19005550000@premium.example.com>", f"<tel:{PHONE_NUMBER}>"])
-async def test_a_redirection_to_anywhere_else_is_a_refusal(new_edge: NewEdge, contact: str) -> None:
+async def test_a_302_to_an_unconfigured_or_already_tried_destination_is_a_refusal(
+    new_edge: NewEdge, contact: str
+) -> None:
     async with new_edge(number=a_number(on_failure=OnFailure.REJECT)) as edge:
         await edge.connects()
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
@@ -63,7 +65,7 @@ async def test_a_redirection_to_anywhere_else_is_a_refusal(new_edge: NewEdge, co
         await edge.assert_clean()
 
 
-async def test_a_destination_behind_a_dead_trunk_is_passed_over(new_edge: NewEdge) -> None:
+async def test_a_destination_behind_a_trunk_that_is_down_is_skipped(new_edge: NewEdge) -> None:
     dead = Trunk("dead", "sip:192.0.2.254")
     places = (Destination(f"sip:{SECOND}@192.0.2.254", SECOND, dead), TWO[0])
     async with new_edge(number=a_number(destinations=places)) as edge:

@@ -10,7 +10,7 @@ from tests.kit import messages
 from tests.kit.edge import PHONE_NUMBER, Edge, summary
 
 
-async def test_a_call_to_a_tel_uri_from_one_to_another_is_bridged_rfc3966(edge: Edge) -> None:
+async def test_a_call_with_tel_uris_in_request_uri_from_and_refer_to_is_bridged_rfc3966(edge: Edge) -> None:
     await edge.carrier.invites(uri="tel:+1-415-555-1234", caller='"Bob" <tel:+1-212-555-0100>')
     call = await edge.agent.answers()
     assert call.invite is not None
@@ -40,7 +40,7 @@ async def test_a_call_to_a_tel_uri_from_one_to_another_is_bridged_rfc3966(edge: 
         ("<tel:anonymous>", None),
     ],
 )
-def test_the_caller_is_known_by_the_number_of_a_tel_uri(sender: str, number: str | None) -> None:
+def test_the_callers_number_is_taken_from_a_tel_or_sip_uri_in_from(sender: str, number: str | None) -> None:
     invite = messages.invite()
     invite.headers.set("From", f"{sender};tag=a")
     assert Identity.of(invite).number == number
