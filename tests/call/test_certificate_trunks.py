@@ -23,7 +23,7 @@ async def resolved(name: str) -> tuple[list[str], float]:
     return ["203.0.113.7"], 60.0
 
 
-def test_a_certificate_tells_whose_connection_it_is() -> None:
+def test_a_connection_is_assigned_to_a_trunk_by_its_certificate_names() -> None:
     certified = CertificateTrunks(SOURCES)
     assert certified.trunk(a_flow("sip.one.example")) == "one"
     assert certified.trunk(a_flow("other.example", "edge.two.example")) == "two"
@@ -31,7 +31,7 @@ def test_a_certificate_tells_whose_connection_it_is() -> None:
     assert certified.trunk(a_flow()) is None
 
 
-def test_what_is_no_certificate_is_an_address() -> None:
+def test_sources_without_the_tls_prefix_are_addresses() -> None:
     assert by_address(SOURCES) == {
         "one": ["192.0.2.0/24", "sip.one.example"],
         "two": [],
@@ -40,7 +40,7 @@ def test_what_is_no_certificate_is_an_address() -> None:
     assert CertificateTrunks({"three": ["198.51.100.7"]}).trunk(a_flow("sip.one.example")) is None
 
 
-async def test_a_trunk_is_let_in_by_its_certificate_or_by_its_address() -> None:
+async def test_a_trunk_is_admitted_by_its_certificate_or_its_address() -> None:
     gate = Admission(SOURCES, resolved)
     await gate.refresh()
     flows = [

@@ -9,7 +9,7 @@ from tests.kit.edge import CARRIER, HOST, Edge, NewEdge, a_number
 
 
 @pytest.mark.parametrize("dialed", ["911", "112", "+1911", "933", "9-1-1", "%39%31%31"])
-async def test_an_emergency_number_is_never_screened_not_even_where_any_number_is(
+async def test_an_emergency_number_gets_404_unscreened_even_with_a_wildcard_number(
     new_edge: NewEdge, dialed: str
 ) -> None:
     async with new_edge(number=a_number(dialed="*")) as edge:
@@ -19,7 +19,7 @@ async def test_an_emergency_number_is_never_screened_not_even_where_any_number_i
         await refused_in_words(edge, answer.headers.get("Warning"), logs)
 
 
-async def test_a_service_urn_is_never_screened_rfc5031_4_2(new_edge: NewEdge) -> None:
+async def test_a_service_urn_gets_404_unscreened_rfc5031_4_2(new_edge: NewEdge) -> None:
     async with new_edge(number=a_number(dialed="*")) as edge:
         original = edge.carrier._invite
 

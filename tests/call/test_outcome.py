@@ -40,5 +40,7 @@ def refused(status: int) -> Rejected:
         (SipError("anything"), 503, News.PHONE_UNREACHABLE),
     ],
 )
-def test_a_failure_has_a_status_and_is_news(failure: SipError, status: int, news: News) -> None:
+def test_each_failure_of_a_phone_maps_to_a_status_and_a_news_item(
+    failure: SipError, status: int, news: News
+) -> None:
     assert (status_of(failure), news_of(failure)) == (status, news)

@@ -23,7 +23,9 @@ from tests.kit import messages
         ([503], 503),
     ],
 )
-def test_the_best_response_speaks_for_all_rfc3261_16_7(statuses: list[int], chosen: int) -> None:
+def test_the_best_refusal_of_all_branches_is_the_result_rfc3261_16_7(
+    statuses: list[int], chosen: int
+) -> None:
     invite = messages.invite()
     failures: list[SipError] = [Rejected(messages.response(invite, status)) for status in statuses]
     failure = best(failures)
@@ -31,7 +33,7 @@ def test_the_best_response_speaks_for_all_rfc3261_16_7(statuses: list[int], chos
     assert failure.status == chosen
 
 
-def test_a_network_failure_speaks_only_where_nobody_else_does_rfc3261_16_7() -> None:
+def test_a_network_failure_is_the_result_only_if_no_branch_has_another_rfc3261_16_7() -> None:
     gone, away = TransportFailed("gone"), NotRegistered("away")
     assert best([gone, away]) is away
     assert best([gone]) is gone

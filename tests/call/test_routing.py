@@ -36,7 +36,7 @@ NUMBER = a_number(destinations=(HOME, ALICE))
         (None, None),
     ],
 )
-def test_a_number_is_e164_or_none(text: str | None, number: str | None) -> None:
+def test_e164_returns_the_normalised_number_or_none(text: str | None, number: str | None) -> None:
     assert e164(text) == number
 
 
@@ -51,7 +51,7 @@ def test_a_number_is_e164_or_none(text: str | None, number: str | None) -> None:
 @example("%2B1415")
 @example("%31415")
 @example(33 * "1")
-def test_a_number_that_is_plain_at_a_glance_is_the_one_found_by_reading_it(text: str) -> None:
+def test_dialables_fast_path_returns_the_same_as_the_full_parse(text: str) -> None:
     assert dialable(text) == _less_separators(text)
 
 
@@ -74,11 +74,13 @@ def test_a_number_that_is_plain_at_a_glance_is_the_one_found_by_reading_it(text:
         ("<sip:pbx.example.com>", None),
     ],
 )
-def test_a_refer_to_selects_a_configured_place_or_none(refer_to: str, place: Destination | None) -> None:
+def test_a_refer_to_selects_a_configured_destination_or_none(
+    refer_to: str, place: Destination | None
+) -> None:
     assert NUMBER.destination_for(NameAddr.parse(refer_to)) is place
 
 
-def test_a_number_is_found_by_request_uri_then_by_to_then_by_the_one_for_any() -> None:
+def test_a_number_is_found_by_request_uri_then_by_to_then_by_the_wildcard() -> None:
     dialed, other, rest = a_number(), a_number(dialed="+14155550002"), a_number(dialed="*")
     routing = Routing([dialed, other])
     assert routing.find(invite(uri="sip:+14155551234@sbc.example.com")) is dialed
@@ -91,7 +93,7 @@ def test_a_number_is_found_by_request_uri_then_by_to_then_by_the_one_for_any() -
     assert Routing([dialed, rest]).find(invite(uri="sip:+14155550199@sbc.example.com")) is rest
 
 
-def test_a_request_uri_that_cannot_be_read_falls_back_to_the_to() -> None:
+def test_the_to_header_is_used_if_the_request_uri_cannot_be_parsed() -> None:
     request = invite()
     request.uri = "sip:"
     request.headers.set("To", "<sip:+14155551234@sbc.example.com>")
@@ -108,7 +110,7 @@ def test_a_request_uri_that_cannot_be_read_falls_back_to_the_to() -> None:
         ("tel:7042;phone-context=example.com", "7042"),
     ],
 )
-def test_a_tel_uri_is_found_by_its_digits_rfc3966(uri: str, dialed: str) -> None:
+def test_a_number_is_found_by_the_digits_of_a_tel_uri_rfc3966(uri: str, dialed: str) -> None:
     number = a_number(dialed=dialed)
     assert Routing([number]).find(invite(uri=uri)) is number
     by_to = invite(uri="sip:sbc.example.com")
@@ -116,6 +118,6 @@ def test_a_tel_uri_is_found_by_its_digits_rfc3966(uri: str, dialed: str) -> None
     assert Routing([number]).find(by_to) is number
 
 
-def test_a_local_number_is_not_put_together_with_its_context_rfc3966_5_1_5() -> None:
+def test_a_local_number_is_not_combined_with_its_phone_context_rfc3966_5_1_5() -> None:
     """`phone-context` says where the number is valid, not what stands before it."""
     assert Routing([a_number()]).find(invite(uri="tel:5551234;phone-context=+1415")) is None
