@@ -130,7 +130,9 @@ async def test_an_ack_with_an_old_branch_and_uri_stops_our_200_retransmissions_r
 
 
 @pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
-async def test_a_cancel_with_another_branch_and_cseq_is_481_rfc3261_9_2(peers: Peers, protocol: type) -> None:
+async def test_a_cancel_with_another_branch_and_cseq_gets_481_rfc3261_9_2(
+    peers: Peers, protocol: type
+) -> None:
     agent = await in_thread(peers.agent)
     async with Caller(peers, protocol) as caller, asyncio.timeout(LIMIT_S):
         dialog = await caller.invite()
@@ -148,7 +150,7 @@ async def test_a_cancel_with_another_branch_and_cseq_is_481_rfc3261_9_2(peers: P
 
 
 @pytest.mark.parametrize("protocol", [aiovoip.UDP, aiovoip.TCP])
-async def test_a_call_whose_cancels_were_481_can_be_answered_and_ended_by_bye_rfc3261_9_2(
+async def test_after_cancels_that_get_481_the_call_is_answered_and_ended_by_bye_rfc3261_9_2(
     peers: Peers, protocol: type
 ) -> None:
     agent = await in_thread(peers.agent)
@@ -188,7 +190,7 @@ async def test_an_ack_from_another_source_address_is_accepted_rfc3261_13_3_1_4(
     assert (await in_thread(peers.record))["ended_by"] == "caller"
 
 
-async def test_a_header_with_a_bare_cr_is_400_rfc3261_21_4_1(peers: Peers) -> None:
+async def test_an_invite_with_a_bare_cr_in_a_header_gets_400_rfc3261_21_4_1(peers: Peers) -> None:
     async with Caller(peers) as caller, asyncio.timeout(LIMIT_S):
         dialog = await caller.invite(subject="door\rVia: SIP/2.0/UDP 192.0.2.1")
         assert await answer(dialog, "INVITE") == 400

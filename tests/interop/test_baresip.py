@@ -27,7 +27,9 @@ def bridge(caller: Baresip, agent: Baresip, phone: Baresip) -> None:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_a_caller_is_screened_and_bridged_and_hangs_up_rfc3515(peers: Peers, transport: str) -> None:
+def test_an_agents_refer_bridges_caller_and_phone_until_the_caller_hangs_up_rfc3515(
+    peers: Peers, transport: str
+) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller(transport=transport)
     answer(agent)
@@ -63,7 +65,7 @@ def test_a_bridged_caller_holds_and_resumes_and_the_phone_hangs_up_rfc3264_8_4(p
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "phone")
 
 
-def test_a_phone_that_declines_sends_the_caller_back_to_the_agent_rfc3515_2_4_5(peers: Peers) -> None:
+def test_a_caller_whose_phone_declines_keeps_talking_to_the_agent_rfc3515_2_4_5(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
@@ -79,7 +81,7 @@ def test_a_phone_that_declines_sends_the_caller_back_to_the_agent_rfc3515_2_4_5(
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_a_caller_who_cancels_takes_the_agents_call_with_him_rfc3261_9(peers: Peers, transport: str) -> None:
+def test_a_caller_who_cancels_ends_the_agents_ringing_call_rfc3261_9(peers: Peers, transport: str) -> None:
     agent = peers.agent()
     caller = peers.caller(transport=transport)
     agent.wait_for("call_incoming")
@@ -90,7 +92,7 @@ def test_a_caller_who_cancels_takes_the_agents_call_with_him_rfc3261_9(peers: Pe
     assert (record["outcome"]["result"], record["answered"]) == ("caller left", None)
 
 
-def test_a_phone_that_answers_by_itself_is_bridged_rfc3515(peers: Peers) -> None:
+def test_a_phone_with_auto_answer_is_bridged_rfc3515(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone(auto_answer=True)
     caller = peers.caller()
     answer(agent)
@@ -104,7 +106,7 @@ def test_a_phone_that_answers_by_itself_is_bridged_rfc3515(peers: Peers) -> None
     assert peers.record()["outcome"]["result"] == "bridged"
 
 
-def test_a_phone_holds_and_resumes_rfc3264_8_4(peers: Peers) -> None:
+def test_a_bridged_phone_holds_and_resumes_rfc3264_8_4(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)
@@ -121,7 +123,7 @@ def test_a_phone_holds_and_resumes_rfc3264_8_4(peers: Peers) -> None:
     assert (record["outcome"]["result"], record["ended_by"]) == ("bridged", "caller")
 
 
-def test_both_hold_at_once_and_talk_again_rfc3264_8_4(peers: Peers) -> None:
+def test_caller_and_phone_hold_at_once_and_resume_rfc3264_8_4(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)
@@ -141,7 +143,7 @@ def test_both_hold_at_once_and_talk_again_rfc3264_8_4(peers: Peers) -> None:
     assert peers.record()["ended_by"] == "phone"
 
 
-def test_a_caller_holds_the_agent_and_comes_back_rfc3264_8_4(peers: Peers) -> None:
+def test_a_caller_holds_the_agent_and_resumes_rfc3264_8_4(peers: Peers) -> None:
     agent = peers.agent()
     caller = peers.caller()
     answer(agent)
@@ -157,7 +159,7 @@ def test_a_caller_holds_the_agent_and_comes_back_rfc3264_8_4(peers: Peers) -> No
     assert peers.record()["ended_by"] == "caller"
 
 
-def test_a_caller_who_leaves_while_the_phone_rings_stops_it_rfc3261_9_1(peers: Peers) -> None:
+def test_a_caller_who_hangs_up_while_the_phone_rings_stops_the_ringing_rfc3261_9_1(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
@@ -171,7 +173,7 @@ def test_a_caller_who_leaves_while_the_phone_rings_stops_it_rfc3261_9_1(peers: P
     assert peers.record()["outcome"]["result"] == "caller left"
 
 
-def test_a_phone_that_hangs_up_at_once_ends_the_call_rfc3261_15_1(peers: Peers) -> None:
+def test_a_phone_that_hangs_up_right_after_answering_ends_the_call_rfc3261_15_1(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
@@ -185,7 +187,7 @@ def test_a_phone_that_hangs_up_at_once_ends_the_call_rfc3261_15_1(peers: Peers) 
     assert peers.record()["ended_by"] == "phone"
 
 
-def test_keys_go_both_ways_and_the_record_tells_how_well_all_was_heard_rfc3550_6_4_1(peers: Peers) -> None:
+def test_dtmf_is_relayed_both_ways_and_the_record_has_audio_quality_rfc3550_6_4_1(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)

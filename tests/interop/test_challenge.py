@@ -37,7 +37,7 @@ def key(peers: Peers, tries: int = 1) -> str:
     return told()[tries - 1]
 
 
-def test_a_caller_who_presses_the_key_is_bridged_rfc4733(peers: Peers) -> None:
+def test_a_caller_who_presses_the_announced_key_is_bridged_rfc4733(peers: Peers) -> None:
     phone = peers.phone(auto_answer=True)
     caller = peers.caller()
     caller.wait_for("call_established")
@@ -50,7 +50,7 @@ def test_a_caller_who_presses_the_key_is_bridged_rfc4733(peers: Peers) -> None:
     assert (record["outcome"]["result"], record["trigger"]) == ("bridged", "plan")
 
 
-def test_a_caller_who_presses_1_and_1_again_hears_goodbye(peers: Peers) -> None:
+def test_a_caller_who_presses_a_wrong_key_twice_is_declined(peers: Peers) -> None:
     caller = peers.caller()
     caller.wait_for("call_established")
     for tries in (1, 2):

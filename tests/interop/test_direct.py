@@ -33,7 +33,7 @@ def audio_ports(peer: Baresip) -> set[int]:
     return {int(port) for port in re.findall(r"m=audio (\d+) ", peer.printed)}
 
 
-def test_caller_and_agent_and_then_the_phone_talk_without_us_rfc3725_4_1(peers: Peers) -> None:
+def test_caller_and_agent_then_caller_and_phone_exchange_audio_directly_rfc3725_4_1(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
@@ -61,7 +61,7 @@ def test_caller_and_agent_and_then_the_phone_talk_without_us_rfc3725_4_1(peers: 
     )
 
 
-def test_a_hold_goes_through_to_the_phone_and_back_rfc3264_8_4(peers: Peers) -> None:
+def test_a_hold_and_resume_with_direct_media_reach_the_phone_rfc3264_8_4(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     answer(agent)

@@ -22,7 +22,7 @@ main()
 SCREENDOOR = [sys.executable, "-c", POWERLESS]
 
 
-def test_a_call_is_relayed_by_the_process_and_one_line_says_why_rfc3515(peers: Peers) -> None:
+def test_without_kernel_forwarding_a_call_is_relayed_and_one_line_logs_why_rfc3515(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     bridge(caller, agent, phone)

@@ -93,7 +93,7 @@ def contacts(edge: EdgeProcess) -> int:
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_it_registers_is_rung_and_talks_rfc3261_10_3(peers: Peers, transport: str) -> None:
+async def test_a_phone_registers_is_called_and_unregisters_rfc3261_10_3(peers: Peers, transport: str) -> None:
     desk = await in_thread(
         lambda: registered(peers.registering_phone(password=PASSWORD, transport=transport))
     )
@@ -113,7 +113,9 @@ async def test_it_registers_is_rung_and_talks_rfc3261_10_3(peers: Peers, transpo
     assert contacts(peers.edge) == 0
 
 
-async def test_two_desks_ring_and_the_first_to_answer_talks_rfc3261_16_7(peers: Peers) -> None:
+async def test_two_registered_phones_ring_and_the_first_to_answer_gets_the_call_rfc3261_16_7(
+    peers: Peers,
+) -> None:
     one = await in_thread(lambda: registered(peers.registering_phone("one", password=PASSWORD)))
     two = await in_thread(
         lambda: registered(
@@ -137,7 +139,7 @@ async def test_two_desks_ring_and_the_first_to_answer_talks_rfc3261_16_7(peers: 
         await in_thread(unregistered, desk, peers.edge)
 
 
-def test_a_wrong_password_registers_nothing(peers: Peers) -> None:
+def test_a_phone_with_a_wrong_password_is_not_registered(peers: Peers) -> None:
     desk = peers.registering_phone(password="guess")
     desk.command("register")
     desk.wait_for("failed")
@@ -145,7 +147,7 @@ def test_a_wrong_password_registers_nothing(peers: Peers) -> None:
     assert "wrong password" in peers.log
 
 
-def test_a_desk_whose_connection_ends_is_gone_rfc5626_5_3(peers: Peers) -> None:
+def test_a_phone_whose_connection_closes_is_unregistered_rfc5626_5_3(peers: Peers) -> None:
     desk = registered(peers.registering_phone(password=PASSWORD, transport="tcp"))
     assert contacts(peers.edge) == 1
     desk.stop()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.network
 
 
 @pytest.mark.parametrize("hangs_up", ["caller", "phone"])
-def test_it_refers_over_tls_and_hears_100_and_200_rfc3515_2_4_4(peers: Peers, hangs_up: str) -> None:
+def test_an_agents_refer_over_tls_gets_notify_100_and_200_rfc3515_2_4_4(peers: Peers, hangs_up: str) -> None:
     agent, phone = peers.pjsua_agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
@@ -31,7 +31,7 @@ def test_it_refers_over_tls_and_hears_100_and_200_rfc3515_2_4_4(peers: Peers, ha
     assert (record["decision"], record["trigger"]) == ("ALLOW", "refer")
 
 
-def test_it_hears_that_the_phone_declined_and_talks_on_rfc3515_2_4_5(peers: Peers) -> None:
+def test_a_declined_refer_gets_notify_486_and_the_agents_call_continues_rfc3515_2_4_5(peers: Peers) -> None:
     agent, phone = peers.pjsua_agent(), peers.phone()
     caller = peers.caller()
     answer(agent)
@@ -45,7 +45,7 @@ def test_it_hears_that_the_phone_declined_and_talks_on_rfc3515_2_4_5(peers: Peer
     assert peers.record()["outcome"]["result"] == "declined"
 
 
-def test_the_caller_hangs_up_on_it(peers: Peers) -> None:
+def test_a_caller_who_hangs_up_ends_the_agents_call(peers: Peers) -> None:
     agent = peers.pjsua_agent()
     caller = peers.caller()
     answer(agent)
@@ -55,7 +55,9 @@ def test_the_caller_hangs_up_on_it(peers: Peers) -> None:
     assert peers.record()["ended_by"] == "caller"
 
 
-def test_an_agent_that_leaves_after_its_refer_does_not_end_the_call_rfc3515_2_4_6(peers: Peers) -> None:
+def test_an_agent_that_hangs_up_after_its_refer_does_not_stop_the_transfer_rfc3515_2_4_6(
+    peers: Peers,
+) -> None:
     agent, phone = peers.pjsua_agent(), peers.phone()
     caller = peers.caller()
     answer(agent)

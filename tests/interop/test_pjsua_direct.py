@@ -15,7 +15,7 @@ pytestmark = pytest.mark.network
 MODE = "direct"
 
 
-def test_a_pjsua_caller_is_switched_over_too(peers: Peers) -> None:
+def test_a_pjsua_callers_audio_is_switched_to_the_phone_without_our_relay(peers: Peers) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.pjsua_caller()
     answer(agent)

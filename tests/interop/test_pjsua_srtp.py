@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.network, EITHER_POLICY]
 
 
 @pytest.mark.parametrize("suite", [USUAL, "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80"])
-def test_pjsip_speaks_each_of_its_suites_as_a_caller(peers: Peers, suite: str) -> None:
+def test_a_pjsip_caller_uses_srtp_in_each_of_its_suites(peers: Peers, suite: str) -> None:
     agent = peers.agent(srtp="srtp-mand")
     before = len(protected(peers))
     caller = peers.pjsua_caller(srtp="mandatory", suite=suite)
@@ -27,7 +27,7 @@ def test_pjsip_speaks_each_of_its_suites_as_a_caller(peers: Peers, suite: str) -
 
 
 @pytest.mark.parametrize("suite", [USUAL, "AES_256_CM_HMAC_SHA1_80"])
-def test_pjsip_answers_our_offer_over_tls_and_re_offers_the_same_key_rfc4568_7_1_4(
+def test_a_pjsip_agent_answers_our_srtp_offer_and_reoffers_the_same_key_rfc4568_7_1_4(
     peers: Peers, suite: str
 ) -> None:
     agent = peers.pjsua_agent(srtp="mandatory", suite=suite)
@@ -44,7 +44,7 @@ def test_pjsip_answers_our_offer_over_tls_and_re_offers_the_same_key_rfc4568_7_1
     assert ("agent", suite) in protected(peers)[before:]
 
 
-def test_pjsip_that_would_rather_have_srtp_gets_it_rfc8643_3_1(peers: Peers) -> None:
+def test_pjsip_with_optional_srtp_gets_srtp_on_both_legs_rfc8643_3_1(peers: Peers) -> None:
     agent = peers.pjsua_agent(srtp="optional")
     before = len(protected(peers))
     caller = peers.pjsua_caller(srtp="optional")

@@ -58,7 +58,9 @@ async def call() -> AsyncIterator[Call]:
     call.close()
 
 
-async def test_rtpengine_takes_our_offer_rfc4568_5_1_3(rtpengine: Rtpengine, call: Call) -> None:
+async def test_rtpengine_accepts_our_srtp_offer_and_audio_is_relayed_rfc4568_5_1_3(
+    rtpengine: Rtpengine, call: Call
+) -> None:
     call.session.set_srtp_policy("agent", SrtpPolicy.REQUIRE)
     plain = rtpengine.offer(call.session.offer("agent"), **{"transport-protocol": "RTP/AVP"})
     assert b"a=crypto" not in plain
@@ -71,7 +73,7 @@ async def test_rtpengine_takes_our_offer_rfc4568_5_1_3(rtpengine: Rtpengine, cal
 
 
 @pytest.mark.parametrize("suite", SUITES)
-async def test_we_take_what_rtpengine_offers_in_each_suite_rfc4568_5_1_2(
+async def test_we_accept_rtpengines_srtp_offer_in_each_suite_rfc4568_5_1_2(
     rtpengine: Rtpengine, call: Call, suite: str
 ) -> None:
     offer = rtpengine.offer(call.agent.sdp(), **{"transport-protocol": "RTP/SAVP", "DTLS": "off"})

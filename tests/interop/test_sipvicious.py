@@ -52,14 +52,16 @@ def datagrams_received(edge: EdgeProcess) -> int:
     return sum(one["messages"] for one in edge.health["strangers"])
 
 
-def test_svmap_finds_the_edge_from_a_trunks_address_so_it_can(closed: EdgeProcess, tmp_path: Path) -> None:
+def test_svmap_finds_the_edge_from_a_trunks_address_but_not_its_software(
+    closed: EdgeProcess, tmp_path: Path
+) -> None:
     said = scan(closed, tmp_path, "svmap", *at(TRUNK))
     assert f"{HOST}:{closed.port}" in said
     assert "unknown" in said, "what we run is not told"
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "REGISTER"])
-def test_svmap_finds_nothing_from_a_strangers_address(
+def test_svmap_finds_nothing_from_an_unknown_address(
     closed: EdgeProcess, tmp_path: Path, method: str
 ) -> None:
     before = datagrams_received(closed)
@@ -88,7 +90,7 @@ def test_svcrack_finds_no_password_and_no_server(closed: EdgeProcess, tmp_path: 
     assert datagrams_received(closed) > before, "the scan did not come through"
 
 
-def test_a_scanner_is_banned_at_its_first_message_and_a_trunk_never(
+def test_a_scanner_is_banned_at_once_but_a_trunk_address_that_scans_is_not(
     agent_listener: BaresipListener, tmp_path: Path
 ) -> None:
     with EdgeProcess(tmp_path, agent_listener, host=HOST, trunk=TRUNK) as edge:
@@ -100,7 +102,7 @@ def test_a_scanner_is_banned_at_its_first_message_and_a_trunk_never(
         assert edge.health["banned"] == 1
 
 
-def test_from_a_trunks_address_unknown_extensions_look_all_alike(edge: EdgeProcess, tmp_path: Path) -> None:
+def test_svwar_finds_no_extension_from_a_trunks_address(edge: EdgeProcess, tmp_path: Path) -> None:
     """A caller behind a trunk gets 404 for every number that is not configured."""
     said = scan(edge, tmp_path, "svwar", "-e", "100-105", "-m", "INVITE", "--maximumtime=3")
     assert FOUND_NOTHING in said

@@ -19,7 +19,9 @@ def keys(peer: Baresip) -> list[str]:
     return re.findall(r"inline:([A-Za-z0-9+/]{38,})", peer.printed)
 
 
-def test_baresip_speaks_srtp_as_caller_agent_and_phone_rfc4568_5_1(peers: Peers, required: bool) -> None:
+def test_baresip_uses_srtp_as_caller_agent_and_phone_and_no_key_is_logged_rfc4568_5_1(
+    peers: Peers, required: bool
+) -> None:
     agent, phone = peers.agent(srtp="srtp-mand"), peers.phone(srtp="srtp-mand" if required else "srtp")
     before = len(protected(peers))
     caller = peers.caller(srtp="srtp-mand", transport="tcp")
@@ -44,7 +46,7 @@ def test_baresip_speaks_srtp_as_caller_agent_and_phone_rfc4568_5_1(peers: Peers,
     assert not any(key in told for key in (*keys(caller), *keys(agent), *keys(phone)))
 
 
-def test_a_caller_by_rtp_avp_with_keys_gets_srtp_rfc8643_3_1(peers: Peers) -> None:
+def test_a_caller_that_offers_rtp_avp_with_crypto_gets_srtp_rfc8643_3_1(peers: Peers) -> None:
     agent = peers.agent(srtp="srtp-mand")
     before = len(protected(peers))
     caller = peers.caller(srtp="srtp")
@@ -56,7 +58,9 @@ def test_a_caller_by_rtp_avp_with_keys_gets_srtp_rfc8643_3_1(peers: Peers) -> No
     assert protected(peers)[before:] == [("caller", USUAL), ("agent", USUAL)]
 
 
-def test_peers_without_srtp_talk_plainly_or_not_at_all_by_policy(peers: Peers, required: bool) -> None:
+def test_peers_without_srtp_get_plain_rtp_or_are_rejected_if_srtp_is_required(
+    peers: Peers, required: bool
+) -> None:
     agent, phone = peers.agent(), peers.phone()
     caller = peers.caller()
     if required:
