@@ -4,7 +4,7 @@ from tests.kit import messages
 from tests.kit.ids import CountingIds
 
 
-def test_ids_count_each_kind_for_itself():
+def test_counting_ids_count_each_kind_separately():
     ids = CountingIds()
     assert [ids.branch(), ids.branch(), ids.tag(), ids.call_id(), ids.token()] == [
         "z9hG4bK1",
@@ -32,7 +32,7 @@ def test_the_openai_answer_has_few_headers_and_a_contact_without_transport():
     assert len(messages.openai_ok().body) == 202
 
 
-def test_messages_of_one_dialog_belong_together_and_survive_the_wire():
+def test_messages_of_a_dialog_share_its_call_id_and_survive_parsing():
     invite = messages.invite()
     ok = messages.ok(invite)
     for message in (

@@ -50,7 +50,7 @@ def cancel_of(invited: Request) -> Request:
     return messages.cancel(invited)
 
 
-async def test_a_call_that_goes_well_has_nothing_wrong(case):
+async def test_a_correct_call_has_no_violations(case):
     invited = invite()
     case.says(invited)
     case.says(invited)
@@ -64,7 +64,7 @@ async def test_a_call_that_goes_well_has_nothing_wrong(case):
     assert case.rule_checker.violations() == []
 
 
-async def test_a_cancel_too_early_or_too_late_is_seen(case):
+async def test_a_cancel_before_a_provisional_or_after_the_final_response_is_reported(case):
     invited = invite()
     case.says(invited)
     case.says(cancel_of(invited))
@@ -78,7 +78,7 @@ async def test_a_cancel_too_early_or_too_late_is_seen(case):
     assert case.rule_checker.violations()[1:] == ["CANCEL after the final response (§9.1)"]
 
 
-async def test_a_missing_ack_is_seen_for_each_2xx(case):
+async def test_a_missing_ack_is_reported_for_each_2xx(case):
     invited = invite()
     case.says(invited)
     case.hears(ok(invited))
@@ -88,7 +88,7 @@ async def test_a_missing_ack_is_seen_for_each_2xx(case):
     assert [wrong[:6] for wrong in case.rule_checker.violations()] == ["no ACK"]
 
 
-async def test_a_missing_ack_for_a_refusal_and_a_missing_bye_are_seen(case):
+async def test_a_missing_ack_for_a_486_and_a_missing_bye_are_reported(case):
     refused, answered = invite(), invite(branch="z9hG4bKother", call_id="other")
     for each in (refused, answered):
         case.says(each)
@@ -103,7 +103,7 @@ async def test_a_missing_ack_for_a_refusal_and_a_missing_bye_are_seen(case):
     assert case.rule_checker.violations() == []
 
 
-async def test_numbers_out_of_order_and_requests_after_bye_are_seen(case):
+async def test_a_reused_cseq_and_a_request_after_bye_are_reported(case):
     invited = invite()
     case.says(invited)
     case.hears(ok(invited))
@@ -114,7 +114,7 @@ async def test_numbers_out_of_order_and_requests_after_bye_are_seen(case):
     assert case.rule_checker.violations() == ["UPDATE: CSeq 1 again (§12.2.1.1)", "NOTIFY after BYE (§15)"]
 
 
-async def test_no_answer_two_answers_and_answers_to_nothing_are_seen(case):
+async def test_missing_conflicting_and_unsolicited_responses_are_reported(case):
     left, twice, unheard = (request("OPTIONS", branch=f"z9hG4bK{name}") for name in ("a", "b", "c"))
     case.hears(left)
     case.hears(twice)
@@ -128,13 +128,13 @@ async def test_no_answer_two_answers_and_answers_to_nothing_are_seen(case):
     ]
 
 
-async def test_a_stranger_in_no_dialog_is_owed_nothing(case):
+async def test_a_bye_of_an_unknown_dialog_needs_no_response(case):
     case.hears(request("BYE", to_tag="unknown"))
     assert case.rule_checker.violations() == []
 
 
 @pytest.mark.parametrize("status", [180, 408])
-async def test_answers_that_rfc4320_forbids_are_seen(case, status):
+async def test_responses_that_rfc4320_forbids_are_reported(case, status):
     asked = request("OPTIONS")
     case.hears(asked)
     case.says(response(asked, status))
@@ -142,7 +142,7 @@ async def test_answers_that_rfc4320_forbids_are_seen(case, status):
     assert f"SIP/2.0 {status} Whatever to a OPTIONS (RFC 4320)" in case.rule_checker.violations()
 
 
-async def test_a_provisional_after_the_final_response_is_seen(case):
+async def test_a_provisional_after_the_final_response_is_reported(case):
     invited = invite()
     case.hears(invited)
     case.says(response(invited, 486))

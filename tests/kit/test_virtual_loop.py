@@ -24,7 +24,7 @@ async def test_a_network_test_runs_on_a_real_loop():
     assert not isinstance(asyncio.get_running_loop(), VirtualLoop)
 
 
-async def test_an_hour_passes_at_once_and_exactly():
+async def test_a_sleep_of_an_hour_is_exact_and_takes_no_real_time():
     loop, real = asyncio.get_running_loop(), time.monotonic()
     before = loop.time()
     await asyncio.sleep(3600.1)
@@ -32,14 +32,14 @@ async def test_an_hour_passes_at_once_and_exactly():
     assert time.monotonic() - real < 1
 
 
-async def test_a_week_in_one_sleep_is_longer_than_the_longest_select():
+async def test_a_sleep_longer_than_the_longest_select_ends_on_time():
     loop = asyncio.get_running_loop()
     before = loop.time()
     await asyncio.sleep(7 * 86_400)
     assert loop.time() == before + 7 * 86_400
 
 
-async def test_timers_fire_in_order_at_their_own_times():
+async def test_timers_fire_in_order_at_their_exact_times():
     loop, fired = asyncio.get_running_loop(), []
     done = asyncio.Event()
     for delay in (32.0, 0.5, 1.5, 3.5):
@@ -49,7 +49,7 @@ async def test_timers_fire_in_order_at_their_own_times():
     assert fired == [(0.5, 0.5), (1.5, 1.5), (3.5, 3.5), (32.0, 32.0)]
 
 
-async def test_ready_work_runs_before_time_moves():
+async def test_ready_callbacks_run_before_time_advances():
     loop, steps = asyncio.get_running_loop(), []
 
     async def busy() -> None:
@@ -72,7 +72,7 @@ async def test_timeouts_and_task_groups_work():
     assert loop.time() == START + 32
 
 
-def test_a_deadlock_is_raised_at_once_and_says_who_waits_where():
+def test_a_deadlock_is_raised_at_once_and_names_the_waiting_task():
     async def waits_for_ever() -> None:
         await asyncio.Event().wait()
 
@@ -95,17 +95,17 @@ def test_run_virtual_returns_the_result():
     assert run_virtual(answer()) == 42
 
 
-async def test_threads_are_refused_by_name():
+async def test_starting_a_thread_is_an_error_that_says_how_to_mark_the_test():
     with pytest.raises(NotInVirtualTime, match="mark the test `network`"):
         await asyncio.to_thread(time.sleep, 0)
 
 
-async def test_name_lookups_are_refused():
+async def test_name_lookups_raise_not_in_virtual_time():
     with pytest.raises(NotInVirtualTime, match="getaddrinfo"):
         await asyncio.get_running_loop().getaddrinfo("localhost", 5060)
 
 
-async def test_sockets_are_refused():
+async def test_opening_a_socket_raises_not_in_virtual_time():
     with pytest.raises(NotInVirtualTime, match="real socket"):
         await asyncio.get_running_loop().create_datagram_endpoint(
             asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
