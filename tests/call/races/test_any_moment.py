@@ -366,9 +366,7 @@ async def calms(edge: Edge, befallen: list[asyncio.Task[None]]) -> None:
 
 @pytest.mark.parametrize("mode", ["relay", "direct"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_befalls_a_call_at_whatever_moment_nothing_is_left(
-    tmp_path: Path, kind: str, mode: str
-) -> None:
+def test_a_call_interrupted_at_any_moment_leaves_nothing_behind(tmp_path: Path, kind: str, mode: str) -> None:
     steps = run(tmp_path, Story(kind, mode))
     apart = steps / MOMENTS
     for number, what in enumerate(INTERRUPTIONS):
@@ -385,7 +383,7 @@ def test_whatever_befalls_a_call_at_whatever_moment_nothing_is_left(
         ("fallback", "the caller hangs up", 2),  # while a re-INVITE of ours is open
     ],
 )
-def test_an_ordinary_end_leaves_nothing_to_the_garbage_collector_at_any_step(
+def test_a_call_ended_at_any_step_is_freed_without_the_garbage_collector(
     tmp_path: Path, kind: str, what: str, quarter: int
 ) -> None:
     steps = run(tmp_path, Story(kind, "direct"))
@@ -394,7 +392,9 @@ def test_an_ordinary_end_leaves_nothing_to_the_garbage_collector_at_any_step(
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_nor_where_one_thing_comes_right_after_the_other(tmp_path: Path, seed: int) -> None:
+def test_a_call_with_several_interruptions_in_quick_succession_leaves_nothing_behind(
+    tmp_path: Path, seed: int
+) -> None:
     dice = random.Random(seed)
     kind, mode = dice.choice(KINDS), dice.choice(["relay", "direct"])
     steps = run(tmp_path, Story(kind, mode))
@@ -405,7 +405,7 @@ def test_nor_where_one_thing_comes_right_after_the_other(tmp_path: Path, seed: i
         run(tmp_path, Story(kind, mode, cuts, dice.choice([0.001, 0.02, 0.1, 0.3])))
 
 
-def test_a_call_that_nothing_befalls_is_put_through(tmp_path: Path) -> None:
+def test_an_uninterrupted_call_is_bridged(tmp_path: Path) -> None:
     """Guards the other tests: without interruptions the call is bridged, so there is something to cut."""
 
     async def outcome(kind: str) -> Result:

@@ -300,12 +300,12 @@ def _cancellable(call: PeerCall) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(1, STORIES + 1))
-async def test_whatever_happens_in_whatever_order_nothing_is_left(new_edge: NewEdge, seed: int) -> None:
+async def test_random_events_in_any_order_leave_nothing_behind(new_edge: NewEdge, seed: int) -> None:
     await a_story(new_edge, seed)
 
 
 @pytest.mark.parametrize("seed", range(1, ASKED + 1))
-async def test_nor_where_calls_are_announced_and_recorded_and_phones_press_1(
+async def test_random_events_with_announcement_and_key_confirmation_leave_nothing_behind(
     new_edge: NewEdge, seed: int
 ) -> None:
     await a_story(new_edge, 10_000 + seed, asked=True)

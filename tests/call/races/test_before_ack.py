@@ -29,7 +29,7 @@ OUR_200 = [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_200_never_acknowledged_is_resent_and_then_hung_up_rfc3261_13_3_1_4(
+async def test_a_200_without_ack_is_retransmitted_for_64_t1_and_followed_by_bye_rfc3261_13_3_1_4(
     new_edge: NewEdge, seed: int, transport: str
 ) -> None:
     """Over TCP and TLS too: only the first hop is known to be reliable."""
@@ -66,7 +66,9 @@ async def test_a_reinvite_whose_200_is_never_acknowledged_ends_the_leg_rfc3261_1
         await edge.assert_clean(faults=False)
 
 
-async def test_a_lost_ack_is_made_good_by_the_next_200_rfc3261_13_3_1_4(new_edge: NewEdge) -> None:
+async def test_a_200_is_retransmitted_until_an_ack_arrives_after_two_were_lost_rfc3261_13_3_1_4(
+    new_edge: NewEdge,
+) -> None:
     async with race_edge(new_edge) as edge:
         with DroppedMessages(edge, CARRIER, "ACK", to_edge=True) as losing:
             await edge.carrier.invites()
@@ -80,7 +82,9 @@ async def test_a_lost_ack_is_made_good_by_the_next_200_rfc3261_13_3_1_4(new_edge
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
-async def test_our_lost_ack_is_said_again_for_each_200_rfc3261_13_2_2_4(new_edge: NewEdge, leg: str) -> None:
+async def test_our_ack_is_sent_again_for_each_retransmitted_200_rfc3261_13_2_2_4(
+    new_edge: NewEdge, leg: str
+) -> None:
     address = {"agent": "192.0.2.112", "phone": TRUNK}[leg]
     async with race_edge(new_edge) as edge:
         with DroppedMessages(edge, address, "ACK") as losing:
@@ -94,7 +98,9 @@ async def test_our_lost_ack_is_said_again_for_each_200_rfc3261_13_2_2_4(new_edge
         await end_and_assert_clean(edge)
 
 
-async def test_a_reinvite_before_the_ack_is_answered_rfc5407_3_1_4(new_edge: NewEdge, seed: int) -> None:
+async def test_a_reinvite_before_the_ack_of_the_first_invite_is_accepted_rfc5407_3_1_4(
+    new_edge: NewEdge, seed: int
+) -> None:
     """Offer and answer are complete, so the re-INVITE is accepted although the first ACK never came."""
     async with race_edge(new_edge, seed) as edge:
         call = await edge.carrier.invites()
@@ -111,7 +117,7 @@ async def test_a_reinvite_before_the_ack_is_answered_rfc5407_3_1_4(new_edge: New
             assert len(messages_received(call, 200, cseq=f"{call.cseq - 2} INVITE")) == 5
 
 
-async def test_a_late_first_ack_after_the_reinvites_is_taken_rfc5407_3_1_4(new_edge: NewEdge) -> None:
+async def test_a_late_first_ack_after_a_reinvite_is_accepted_rfc5407_3_1_4(new_edge: NewEdge) -> None:
     """Its CSeq number is lower than the last one's, which is not an error."""
     async with race_edge(new_edge) as edge:
         call = await edge.carrier.invites()
@@ -129,7 +135,7 @@ async def test_a_late_first_ack_after_the_reinvites_is_taken_rfc5407_3_1_4(new_e
         await end_and_assert_clean(edge)
 
 
-async def test_a_reinvite_while_our_offer_waits_for_the_ack_is_491_rfc5407_3_1_5(
+async def test_a_reinvite_or_update_before_the_ack_that_answers_our_offer_gets_491_rfc5407_3_1_5(
     new_edge: NewEdge, seed: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -145,7 +151,9 @@ async def test_a_reinvite_while_our_offer_waits_for_the_ack_is_491_rfc5407_3_1_5
         await end_and_assert_clean(edge, faults=False)
 
 
-async def test_a_bye_before_the_ack_ends_the_200_rfc5407_3_1_6(new_edge: NewEdge, seed: int) -> None:
+async def test_a_bye_before_the_ack_stops_the_retransmission_of_our_200_rfc5407_3_1_6(
+    new_edge: NewEdge, seed: int
+) -> None:
     async with race_edge(new_edge, seed) as edge:
         call = await edge.carrier.invites()
         withhold_acks(call)
@@ -162,7 +170,9 @@ async def test_a_bye_before_the_ack_ends_the_200_rfc5407_3_1_6(new_edge: NewEdge
         assert not messages_received(call, "BYE")
 
 
-async def test_an_ack_finds_us_waiting_to_hang_up_rfc5407_3_2_4(new_edge: NewEdge, seed: int) -> None:
+async def test_our_bye_is_sent_only_after_the_callers_ack_arrives_rfc5407_3_2_4(
+    new_edge: NewEdge, seed: int
+) -> None:
     """§15: the callee sends no BYE before it has received the ACK."""
     async with race_edge(new_edge, seed) as edge:
         call = await edge.carrier.invites()
@@ -189,7 +199,7 @@ def ours_waits(edge: Edge) -> bool:
     return any(isinstance(leg, Leg) and leg.unacknowledged for leg in edge.core._dialogs.values())
 
 
-async def test_a_refer_before_the_callers_ack_hears_100_and_is_taken_then_rfc4320_4_1(
+async def test_a_refer_before_the_callers_ack_gets_100_after_3_5_s_and_202_after_the_ack_rfc4320_4_1(
     new_edge: NewEdge,
 ) -> None:
     """The call waits for the ACK; the REFER is kept, and its sender gets 100."""

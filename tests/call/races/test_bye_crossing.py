@@ -24,7 +24,9 @@ from tests.kit.races import (
 REFER_TO = [("Refer-To", f"<tel:{PHONE_NUMBER}>")]
 
 
-async def test_bye_crosses_bye_rfc5407_3_2_1(new_edge: NewEdge, leg: str, seed: int) -> None:
+async def test_crossing_byes_end_the_call_and_theirs_gets_200_rfc5407_3_2_1(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
     async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)
@@ -55,7 +57,7 @@ async def test_a_request_that_crosses_our_bye_gets_481_rfc5407_3_2_2_and_3_3_3(
 
 
 @pytest.mark.relay_only("the weather of each seed is made for its messages")
-async def test_any_request_after_bye_in_bad_weather_ends_clean(
+async def test_requests_crossing_our_bye_on_a_lossy_network_get_481(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -72,7 +74,9 @@ async def test_any_request_after_bye_in_bad_weather_ends_clean(
 
 
 @pytest.mark.relay_only("peers answer re-INVITEs by themselves")
-async def test_our_reinvite_crosses_their_bye_rfc5407_3_2_2(new_edge: NewEdge, leg: str, seed: int) -> None:
+async def test_a_bye_that_crosses_our_reinvite_gets_200_and_ends_the_leg_rfc5407_3_2_2(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
     """The peer owes 481 to the re-INVITE, and we owe that 481 an ACK; its BYE gets 200."""
     async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
@@ -92,7 +96,7 @@ async def test_our_reinvite_crosses_their_bye_rfc5407_3_2_2(new_edge: NewEdge, l
         await end_and_assert_clean(edge, faults=not seed)
 
 
-async def test_a_200_to_our_reinvite_finds_us_hanging_up_rfc5407_3_2_3(
+async def test_a_200_to_our_reinvite_that_crosses_our_bye_is_acknowledged_rfc5407_3_2_3(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -114,7 +118,9 @@ async def test_a_200_to_our_reinvite_finds_us_hanging_up_rfc5407_3_2_3(
 
 
 @pytest.mark.relay_only("before the caller is switched over there is no NOTIFY to cross")
-async def test_a_notify_of_ours_crosses_the_agents_bye(new_edge: NewEdge, seed: int) -> None:
+async def test_the_phone_is_bridged_although_the_agents_bye_crosses_our_notify(
+    new_edge: NewEdge, seed: int
+) -> None:
     """The subscription ends with its dialog: no further NOTIFY is sent, and the phone is still bridged."""
     async with race_edge(new_edge, seed) as edge:
         await edge.connects()
@@ -135,7 +141,9 @@ async def test_a_notify_of_ours_crosses_the_agents_bye(new_edge: NewEdge, seed: 
         assert edge.records[0].outcome.result is Result.BRIDGED
 
 
-async def test_the_agents_refer_crosses_our_bye_rfc5407_3_3_3(new_edge: NewEdge, seed: int) -> None:
+async def test_an_agents_refer_that_crosses_our_bye_dials_nothing_rfc5407_3_3_3(
+    new_edge: NewEdge, seed: int
+) -> None:
     """The caller has hung up, so nothing is dialled any more."""
     async with race_edge(new_edge, seed) as edge:
         await edge.connects()
@@ -151,7 +159,9 @@ async def test_the_agents_refer_crosses_our_bye_rfc5407_3_3_3(new_edge: NewEdge,
         await end_and_assert_clean(edge)
 
 
-async def test_the_callers_bye_crosses_our_200_to_the_phones_reinvite(new_edge: NewEdge, seed: int) -> None:
+async def test_the_phone_gets_bye_and_one_200_when_the_callers_bye_crosses_its_reinvite(
+    new_edge: NewEdge, seed: int
+) -> None:
     """The phone gets its BYE at once; our 200 is not retransmitted after it."""
     async with race_edge(new_edge, seed) as edge:
         phone = await established_call(edge, "phone")
@@ -167,7 +177,7 @@ async def test_the_callers_bye_crosses_our_200_to_the_phones_reinvite(new_edge: 
             assert len(answers) == 1
 
 
-async def test_both_sides_of_a_bridge_and_the_agent_hang_up_at_once(new_edge: NewEdge, seed: int) -> None:
+async def test_caller_agent_and_phone_can_hang_up_at_the_same_time(new_edge: NewEdge, seed: int) -> None:
     async with race_edge(new_edge, seed) as edge:
         await edge.connects()
         await edge.agent.refers(f"tel:{PHONE_NUMBER}")
