@@ -75,7 +75,7 @@ async def as_phone(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(("leg", "number"), PLACES)
-async def test_a_connection_lost_after_any_message_leaves_nothing(
+async def test_a_connection_lost_after_any_message_leaves_nothing_behind(
     new_edge: NewEdge, leg: str, number: int
 ) -> None:
     async with race_edge(new_edge, **{TRANSPORT[leg]: "tls" if leg != "phone" else "tcp"}) as edge:
@@ -85,7 +85,9 @@ async def test_a_connection_lost_after_any_message_leaves_nothing(
         await edge.assert_clean(faults=False)
 
 
-async def test_a_call_without_a_cut_has_so_many_messages(new_edge: NewEdge, leg: str) -> None:
+async def test_an_uninterrupted_call_exchanges_the_expected_number_of_messages(
+    new_edge: NewEdge, leg: str
+) -> None:
     """Guards the numbers above: they must reach the end of the call."""
     async with race_edge(new_edge, **{TRANSPORT[leg]: "tls" if leg != "phone" else "tcp"}) as edge:
         seen = []
@@ -98,7 +100,7 @@ async def test_a_call_without_a_cut_has_so_many_messages(new_edge: NewEdge, leg:
 
 
 @pytest.mark.parametrize("leg", ["caller", "phone"])
-async def test_a_bridge_outlives_the_connection_of_either_side(new_edge: NewEdge, leg: str) -> None:
+async def test_a_bridged_call_survives_the_loss_of_all_connections(new_edge: NewEdge, leg: str) -> None:
     """The dialog survives; our BYE opens a new connection, and so does the peer's next request."""
     async with race_edge(new_edge, transport="tls", phone="tcp", agent="tls") as edge:
         await edge.bridges()
@@ -116,7 +118,7 @@ async def test_a_bridge_outlives_the_connection_of_either_side(new_edge: NewEdge
         await end_and_assert_clean(edge)
 
 
-async def test_a_phone_lost_in_the_tick_in_which_the_call_is_ended_is_no_fault_of_ours(
+async def test_a_phone_connection_lost_as_the_user_ends_the_call_logs_no_error(
     new_edge: NewEdge,
 ) -> None:
     with capture_logs() as logs:

@@ -32,7 +32,9 @@ async def rings(edge: Edge, leg: str):
     return call
 
 
-async def test_a_caller_says_bye_before_our_answer_rfc3261_15_1_2(new_edge: NewEdge, seed: int) -> None:
+async def test_a_callers_bye_before_our_answer_gets_200_and_its_invite_487_rfc3261_15_1_2(
+    new_edge: NewEdge, seed: int
+) -> None:
     """The BYE gets 200 and the INVITE 487; the agent's leg is cancelled."""
     async with race_edge(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
@@ -46,7 +48,9 @@ async def test_a_caller_says_bye_before_our_answer_rfc3261_15_1_2(new_edge: NewE
         assert summary(edge.records[0])[0] is Result.CALLER_LEFT
 
 
-async def test_a_callers_early_bye_crosses_our_200_rfc5407_3_1_3(new_edge: NewEdge, seed: int) -> None:
+async def test_a_callers_early_bye_that_crosses_our_200_gets_200_and_ends_the_call_rfc5407_3_1_3(
+    new_edge: NewEdge, seed: int
+) -> None:
     async with race_edge(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
         await wait_to_receive(caller, 180)
@@ -64,7 +68,7 @@ async def test_a_callers_early_bye_crosses_our_200_rfc5407_3_1_3(new_edge: NewEd
 
 
 @CALLED
-async def test_a_peer_says_bye_before_its_answer_rfc5407_appendix_a(
+async def test_a_bye_of_a_called_peer_before_its_answer_counts_as_a_refusal_rfc5407_appendix_a(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     """A callee must not; one that does has declined: it is sent no more, and the call falls back."""
@@ -85,7 +89,7 @@ async def test_a_peer_says_bye_before_its_answer_rfc5407_appendix_a(
 
 
 @CALLED
-async def test_a_peers_early_bye_is_followed_by_its_200_rfc5407_3_1_3(
+async def test_a_200_after_a_called_peers_early_bye_is_acknowledged_rfc5407_3_1_3(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -114,7 +118,7 @@ async def answered_late(edge: Edge, leg: str, call) -> None:
     ("method", "body", "status"),
     [("UPDATE", b"", 200), ("UPDATE", SDP, 491), ("INVITE", SDP, 491), ("OPTIONS", b"", 200)],
 )
-async def test_what_a_peer_asks_before_its_answer_is_answered_rfc3311_5_2(
+async def test_requests_of_a_called_peer_before_its_answer_get_200_or_491_rfc3311_5_2(
     new_edge: NewEdge, leg: str, seed: int, method: str, body: bytes, status: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -129,7 +133,9 @@ async def test_what_a_peer_asks_before_its_answer_is_answered_rfc3311_5_2(
         await end_and_assert_clean(edge)
 
 
-async def test_a_caller_updates_before_our_answer_rfc3311_5_2(new_edge: NewEdge, seed: int) -> None:
+async def test_a_callers_update_before_our_answer_gets_200_or_with_an_offer_500_rfc3311_5_2(
+    new_edge: NewEdge, seed: int
+) -> None:
     """Without an offer it gets 200; with one, while the first offer is open, 500 and Retry-After."""
     async with race_edge(new_edge, seed) as edge:
         caller = await edge.carrier.invites()
@@ -145,7 +151,9 @@ async def test_a_caller_updates_before_our_answer_rfc3311_5_2(new_edge: NewEdge,
         await end_and_assert_clean(edge)
 
 
-async def test_the_agents_refer_overtakes_its_own_200(new_edge: NewEdge, seed: int) -> None:
+async def test_an_agents_refer_that_arrives_before_its_200_gets_202_after_the_200(
+    new_edge: NewEdge, seed: int
+) -> None:
     """The REFER waits for the 200, then connects the caller."""
     async with race_edge(new_edge, seed) as edge:
         agent = await rings(edge, "agent")
@@ -161,7 +169,7 @@ async def test_the_agents_refer_overtakes_its_own_200(new_edge: NewEdge, seed: i
         assert summary(edge.records[0]) == (Result.BRIDGED, "ALLOW", "refer", "caller")
 
 
-async def test_the_phones_refer_before_its_answer_is_refused(new_edge: NewEdge, seed: int) -> None:
+async def test_a_phones_refer_before_its_answer_gets_603(new_edge: NewEdge, seed: int) -> None:
     async with race_edge(new_edge, seed) as edge:
         phone = await phone_rings(edge)
         rough_network(edge, seed)
@@ -174,7 +182,9 @@ async def test_the_phones_refer_before_its_answer_is_refused(new_edge: NewEdge, 
 
 
 @CALLED
-async def test_a_bye_overtakes_the_200_before_it(new_edge: NewEdge, leg: str, seed: int) -> None:
+async def test_a_retransmitted_200_that_arrives_after_the_bye_is_acknowledged(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
     """The peer answers and hangs up at once; the 200 is lost, and a retransmission comes after the BYE."""
     async with race_edge(new_edge, seed) as edge:
         call = await rings(edge, leg)

@@ -26,7 +26,7 @@ BYES = [0.0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
 """When a BYE is retransmitted (Timer E): T1 doubled up to T2, until Timer F."""
 
 
-async def test_our_bye_that_nobody_answers_is_given_up_after_timer_f_rfc3261_17_1_2_2(
+async def test_an_unanswered_bye_of_ours_is_retransmitted_until_timer_f_rfc3261_17_1_2_2(
     new_edge: NewEdge, leg: str
 ) -> None:
     async with race_edge(new_edge) as edge:
@@ -39,7 +39,9 @@ async def test_our_bye_that_nobody_answers_is_given_up_after_timer_f_rfc3261_17_
         await end_and_assert_clean(edge)
 
 
-async def test_an_answer_to_our_bye_after_timer_f_is_nobodys_rfc4320_4_2(new_edge: NewEdge, leg: str) -> None:
+async def test_a_response_to_our_bye_after_timer_f_is_ignored_rfc4320_4_2(
+    new_edge: NewEdge, leg: str
+) -> None:
     async with race_edge(new_edge) as edge:
         call = await established_call(edge, leg)
         with DroppedMessages(edge, ADDRESS[leg], "SIP/2.0 200", to_edge=True):
@@ -52,7 +54,9 @@ async def test_an_answer_to_our_bye_after_timer_f_is_nobodys_rfc4320_4_2(new_edg
         await end_and_assert_clean(edge)
 
 
-async def test_a_408_to_our_bye_ends_it_as_any_answer_does(new_edge: NewEdge, leg: str, seed: int) -> None:
+async def test_a_408_to_our_bye_ends_the_leg_like_any_final_response(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
     async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         call.peer.auto.discard("BYE")
@@ -65,7 +69,7 @@ async def test_a_408_to_our_bye_ends_it_as_any_answer_does(new_edge: NewEdge, le
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "UPDATE", "INFO", "NOTIFY"])
-async def test_no_request_of_theirs_gets_408_or_a_provisional_rfc4320_4_1(
+async def test_in_dialog_requests_get_no_408_and_no_provisional_response_rfc4320_4_1(
     new_edge: NewEdge, leg: str, seed: int, method: str
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -80,7 +84,7 @@ async def test_no_request_of_theirs_gets_408_or_a_provisional_rfc4320_4_1(
         await end_and_assert_clean(edge)
 
 
-async def test_a_refer_that_is_never_served_is_never_answered_after_timer_f_rfc4320_4_2(
+async def test_a_refer_that_is_never_handled_gets_no_response_after_timer_f_rfc4320_4_2(
     new_edge: NewEdge,
 ) -> None:
     """The caller never sends its ACK, so the call never gets to handle the REFER."""
@@ -102,7 +106,9 @@ async def test_a_refer_that_is_never_served_is_never_answered_after_timer_f_rfc4
 
 
 @pytest.mark.parametrize("leg", ["agent", "phone"])
-async def test_a_notify_or_bye_lost_and_found_changes_nothing(new_edge: NewEdge, leg: str, seed: int) -> None:
+async def test_the_call_is_bridged_although_notify_and_ack_are_lost_at_first(
+    new_edge: NewEdge, leg: str, seed: int
+) -> None:
     async with race_edge(new_edge, seed) as edge:
         await edge.connects()
         with DroppedMessages(edge, ADDRESS[leg], "NOTIFY", "ACK"):

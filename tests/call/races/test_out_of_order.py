@@ -14,7 +14,7 @@ from tests.kit.races import (
 )
 
 
-async def test_a_request_with_a_lower_cseq_is_500_and_the_call_goes_on(
+async def test_a_request_with_a_lower_cseq_gets_500_and_the_call_goes_on(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -32,7 +32,7 @@ async def test_a_request_with_a_lower_cseq_is_500_and_the_call_goes_on(
         await end_and_assert_clean(edge)
 
 
-async def test_a_gap_in_the_cseq_numbers_is_no_fault(new_edge: NewEdge, leg: str, seed: int) -> None:
+async def test_a_gap_in_the_cseq_numbers_is_accepted(new_edge: NewEdge, leg: str, seed: int) -> None:
     async with race_edge(new_edge, seed) as edge:
         call = await established_call(edge, leg)
         rough_network(edge, seed)
@@ -42,7 +42,7 @@ async def test_a_gap_in_the_cseq_numbers_is_no_fault(new_edge: NewEdge, leg: str
         await end_and_assert_clean(edge)
 
 
-async def test_an_old_request_that_comes_again_gets_its_old_answer_rfc3261_17_2_2(
+async def test_a_retransmission_of_an_older_request_gets_its_200_again_rfc3261_17_2_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:

@@ -41,7 +41,7 @@ async def until_answered(call: PeerCall, method: str = "INVITE") -> None:
 
 
 @pytest.mark.parametrize("chance", [0.0, 1.0])
-async def test_two_reinvites_cross_and_both_are_tried_again_rfc5407_3_3_1(
+async def test_crossing_reinvites_both_get_491_and_are_retried_rfc5407_3_3_1(
     new_edge: NewEdge, leg: str, chance: float
 ) -> None:
     """Each gets 491; ours is retried after the delay due to whoever owns the Call-ID."""
@@ -66,7 +66,7 @@ async def test_two_reinvites_cross_and_both_are_tried_again_rfc5407_3_3_1(
         await end_and_assert_clean(edge)
 
 
-async def test_reinvites_that_cross_in_bad_weather_both_get_through(
+async def test_crossing_reinvites_on_a_lossy_network_both_succeed(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -81,7 +81,7 @@ async def test_reinvites_that_cross_in_bad_weather_both_get_through(
 
 
 @pytest.mark.parametrize("offers", [True, False])
-async def test_an_update_crosses_our_reinvite_rfc5407_3_3_2(
+async def test_an_update_that_crosses_our_reinvite_gets_491_with_an_offer_and_200_without_rfc5407_3_3_2(
     new_edge: NewEdge, leg: str, seed: int, offers: bool
 ) -> None:
     """With an offer it is refused and retried; without one it is a refresh and gets 200 at once."""
@@ -100,7 +100,7 @@ async def test_an_update_crosses_our_reinvite_rfc5407_3_3_2(
         await end_and_assert_clean(edge)
 
 
-async def test_a_second_reinvite_before_the_ack_of_the_first_is_491_rfc5407_3_1_4(
+async def test_a_second_reinvite_before_the_ack_of_the_first_gets_491_rfc5407_3_1_4(
     new_edge: NewEdge, leg: str
 ) -> None:
     async with race_edge(new_edge) as edge:
@@ -120,7 +120,7 @@ async def test_a_second_reinvite_before_the_ack_of_the_first_is_491_rfc5407_3_1_
         await end_and_assert_clean(edge)
 
 
-async def test_our_offer_waits_for_the_ack_of_our_200_rfc3261_14_1(
+async def test_our_reinvite_waits_for_the_ack_of_our_200_rfc3261_14_1(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -142,7 +142,7 @@ async def test_our_offer_waits_for_the_ack_of_our_200_rfc3261_14_1(
 
 
 @pytest.mark.parametrize("status", [488, 500, 603])
-async def test_a_reinvite_of_ours_that_is_refused_leaves_the_call_as_it_was_rfc3261_14_1(
+async def test_a_refused_reinvite_of_ours_leaves_the_session_unchanged_rfc3261_14_1(
     new_edge: NewEdge, leg: str, seed: int, status: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -158,7 +158,7 @@ async def test_a_reinvite_of_ours_that_is_refused_leaves_the_call_as_it_was_rfc3
 
 
 @pytest.mark.parametrize("status", [408, 481])
-async def test_a_reinvite_of_ours_to_a_peer_that_knows_no_call_ends_the_leg_rfc3261_12_2_1_2(
+async def test_a_408_or_481_to_our_reinvite_ends_the_leg_rfc3261_12_2_1_2(
     new_edge: NewEdge, leg: str, seed: int, status: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -172,7 +172,7 @@ async def test_a_reinvite_of_ours_to_a_peer_that_knows_no_call_ends_the_leg_rfc3
         await end_and_assert_clean(edge)
 
 
-async def test_every_leg_is_offered_to_at_once(new_edge: NewEdge, seed: int) -> None:
+async def test_simultaneous_glare_on_both_legs_is_resolved_on_each(new_edge: NewEdge, seed: int) -> None:
     """Caller and phone offer while we refresh both legs: glare on one leg does not affect the other."""
     async with race_edge(new_edge, seed) as edge:
         await edge.bridges()
@@ -208,7 +208,7 @@ async def test_a_reinvite_resent_after_its_200_is_absorbed_rfc6026_7_1(new_edge:
         await end_and_assert_clean(edge)
 
 
-async def test_a_cancel_of_a_reinvite_that_we_answered_changes_nothing_rfc3261_9_2(
+async def test_a_cancel_after_our_200_to_a_reinvite_has_no_effect_rfc3261_9_2(
     new_edge: NewEdge, leg: str, seed: int
 ) -> None:
     async with race_edge(new_edge, seed) as edge:
@@ -224,7 +224,9 @@ async def test_a_cancel_of_a_reinvite_that_we_answered_changes_nothing_rfc3261_9
         await end_and_assert_clean(edge)
 
 
-async def test_a_refresh_that_is_under_way_costs_no_call_that_is_put_through(new_edge: NewEdge) -> None:
+async def test_the_phone_is_connected_although_our_refresh_to_the_caller_is_pending(
+    new_edge: NewEdge,
+) -> None:
     """In direct mode caller and phone are connected by re-INVITE, which waits for the refresh to end."""
     async with race_edge(new_edge, mode="direct") as edge:
         await edge.connects()
