@@ -54,7 +54,7 @@ def registrar(settings: Settings, core: UserAgentCore, gate: Admission) -> Regis
     """Build the registrar for phones, and admit phones and trunks that authenticate by digest."""
     challenger = Challenger(core, gate, DigestServer(settings.public.host, secrets.token_bytes(32)))
     phones = [Phone(each.name, each.password.get_secret_value(), each.sources) for each in settings.phones]
-    registrar = Registrar(gate, challenger, phones, core.needs)
+    registrar = Registrar(gate, challenger, phones, core.needs, core.authenticated_peers.trunk)
     if phones:
         core.authenticated_peers.add(registrar)
     accounts = {

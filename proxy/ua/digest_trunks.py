@@ -13,6 +13,7 @@ from proxy.transport.flow import Flow
 from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.challenger import Challenger
 from proxy.ua.gate import Gate
+from proxy.ua.guess_limit import Guesser, GuessLimit
 from proxy.ua.transactions import ServerTransaction
 
 KNOWN_S = 300.0
@@ -36,6 +37,7 @@ class DigestTrunks:
         self._known: dict[Flow, tuple[float, str]] = {}
         """When each flow last authenticated, and as which trunk."""
         self._counted_failures: dict[str, None] = {}
+        self._guess_limit = GuessLimit()
         self._just_authenticated: Request | None = None
         """The request that has just authenticated."""
 
@@ -75,11 +77,16 @@ class DigestTrunks:
         if request.method != "INVITE" or passed or flow not in self._known or self._gate.admits(flow):
             return False
         username = self._claimed_trunk(request) or ""
+        guesser = self._guesser(flow, username)
+        if self._guess_limit.is_reached(guesser, _now()):
+            transaction.reply(403)  # unread: the password may be right
+            return True
         match self._judge(request, flow, username):
             case Verdict.ACCEPTED:
                 self._accept(flow, username)
                 return False
             case Verdict.REFUSED:
+                self._guess_limit.add(guesser, self._trunks[username], _now())
                 self._challenger.deny(transaction, "trunk")
             case verdict:
                 self._challenger.challenge(transaction, stale=verdict is Verdict.STALE)
@@ -87,6 +94,11 @@ class DigestTrunks:
 
     def lost(self, flow: Flow) -> None:
         self._known.pop(flow, None)
+
+    def _guesser(self, flow: Flow, username: str) -> list[Guesser]:
+        """The trunk that this flow is known as, if the user name is that of another one."""
+        _, own = self._known[flow]
+        return [("trunk", own)] if self._trunks.get(username, own) != own else []
 
     def _claimed_trunk(self, request: Request) -> str | None:
         """The user name of the trunk that an INVITE claims to come from."""

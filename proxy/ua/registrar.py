@@ -19,7 +19,7 @@ from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.bindings import Binding, Unregistrable, updated
 from proxy.ua.challenger import Challenger
 from proxy.ua.gate import Gate
-from proxy.ua.guess_limit import FORGIVEN_S, GuessLimit
+from proxy.ua.guess_limit import Guesser, GuessLimit
 from proxy.ua.new_contacts import NewContacts
 from proxy.ua.transactions import ServerTransaction
 
@@ -67,10 +67,14 @@ class Registrar:
         challenger: Challenger,
         phones: Iterable[Phone],
         needs: Callable[[Flow], bool] = lambda flow: True,
+        trunk: Callable[[Flow], str | None] = lambda flow: None,
     ) -> None:
-        """`needs`: whether a connection that no phone is registered over any more is used otherwise."""
+        """`needs`: whether a connection that no phone is registered over any more is used otherwise.
+
+        `trunk`: the trunk that the peer of a flow has proved to be.
+        """
         self.new_contacts = NewContacts()
-        self._needs = needs
+        self._needs, self._trunk_at = needs, trunk
         self._unused_flows: set[Flow] = set()
         """Connections without a registered phone any more, to be closed unless used otherwise."""
         self._gate, self._challenger = gate, challenger
@@ -180,9 +184,8 @@ class Registrar:
         phone, request = self._addressed_phone(transaction.request), transaction.request
         if phone is None or not phone.may_be_at(transaction.flow.remote[0]):
             return transaction.reply(404)  # only a trunk gets here
-        others = self._names_at(transaction.flow)
-        guesses = bool(others) and phone.name not in others
-        if guesses and self._guess_limit.is_reached(others, _now()):
+        guessers = self._guessers(transaction.flow, phone)
+        if self._guess_limit.is_reached(guessers, _now()):
             return transaction.reply(403)  # unread: the password may be right
         judged, self._pending_verdict = self._pending_verdict, None
         if judged is None or judged[0] is not request:  # from a flow that was already known
@@ -193,14 +196,18 @@ class Registrar:
             case Verdict.STALE:
                 self._challenger.challenge(transaction, stale=True)
             case Verdict.REFUSED:
-                if guesses and self._guess_limit.add(others, _now()):
-                    log.warning(
-                        "phone guesses passwords", phone=others[0], of=phone.name, barred_s=FORGIVEN_S
-                    )
+                self._guess_limit.add(guessers, phone.name, _now())
                 self._challenger.deny(transaction, phone.name, judged[2])
             case Verdict.ACCEPTED:
                 self._challenger.accept(transaction.flow)
                 self._bind(phone, transaction)
+
+    def _guessers(self, flow: Flow, phone: Phone) -> list[Guesser]:
+        """The peers known by this flow, unless the phone is one of them."""
+        if names := self._names_at(flow):
+            return [] if phone.name in names else [("phone", name) for name in names]
+        trunk = self._trunk_at(flow)
+        return [] if trunk is None else [("trunk", trunk)]
 
     def _names_at(self, flow: Flow) -> list[str]:
         """The phones that are registered over this flow."""

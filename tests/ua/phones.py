@@ -18,8 +18,9 @@ ALICE = "<sip:alice@192.168.1.7:5060>"
 def a_registrar(ua: UserAgent, *phones: Phone) -> Registrar:
     """A registrar added to the core; it knows only alice unless other phones are given."""
     challenger = Challenger(ua.core, ua, DigestServer(HOST, b"secret"))
-    registrar = Registrar(ua, challenger, phones or [Phone("alice", "pw")], ua.core.needs)
-    ua.core.authenticated_peers.add(registrar)
+    peers = ua.core.authenticated_peers
+    registrar = Registrar(ua, challenger, phones or [Phone("alice", "pw")], ua.core.needs, peers.trunk)
+    peers.add(registrar)
     return registrar
 
 
