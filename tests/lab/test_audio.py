@@ -15,7 +15,7 @@ from tests.media.peer import Rig
 pytestmark = pytest.mark.virtual
 
 
-async def test_who_hears_whom_is_told_by_the_tone():
+async def test_tone_peers_recognise_each_other_by_tone():
     network = MemoryMedia()
     one, two = TonePeer(network, "192.0.2.1", CALLER_HZ), TonePeer(network, "192.0.2.2", AGENT_HZ)
     one.start_towards(two.sdp())
@@ -41,7 +41,7 @@ async def test_who_hears_whom_is_told_by_the_tone():
 
 
 @pytest.mark.parametrize("frequency", [*KNOWN_HZ, 350])
-async def test_no_known_tone_is_taken_for_another(frequency):
+async def test_each_tone_is_recognised_as_itself_only(frequency):
     network = MemoryMedia()
     one, two = TonePeer(network, "192.0.2.1", frequency), TonePeer(network, "192.0.2.2", frequency)
     one.start(two.address)
@@ -50,7 +50,7 @@ async def test_no_known_tone_is_taken_for_another(frequency):
     one.close()
 
 
-async def test_a_whole_relayed_call_has_no_break_in_its_line():
+async def test_a_relayed_call_with_a_transfer_has_no_breaks_in_its_rtp_streams():
     rig = Rig()
     caller, agent, phone = (
         TonePeer(rig.network, f"192.0.2.{n}", hz) for n, hz in enumerate((CALLER_HZ, AGENT_HZ, PHONE_HZ))
@@ -81,7 +81,7 @@ async def test_a_whole_relayed_call_has_no_break_in_its_line():
     assert rig.network.open == {}
 
 
-async def test_gaps_are_measured_to_the_edges_of_the_span():
+async def test_audio_gaps_are_measured_up_to_the_ends_of_the_time_span():
     network = MemoryMedia()
     one, two = TonePeer(network, "192.0.2.1", CALLER_HZ), TonePeer(network, "192.0.2.2", AGENT_HZ)
     began = asyncio.get_running_loop().time()
@@ -98,7 +98,7 @@ async def test_gaps_are_measured_to_the_edges_of_the_span():
     assert two.longest_gap_ms(began + 1.9, began + 9.9) == pytest.approx(7900, abs=150)
 
 
-async def test_breaks_are_counted():
+async def test_ssrc_changes_sequence_jumps_and_backward_timestamps_are_counted():
     network = MemoryMedia()
     ear = TonePeer(network, "192.0.2.1", CALLER_HZ)
     mouth = network.bind("192.0.2.2", 4000, lambda packet, source: None)
@@ -117,12 +117,12 @@ async def test_breaks_are_counted():
     assert ear.line_breaks
 
 
-async def test_its_sdp_can_say_hold():
+async def test_the_peers_sdp_can_offer_hold():
     peer = TonePeer(MemoryMedia(), "192.0.2.1", CALLER_HZ)
     assert b"a=sendonly\r\n" in peer.sdp(direction=Direction.SENDONLY, version=2)
 
 
-async def test_a_key_is_pressed_in_place_of_the_tone_on_the_same_line_rfc4733_2_5_1():
+async def test_a_dtmf_event_replaces_the_tone_within_the_same_rtp_stream_rfc4733_2_5_1():
     network, packets = MemoryMedia(), []
     peer = TonePeer(network, "192.0.2.1", CALLER_HZ)
     ear = network.bind("192.0.2.2", 4000, lambda packet, source: packets.append(packet))

@@ -40,7 +40,7 @@ async def test_a_carrier_call_is_answered_held_and_hung_up(transport):
     assert carrier.current.resending == edge.current.resending == 0
 
 
-async def test_a_carrier_insists_on_its_contact_and_route_set_in_order():
+async def test_the_carrier_reports_a_bye_with_its_route_set_in_wrong_order():
     carrier, edge = await carrier_and_edge()
     await carrier.invites()
     invite = await edge.receives("INVITE")
@@ -52,7 +52,7 @@ async def test_a_carrier_insists_on_its_contact_and_route_set_in_order():
     assert "BYE carries the routes" in fault
 
 
-async def test_a_carrier_hears_a_bye_with_the_right_routes():
+async def test_the_carrier_accepts_a_bye_with_the_right_route_set():
     carrier, edge = await carrier_and_edge()
     await carrier.invites()
     invite = await edge.receives("INVITE")
@@ -64,7 +64,7 @@ async def test_a_carrier_hears_a_bye_with_the_right_routes():
     assert carrier.current.over
 
 
-async def test_a_carrier_notes_a_request_to_something_else_than_its_contact():
+async def test_the_carrier_reports_a_request_not_addressed_to_its_contact():
     carrier, edge = await carrier_and_edge()
     await carrier.invites()
     invite = await edge.receives("INVITE")
@@ -75,7 +75,7 @@ async def test_a_carrier_notes_a_request_to_something_else_than_its_contact():
     assert [fault for fault in carrier.faults if "is addressed to" in fault]
 
 
-async def test_a_carrier_notes_missing_vias_and_record_routes_in_responses():
+async def test_the_carrier_reports_missing_vias_and_record_routes_in_responses():
     carrier, edge = await carrier_and_edge()
     await carrier.invites()
     invite = await edge.receives("INVITE")
@@ -106,7 +106,7 @@ async def test_a_carrier_cancels_and_gets_487():
     assert carrier.faults == edge.faults == []
 
 
-async def test_a_carrier_may_offer_nothing_and_acknowledge_late():
+async def test_a_200_to_the_carriers_invite_without_offer_is_retransmitted_until_its_late_ack():
     wire = Wire()
     carrier, edge = await carrier_and_edge("tcp", wire)
     carrier.auto.discard("ACK")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.network
 
 
 @pytest.mark.timeout(120)
-async def test_200_screened_calls_at_once_all_end_as_scripted_and_leave_nothing() -> None:
+async def test_200_concurrent_screened_calls_end_as_scripted_and_leave_nothing_behind() -> None:
     crowd = Crowd(200, seed=7)
     ended = await crowd.play()
     assert ended.problems == ()
@@ -25,7 +25,7 @@ async def test_200_screened_calls_at_once_all_end_as_scripted_and_leave_nothing(
     assert all(record.cost is not None for record in talked if record.trigger != "failure")
 
 
-async def test_a_call_that_ends_otherwise_is_found_out() -> None:
+async def test_a_call_that_does_not_end_as_scripted_is_reported() -> None:
     crowd = Crowd(2, seed=7)
     crowd.scripts = [
         replace(each, result=Result.CUT) for each in SCRIPTS if each.name == "the caller cancels"

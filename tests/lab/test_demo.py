@@ -42,7 +42,7 @@ PLAYS = [(decision, provider) for decision in DECISIONS for provider in PROVIDER
 @pytest.mark.parametrize(
     ("decision", "provider"), [*PLAYS, *((decision, PROVIDERS[0]) for decision in WITHOUT_AI)]
 )
-def test_the_demo_plays_one_call_to_its_end(
+def test_the_demo_plays_a_call_of_each_decision_to_its_end(
     decision: str, provider: Provider, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert demo.main(False, decision, None, provider) == 0
@@ -55,7 +55,7 @@ def test_the_demo_plays_one_call_to_its_end(
         assert "bridged: yes · tone caller→phone: yes · tone phone→caller: yes" in told
 
 
-def test_a_destination_by_its_name_is_the_only_one_that_rings() -> None:
+def test_only_the_destination_the_agent_named_rings() -> None:
     async def played() -> CallRecord:
         scene = PLAIN["connect-to"]
         async with Stage(scene.scenery) as stage:
@@ -69,13 +69,15 @@ def test_a_destination_by_its_name_is_the_only_one_that_rings() -> None:
     assert record.informed is not None
 
 
-def test_there_is_a_fault_for_every_ending() -> None:
+def test_the_demo_has_a_fault_for_every_ending() -> None:
     assert set(FAULTS) == ENDINGS
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("provider", ["realtime", "live"])
-def test_every_fault_ends_as_it_must(provider: Provider, capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_fault_of_the_demo_ends_as_expected(
+    provider: Provider, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert demo.main(False, "allow", "all", provider) == 0, capfd.readouterr().out
 
 
@@ -83,7 +85,7 @@ def test_every_fault_ends_as_it_must(provider: Provider, capfd: pytest.CaptureFi
     ("problems", "plays", "code"),
     [((), 1, 0), (("late", "later"), 2, 0), (("late",), 2, 0), (("late", "wrong"), 1, 1), (("wrong",), 1, 1)],
 )
-def test_a_fault_that_was_only_late_is_played_once_more(
+def test_a_fault_whose_only_problem_is_lateness_is_played_once_more(
     problems: tuple[str, ...], plays: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = FAULTS["refer-500"]
@@ -100,13 +102,13 @@ def test_a_fault_that_was_only_late_is_played_once_more(
     assert len(list(played)) == 2 - plays
 
 
-def test_the_scene_stays_up_until_interrupted(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_demo_that_waits_for_calls_runs_until_interrupted(capfd: pytest.CaptureFixture[str]) -> None:
     interrupt = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
     interrupt.start()
     assert demo.main(True, "allow", None) == 0
     assert "Call sip:+14155551234@127.0.0.1:" in capfd.readouterr().out
 
 
-def test_an_unknown_fault_is_told_the_known_ones(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_fault_name_prints_the_known_ones_and_exits_2(capfd: pytest.CaptureFixture[str]) -> None:
     assert demo.main(False, "allow", "nonsense") == 2
     assert "refer-silent" in capfd.readouterr().out

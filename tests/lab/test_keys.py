@@ -11,7 +11,7 @@ PACKET = HEADER.pack(0x80, 0, 1, 160, 7) + bytes(160)
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_two_peers_open_what_the_other_protects_in_each_suite(suite):
+def test_two_peers_decrypt_each_others_srtp_in_each_suite(suite):
     offer = offering(sdp(SIGNALWIRE_SDP), (suite,))
     answer = answering(sdp(OPENAI_SDP), offer)
     one, other = srtp_context(offer, answer), srtp_context(answer, offer)
@@ -23,7 +23,7 @@ def test_two_peers_open_what_the_other_protects_in_each_suite(suite):
     assert one.unprotect(PACKET) is None
 
 
-def test_an_answer_takes_the_first_suite_it_knows_and_the_protocol_of_the_offer():
+def test_an_answer_uses_the_first_known_suite_and_the_transport_protocol_of_the_offer():
     offer = offering(sdp(SIGNALWIRE_SDP), ("F8_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"), protocol="RTP/AVP")
     answer = answering(sdp(PHONE_SDP), offer)
     assert b"a=crypto:2 AEAD_AES_128_GCM inline:" in answer
@@ -31,7 +31,7 @@ def test_an_answer_takes_the_first_suite_it_knows_and_the_protocol_of_the_offer(
     assert b"m=audio 24586 RTP/SAVP 0 8 101" in offering(sdp(SIGNALWIRE_SDP))
 
 
-def test_where_no_key_is_offered_none_is_answered():
+def test_an_offer_without_crypto_is_answered_without_crypto():
     answer = answering(sdp(PHONE_SDP), sdp(SIGNALWIRE_SDP))
     assert answer == sdp(PHONE_SDP)
     assert srtp_context(answer, sdp(SIGNALWIRE_SDP)) is None

@@ -20,7 +20,7 @@ from tests.kit.user_agents import CARRIER, OFFER, PHONE, carrier_and_edge, peer,
 pytestmark = pytest.mark.virtual
 
 
-async def test_on_a_lossy_wire_everything_still_arrives_once():
+async def test_messages_on_a_lossy_network_are_resent_and_handled_once():
     wire = Wire(seed=3)
     wire.impair(loss=0.3, duplication=0.2, reordering=0.2)
     carrier, edge = await carrier_and_edge("udp", wire)
@@ -41,7 +41,7 @@ async def test_on_a_lossy_wire_everything_still_arrives_once():
     await edge.close()
 
 
-async def test_of_two_offers_on_their_way_the_one_that_was_answered_is_acknowledged():
+async def test_with_two_reinvites_pending_each_200_is_acknowledged_with_its_own_cseq():
     """RFC 3261 §14.1 forbids overlapping offers, but some equipment sends them."""
     carrier, edge = await carrier_and_edge()
     await carrier.invites()
@@ -58,7 +58,7 @@ async def test_of_two_offers_on_their_way_the_one_that_was_answered_is_acknowled
     await edge.close()
 
 
-async def test_what_was_not_awaited_shows_the_ladder():
+async def test_an_unexpected_message_raises_an_error_with_the_call_ladder():
     carrier, edge = await carrier_and_edge()
     await carrier.invites()
     edge.responds(await edge.receives("INVITE"), 486)
@@ -69,7 +69,7 @@ async def test_what_was_not_awaited_shows_the_ladder():
     assert "< SIP/2.0 486 Busy Here (105354320 INVITE)" in str(caught.value)
 
 
-async def test_what_never_comes_shows_the_ladder_after_the_time_given():
+async def test_a_wait_that_times_out_raises_an_error_with_the_call_ladder():
     carrier, edge = await carrier_and_edge()
     loop = asyncio.get_running_loop()
     before = loop.time()
@@ -87,7 +87,7 @@ async def test_what_never_comes_shows_the_ladder_after_the_time_given():
         await carrier.current.requests("OPTIONS", within_s=1)
 
 
-async def test_nothing_can_be_awaited_too():
+async def test_receives_nothing_raises_if_a_message_arrives():
     carrier, edge = await carrier_and_edge()
     await edge.receives_nothing(for_s=5)
     await carrier.invites()
@@ -101,7 +101,7 @@ async def test_nothing_can_be_awaited_too():
         await carrier.receives_nothing(for_s=5)
 
 
-async def test_options_outside_a_call_are_answered_and_strays_are_faults():
+async def test_options_outside_a_call_get_200_and_stray_messages_are_reported():
     wire = Wire()
     edge, phone = await plain(wire), await peer(wire, Phone, PHONE)
     flow = await edge.flow_to(Uri.parse(f"sip:{PHONE}"))
@@ -121,7 +121,7 @@ async def test_options_outside_a_call_are_answered_and_strays_are_faults():
     ]
 
 
-async def test_ids_and_watchers_can_be_given():
+async def test_a_peer_uses_the_given_ids_and_calls_the_given_watcher():
     seen = []
     wire = Wire()
     edge = await plain(wire, ids=CountingIds("e"))

@@ -5,7 +5,7 @@ from proxy.lab.peer_sdp import directed, moved_to, place, revised
 from tests.kit.user_agents import Voice
 
 
-def test_offers_are_read_moved_and_directed():
+def test_sdp_is_parsed_and_its_address_direction_and_version_are_rewritten():
     theirs = sdp(SIGNALWIRE_SDP)
     assert place(theirs, sdp(OPENAI_SDP)) == (("192.0.2.13", 24586), 0)
     assert place(theirs.replace(b"24586", b"0"), theirs) is None

@@ -26,7 +26,7 @@ async def with_credentials(edge: Peer, phone: Phone, password="secret", **option
     return call
 
 
-async def test_a_phone_rings_answers_and_hangs_up_behind_its_challenge():
+async def test_a_phone_challenges_the_invite_then_rings_answers_and_hangs_up():
     wire, voice = Wire(), Voice()
     edge, phone = await plain(wire), await peer(wire, Phone, PHONE, audio=voice)
     call = await with_credentials(edge, phone)
@@ -41,7 +41,7 @@ async def test_a_phone_rings_answers_and_hangs_up_behind_its_challenge():
     await call.receives("BYE")
 
 
-async def test_a_phone_insists_on_reversed_record_routes():
+async def test_a_phone_reports_requests_whose_route_set_is_not_reversed():
     wire = Wire()
     edge, phone = await plain(wire), await peer(wire, Phone, PHONE)
     edge.auto.discard("ACK")
@@ -60,7 +60,7 @@ async def test_a_phone_insists_on_reversed_record_routes():
     assert [fault.partition(" ")[0] for fault in phone.faults] == ["ACK", "BYE"]
 
 
-async def test_a_phone_refuses_a_wrong_password_and_an_old_nonce():
+async def test_a_phone_rejects_a_wrong_password_and_a_reused_or_unknown_nonce():
     wire = Wire()
     edge, phone = await plain(wire), await peer(wire, Phone, PHONE)
     call = await with_credentials(edge, phone, password="wrong")
@@ -87,7 +87,7 @@ async def test_a_phone_refuses_a_wrong_password_and_an_old_nonce():
     assert "username, realm or qop" in phone.faults[3]
 
 
-async def test_a_phone_is_busy_then_answers_the_next_call_and_notes_what_leaked():
+async def test_a_phone_is_busy_then_answers_the_next_call_and_reports_leaked_values():
     wire = Wire()
     edge, phone = await plain(wire), await peer(wire, Phone, PHONE, challenges=False)
     first = await calls(edge, f"sip:alice@{PHONE}")

@@ -11,7 +11,7 @@ def nobody(packet: memoryview, source: tuple[str, int]) -> None: ...
 
 
 @pytest.mark.network
-async def test_the_port_of_rtcp_is_held_too():
+async def test_any_pair_binds_the_rtcp_port_too():
     media = SocketMedia()
     (host, port), pair = any_pair(media, "127.0.0.1", nobody)
     assert port % 2 == 0
@@ -23,14 +23,14 @@ async def test_the_port_of_rtcp_is_held_too():
         media.bind(host, each, nobody).close()
 
 
-def test_a_pair_of_which_another_has_a_port_is_passed_by():
+def test_a_pair_with_one_port_in_use_is_skipped():
     network = MemoryMedia()
     (host, port), _ = any_pair(network, "192.0.2.1", nobody)
     network.bind(host, port + 3, nobody)
     assert any_pair(network, host, nobody)[0] == (host, port + 4)
 
 
-def test_a_machine_without_two_ports_in_a_row_is_an_error():
+def test_any_pair_raises_if_no_two_adjacent_ports_are_free():
     network = MemoryMedia()
     for port in range(40001, 40401, 2):
         network.bind("192.0.2.1", port, nobody)
