@@ -59,7 +59,7 @@ async def until(socket: ClientConnection, kind: str) -> dict[str, object]:
     raise AssertionError(f"closed before {kind}")
 
 
-async def test_every_verb_answers_200_with_nothing() -> None:
+async def test_accept_refer_hangup_and_reject_return_200_with_an_empty_body() -> None:
     async with openai() as (lab, client):
         call, sip = lab.incoming(HEADERS, notes := SipNotes()), notes
         for verb, body in [("accept", ACCEPT), ("refer", {"target_uri": "tel:+1"}), ("hangup", None)]:
@@ -74,14 +74,14 @@ async def test_every_verb_answers_200_with_nothing() -> None:
 
 
 @pytest.mark.parametrize("verb", ["accept", "reject", "refer", "hangup"])
-async def test_a_call_nobody_knows_is_not_found(verb: str) -> None:
+async def test_every_verb_for_an_unknown_call_returns_404(verb: str) -> None:
     async with openai() as (_, client):
         response = await client.post(f"realtime/calls/rtc_none/{verb}", json={"target_uri": "tel:+1"})
         assert (response.status_code, response.json()) == (404, NOT_FOUND)
 
 
 @pytest.mark.parametrize("authorization", [None, "Basic abc", "Bearer", "Bearer wrong"])
-async def test_without_the_key_nothing_is_done(authorization: str | None) -> None:
+async def test_accept_without_the_api_key_returns_401_and_does_nothing(authorization: str | None) -> None:
     async with openai() as (lab, client):
         call = lab.incoming(HEADERS, SipNotes())
         del client.headers["authorization"]
@@ -102,14 +102,14 @@ async def test_without_the_key_nothing_is_done(authorization: str | None) -> Non
         ("refer", b'{"target_uri": "tel:+1", "headers": {}}', "unknown_parameter"),
     ],
 )
-async def test_a_malformed_body_is_a_400(verb: str, body: bytes, code: str) -> None:
+async def test_a_malformed_body_returns_400_with_an_error_code(verb: str, body: bytes, code: str) -> None:
     async with openai() as (lab, client):
         call = lab.incoming(HEADERS, SipNotes())
         response = await client.post(f"realtime/calls/{call.id}/{verb}", content=body)
         assert (response.status_code, response.json()["error"]["code"]) == (400, code)
 
 
-async def test_another_url_is_a_404_in_json() -> None:
+async def test_an_unknown_url_returns_404_in_json() -> None:
     async with openai() as (_, client):
         response = await client.post("realtime/calls/rtc_1/dance")
         assert response.status_code == 404
@@ -123,7 +123,9 @@ async def test_another_url_is_a_404_in_json() -> None:
         (Faults(refer_status=504), 504, "upstream request timeout"),
     ],
 )
-async def test_a_refer_that_fails_is_answered_in_bare_text(faults: Faults, status: int, text: str) -> None:
+async def test_a_refer_that_fails_returns_500_or_504_in_plain_text(
+    faults: Faults, status: int, text: str
+) -> None:
     async with openai(faults) as (lab, client):
         call = lab.incoming(HEADERS, SipNotes())
         await client.post(f"realtime/calls/{call.id}/accept", json=ACCEPT)
@@ -132,7 +134,7 @@ async def test_a_refer_that_fails_is_answered_in_bare_text(faults: Faults, statu
         assert "x-envoy-upstream-service-time" in response.headers
 
 
-async def test_the_socket_opens_with_session_created_and_talks() -> None:
+async def test_the_websocket_starts_with_session_created_and_carries_events_both_ways() -> None:
     async with openai() as (lab, client):
         spoken: list[bool] = []
         call = lab.incoming(HEADERS, SipNotes(), on_speech=spoken.append)
@@ -148,7 +150,7 @@ async def test_the_socket_opens_with_session_created_and_talks() -> None:
 
 
 @pytest.mark.parametrize("why", ["unknown", "not accepted", "beta"])
-async def test_no_upgrade_for_a_call_that_is_not_live_or_for_the_beta(why: str) -> None:
+async def test_a_websocket_to_an_unaccepted_call_or_with_the_beta_header_gets_404(why: str) -> None:
     async with openai() as (lab, client):
         call = lab.incoming(HEADERS, SipNotes())
         if why == "beta":
@@ -160,14 +162,14 @@ async def test_no_upgrade_for_a_call_that_is_not_live_or_for_the_beta(why: str) 
         assert json.loads(refused.value.response.body or b"") == NOT_FOUND
 
 
-async def test_no_upgrade_with_a_wrong_key() -> None:
+async def test_a_websocket_with_a_wrong_api_key_gets_401() -> None:
     async with openai() as (lab, _):
         with pytest.raises(InvalidStatus) as refused:
             await attach(lab, "rtc_none", Authorization="Bearer wrong")
         assert refused.value.response.status_code == 401
 
 
-async def test_when_the_caller_hangs_up_the_socket_drops_without_a_close_frame() -> None:
+async def test_when_the_call_ends_the_websocket_drops_without_a_close_frame() -> None:
     async with openai() as (lab, client):
         call = lab.incoming(HEADERS, SipNotes())
         await client.post(f"realtime/calls/{call.id}/accept", json=ACCEPT)
@@ -182,7 +184,7 @@ async def test_when_the_caller_hangs_up_the_socket_drops_without_a_close_frame()
             await attach(lab, call)
 
 
-async def test_a_socket_dropped_in_mid_talk_is_attached_again_and_the_talk_goes_on() -> None:
+async def test_a_websocket_dropped_mid_call_can_reconnect_and_the_conversation_continues() -> None:
     async with openai(Faults(ws_drop_after="output_audio_buffer.stopped")) as (lab, client):
         call = lab.incoming(HEADERS, SipNotes())
         asked = {"input": {"turn_detection": {"type": "server_vad", "create_response": False}}}
@@ -199,7 +201,7 @@ async def test_a_socket_dropped_in_mid_talk_is_attached_again_and_the_talk_goes_
             assert json.loads(str(done["arguments"]))["decision"] == "ALLOW"
 
 
-async def test_it_stops_while_a_socket_is_attached_and_a_request_hangs() -> None:
+async def test_the_lab_stops_despite_an_open_websocket_and_a_pending_request() -> None:
     class Deaf(SipNotes):
         asked = asyncio.Event()
 
@@ -220,13 +222,13 @@ async def test_it_stops_while_a_socket_is_attached_and_a_request_hangs() -> None
         await socket.wait_closed()
 
 
-async def test_it_leaves_the_signals_of_the_process_alone() -> None:
+async def test_the_lab_does_not_change_the_signal_handlers_of_the_process() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     async with openai():
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
-async def test_a_port_that_is_taken_is_said_at_start() -> None:
+async def test_a_port_in_use_raises_an_error_at_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         lab = OpenAiLab(KEY, SECRET, "http://127.0.0.1:9/", port=taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):

@@ -51,7 +51,7 @@ def test_accept_answers_the_invite_and_keeps_the_body() -> None:
     tell(story)
 
 
-def test_accept_is_not_found_as_often_as_wanted() -> None:
+def test_accept_returns_404_as_often_as_the_fault_says() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         assert await refused(call.accept(ACCEPT)) == NOT_FOUND
         assert await refused(call.accept(ACCEPT)) == NOT_FOUND
@@ -61,7 +61,9 @@ def test_accept_is_not_found_as_often_as_wanted() -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {**ACCEPT, "voice": "marin"}, {"type": "realtime"}])
-def test_a_body_of_the_wrong_shape_is_accepted_and_then_kills_the_call(body: dict[str, object]) -> None:
+def test_an_accept_with_an_invalid_body_succeeds_but_the_call_is_rejected_with_400(
+    body: dict[str, object],
+) -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.accept(body)
         assert await call.decided() == Rejected(400)
@@ -73,7 +75,7 @@ def test_a_body_of_the_wrong_shape_is_accepted_and_then_kills_the_call(body: dic
     tell(story)
 
 
-def test_a_call_is_decided_once() -> None:
+def test_a_second_decision_about_a_call_gets_400() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.accept(ACCEPT)
         assert await refused(call.accept(ACCEPT)) == (400, "decision_already_made")
@@ -82,7 +84,7 @@ def test_a_call_is_decided_once() -> None:
     tell(story)
 
 
-def test_an_invite_nobody_accepts_is_answered_400() -> None:
+def test_an_invite_that_nobody_accepts_times_out_with_400() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         assert await call.decided() == TimedOut()
         await asyncio.sleep(0)
@@ -92,7 +94,7 @@ def test_an_invite_nobody_accepts_is_answered_400() -> None:
     tell(story)
 
 
-def test_reject_answers_the_invite() -> None:
+def test_reject_sends_its_status_and_ends_the_call() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.reject(486)
         assert (await call.decided(), sip.told, call.over) == (Rejected(486), ["reject 486"], True)
@@ -101,7 +103,7 @@ def test_reject_answers_the_invite() -> None:
     tell(story)
 
 
-def test_a_cancelled_call_can_be_accepted_and_lives_until_it_is_hung_up() -> None:
+def test_a_cancelled_call_can_still_be_accepted_and_lasts_until_hangup() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         call.cancelled()
         await call.accept(ACCEPT)
@@ -114,7 +116,7 @@ def test_a_cancelled_call_can_be_accepted_and_lives_until_it_is_hung_up() -> Non
     tell(story)
 
 
-def test_hangup_sends_bye_and_the_call_is_not_found_any_more() -> None:
+def test_hangup_sends_bye_and_later_requests_get_404() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.accept(ACCEPT)
         await asyncio.sleep(0)
@@ -126,7 +128,7 @@ def test_hangup_sends_bye_and_the_call_is_not_found_any_more() -> None:
     tell(story)
 
 
-def test_hangup_of_a_ringing_call_refuses_the_invite() -> None:
+def test_hangup_of_a_ringing_call_sends_603() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.hangup()
         assert (await call.decided(), sip.told) == (Rejected(603), ["reject 603"])
@@ -142,7 +144,7 @@ def test_hangup_of_a_ringing_call_refuses_the_invite() -> None:
         (Faults(refer_twice=True), ["refer tel:+1", "refer tel:+1"]),
     ],
 )
-def test_a_refer_answered_200_is_sent_once_or_never_or_twice(faults: Faults, told: list[str]) -> None:
+def test_a_refer_is_sent_once_never_or_twice_as_the_fault_says(faults: Faults, told: list[str]) -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.accept(ACCEPT)
         await asyncio.sleep(0)
@@ -155,7 +157,7 @@ def test_a_refer_answered_200_is_sent_once_or_never_or_twice(faults: Faults, tol
 
 
 @pytest.mark.parametrize("faults", [Faults(refer_status=500), Faults(refer_status=504, refer_delay_s=10)])
-def test_a_refer_that_fails_at_once_or_late_sends_nothing(faults: Faults) -> None:
+def test_a_refer_that_fails_with_500_or_504_sends_no_refer(faults: Faults) -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.accept(ACCEPT)
         began = asyncio.get_running_loop().time()
@@ -166,7 +168,7 @@ def test_a_refer_that_fails_at_once_or_late_sends_nothing(faults: Faults) -> Non
     tell(story, faults)
 
 
-def test_a_refer_that_cannot_be_delivered_is_a_500() -> None:
+def test_a_refer_that_cannot_be_delivered_gets_500() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.accept(ACCEPT)
         assert await refused(call.refer("tel:+1")) == (500, None)
@@ -174,7 +176,7 @@ def test_a_refer_that_cannot_be_delivered_is_a_500() -> None:
     tell(story, unreachable=True)
 
 
-def test_a_second_refer_that_is_refused_leaves_the_200_of_the_first() -> None:
+def test_a_491_to_the_duplicate_refer_does_not_fail_the_api_request() -> None:
     class Once(SipNotes):
         async def refer(self, target_uri: str) -> None:
             if any(verb.startswith("refer") for verb in self.told):
@@ -194,7 +196,7 @@ def test_a_second_refer_that_is_refused_leaves_the_200_of_the_first() -> None:
     run_virtual(whole())
 
 
-def test_a_call_is_attached_to_only_while_it_lives() -> None:
+def test_attach_fails_before_accept_and_as_often_as_the_fault_says() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         with pytest.raises(ApiError):
             call.attach(lambda: None)
@@ -207,7 +209,7 @@ def test_a_call_is_attached_to_only_while_it_lives() -> None:
     tell(story, Faults(attach_404_times=1))
 
 
-def test_the_end_of_a_call_cuts_its_sockets_once() -> None:
+def test_the_end_of_a_call_closes_its_websocket_once() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.accept(ACCEPT)
         cuts: list[str] = []
@@ -219,7 +221,7 @@ def test_the_end_of_a_call_cuts_its_sockets_once() -> None:
     tell(story)
 
 
-def test_a_dropped_socket_can_be_attached_again_and_misses_what_was_sent_between() -> None:
+def test_a_dropped_websocket_reconnects_and_misses_the_events_sent_between() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.accept(ACCEPT)
         cuts: list[str] = []
@@ -239,7 +241,7 @@ def test_a_dropped_socket_can_be_attached_again_and_misses_what_was_sent_between
     tell(story, Faults(ws_drop_after="response.created"))
 
 
-def test_what_is_heard_after_the_end_changes_nothing() -> None:
+def test_events_received_after_the_end_of_the_call_are_ignored() -> None:
     async def story(call: Call, sip: SipNotes) -> None:
         await call.accept(ACCEPT)
         call.ended()
