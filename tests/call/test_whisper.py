@@ -9,10 +9,12 @@ import pytest
 
 from proxy.call.outcome import OnFailure, Result
 from proxy.call.routing import Confirmation, Destination, Number
-from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ
+from proxy.lab.audio import AGENT_HZ, CALLER_HZ, PHONE_HZ, RINGBACK_HZ, SPEECH_HZ, TonePeer
 from proxy.media.clip import Clip
+from proxy.media.formats import PCMU
 from proxy.media.g711 import PCMU_SAMPLES
-from proxy.media.speech import RECORDED, SpeechFailed
+from proxy.media.rtp import HEADER_BYTES
+from proxy.media.speech import RECORDED, RecordedPrompts, SpeechFailed
 from proxy.media.tones import frames
 from screening.contract import Connect, News, Ring, Wish
 from tests.kit.edge import PHONE_NUMBER, Edge, NewEdge, a_number, leg_ends, summary
@@ -39,6 +41,24 @@ def asking(confirm: Confirmation = Confirmation.PRESS_1, **changes: object) -> N
     """The default number, whose phone must confirm."""
     number = a_number(**changes)
     return replace(number, destinations=tuple(replace(each, confirm=confirm) for each in number.destinations))
+
+
+def payloads_sent_to(edge: Edge, peer: TonePeer) -> bytearray:
+    """The RTP payloads sent to this peer from now on, one after the other."""
+    payloads = bytearray()
+
+    def record(source: object, to: object, packet: bytes) -> bool:
+        if to == peer.address:
+            payloads.extend(packet[HEADER_BYTES:])
+        return False
+
+    edge.media.lose = record
+    return payloads
+
+
+async def recorded_prompts(text: str) -> bytes:
+    """The recorded prompts for this English text, as RTP payloads."""
+    return b"".join((await RecordedPrompts().speak(text, "en")).frames(PCMU.key))
 
 
 async def picked_up(edge: Edge) -> None:
@@ -260,14 +280,17 @@ async def test_an_unanswered_caller_gets_200_only_when_the_phone_presses_1(
 
 
 @pytest.mark.parametrize("voice", [Voice(after_s=60.0), Voice(failure="the account is empty")])
-async def test_late_or_failed_speech_is_not_played_and_the_phone_can_still_confirm(
+async def test_recorded_prompts_replace_late_or_failed_speech_and_the_phone_can_confirm(
     new_edge: NewEdge, voice: Voice
 ) -> None:
     async with new_edge(number=asking(), speech=voice) as edge:
+        played = payloads_sent_to(edge, edge.phone_audio)
         await picked_up(edge)
         began = edge.now
         await edge.time_passes(12)
         assert not edge.phone_audio.hears(SPEECH_HZ)
+        prompt = "Call from 1 3 4 7 5 5 5 0 1 4 8. Press 1 to accept, 2 for voicemail."
+        assert await recorded_prompts(prompt) in played
         assert edge.phone_audio.longest_gap_ms(began + 0.4, edge.now) < 2000
         edge.phone.presses("1")
         await edge.agent.receives("BYE")
