@@ -144,12 +144,12 @@ def _say(line: str) -> None:
 
 def _tell(record: CallRecord) -> None:
     """Print transcript, decision and outcome."""
-    console.print("\nTranscript")
+    if record.transcript:
+        console.print("\nTranscript")
     for said in record.transcript:
         console.print(f"  {said.at_s:5.1f} s  {said.speaker:<7} {said.text}", markup=False)
-    console.print(
-        f"\nDecision   {record.decision or 'none'}: {record.why or 'no reason given'}", markup=False
-    )
+    reason = f": {record.why}" if record.why else ""
+    console.print(f"\nDecision   {record.decision or 'none'}{reason}", markup=False)
     if record.outcome is not None:
         console.print(f"Outcome    {record.outcome.result.value}: {record.outcome.reason}", markup=False)
     if record.message is not None:
