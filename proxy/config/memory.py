@@ -34,7 +34,7 @@ def url(value: object, where: SettingsContext) -> str:
         if password and not pointed:
             raise fault("env:NAME or file:PATH, since there is a password in it", "the password itself")
         if find_spec("psycopg") is None:
-            raise fault(EXPECTED, "postgresql, and psycopg is not installed (pip install psycopg[binary])")
+            raise fault("psycopg for PostgreSQL (pip install 'psycopg[binary]')", "no such package")
     return text
 
 
