@@ -72,8 +72,13 @@ class _LogBuffer(LineBuffer[_Entry]):
     """Writes log lines: buffered for a moment, at once from WARNING on, the last ones at exit."""
 
     def __init__(self, out: TextIO | LogOutput, render: Line | Json) -> None:
-        super().__init__(out, render.lines)
+        super().__init__(out, self._rendered, _report_unwritten)
+        self._render = render.lines
         atexit.register(self.flush)
+
+    def _rendered(self, entries: list[_Entry]) -> list[str]:
+        lines = self._render(entries)
+        return ["", *lines] if self._lost else lines  # a full disk may have taken half a line
 
 
 class Logger:
@@ -265,6 +270,11 @@ def _one_line(text: str) -> str:
 
 def _report_lost(lines: int) -> None:
     structlog.get_logger("screendoor").warning("the log was not read", lost=lines)
+
+
+def _report_unwritten(error: OSError | None, lines: int) -> None:
+    if error is None:
+        structlog.get_logger("screendoor").warning("log lines could not be written", lost=lines)
 
 
 def _configure_library_logging(render: Processor, out: TextIO | LogOutput) -> None:

@@ -153,6 +153,38 @@ def test_logging_to_a_full_disk_raises_nothing() -> None:
     logger().info("anything")
 
 
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_after_a_full_disk_the_log_counts_its_lost_lines_and_goes_on_at_a_new_line(form: str) -> None:
+    class Disk(io.StringIO):
+        room = 10_000
+
+        def write(self, text: str, /) -> int:
+            self.room -= super().write(text[: self.room])
+            if not self.room:
+                raise OSError(28, "No space left on device")
+            return len(text)
+
+    disk = Disk()
+    log.configure("info", form, disk)
+    logger().warning("first")
+    disk.room = 20
+    for event in ("torn", "lost"):
+        logger().warning(event)
+    disk.room = 10_000
+    for event in ("fourth", "fifth"):
+        logger().warning(event)
+    whole, torn, fourth, told, fifth = disk.getvalue().splitlines()
+    assert "first" in whole
+    assert len(torn) == 20
+    assert "fourth" in fourth
+    assert "fifth" in fifth
+    if form == "json":
+        assert (said := json.loads(told))["event"] == "log lines could not be written"
+        assert (said["lost"], json.loads(fourth)["event"]) == (2, "fourth")
+    else:
+        assert told.endswith("warning log lines could not be written lost=2")
+
+
 def test_a_line_has_its_time_to_the_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
     for at, clock, day in [
         (1795392000.0, "00.000", "2026-11-23T00:00:00.000Z"),
