@@ -355,7 +355,7 @@ async def test_an_agent_that_answers_488_to_the_callers_offer_is_called_again_wi
     await ends_well(edge)
 
 
-async def test_a_phone_that_answers_as_the_ring_limit_ends_gets_ack_without_media_and_bye_rfc3261_13_2_2_4(
+async def test_a_phone_that_answers_as_the_ring_limit_ends_gets_ack_and_bye_rfc3261_13_2_2_4(
     edge: Edge,
 ) -> None:
     edge.wire.delay_s = 0.2

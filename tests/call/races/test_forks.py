@@ -157,7 +157,7 @@ async def test_a_final_rejection_ends_all_early_dialogs_rfc3261_12_3(new_edge: N
         await end_and_assert_clean(edge, faults=False)
 
 
-async def test_a_second_200_from_a_fork_of_the_agent_is_acknowledged(new_edge: NewEdge, seed: int) -> None:
+async def test_a_second_200_from_a_fork_of_the_agent_gets_ack_and_bye(new_edge: NewEdge, seed: int) -> None:
     async with race_edge(new_edge, seed) as edge:
         await edge.carrier.invites()
         agent = await edge.agent.invited()
