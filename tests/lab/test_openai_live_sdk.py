@@ -74,7 +74,7 @@ async def accepted(client: AsyncOpenAI, call: Call) -> None:
     await client.live.sessions.accept(call.live_id, session=SESSION)
 
 
-async def test_the_four_verbs() -> None:
+async def test_accept_refer_hangup_and_reject_work_with_the_sdk() -> None:
     async with sdk() as (lab, client, _):
         sip = SipNotes()
         call = lab.incoming(HEADERS, sip, "srtp")
@@ -89,7 +89,7 @@ async def test_the_four_verbs() -> None:
         assert await other.decided() == Rejected(486)
 
 
-async def test_a_whole_talk_over_the_sdk_s_sideband() -> None:
+async def test_a_whole_conversation_runs_over_the_sdks_sideband() -> None:
     async with sdk() as (lab, client, _):
         call = lab.incoming(HEADERS, SipNotes(), "srtp")
         await accepted(client, call)
@@ -100,7 +100,7 @@ async def test_a_whole_talk_over_the_sdk_s_sideband() -> None:
         check_every_event(call)
 
 
-async def test_a_session_that_ends_says_why() -> None:
+async def test_a_session_that_ends_sends_session_closed_with_the_reason() -> None:
     async with sdk() as (lab, client, _):
         call = lab.incoming(HEADERS, SipNotes(), "srtp")
         await accepted(client, call)
@@ -112,7 +112,7 @@ async def test_a_session_that_ends_says_why() -> None:
         check_every_event(call)
 
 
-async def test_the_webhook_unwraps_to_the_sdk_s_event_and_its_twin_comes_first() -> None:
+async def test_the_live_webhook_unwraps_to_the_sdks_event_after_the_realtime_one() -> None:
     async with sdk(Faults(live_twin=True)) as (lab, client, door):
         lab.api = "live"
         call = lab.incoming(HEADERS, SipNotes(), "srtp")
@@ -123,7 +123,7 @@ async def test_the_webhook_unwraps_to_the_sdk_s_event_and_its_twin_comes_first()
         assert (event.data.session_id, event.data.type) == (call.live_id, "sip")
 
 
-async def test_the_first_accept_has_the_call() -> None:
+async def test_a_call_accepted_by_live_cannot_be_accepted_or_joined_by_realtime() -> None:
     async with sdk() as (lab, client, _):
         call = lab.incoming(HEADERS, SipNotes(), "srtp")
         await accepted(client, call)
@@ -148,7 +148,9 @@ async def test_the_first_accept_has_the_call() -> None:
         ({"delegation": {"type": "oracle"}}, "session.delegation.type"),
     ],
 )  # fmt: skip
-async def test_a_session_with_what_live_does_not_know_is_refused(changes: dict[str, Any], param: str) -> None:
+async def test_an_accept_with_unknown_session_fields_gets_400_with_the_parameter(
+    changes: dict[str, Any], param: str
+) -> None:
     async with sdk() as (lab, client, _):
         call = lab.incoming(HEADERS, SipNotes(), "srtp")
         with pytest.raises(openai.BadRequestError) as refused:
@@ -157,7 +159,7 @@ async def test_a_session_with_what_live_does_not_know_is_refused(changes: dict[s
         assert not call.live
 
 
-async def test_an_unwrapped_session_and_one_without_srtp_are_refused() -> None:
+async def test_an_accept_without_the_session_key_or_without_srtp_gets_400() -> None:
     async with sdk() as (lab, client, _):
         call = lab.incoming(HEADERS, SipNotes(), "srtp")
         with pytest.raises(openai.BadRequestError) as refused:
@@ -185,7 +187,7 @@ WRONG: list[tuple[dict[str, Any] | str, str]] = [
 
 
 @pytest.mark.parametrize(("frame", "code"), WRONG)
-async def test_a_client_event_that_is_unknown_misshapen_or_out_of_order_is_an_error(
+async def test_an_unknown_malformed_or_out_of_order_client_event_gets_an_error_event(
     frame: dict[str, Any] | str, code: str
 ) -> None:
     async with sdk() as (lab, client, _):
@@ -199,7 +201,7 @@ async def test_a_client_event_that_is_unknown_misshapen_or_out_of_order_is_an_er
         check_every_event(call)
 
 
-async def test_a_delegate_of_the_client_s_own_is_asked_by_the_responses_api() -> None:
+async def test_a_client_side_delegation_is_answered_through_the_responses_api() -> None:
     async with sdk() as (lab, client, _):
         call = lab.incoming(HEADERS, SipNotes(), "srtp")
         session = SESSION | {"delegation": {"type": "client"}}

@@ -63,7 +63,7 @@ def tool_in(event: object) -> bool:
     return isinstance(output, list) and any(item["type"] == "function_call" for item in output)
 
 
-def test_a_talk_goes_from_greeting_to_goodbye_in_the_order_of_the_api_and_in_two_to_three_seconds() -> None:
+def test_a_conversation_has_its_events_in_api_order_and_lasts_two_to_three_seconds() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         began = asyncio.get_running_loop().time()
@@ -100,7 +100,7 @@ def test_a_talk_goes_from_greeting_to_goodbye_in_the_order_of_the_api_and_in_two
     run_virtual(story())
 
 
-def test_bad_news_brings_an_apology_and_a_second_decision_in_one_response() -> None:
+def test_a_system_message_after_the_decision_brings_an_apology_and_a_second_decision() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         say(talk, type="response.create")
@@ -122,7 +122,7 @@ def test_bad_news_brings_an_apology_and_a_second_decision_in_one_response() -> N
     run_virtual(story())
 
 
-def test_a_goodbye_asked_for_during_the_apology_is_spoken_after_it() -> None:
+def test_a_goodbye_requested_during_the_apology_is_spoken_after_it() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         say(talk, type="response.create")
@@ -142,7 +142,7 @@ def test_a_goodbye_asked_for_during_the_apology_is_spoken_after_it() -> None:
     run_virtual(story())
 
 
-def test_the_words_of_the_caller_come_only_where_transcription_is_configured() -> None:
+def test_without_transcription_configured_there_are_no_transcription_events() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT, {**ACCEPT, "audio": {}})
         say(talk, type="response.create")
@@ -154,7 +154,7 @@ def test_the_words_of_the_caller_come_only_where_transcription_is_configured() -
 
 
 @pytest.mark.parametrize("detection", [None, {"type": "server_vad", "create_response": False}])
-def test_without_automatic_responses_the_model_waits_to_be_asked(detection: object) -> None:
+def test_without_automatic_responses_the_model_waits_for_response_create(detection: object) -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT, {**ACCEPT, "audio": {"input": {"turn_detection": detection}}})
         say(talk, type="response.create")
@@ -169,7 +169,7 @@ def test_without_automatic_responses_the_model_waits_to_be_asked(detection: obje
     run_virtual(story())
 
 
-def test_a_model_that_never_decides_talks_on() -> None:
+def test_a_model_that_never_decides_continues_the_conversation() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT, no_decision=True)
         say(talk, type="response.create")
@@ -182,7 +182,7 @@ def test_a_model_that_never_decides_talks_on() -> None:
     run_virtual(story())
 
 
-def test_a_second_response_while_one_is_made_is_refused() -> None:
+def test_response_create_during_an_active_response_gets_an_error_event() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         say(talk, type="response.create")
@@ -194,7 +194,7 @@ def test_a_second_response_while_one_is_made_is_refused() -> None:
     run_virtual(story())
 
 
-def test_a_cancelled_response_ends_as_cancelled_and_its_audio_can_be_cleared() -> None:
+def test_a_cancelled_response_ends_with_status_cancelled_and_its_audio_is_cleared() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         say(talk, type="response.create")
@@ -215,7 +215,7 @@ def test_a_cancelled_response_ends_as_cancelled_and_its_audio_can_be_cleared() -
     run_virtual(story())
 
 
-def test_audio_of_a_cancelled_response_plays_out_when_it_is_not_cleared() -> None:
+def test_audio_of_a_cancelled_response_plays_to_its_end_if_not_cleared() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         say(talk, type="response.create")
@@ -227,7 +227,7 @@ def test_audio_of_a_cancelled_response_plays_out_when_it_is_not_cleared() -> Non
     run_virtual(story())
 
 
-def test_a_response_cancelled_before_it_speaks_is_never_heard() -> None:
+def test_a_response_cancelled_before_its_audio_starts_is_never_played() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         say(talk, type="response.create")
@@ -254,7 +254,7 @@ def test_a_response_cancelled_before_it_speaks_is_never_heard() -> None:
         ('{"type": "session.update", "session": {"instructions": "hi"}}', "missing_required_parameter"),
     ],
 )
-def test_what_cannot_be_done_is_answered_with_an_error_event(frame: str, code: str) -> None:
+def test_an_invalid_client_event_gets_an_error_event_with_its_code(frame: str, code: str) -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         talk.talk.hear(frame)
@@ -263,7 +263,7 @@ def test_what_cannot_be_done_is_answered_with_an_error_event(frame: str, code: s
     run_virtual(story())
 
 
-def test_a_session_update_is_answered_with_the_whole_session() -> None:
+def test_a_session_update_is_answered_with_the_complete_session() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         say(talk, type="session.update", session={"type": "realtime", "instructions": "new"})
@@ -273,7 +273,7 @@ def test_a_session_update_is_answered_with_the_whole_session() -> None:
     run_virtual(story())
 
 
-def test_the_voice_is_fixed_once_the_agent_has_spoken() -> None:
+def test_the_voice_cannot_be_changed_after_the_agent_has_spoken() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         session = {"type": "realtime", "audio": {"output": {"voice": "cedar"}}}
@@ -288,7 +288,7 @@ def test_the_voice_is_fixed_once_the_agent_has_spoken() -> None:
     run_virtual(story())
 
 
-def test_a_response_outside_the_conversation_is_text_and_does_not_move_the_talk_on() -> None:
+def test_an_out_of_band_response_is_text_and_does_not_advance_the_conversation() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         aside = {"conversation": "none", "metadata": {"purpose": "summary"}}
@@ -304,7 +304,7 @@ def test_a_response_outside_the_conversation_is_text_and_does_not_move_the_talk_
     run_virtual(story())
 
 
-def test_closing_silences_the_agent_at_once_and_leaves_no_task() -> None:
+def test_closing_the_session_stops_the_audio_at_once_and_leaves_no_task() -> None:
     async def story() -> None:
         talk = TalkNotes(SCRIPT)
         say(talk, type="response.create")

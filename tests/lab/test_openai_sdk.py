@@ -68,7 +68,7 @@ async def accept(client: AsyncOpenAI, call_id: str) -> None:
     )
 
 
-async def test_accept_refer_and_hangup() -> None:
+async def test_accept_refer_and_hangup_work_with_the_sdk() -> None:
     async with sdk() as (lab, client, _):
         sip = SipNotes()
         call = lab.incoming(HEADERS, sip)
@@ -82,7 +82,7 @@ async def test_accept_refer_and_hangup() -> None:
 
 
 @pytest.mark.parametrize(("asked", "status"), [(486, 486), (None, 603)])
-async def test_reject_with_a_status_or_without(asked: int | None, status: int) -> None:
+async def test_reject_sends_the_given_status_or_603(asked: int | None, status: int) -> None:
     async with sdk() as (lab, client, _):
         call = lab.incoming(HEADERS, SipNotes())
         if asked is None:
@@ -92,7 +92,7 @@ async def test_reject_with_a_status_or_without(asked: int | None, status: int) -
         assert await call.decided() == Rejected(status)
 
 
-async def test_errors_are_the_sdk_s_own() -> None:
+async def test_errors_are_raised_as_the_sdks_exceptions() -> None:
     async with sdk(Faults(refer_status=500)) as (lab, client, _):
         with pytest.raises(openai.NotFoundError) as missing:
             await client.realtime.calls.hangup("rtc_none")
@@ -105,7 +105,7 @@ async def test_errors_are_the_sdk_s_own() -> None:
             await client.realtime.calls.refer(call.id, target_uri="tel:+1")
 
 
-async def test_a_whole_talk_over_the_sdk_s_realtime_connection() -> None:
+async def test_a_whole_conversation_runs_over_the_sdks_realtime_connection() -> None:
     async with sdk() as (lab, client, _):
         call = lab.incoming(HEADERS, SipNotes())
         await accept(client, call.id)
@@ -146,7 +146,7 @@ def check_every_event(call: Call) -> None:
         assert known.validate_python(event).type == event["type"]
 
 
-async def test_connect_to_a_call_that_is_not_there_is_refused() -> None:
+async def test_connecting_to_an_unknown_call_gets_404() -> None:
     async with sdk() as (_, client, _):
         with pytest.raises(InvalidStatus) as refused:
             async with client.realtime.connect(call_id="rtc_none"):
@@ -154,7 +154,7 @@ async def test_connect_to_a_call_that_is_not_there_is_refused() -> None:
         assert refused.value.response.status_code == 404
 
 
-async def test_the_webhook_unwraps_to_the_sdk_s_event() -> None:
+async def test_the_webhook_unwraps_to_the_sdks_event() -> None:
     async with sdk(Faults(live_twin=True)) as (lab, client, door):
         call = lab.incoming(HEADERS, SipNotes(), "srtp")
         twin = client.webhooks.unwrap(*await door.posted.get())
@@ -168,7 +168,7 @@ async def test_the_webhook_unwraps_to_the_sdk_s_event() -> None:
         assert twice == ["one", "two"]
 
 
-async def test_a_forged_webhook_does_not_unwrap() -> None:
+async def test_unwrapping_a_forged_webhook_raises_an_error() -> None:
     async with sdk(Faults(webhook_forged="signature")) as (lab, client, door):
         lab.incoming(HEADERS, SipNotes())
         with pytest.raises(openai.InvalidWebhookSignatureError):

@@ -26,7 +26,7 @@ PROJECT = "sip:proj_XXXX@sip.api.openai.com:5061;transport=tls"
 
 
 @pytest.mark.parametrize("new_connection", [False, True])
-async def test_the_agent_answers_tersely_and_refers(new_connection):
+async def test_the_agents_200_has_only_the_mandatory_headers_and_its_refer_is_accepted(new_connection):
     agent, edge, wire = await agent_and_edge()
     call = await calls(edge, PROJECT)
     await agent.answers()
@@ -58,7 +58,7 @@ async def test_the_agent_answers_tersely_and_refers(new_connection):
     assert agent.faults == edge.faults == []
 
 
-async def test_a_refer_goes_over_a_new_connection_when_the_old_one_is_gone():
+async def test_a_refer_opens_a_new_connection_if_the_old_one_was_reset():
     agent, edge, wire = await agent_and_edge()
     call = await calls(edge, PROJECT)
     await agent.answers()
@@ -71,7 +71,7 @@ async def test_a_refer_goes_over_a_new_connection_when_the_old_one_is_gone():
     assert agent.losses == edge.losses == ["connection reset by peer"]
 
 
-async def test_the_api_drives_a_call_by_four_verbs():
+async def test_the_api_controls_a_call_by_answer_refer_reject_and_hangup():
     arrived, over = [], []
     _, edge, _ = await agent_and_edge(on_invite=arrived.append, content_type=False)
     call = await calls(edge, PROJECT, headers=[("X-Screendoor-Token", "t")])
@@ -105,7 +105,7 @@ async def test_the_api_drives_a_call_by_four_verbs():
     await call.receives(486)
 
 
-async def test_the_agent_notes_everything_an_invite_to_openai_must_not_be():
+async def test_the_agent_reports_an_invite_with_headers_openai_must_not_get():
     wire = Wire()
     agent = await peer(wire, OpenAiSip, OPENAI, "tls")
     carrier = await peer(wire, Carrier, CARRIER, "tls", edge="203.0.113.50:5061")
@@ -123,7 +123,7 @@ async def test_the_agent_notes_everything_an_invite_to_openai_must_not_be():
     ("<sip:a@b>", "names 0 transports"),
     ("<sip:a@b;transport=tcp>", "is not for tls"),
 ])  # fmt: skip
-async def test_the_agent_notes_a_contact_that_openai_would_refuse(contact, fault):
+async def test_the_agent_reports_a_contact_that_openai_would_reject(contact, fault):
     agent, edge, _ = await agent_and_edge()
     flow = await edge.flow_to(Uri.parse(PROJECT))
     call = PeerCall(edge, "c", flow, "<sip:e@x>;tag=1", "<sip:p@x>", contact, target=PROJECT)

@@ -19,7 +19,7 @@ async def post(fields: dict[str, object], key: str = "sk-lab") -> httpx2.Respons
         return await http.post(f"{lab.base_url}/audio/speech", headers=headers, json=fields)
 
 
-async def test_a_text_is_answered_with_a_wav_of_its_length() -> None:
+async def test_a_speech_request_returns_a_wav_as_long_as_its_text() -> None:
     answer = await post(ASKED)
     sound = read_wav(answer.content)
     assert answer.headers["content-type"] == "audio/wav"
@@ -36,12 +36,12 @@ async def test_a_text_is_answered_with_a_wav_of_its_length() -> None:
         ({"response_format": "mp3"}, 400, "unsupported_value"),
     ],
 )
-async def test_what_is_wrong_is_said_with_its_code(
+async def test_an_invalid_speech_request_gets_400_with_an_error_code(
     changed: dict[str, object], status: int, code: str
 ) -> None:
     answer = await post(ASKED | changed)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-async def test_a_wrong_key_is_refused() -> None:
+async def test_a_wrong_api_key_gets_401() -> None:
     assert (await post(ASKED, key="sk-other")).status_code == 401

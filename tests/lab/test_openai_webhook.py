@@ -59,17 +59,17 @@ def announce(door: Door, faults: Faults, *, tries: int = 6) -> WebhookSender:
     return run_virtual(story())
 
 
-def test_a_signature_is_that_of_the_example_in_standard_webhooks() -> None:
+def test_the_signature_matches_the_example_of_standard_webhooks() -> None:
     body = b'{"test": 2432232314}'
     signature = sign(SECRET, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_a_secret_without_the_prefix_is_the_key_itself() -> None:
+def test_a_secret_without_the_whsec_prefix_is_not_base64_decoded() -> None:
     assert sign("MfKQ9r8", "a", 1, b"") != sign("whsec_MfKQ9r8=", "a", 1, b"")
 
 
-def test_the_webhook_shows_every_header_of_the_invite_in_order_but_the_credentials() -> None:
+def test_the_webhook_has_every_invite_header_in_order_except_the_credentials() -> None:
     door = Door()
     announce(door, Faults())
     (event,) = door.events
@@ -84,7 +84,7 @@ def test_the_webhook_shows_every_header_of_the_invite_in_order_but_the_credentia
     assert door.well_signed == [True]
 
 
-def test_a_webhook_not_answered_2xx_is_repeated_with_growing_pauses_under_the_same_id() -> None:
+def test_a_webhook_without_a_2xx_is_retried_with_growing_delays_and_the_same_id() -> None:
     door = Door(500, None, 302)
     postman = announce(door, Faults())
     times = [at for at, _ in door.got]
@@ -95,13 +95,13 @@ def test_a_webhook_not_answered_2xx_is_repeated_with_growing_pauses_under_the_sa
     assert door.well_signed == [True] * 4
 
 
-def test_it_gives_up_in_the_end() -> None:
+def test_a_webhook_is_sent_at_most_tries_times() -> None:
     door = Door(*[503] * 9)
     announce(door, Faults(), tries=3)
     assert len(door.got) == 3
 
 
-def test_a_webhook_can_come_late() -> None:
+def test_a_delayed_webhook_is_sent_after_the_configured_delay() -> None:
     async def story() -> float:
         door = Door()
         began = asyncio.get_running_loop().time()
@@ -112,13 +112,13 @@ def test_a_webhook_can_come_late() -> None:
     assert run_virtual(story()) == pytest.approx(3.0)
 
 
-def test_a_lost_webhook_never_comes() -> None:
+def test_a_lost_webhook_is_never_sent() -> None:
     door = Door()
     announce(door, Faults(webhook_lost=True))
     assert door.got == []
 
 
-def test_a_webhook_that_comes_twice_keeps_its_id_and_content() -> None:
+def test_a_duplicate_webhook_has_the_same_id_and_content() -> None:
     door = Door()
     announce(door, Faults(webhook_twice=True))
     first, second = (request for _, request in door.got)
@@ -126,20 +126,20 @@ def test_a_webhook_that_comes_twice_keeps_its_id_and_content() -> None:
     assert first.content == second.content
 
 
-def test_a_late_retry_is_freshly_signed_but_speaks_of_an_old_call() -> None:
+def test_a_late_retry_has_a_fresh_signature_and_an_old_created_at() -> None:
     door = Door()
     announce(door, Faults(webhook_age_s=600))
     assert time.time() - int(str(door.events[0]["created_at"])) >= 600
     assert door.well_signed == [True]
 
 
-def test_a_forged_signature_comes_before_the_true_webhook() -> None:
+def test_a_webhook_with_a_forged_signature_is_sent_before_the_valid_one() -> None:
     door = Door(401)
     announce(door, Faults(webhook_forged="signature"))
     assert door.well_signed == [False, True]
 
 
-def test_a_stranger_s_call_is_well_signed_and_carries_no_token_of_ours() -> None:
+def test_a_webhook_of_a_foreign_call_is_signed_correctly_but_lacks_our_token() -> None:
     door = Door()
     announce(door, Faults(webhook_forged="token", webhook_lost=True))
     (event,) = door.events
@@ -150,7 +150,7 @@ def test_a_stranger_s_call_is_well_signed_and_carries_no_token_of_ours() -> None
     assert data["call_id"] != INCOMING.call_id
 
 
-def test_the_live_twin_names_a_session_and_comes_first() -> None:
+def test_the_live_webhook_has_a_session_id_and_comes_before_the_realtime_one() -> None:
     door = Door()
     announce(door, Faults(live_twin=True))
     twin, event = door.events
