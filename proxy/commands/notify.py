@@ -26,5 +26,5 @@ def notify(test: bool, file: Path) -> None:
         raise click.UsageError(f"{file} has no [[notify]]")
     came = asyncio.run(send_tests(settings, lambda: datetime.now(UTC)))
     for name, arrived, said in came:
-        click.echo(f"{name}: {'told' if arrived else 'not told'}, {said}")
+        click.echo(f"{name}: {'delivered' if arrived else 'not delivered'}, {said}")
     sys.exit(0 if all(arrived for _, arrived, _ in came) else NOT_TOLD)

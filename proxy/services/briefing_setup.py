@@ -123,7 +123,7 @@ def shown(settings: Settings, number: config.Number) -> Iterator[str]:
     """The briefing of a number's agents for an unknown caller, as ``screendoor prompt`` prints it."""
     talks = list(_talks(settings, number))
     if not talks:
-        yield f"{number.dialed}: no agent of which we know what it says"
+        yield f"{number.dialed}: no agent that Screendoor instructs"
     for agent, talk_settings in talks:
         yield from _shown(
             number.dialed if len(talks) == 1 else f"{number.dialed}, {agent.name}", talk_settings

@@ -203,7 +203,7 @@ def test_notify_test_prints_the_answer_of_each_receiver(
     monkeypatch.setenv("JSON", hooked.replace("http://", "json://"))
     text = hook(hooked, '"env:GOOD"') + '[[notify]]\nname = "me"\napprise = "env:JSON"\n'
     code, said = send_tests(tmp_path, monkeypatch, text)
-    assert said == "hook: told, answered 204\nme: told, taken by the service\n"
+    assert said == "hook: delivered, answered 204\nme: delivered, taken by the service\n"
     assert code == 0
     assert sorted(each["type"] for each in Hooked.got) == ["info", "test"]
     assert [each["title"] for each in Hooked.got if "title" in each] == ["Test notice"]
@@ -214,7 +214,7 @@ def test_notify_test_fails_if_a_receiver_refuses(
 ) -> None:
     monkeypatch.setattr(Hooked, "status", 401)
     code, said = send_tests(tmp_path, monkeypatch, hook(hooked, '"env:GOOD"'))
-    assert (code, said) == (1, "hook: not told, answered 401\n")
+    assert (code, said) == (1, "hook: not delivered, answered 401\n")
 
 
 def test_notify_test_without_receivers_is_a_usage_error(
