@@ -17,6 +17,7 @@ from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, Rejected
 from proxy.ua.route import leads_to_next_hop, reach, verified_name
+from proxy.ua.timer_queue import Timer
 from proxy.ua.transactions import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ log = structlog.get_logger("screendoor")
 Final = Response | SipError
 """The outcome of a request: its final response, or the failure."""
 
+FLOW_TIMEOUT_S = 4.0
+"""A phone with several flows that does not respond within this time over one is tried over the next."""
 _NOT_REPEATED = ("Via", "Authorization", "Proxy-Authorization")
 
 
@@ -48,8 +51,8 @@ class InDialogRequest:
     """
 
     __slots__ = (
-        "_ack", "_dialog", "_done", "_finished", "_flow", "_leg", "_reopened", "_request", "_transaction",
-        "_tried",
+        "_ack", "_dialog", "_done", "_finished", "_flow", "_leg", "_reopened", "_request", "_timer",
+        "_transaction", "_tried",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +68,8 @@ class InDialogRequest:
         self._leg, self._dialog, self._request, self._done = leg, dialog, request, done
         self._flow = flow or leg.flow
         self._transaction: ClientTransaction | None = None
+        self._timer: Timer | None = None
+        """Runs until a phone with several flows responds."""
         self._ack: Acknowledgement | None = None
         self._reopened = self._finished = False
         self._tried: tuple[Address, ...] = ()
@@ -87,6 +92,8 @@ class InDialogRequest:
     def received(self, message: Message) -> None:
         assert isinstance(message, Response)
         status = message.status
+        if self._timer is not None:
+            self._responded()
         if status < 200:
             return
         if status < 300 and (method := self._request.method) in TARGET_REFRESH:
@@ -100,6 +107,8 @@ class InDialogRequest:
             self._finish(message)
 
     def failed(self, error: SipError) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if isinstance(error, TransportFailed) and not self._reopened:
             self._leg.core.spawn(self._reach())
         elif self._request.method == "BYE":
@@ -184,6 +193,29 @@ class InDialogRequest:
         if request.method in ("INVITE", "NOTIFY", "UPDATE"):
             request.headers.set("Contact", self._leg.contact(self._flow))
         self._transaction = self._leg.core.launch(request, self._flow, self)
+        if self._leg.other_flow is not None and not self._finished and dialog is self._leg.dialog:
+            self._start_timer()
+
+    def _start_timer(self) -> None:
+        timer_queue = self._leg.core.timer_queue
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = timer_queue.at(timer_queue.now() + FLOW_TIMEOUT_S, self._flow_timed_out)
+
+    def _flow_timed_out(self) -> None:
+        """No response over this flow in time: resend over the phone's next one (RFC 5626 §7)."""
+        transaction, other_flow = self._transaction, self._leg.other_flow
+        if transaction is not None and other_flow is not None:
+            transaction.try_flow(other_flow(transaction.flow))
+            self._start_timer()
+
+    def _responded(self) -> None:
+        """The phone has responded, perhaps over another flow, which is the leg's from now on."""
+        assert self._timer is not None
+        self._timer.cancel()
+        if self._transaction is not None and self._transaction.flow is not self._flow:
+            self._flow = self._transaction.flow
+            self._leg.moved(self._dialog, self._flow)
 
     def _acknowledge(self, response: Response) -> None:
         if self._ack is None:

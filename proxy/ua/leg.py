@@ -40,8 +40,8 @@ class Leg:
     __slots__ = (
         "__weakref__", "_answer", "_client_invite", "_contact_user", "_invitation", "_keeper", "_log",
         "_out_of_dialog", "_owns_call_id", "_reoffers", "call_ids", "core", "credentials", "current_flow",
-        "dialog", "ended", "flow", "keeps_flow", "media", "name", "peer_reason", "profile", "refers",
-        "ringing",
+        "dialog", "ended", "flow", "keeps_flow", "media", "name", "other_flow", "peer_reason", "profile",
+        "refers", "ringing",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +69,7 @@ class Leg:
         self.profile = ""
         """Name of the TLS profile used with this peer."""
         self.current_flow: CurrentFlow | None = None
+        self.other_flow: CurrentFlow | None = None
         self.keeps_flow = False
         """Whether the peer is reachable over its flow alone, like a registered phone (RFC 5626 §5.3)."""
         self._contact_user = core.ids.token()
@@ -151,6 +152,7 @@ class Leg:
         self._check_up()
         self.credentials, self.profile = outgoing.credentials, outgoing.profile
         self.keeps_flow, self.current_flow = outgoing.flow is not None, outgoing.current_flow
+        self.other_flow = outgoing.other_flow
         self._client_invite = invite = ClientInvite(self, outgoing)
         try:
             await invite.start()

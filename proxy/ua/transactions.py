@@ -110,7 +110,7 @@ class ClientTransaction(Driver):
 
     def try_flow(self, flow: Flow | None) -> None:
         """Resend over another flow of the phone, which has not responded over the last one."""
-        if flow is not None and self._machine.state is state.CALLING:
+        if flow is not None and self._machine.state in (state.CALLING, state.TRYING):
             log.info("phone tried over another flow", transport=flow.transport)
             self._core.retried.add(self)
             before, self.flow = self.flow, flow

@@ -184,6 +184,30 @@ async def test_a_phone_that_is_silent_over_one_flow_rings_over_its_other_rfc5626
         await office.assert_clean()
 
 
+@pytest.mark.parametrize(("one", "two"), [("udp", "udp"), ("tls", "tls"), ("udp", "tls"), ("tls", "udp")])
+async def test_a_phone_whose_flow_falls_silent_in_a_call_gets_the_bye_over_its_other_flow_rfc5626_7(
+    new_edge: NewEdge, one: str, two: str
+) -> None:
+    async with an_office(new_edge) as office:
+        edge, one_way = office.edge, INSTANCE.replace("reg-id=1", "reg-id=2")
+        other = await office.desk("192.0.2.109", transport=one, instance=one_way)
+        await edge.time_passes(1)
+        newest = await office.desk(transport=two, instance=INSTANCE)
+        await edge.carrier.invites()
+        await newest.answers()
+        await edge.carrier.receives(200)
+        await edge.time_passes(1)
+        edge.wire.silence("192.0.2.101")
+        await edge.carrier.hangs_up()
+        await edge.time_passes(3.9)
+        assert not has_received(other, "BYE")
+        await edge.time_passes(0.5)
+        assert has_received(other, "BYE")
+        await edge.time_passes(1)
+        assert edge.core.left_over()["dialogs"] == 0  # the BYE has its response
+        await office.assert_clean(faults=False)  # its other half knows no call
+
+
 async def test_a_phone_that_is_only_slow_is_reached_over_the_flow_by_which_it_answers(
     new_edge: NewEdge,
 ) -> None:
