@@ -366,11 +366,7 @@ class Call:
             self._agent.end(EndReason.TRANSFERRED)
             del self._transfers
         self._journal.settle(Result.BRIDGED, "the caller talked to the phone")
-        del (
-            self._agents,
-            self._caller_info,
-            self._identity,
-        )  # not needed while they talk, which may take hours
+        del self._agents, self._caller_info, self._identity  # of no use while they talk, maybe for hours
 
     def _report_phone(self, status: int, news: News) -> None:
         """Tell the agent what became of the phone: by NOTIFY for each REFER, and through its screening."""

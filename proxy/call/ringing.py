@@ -75,7 +75,7 @@ class Ringing:
         try:
             if len(invites) == 1 and not phones:  # the usual case; it needs no task
                 winner, outgoing = invites[0]
-                await self._attempt(winner, outgoing)
+                await self._attempt(winner, outgoing, self._left_s)
             else:
                 winner = await self._first_to_answer(invites, phones)
         except NOT_TAKEN as failure:
@@ -143,7 +143,7 @@ class Ringing:
         """The first leg that takes the call; contacts of `phones` that register meanwhile join the race."""
         race = self._race = Race(self._leg_failed, self._dismiss)
         for leg, outgoing in invites:
-            race.enter(leg, self._attempt(leg, outgoing))
+            race.enter(leg, self._attempt(leg, outgoing, self._left_s))
         with self._context.new_contacts.watching(
             phones, partial(self._phone_registered, race, phones, self._leg_count)
         ):
@@ -171,19 +171,19 @@ class Ringing:
                 )
                 leg = self._leg(destination, outgoing)
                 self._legs.journal.step("rung as well", f"{name} has registered")
-                race.enter(leg, self._attempt(leg, outgoing))
+                race.enter(leg, self._attempt(leg, outgoing, self._left_s))
 
     @property
     def _left_s(self) -> float:
         """Seconds for which the present group may ring on."""
         return self._ends_at - self._context.core.timer_queue.now()
 
-    async def _attempt(self, leg: Leg, outgoing: Outgoing, seconds: float | None = None) -> None:
-        """Call one phone, for as long as the group rings or for so many seconds."""
+    async def _attempt(self, leg: Leg, outgoing: Outgoing, seconds: float) -> None:
+        """Call one phone for so many seconds."""
         whisper, confirmation = self._whisper, self._destinations[leg].confirm
         if whisper is not None:
             whisper.prepare(confirmation)
-        async with limit(leg.core.timer_queue, seconds or self._left_s, EndReason.NO_ANSWER):
+        async with limit(leg.core.timer_queue, seconds, EndReason.NO_ANSWER):
             await leg.invite(outgoing)
         if whisper is not None:
             await whisper.confirm(leg, confirmation)
