@@ -15,19 +15,12 @@ from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.forks import MAX_FORKS, Forks, no_op
 from proxy.ua.reason import EndReason
+from proxy.ua.route import TARGET_TIMEOUT_S
 from proxy.ua.timer_queue import Timer
 
 if TYPE_CHECKING:
     from proxy.ua.core import UserAgentCore
     from proxy.ua.leg import Leg
-
-TARGET_TIMEOUT_S = 4.0
-"""Seconds without any response, even 100, before the next target is tried.
-
-The last target has all of Timer B. RFC 3263 §4.3 would wait that long for each: 32 s of silence, after which
-the caller is gone.
-"""
-
 
 Acked = tuple[str | None, Acknowledgement]
 """The To tag of a 2xx, and its ACK."""

@@ -16,7 +16,7 @@ from proxy.transport.flow import Address, Flow, TransportFailed
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, Rejected
-from proxy.ua.route import leads_to_next_hop, reach, verified_name
+from proxy.ua.route import TARGET_TIMEOUT_S, leads_to_next_hop, reach, verified_name
 from proxy.ua.timer_queue import Timer
 from proxy.ua.transactions import ClientTransaction, ServerTransaction
 
@@ -28,8 +28,6 @@ log = structlog.get_logger("screendoor")
 Final = Response | SipError
 """The outcome of a request: its final response, or the failure."""
 
-FLOW_TIMEOUT_S = 4.0
-"""A phone with several flows that does not respond within this time over one is tried over the next."""
 _NOT_REPEATED = ("Via", "Authorization", "Proxy-Authorization")
 
 
@@ -200,7 +198,7 @@ class InDialogRequest:
         timer_queue = self._leg.core.timer_queue
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = timer_queue.at(timer_queue.now() + FLOW_TIMEOUT_S, self._flow_timed_out)
+        self._timer = timer_queue.at(timer_queue.now() + TARGET_TIMEOUT_S, self._flow_timed_out)
 
     def _flow_timed_out(self) -> None:
         """No response over this flow in time: resend over the phone's next one (RFC 5626 §7)."""

@@ -21,7 +21,7 @@ from proxy.transport.flow import Flow, TransportFailed
 from proxy.ua.authenticated_peers import AuthResult
 from proxy.ua.driver import Message
 from proxy.ua.errors import Rejected, TransactionTimeout
-from proxy.ua.failover import TARGET_TIMEOUT_S
+from proxy.ua.route import TARGET_TIMEOUT_S
 from proxy.ua.transactions import ServerTransaction
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Where in-dialog requests go: the dialog's flow, or a new one of the same transport."""
+"""Where requests go after the first target, and in a dialog: its flow, or a new one of the same transport."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ from proxy.transport.resolver import host_to_resolve
 _SHARED = ipaddress.ip_network("100.64.0.0/10")
 """Addresses behind a carrier's NAT (RFC 6598)."""
 
+TARGET_TIMEOUT_S = 4.0
+"""Seconds without any response, even 100, before the next target, or the phone's next flow, is tried.
+
+The last target has all of Timer B. RFC 3263 §4.3 would wait that long for each: 32 s of silence, after which
+the caller is gone.
+"""
 DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 

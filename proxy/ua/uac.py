@@ -14,13 +14,14 @@ from proxy.transport.flow import Flow, ip_version
 from proxy.ua.ack import Acknowledgement
 from proxy.ua.driver import Message
 from proxy.ua.errors import LegEnded, OfferRefused, Rejected, TransactionTimeout
-from proxy.ua.failover import TARGET_TIMEOUT_S, Failover, Late2xxUser, dialog_of
+from proxy.ua.failover import Failover, Late2xxUser, dialog_of
 from proxy.ua.forks import MAX_FORKS, Forks
 from proxy.ua.in_dialog_server import serve
 from proxy.ua.latch import Latch
 from proxy.ua.outgoing_invite import InviteDraft, Outgoing
 from proxy.ua.reason import EndReason
 from proxy.ua.received_provisionals import ReceivedProvisionals
+from proxy.ua.route import TARGET_TIMEOUT_S
 from proxy.ua.transactions import ClientTransaction
 
 if TYPE_CHECKING:
