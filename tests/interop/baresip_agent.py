@@ -109,3 +109,13 @@ def both_hear(one: Baresip, other: Baresip) -> None:
     """Wait until each has received half a second of the other's tone."""
     one.wait_to_hear(other)
     other.wait_to_hear(one)
+
+
+def hold_and_resume(holder: Baresip, other: Baresip) -> None:
+    """Hold the other until it falls silent, then resume until both hear each other again."""
+    holder.command("hold")
+    holder.wait_for("did_hold")
+    holder.wait_for_silence()
+    holder.command("resume")
+    holder.wait_for("did_resume")
+    both_hear(holder, other)

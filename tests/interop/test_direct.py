@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.baresip_agent import Baresip, both_hear
+from tests.interop.baresip_agent import Baresip, both_hear, hold_and_resume
 from tests.interop.peers import Peers
 from tests.interop.test_baresip import answer
 from tests.sipp.edge_process import PHONE, EdgeProcess
@@ -70,12 +70,7 @@ def test_a_hold_and_resume_with_direct_media_reach_the_phone_rfc3264_8_4(peers: 
     answer(phone)
     agent.wait_for("call_closed")
     both_hear(caller, phone)
-    caller.command("hold")
-    caller.wait_for("did_hold")
-    caller.wait_for_silence()
-    caller.command("resume")
-    caller.wait_for("did_resume")
-    both_hear(caller, phone)
+    hold_and_resume(caller, phone)
     phone.command("hangup")
     caller.wait_for("call_closed")
     assert peers.record()["ended_by"] == "phone"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.interop.baresip_agent import Baresip, both_hear
+from tests.interop.baresip_agent import Baresip, both_hear, hold_and_resume
 from tests.interop.peers import Peers
 from tests.interop.protected import EITHER_POLICY, USUAL, protected
 from tests.interop.test_baresip import answer, bridge
@@ -30,12 +30,7 @@ def test_baresip_uses_srtp_as_caller_agent_and_phone_and_no_key_is_logged_rfc456
     agent.command("transfer", "tel:+14155559876")
     answer(phone)
     both_hear(caller, phone)
-    caller.command("hold")
-    caller.wait_for("did_hold")
-    caller.wait_for_silence()
-    caller.command("resume")
-    caller.wait_for("did_resume")
-    both_hear(caller, phone)
+    hold_and_resume(caller, phone)
     caller.command("hangup")
     phone.wait_for("call_closed")
     assert peers.record()["outcome"]["result"] == "bridged"
