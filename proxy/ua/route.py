@@ -1,4 +1,4 @@
-"""Where requests go after the first target, and in a dialog: its flow, or a new one of the same transport."""
+"""Where in-dialog requests go: the dialog's flow, or a new one of the same transport."""
 
 from __future__ import annotations
 
